@@ -1,0 +1,328 @@
+package call
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/media"
+)
+
+// An ID names a call everywhere: logs, records, traces.
+type ID string
+
+// A Side is one of a call's two legs.
+type Side uint8
+
+const (
+	A Side = iota // the leg that offered the call
+	B             // the leg the gateway offers it to
+)
+
+// Other returns the opposite side.
+func (s Side) Other() Side { return s ^ 1 }
+
+// String returns "A" or "B".
+func (s Side) String() string { return [...]string{"A", "B"}[s&1] }
+
+// An Op numbers a request to the media plane, so that a result names the request it
+// answers and a stale one is dropped. The zero Op names none.
+type Op uint32
+
+// A Timer is one of the times a call waits.
+type Timer uint8
+
+const (
+	TimerAlert    Timer = iota // without a sign of ringing, the caller is told that we go on
+	TimerNoAnswer              // for B to answer
+	TimerConfirm               // for A to confirm the answer
+	TimerLinger                // for both legs to finish closing
+)
+
+// String returns the timer's name.
+func (t Timer) String() string {
+	return [...]string{"alert", "no_answer", "confirm", "linger"}[t&3]
+}
+
+// An Event is what a leg, the media plane or a timer tells the call.
+type Event interface{ kind() kind }
+
+// What legs tell.
+type (
+	// LegRinging says that the callee's device rings: there is evidence.
+	LegRinging struct{ Side Side }
+
+	// LegProgress says that the callee's side goes on, with an early answer if Media is
+	// not empty.
+	LegProgress struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// LegAnswered says that the callee took the call; Media is its answer.
+	LegAnswered struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// LegOffered says that a leg's peer offers media, after the call began: the caller
+	// that only now describes what it announced, or either side that changes the session.
+	LegOffered struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// LegUpdated says that the peer answered our change.
+	LegUpdated struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// LegRefused says that the peer refused our change; the session is as it was.
+	LegRefused struct {
+		Side  Side
+		Cause Cause
+	}
+
+	// LegConfirmed says that the caller has our answer. Media is its answer when ours
+	// was the offer.
+	LegConfirmed struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// LegCandidates carries what the peer says of its transports between offers: streams
+	// with nothing but names and transports. New credentials mean an ICE restart.
+	LegCandidates struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// LegEnded says that a leg is closed, by its peer or after EndLeg. It is the last
+	// event of that leg.
+	LegEnded struct {
+		Side   Side
+		Cause  Cause
+		Detail Detail
+	}
+)
+
+// What the media plane tells.
+type (
+	// MediaOffered is the offer that OfferMedia asked for.
+	MediaOffered struct {
+		Op    Op
+		Media media.Description
+	}
+
+	// MediaAnswered is the answer that AnswerMedia or JoinMedia asked for. It is empty
+	// if that side has no offer waiting.
+	MediaAnswered struct {
+		Op    Op
+		Media media.Description
+	}
+
+	// MediaCandidates carries our own transports for one side, as LegCandidates does.
+	MediaCandidates struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// MediaConnected says that packets can flow on one side.
+	MediaConnected struct{ Side Side }
+
+	// MediaFailed says that a request cannot be carried out, or, with the zero Op, that
+	// the media of one side is lost.
+	MediaFailed struct {
+		Op     Op
+		Side   Side
+		Cause  Cause
+		Detail Detail
+	}
+)
+
+type (
+	// TimerFired says that a timer the call started has run out.
+	TimerFired struct{ Timer Timer }
+
+	// Aborted says that the gateway itself ends the call.
+	Aborted struct {
+		Cause  Cause
+		Detail Detail
+	}
+)
+
+type kind uint8
+
+const (
+	kLegRinging kind = iota
+	kLegProgress
+	kLegAnswered
+	kLegOffered
+	kLegUpdated
+	kLegRefused
+	kLegConfirmed
+	kLegCandidates
+	kLegEnded
+	kMediaOffered
+	kMediaAnswered
+	kMediaCandidates
+	kMediaConnected
+	kMediaFailed
+	kTimerFired
+	kAborted
+	kinds
+)
+
+var kindNames = [...]string{
+	"LegRinging", "LegProgress", "LegAnswered", "LegOffered", "LegUpdated", "LegRefused",
+	"LegConfirmed", "LegCandidates", "LegEnded", "MediaOffered", "MediaAnswered",
+	"MediaCandidates", "MediaConnected", "MediaFailed", "TimerFired", "Aborted",
+}
+
+func (k kind) String() string { return kindNames[k] }
+
+func (LegRinging) kind() kind      { return kLegRinging }
+func (LegProgress) kind() kind     { return kLegProgress }
+func (LegAnswered) kind() kind     { return kLegAnswered }
+func (LegOffered) kind() kind      { return kLegOffered }
+func (LegUpdated) kind() kind      { return kLegUpdated }
+func (LegRefused) kind() kind      { return kLegRefused }
+func (LegConfirmed) kind() kind    { return kLegConfirmed }
+func (LegCandidates) kind() kind   { return kLegCandidates }
+func (LegEnded) kind() kind        { return kLegEnded }
+func (MediaOffered) kind() kind    { return kMediaOffered }
+func (MediaAnswered) kind() kind   { return kMediaAnswered }
+func (MediaCandidates) kind() kind { return kMediaCandidates }
+func (MediaConnected) kind() kind  { return kMediaConnected }
+func (MediaFailed) kind() kind     { return kMediaFailed }
+func (TimerFired) kind() kind      { return kTimerFired }
+func (Aborted) kind() kind         { return kAborted }
+
+// An Action is what the call wants done. Actions are carried out in order, and none of
+// them waits.
+type Action interface{ action() }
+
+// What the call wants of a leg.
+type (
+	// OfferLeg begins the leg: call its peer with this offer.
+	OfferLeg struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// RingLeg tells the caller that the callee's device rings.
+	RingLeg struct{ Side Side }
+
+	// ProgressLeg tells the caller that we go on, with an early answer if Media is not
+	// empty.
+	ProgressLeg struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// AnswerLeg takes the caller's call with this answer. Media is empty if the caller
+	// has not described its media yet; a second AnswerLeg follows its offer.
+	AnswerLeg struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// UpdateLeg offers the peer a change of the session.
+	UpdateLeg struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// AnswerUpdate answers the peer's change.
+	AnswerUpdate struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// RefuseUpdate refuses the peer's change and leaves the session as it was.
+	RefuseUpdate struct {
+		Side  Side
+		Cause Cause
+	}
+
+	// CandidatesLeg tells the peer of our transports between offers.
+	CandidatesLeg struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// EndLeg closes the leg, whatever it takes in its protocol; LegEnded follows.
+	EndLeg struct {
+		Side   Side
+		Cause  Cause
+		Detail Detail
+	}
+)
+
+// What the call wants of the media plane, the clock and the shell.
+type (
+	// OfferMedia asks for an offer to Side that follows what the other side offered;
+	// Media may be empty.
+	OfferMedia struct {
+		Op    Op
+		Side  Side
+		Media media.Description
+	}
+
+	// AnswerMedia hands over what the other side answered, and asks for the answer to
+	// the offer Side made, if it made one.
+	AnswerMedia struct {
+		Op    Op
+		Side  Side
+		Media media.Description
+	}
+
+	// JoinMedia hands over what Side itself offers now, and asks for its answer, from
+	// what the other side has settled or, before that, from policy.
+	JoinMedia struct {
+		Op    Op
+		Side  Side
+		Media media.Description
+	}
+
+	// CandidatesMedia hands over what the peer of Side says of its transports.
+	CandidatesMedia struct {
+		Side  Side
+		Media media.Description
+	}
+
+	// ReleaseMedia gives back every resource of the call's media.
+	ReleaseMedia struct{}
+
+	// StartTimer starts a timer anew.
+	StartTimer struct {
+		Timer Timer
+		After time.Duration
+	}
+
+	// StopTimer stops a timer; it may be stopped already.
+	StopTimer struct{ Timer Timer }
+
+	// Finish says that the call is over; it is the last action.
+	Finish struct {
+		Cause  Cause
+		Detail Detail
+	}
+)
+
+func (OfferLeg) action()        {}
+func (RingLeg) action()         {}
+func (ProgressLeg) action()     {}
+func (AnswerLeg) action()       {}
+func (UpdateLeg) action()       {}
+func (AnswerUpdate) action()    {}
+func (RefuseUpdate) action()    {}
+func (CandidatesLeg) action()   {}
+func (EndLeg) action()          {}
+func (OfferMedia) action()      {}
+func (AnswerMedia) action()     {}
+func (JoinMedia) action()       {}
+func (CandidatesMedia) action() {}
+func (ReleaseMedia) action()    {}
+func (StartTimer) action()      {}
+func (StopTimer) action()       {}
+func (Finish) action()          {}

@@ -1,0 +1,30 @@
+package media
+
+import "time"
+
+// A Policy is what the gateway is ready to do on one leg. The media plane makes offers
+// and answers from it and from what the other leg said.
+type Policy struct {
+	// ICE says that the leg speaks ICE, with a full agent (RFC 8445).
+	ICE bool
+	// DTLS says that the leg's media is protected by DTLS-SRTP (RFC 5764). A leg with
+	// DTLS never carries clear RTP.
+	DTLS bool
+	// Bundle says that streams share one transport when the peer agrees (RFC 8843).
+	Bundle bool
+	// RTCPMux says that RTCP is offered on the RTP port (RFC 5761). Without it RTCP has
+	// the next port, unless the peer offers to mux.
+	RTCPMux bool
+	// G711 says that PCMU or PCMA must be in every offer and answer (XEP-0266).
+	G711 bool
+	// Video says that video streams are bridged; else they are refused.
+	Video bool
+	// Codecs are those the leg may use, in order of preference, with the payload types
+	// to offer them under.
+	Codecs []Codec
+	// PTime is the packet time to ask for; 0 asks for none.
+	PTime time.Duration
+	// Behind says that the peer may be behind a NAT, so that packets may come from
+	// another address than it signalled.
+	Behind bool
+}
