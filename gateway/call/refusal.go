@@ -1,0 +1,15 @@
+package call
+
+// A Refusal says why something was not begun, so that the caller can be told.
+type Refusal struct {
+	Cause  Cause
+	Detail Detail
+}
+
+// Error returns the cause and the words that came with it.
+func (r *Refusal) Error() string {
+	if r.Detail.Text == "" {
+		return r.Cause.String()
+	}
+	return r.Cause.String() + ": " + r.Detail.Text
+}

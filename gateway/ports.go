@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// A Leg is one side of a call, given by an edge. Its methods are called on the call's
+// goroutine only and never block; what they cause comes back through the leg's Inbox.
+// A command that has no place in the state of the leg's protocol is ignored, except End:
+// after End the leg always reports LegEnded once, unless it has done so before.
+type Leg interface {
+	// Receive takes what the edge posted to the leg's Inbox and says what it means.
+	Receive(input any) []call.Event
+
+	Offer(offer media.Description)
+	Ring()
+	Progress(answer media.Description)
+	Answer(answer media.Description)
+	Candidates(transports media.Description)
+	Update(offer media.Description)
+	AnswerUpdate(answer media.Description)
+	RefuseUpdate(cause call.Cause)
+	End(cause call.Cause, detail call.Detail)
+}
+
+// An Inbox is how an edge talks to a leg of a call. Both methods may be called from any
+// goroutine and never block. After the call has ended they do nothing.
+type Inbox interface {
+	// Peer posts what a peer caused. It is bounded: false says that the peer floods and
+	// that the leg is being ended for it.
+	Peer(input any) bool
+	// Post posts what the gateway itself caused, such as a timer; it always fits.
+	Post(input any)
+	// Call is the call's id, for logs and traces.
+	Call() call.ID
+	// Side is which leg this is.
+	Side() call.Side
+}
+
+// A Party is who is at one end of a call. Both addresses are in canonical form, as
+// gateway/translate makes them; one may be empty.
+type Party struct {
+	URI       string // SIP address, such as sip:otto@voip.example
+	JID       string // XMPP address, bare or full
+	Name      string // display name, cleaned of control characters; may be empty
+	Anonymous bool
+}
+
+// A Target is whom a call goes to and how, as the route says.
+type Target struct {
+	Edge     Edge         // which edge dials
+	From, To Party        // as the callee's world shall see them
+	Trunk    string       // the SIP peer; empty on the XMPP side
+	Policy   media.Policy // of leg B
+	Early    bool         // the caller is to be answered first (eager mode)
+	NoAnswer time.Duration
+	Hops     int    // what is left of Max-Forwards (RFC 3261 section 20.22); 0 means 70
+	Rule     string // the rule that decided, for the log
+	CallID   string // an id of the caller's protocol that the callee's may carry on
+}
+
+// An Edge is one of the two protocols.
+type Edge uint8
+
+const (
+	SIP Edge = iota
+	XMPP
+)
+
+// String returns "sip" or "xmpp".
+func (e Edge) String() string { return [...]string{"sip", "xmpp"}[e&1] }
+
+// An Incoming is a new call that an edge received.
+type Incoming struct {
+	Edge   Edge   // where it came from
+	Trunk  string // the SIP peer it came from; empty on the XMPP side
+	Target Target
+	// Offer is what the caller described; empty if it only announced kinds of media.
+	Offer media.Description
+	// Policy is what leg A's media may be.
+	Policy media.Policy
+	// Leg makes leg A once the call has its Inbox; called once, before Accept returns.
+	Leg func(Inbox) Leg
+}
+
+// A Dialer is an edge as the shell sees it.
+type Dialer interface {
+	// Dial makes leg B. It sends nothing yet: Leg.Offer does.
+	Dial(target Target, in Inbox) (Leg, error)
+}
+
+// A Bridge is a call's share of the media plane. No method blocks; results are posted as
+// events with the same Op.
+type Bridge interface {
+	// Offer makes an offer to side from what the other side offered, which may be empty.
+	Offer(op call.Op, side call.Side, other media.Description)
+	// Answer hands over the other side's answer and makes the answer to side's own offer,
+	// if it made one. It may come more than once: early answers are replaced.
+	Answer(op call.Op, side call.Side, other media.Description)
+	// Join hands over side's own offer, which comes late or changes the session, and
+	// makes its answer.
+	Join(op call.Op, side call.Side, own media.Description)
+	// Candidates hands over what the peer of side says of its transports between offers.
+	Candidates(side call.Side, transports media.Description)
+	// Release gives back everything. It may be called once, at any time.
+	Release()
+	// Stats returns the figures so far, by side.
+	Stats() [2]media.Stats
+}
+
+// A MediaPlane makes bridges.
+type MediaPlane interface {
+	// Open makes a bridge for a call. policies are leg A's, then leg B's. post may be
+	// called from any goroutine until Release has returned; it never blocks. An error
+	// is a [*call.Refusal] when it has a cause, such as Overloaded.
+	Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (Bridge, error)
+}
