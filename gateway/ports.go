@@ -86,6 +86,36 @@ type Incoming struct {
 	Leg func(Inbox) Leg
 }
 
+// A Query asks where a call may go. The edge has cleaned and authenticated it.
+type Query struct {
+	Edge  Edge   // where the call came from
+	Trunk string // the SIP peer it came from
+	From  Party  // the caller, as its own world knows it
+	To    string // the Request-URI, or the JID that was called
+	Hops  int    // Max-Forwards of the request; 0 if it had none
+}
+
+// Calls is the shell as the edges see it.
+type Calls interface {
+	// Route says where a call may go, and how. An error is a [*call.Refusal].
+	Route(Query) (Target, error)
+	// Accept begins a call. An error is a [*call.Refusal], and then Leg was not called.
+	// The call's id is made here unless the Incoming has one.
+	Accept(Incoming) (Inbox, error)
+	// Trace records a message of a call for its ladder: what it was, when, and which way.
+	Trace(call.ID, Message)
+}
+
+// A Message is one SIP message or stanza as it crossed the wire.
+type Message struct {
+	Edge     Edge
+	Sent     bool // by the gateway
+	Peer     string
+	Title    string // one line, such as "INVITE" or "session-accept"
+	Raw      []byte
+	Occurred time.Time
+}
+
 // A Dialer is an edge as the shell sees it.
 type Dialer interface {
 	// Dial makes leg B. It sends nothing yet: Leg.Offer does.
