@@ -1,0 +1,173 @@
+package stack
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/gate"
+)
+
+// A Transport names how messages travel, as it is written in a Via.
+type Transport string
+
+// The transports of SIP. The stack serves UDP and TCP.
+const (
+	UDP  Transport = "UDP"
+	TCP  Transport = "TCP"
+	TLS  Transport = "TLS"
+	WS   Transport = "WS"
+	WSS  Transport = "WSS"
+	SCTP Transport = "SCTP"
+)
+
+// stream says whether t keeps bytes in order and delivers them.
+func (t Transport) stream() bool { return t != UDP }
+
+// port is the port of t where none is written (RFC 3261 section 19.1.2).
+func (t Transport) port() uint16 {
+	switch t {
+	case TLS:
+		return 5061
+	case WS:
+		return 80
+	case WSS:
+		return 443
+	default:
+		return 5060
+	}
+}
+
+// A Listener is a socket that the stack serves, and sends from.
+type Listener struct {
+	Transport Transport      // UDP with Packet, TCP with Stream
+	Packet    net.PacketConn // bound to one address, not to all
+	Stream    net.Listener
+
+	// External is the address that peers reach the socket at, written into Via
+	// and to be written into Contact. Its port may be 0 for the socket's own. The
+	// zero value stands for the socket's own address. A socket bound to the
+	// unspecified address (0.0.0.0 or ::) must have one.
+	External netip.AddrPort
+}
+
+// A Target is the next hop of a request.
+type Target struct {
+	Transport Transport // UDP when empty
+	Host      string    // an IP literal, without brackets, or a name with A or AAAA records
+	Port      uint16    // 0 for the transport's own: 5060 or 5061
+
+	// Stream says that a peer spoken to over UDP listens on TCP too, at the same
+	// address. A request above 1300 bytes then goes over TCP (RFC 3261 section
+	// 18.1.1), and over UDP after all when the connection is refused.
+	Stream bool
+}
+
+// A Packet is one message on the wire, as [Options.Trace] sees it.
+type Packet struct {
+	Out       bool // sent by us
+	Transport Transport
+	Local     netip.AddrPort
+	Remote    netip.AddrPort
+	Raw       []byte // as on the wire; valid during the call only
+}
+
+// Options say how a stack works. Listeners, Allowed and OnRequest are needed; the
+// zero value of every other field is a working default.
+type Options struct {
+	Listeners []Listener
+
+	// Allowed says whether a peer is one of ours. It is called for each datagram and
+	// each connection, from several goroutines, with IPv4 addresses as such, and
+	// must be quick. What anyone else sends is dropped unread.
+	Allowed func(remote netip.AddrPort, t Transport) bool
+
+	// Strangers lets those in whom Allowed refuses, at the pace of
+	// [Limits.StrangerRate].
+	Strangers bool
+
+	// OnRequest is given each new request but ACK and CANCEL. It must not block.
+	OnRequest func(*ServerTx)
+
+	// OnAck is given the ACK of a 2xx, each time it arrives. It must not block.
+	OnAck func(*sip.Request)
+
+	// OnStray is given a 2xx of an INVITE whose transaction is over: a late
+	// retransmission or the answer of another fork. It must not block.
+	OnStray func(*sip.Response)
+
+	// Trace, when set, is given each message that passed the guard, and each sent.
+	// It is called from several goroutines.
+	Trace func(Packet)
+
+	// Resolve finds the addresses of a host, in the order in which to try them. By
+	// default the system's resolver is asked, and IPv4 addresses come first.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// Dial opens a connection for TCP. By default a [net.Dialer] does.
+	Dial func(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error)
+
+	Gate   gate.Rules // what is let in; the zero value is the gate's default
+	Limits Limits
+	Server string       // for the Server header of responses; none when empty
+	Log    *slog.Logger // nothing is logged when nil
+}
+
+// Limits bound what peers can cause. The zero value of a field stands for its default.
+type Limits struct {
+	Workers int // queues, and goroutines that run callbacks; default 8
+	Queue   int // messages that may wait on one queue; default 1000
+
+	// Transactions is how many server transactions may live at a time. Above it
+	// new requests outside of dialogs get 503. Default 20000.
+	Transactions int
+
+	KnownRate     float64 // requests a second from one allowed address; default 500
+	KnownBurst    int     // and at once; default 1000
+	StrangerRate  float64 // messages a second from one other address; default 20
+	StrangerBurst int     // and at once; default 40
+	Sources       int     // addresses whose pace is remembered; default 100000
+
+	Conns       int           // stream connections at a time; default 10000
+	SourceConns int           // and of one address; default 100
+	Message     time.Duration // for a message to come in whole over a stream; default 10s
+	Idle        time.Duration // for a stranger's connection to be silent; default 60s
+	KnownIdle   time.Duration // for an allowed peer's; default 30m
+	Keepalive   time.Duration // between the CRLFs we send on connections we opened; default 95s
+	Connect     time.Duration // to connect; default 4s
+	Resolve     time.Duration // to find an address; default 5s
+	Write       time.Duration // for a stream to take what we write; default 10s
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Workers = or(l.Workers, 8)
+	l.Queue = or(l.Queue, 1000)
+	l.Transactions = or(l.Transactions, 20000)
+	l.KnownRate = or(l.KnownRate, 500)
+	l.KnownBurst = or(l.KnownBurst, 1000)
+	l.StrangerRate = or(l.StrangerRate, 20)
+	l.StrangerBurst = or(l.StrangerBurst, 40)
+	l.Sources = or(l.Sources, 100000)
+	l.Conns = or(l.Conns, 10000)
+	l.SourceConns = or(l.SourceConns, 100)
+	l.Message = or(l.Message, 10*time.Second)
+	l.Idle = or(l.Idle, 60*time.Second)
+	l.KnownIdle = or(l.KnownIdle, 30*time.Minute)
+	l.Keepalive = or(l.Keepalive, 95*time.Second)
+	l.Connect = or(l.Connect, 4*time.Second)
+	l.Resolve = or(l.Resolve, 5*time.Second)
+	l.Write = or(l.Write, 10*time.Second)
+	return l
+}

