@@ -1,0 +1,217 @@
+// The XMPP user of the interop tests: stanza.js in a Chromium page.
+//
+// The page decides nothing that a test could want otherwise: it reports what happens, and
+// does what it is told through window.peer. Only two things a person would also not decide
+// happen by themselves: a proposal that was answered with "proceed" becomes a session, and
+// the session of a proposal that this page proceeded with is accepted.
+import * as XMPP from 'stanza'
+
+const JMI = 'urn:xmpp:jingle-message:0' // stanza's own constant for it is wrong
+const RTP = 'urn:xmpp:jingle:apps:rtp:1'
+
+const stanzas = [] // every stanza as it was sent or received, with its time
+const sessions = new Map() // Jingle sessions by sid
+const meters = new Map() // what is heard in a session, by sid
+const proposed = new Set() // our proposals that wait for "proceed"
+const proceeded = new Set() // their proposals that we answered with "proceed"
+const audio = new AudioContext()
+let client
+
+function report(type, data = {}) {
+  window.report({ type, ...data })
+}
+
+function xml(text) {
+  return new DOMParser().parseFromString(text, 'text/xml').documentElement
+}
+
+function send(text) {
+  stanzas.push({ time: Date.now(), out: true, text })
+  client.transport.socket.send(text)
+}
+
+// jmi sends one element of XEP-0353.
+function jmi(to, name, sid, inner = '') {
+  send(`<message xmlns="jabber:client" to="${to}" type="chat" id="${crypto.randomUUID()}">` +
+    `<${name} xmlns="${JMI}" id="${sid}">${inner}</${name}><store xmlns="urn:xmpp:hints"/></message>`)
+}
+
+function reasonOf(element) {
+  const reason = [...element.children].find(c => c.localName === 'reason')
+  if (!reason) return {}
+  const condition = [...reason.children].find(c => c.localName !== 'text')
+  const text = [...reason.children].find(c => c.localName === 'text')
+  return { reason: condition?.localName ?? '', text: text?.textContent ?? '' }
+}
+
+// received reports what stanza.js does not: JMI, message errors, reasons with their text.
+function received(text) {
+  const stanza = xml(text)
+  const from = stanza.getAttribute('from') ?? ''
+  for (const child of stanza.children) {
+    const sid = child.getAttribute('id') ?? child.getAttribute('sid') ?? ''
+    if (child.namespaceURI === JMI && stanza.getAttribute('type') === 'error') {
+      const error = [...stanza.children].find(c => c.localName === 'error')
+      report('bounced', { sid, from, reason: error?.firstElementChild?.localName ?? '' })
+    } else if (child.namespaceURI === JMI) {
+      report(child.localName, { sid, from, ...reasonOf(child) })
+      if (child.localName === 'proceed' && proposed.delete(sid)) peer.initiate(from, sid)
+    } else if (child.localName === 'jingle' && child.getAttribute('action') === 'session-terminate') {
+      report('terminate', { sid, from, ...reasonOf(child) })
+    }
+  }
+  if (stanza.localName === 'presence') {
+    const caps = [...stanza.children].find(c => c.namespaceURI === 'http://jabber.org/protocol/caps')
+    report('presence', { from, presence: stanza.getAttribute('type') ?? 'available', caps: caps?.getAttribute('ver') ?? '' })
+  }
+}
+
+function microphone() {
+  // Whatever cleans up speech takes a pure tone away.
+  const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false }
+  return navigator.mediaDevices.getUserMedia({ audio: raw })
+}
+
+// listen makes what comes in measurable. Chromium feeds a remote track to WebAudio only
+// while a media element plays it.
+function listen(sid, track) {
+  const stream = new MediaStream([track])
+  const element = document.createElement('audio')
+  element.srcObject = stream
+  element.autoplay = true
+  document.body.append(element)
+  const meter = audio.createAnalyser()
+  meter.fftSize = 8192
+  meter.smoothingTimeConstant = 0
+  audio.createMediaStreamSource(stream).connect(meter)
+  meters.set(sid, meter)
+  audio.resume()
+}
+
+function follow(session) {
+  if (sessions.has(session.sid)) return
+  sessions.set(session.sid, session)
+  session.pc.addEventListener('track', e => e.track.kind === 'audio' && listen(session.sid, e.track))
+  session.pc.addEventListener('connectionstatechange', () =>
+    report('connection', { sid: session.sid, state: session.pc.connectionState }))
+}
+
+const peer = window.peer = {
+  // connect logs in and returns the full JID. With callable false the client says that it
+  // knows no JMI, so that a caller has to come with session-initiate.
+  async connect({ jid, password, url, resource, messages = true }) {
+    client = XMPP.createClient({
+      jid, password, resource,
+      transports: { websocket: url, bosh: false },
+      useStreamManagement: false,
+      jingle: { iceServers: [] },
+    })
+    if (messages) client.disco.addFeature(JMI)
+    client.on('raw', (direction, text) => {
+      const out = direction === 'outgoing'
+      stanzas.push({ time: Date.now(), out, text })
+      if (!out) received(text)
+    })
+    client.on('jingle:created', s => s.pc && follow(s))
+    client.on('jingle:incoming', s => {
+      follow(s)
+      report('initiate', { sid: s.sid, from: s.peerID })
+      if (proceeded.delete(s.sid)) peer.accept(s.sid)
+    })
+    client.on('jingle:accepted', s => report('accepted', { sid: s.sid }))
+    client.on('jingle:ringing', s => report('ringing-info', { sid: s.sid }))
+    client.on('disconnected', () => report('disconnected'))
+    await new Promise((resolve, reject) => {
+      client.once('session:started', resolve)
+      client.once('auth:failed', () => reject(new Error('wrong user or password')))
+      client.connect()
+    })
+    await client.getRoster()
+    client.updateCaps()
+    client.sendPresence({ legacyCapabilities: client.disco.getCaps() })
+    return client.jid
+  },
+  disconnect() { client.disconnect() },
+
+  // The caller's part.
+  propose(to) {
+    const sid = crypto.randomUUID()
+    proposed.add(sid)
+    jmi(to, 'propose', sid, `<description xmlns="${RTP}" media="audio"/>`)
+    return sid
+  },
+  retract(to, sid) {
+    proposed.delete(sid)
+    jmi(to, 'retract', sid, '<reason xmlns="urn:xmpp:jingle:1"><cancel/></reason>')
+  },
+  async initiate(to, sid = crypto.randomUUID()) {
+    const session = client.jingle.createMediaSession(to, sid, await microphone())
+    follow(session)
+    await session.start({ offerToReceiveAudio: true })
+    return sid
+  },
+
+  // The callee's part.
+  ring(from, sid) { jmi(from, 'ringing', sid) },
+  proceed(from, sid) {
+    proceeded.add(sid)
+    jmi(from, 'proceed', sid)
+  },
+  reject(from, sid, reason = '') {
+    jmi(from, 'reject', sid, reason && `<reason xmlns="urn:xmpp:jingle:1"><${reason}/></reason>`)
+  },
+  ringSession(sid) { return sessions.get(sid).ring() },
+  async accept(sid) {
+    const session = sessions.get(sid)
+    const stream = await microphone()
+    for (const track of stream.getTracks()) session.addTrack(track, stream)
+    await session.accept()
+  },
+
+  end(sid, reason = 'success') { sessions.get(sid).end(reason) },
+  mute(sid, muted) {
+    for (const sender of sessions.get(sid).pc.getSenders()) if (sender.track) sender.track.enabled = !muted
+  },
+
+  // hears measures what arrives: the loudest frequency in hertz, the level of the whole in
+  // dB below full scale (RMS), and what WebRTC counted.
+  async hears(sid) {
+    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '' }
+    const meter = meters.get(sid)
+    if (meter) {
+      const bins = new Float32Array(meter.frequencyBinCount)
+      const samples = new Float32Array(meter.fftSize)
+      meter.getFloatFrequencyData(bins)
+      meter.getFloatTimeDomainData(samples)
+      const power = samples.reduce((sum, v) => sum + v * v, 0) / samples.length
+      heard.level = Math.max(-100, 10 * Math.log10(power))
+      heard.frequency = bins.indexOf(Math.max(...bins)) * audio.sampleRate / meter.fftSize
+    }
+    const stats = await sessions.get(sid).pc.getStats()
+    const candidate = id => `${stats.get(id)?.address}:${stats.get(id)?.port}`
+    for (const s of stats.values()) {
+      if (s.type === 'inbound-rtp') {
+        heard.received = s.packetsReceived
+        heard.lost = s.packetsLost
+        heard.codec = stats.get(s.codecId)?.mimeType ?? ''
+      } else if (s.type === 'outbound-rtp') {
+        heard.sent = s.packetsSent
+      } else if (s.type === 'candidate-pair' && s.nominated) {
+        heard.pair = `${candidate(s.localCandidateId)} ${candidate(s.remoteCandidateId)}`
+      }
+    }
+    return heard
+  },
+
+  // What a client asks before it shows a call button.
+  async features(jid) {
+    const info = await client.getDiscoInfo(jid)
+    return {
+      identities: info.identities.map(i => `${i.category}/${i.type}`),
+      features: info.features,
+    }
+  },
+  subscribe(jid) { client.subscribe(jid) },
+
+  stanzas() { return stanzas },
+}

@@ -1,0 +1,188 @@
+package audio
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+// connect runs a sender whose packets reach the receiver after delay(n), n counting from 0.
+// A negative delay loses the packet.
+func connect(t *testing.T, o SenderOptions, r *Receiver, delay func(n int) time.Duration) *Sender {
+	n := 0
+	o.Write = func(p *rtp.Packet) error {
+		raw, err := p.Marshal()
+		if err != nil {
+			return err
+		}
+		d := delay(n)
+		n++
+		if d >= 0 {
+			time.AfterFunc(d, func() { r.Packet(raw, time.Now()) })
+		}
+		return nil
+	}
+	s := NewSender(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() {
+		cancel()
+		<-s.done
+	})
+	go s.Run(ctx) // until the test ends
+	return s
+}
+
+func TestSpeechOverRTP(t *testing.T) {
+	for _, codec := range []Codec{PCMU, PCMA} {
+		t.Run(codec.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := NewReceiver([]Codec{PCMU, PCMA})
+				s := connect(t, SenderOptions{Codec: codec}, r, func(int) time.Duration { return 10 * time.Millisecond })
+				if err := s.Play(t.Context(), Speech(Low)); err != nil {
+					t.Fatal(err)
+				}
+				match, err := r.WaitMatch(t.Context(), Speech(Low), 0.98)
+				if err != nil || match.Score < 0.98 {
+					t.Fatalf("match %+v, error %v", match, err)
+				}
+				stats := r.Statistics()
+				if stats.Packets < 150 || stats.Lost != 0 || stats.Jitter != 0 || stats.Sources != 1 {
+					t.Errorf("statistics %+v", stats)
+				}
+				if got := r.PayloadTypes()[codec.PayloadType]; got != stats.Packets {
+					t.Errorf("%d of %d packets with payload type %d", got, stats.Packets, codec.PayloadType)
+				}
+				if sent := s.Sent(); sent.Packets < 150 || sent.Bytes != 160*sent.Packets {
+					t.Errorf("sent %+v", sent)
+				}
+			})
+		})
+	}
+}
+
+func TestLossAndJitterAreSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReceiver([]Codec{PCMU})
+		s := connect(t, SenderOptions{Codec: PCMU}, r, func(n int) time.Duration {
+			if n%10 == 5 {
+				return -1
+			}
+			return time.Duration(n%2) * 8 * time.Millisecond
+		})
+		if err := s.Play(t.Context(), Speech(High)); err != nil {
+			t.Fatal(err)
+		}
+		stats := r.Statistics()
+		if share := stats.LossShare(); share < 0.08 || share > 0.12 {
+			t.Errorf("loss %.3f, want about 0.1", share)
+		}
+		if stats.Jitter < 5*time.Millisecond || stats.Jitter > 8*time.Millisecond {
+			t.Errorf("jitter %v, want from 5 to 8 ms", stats.Jitter)
+		}
+		if stats.MaxGap < 40*time.Millisecond {
+			t.Errorf("longest gap %v, want at least 40 ms", stats.MaxGap)
+		}
+		match := Correlate(Speech(High), r.Recording())
+		if match.Score < 0.85 || match.Score > 0.99 {
+			t.Errorf("score %.3f with a tenth lost", match.Score)
+		}
+	})
+}
+
+func TestOpaqueFramesArriveByteForByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReceiver([]Codec{Opus})
+		s := connect(t, SenderOptions{Codec: Opus}, r, func(int) time.Duration { return time.Millisecond })
+		frames := Frames(50, 80)
+		if err := s.PlayFrames(t.Context(), frames); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := r.Wait(t.Context(), func(Statistics) bool { return Arrived(frames, r.Payloads()) == 1 }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Play(t.Context(), Speech(Low)); err == nil {
+			t.Error("samples were played with Opus")
+		}
+	})
+}
+
+func TestDigits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReceiver([]Codec{PCMU, DTMF})
+		s := connect(t, SenderOptions{Codec: PCMU, Event: DTMF}, r, func(int) time.Duration { return 0 })
+		for _, digit := range "1#1D" {
+			if err := s.Digit(t.Context(), byte(digit), 100*time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Wait(t.Context(), func(Statistics) bool { return r.Digits() == "1#1D" }); err != nil {
+			t.Fatalf("heard %q", r.Digits())
+		}
+		if err := s.Digit(t.Context(), 'x', time.Second); err == nil {
+			t.Error("x was sent as a digit")
+		}
+		if lost := r.Statistics().Lost; lost != 0 {
+			t.Errorf("%d packets lost", lost)
+		}
+	})
+}
+
+func TestSenderStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSender(SenderOptions{Codec: PCMU, Write: func(*rtp.Packet) error { return nil }})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go s.Run(ctx)
+		if err := s.Play(t.Context(), Speech(Low)); !errors.Is(err, ErrStopped) {
+			t.Errorf("got %v, want %v", err, ErrStopped)
+		}
+	})
+}
+
+func TestReceiverCounts(t *testing.T) {
+	packet := func(sequence uint16, ssrc uint32, payloadType uint8) []byte {
+		raw, err := (&rtp.Packet{
+			Header:  rtp.Header{Version: 2, SequenceNumber: sequence, Timestamp: uint32(sequence) * 160, SSRC: ssrc, PayloadType: payloadType},
+			Payload: make([]byte, 160),
+		}).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	tests := []struct {
+		name    string
+		packets [][]byte
+		want    Statistics
+	}{
+		{"in order over the wrap", [][]byte{packet(65535, 1, 0), packet(0, 1, 0), packet(1, 1, 0)}, Statistics{Packets: 3, Sources: 1}},
+		{"one missing", [][]byte{packet(1, 1, 0), packet(3, 1, 0)}, Statistics{Packets: 2, Sources: 1, Lost: 1}},
+		{"one twice", [][]byte{packet(1, 1, 0), packet(1, 1, 0)}, Statistics{Packets: 1, Sources: 1, Duplicates: 1}},
+		{"out of order", [][]byte{packet(1, 1, 0), packet(3, 1, 0), packet(2, 1, 0)}, Statistics{Packets: 3, Sources: 1, Reordered: 1}},
+		{"before the first", [][]byte{packet(2, 1, 0), packet(1, 1, 0)}, Statistics{Packets: 2, Sources: 1, Reordered: 1}},
+		{"two sources", [][]byte{packet(1, 1, 0), packet(900, 2, 0)}, Statistics{Packets: 2, Sources: 2}},
+		{"not negotiated", [][]byte{packet(1, 1, 99)}, Statistics{Unknown: 1}},
+		{"not RTP", [][]byte{{1, 2, 3}, nil}, Statistics{Malformed: 2}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := NewReceiver([]Codec{PCMU})
+			for _, raw := range test.packets {
+				r.Packet(raw, time.Now())
+			}
+			got := r.Statistics()
+			got = Statistics{
+				Packets: got.Packets, Lost: got.Lost, Duplicates: got.Duplicates, Reordered: got.Reordered,
+				Malformed: got.Malformed, Unknown: got.Unknown, Sources: got.Sources,
+			}
+			if got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
