@@ -1,0 +1,197 @@
+// Package call is what happens in a call, and when: a pure state machine between two
+// legs and the media plane. It knows no protocol, does no I/O and reads no clock; events
+// go in, actions come out.
+//
+// A good call goes through the states in this order: Preparing (the media plane makes an
+// offer), Calling (leg B has it), Ringing, Answering (the media plane makes the answer),
+// Confirming (leg A has it), Active, and, while a side changes the session, Updating. From
+// each of them it may go to Ending, where every leg is closed and nothing else matters,
+// and from there to Ended.
+//
+// The rules are the table in table.go; testdata/table.golden is the chart made from it.
+package call
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/media"
+)
+
+// A State is where a call is.
+type State uint8
+
+const (
+	Preparing State = iota
+	Calling
+	Ringing
+	Answering
+	Confirming
+	Active
+	Updating
+	Ending
+	Ended
+	states
+)
+
+var stateNames = [...]string{
+	"Preparing", "Calling", "Ringing", "Answering", "Confirming", "Active", "Updating",
+	"Ending", "Ended",
+}
+
+// String returns the state's name.
+func (s State) String() string { return stateNames[s] }
+
+// Limits are the times a call may spend waiting.
+type Limits struct {
+	Alert    time.Duration // for a sign of ringing, before the caller is told that we go on
+	NoAnswer time.Duration // for B to answer; a proxy gives it more than 3 minutes (RFC 3261 16.6)
+	Confirm  time.Duration // for A to confirm the answer; above the 64*T1 of RFC 3261 13.3.1.4
+	Linger   time.Duration // for both legs to finish closing
+}
+
+// DefaultLimits are the times of INTERWORKING.md section 2.15.
+func DefaultLimits() Limits {
+	return Limits{
+		Alert:    3 * time.Second,
+		NoAnswer: 180 * time.Second,
+		Confirm:  40 * time.Second,
+		Linger:   35 * time.Second,
+	}
+}
+
+// A Call is the state of one call. It is not safe for concurrent use: one goroutine owns
+// it.
+type Call struct {
+	limits Limits
+	state  State
+	offer  media.Description // what A offered; empty until it does
+	early  bool              // A is answered before B
+
+	confirmed bool // A has confirmed our answer
+	settled   bool // the media plane has B's final answer
+	open      [2]bool
+	ending    [2]bool // EndLeg was sent
+	side      Side    // the side that changes the session, in Updating
+
+	ops     Op // the last one given out
+	waiting Op // the request whose result is awaited; 0 if none
+
+	cause    Cause // of the end: the first that was known
+	detail   Detail
+	finished bool
+	out      []Action
+}
+
+// New returns a call that leg A has offered, and the first actions to carry out. The
+// offer is empty if A has only announced its call. If early is set, A is answered before B
+// is called, so that it hears what B plays before answering; this needs an offer.
+func New(limits Limits, offer media.Description, early bool) (*Call, []Action) {
+	c := &Call{limits: limits, offer: offer, early: early && !offer.Empty(), open: [2]bool{true, true}}
+	if c.early {
+		c.emit(JoinMedia{c.op(), A, offer})
+	} else {
+		c.emit(OfferMedia{c.op(), B, offer})
+	}
+	return c, c.take()
+}
+
+// State returns where the call is.
+func (c *Call) State() State { return c.state }
+
+// Confirmed reports whether the call was ever active.
+func (c *Call) Confirmed() bool { return c.settled && c.confirmed }
+
+// Step takes one event. It returns what to do, in order; ok is false if the event has no
+// place in the call's state, and then nothing has changed.
+func (c *Call) Step(e Event) (actions []Action, ok bool) {
+	if c.stale(e) {
+		return nil, false
+	}
+	r := find(c, e)
+	if r == nil {
+		return nil, false
+	}
+	if _, isEnd := e.(LegEnded); isEnd {
+		c.open[sideOf(e)] = false
+	}
+	c.state = r.next
+	if r.do != nil {
+		r.do(c, e)
+	}
+	c.close()
+	return c.take(), true
+}
+
+// stale reports whether the event is the late echo of something that is over: a result
+// that is no longer awaited, or anything from a leg that has ended.
+func (c *Call) stale(e Event) bool {
+	switch e := e.(type) {
+	case MediaOffered:
+		return e.Op != c.waiting
+	case MediaAnswered:
+		return e.Op != c.waiting
+	case MediaFailed:
+		return e.Op != 0 && e.Op != c.waiting
+	case MediaCandidates, MediaConnected, TimerFired, Aborted:
+		return false
+	default:
+		return !c.open[sideOf(e)]
+	}
+}
+
+// close is the one joint rule: a call that ends, and whose legs are both closed, has
+// ended.
+func (c *Call) close() {
+	if c.state != Ending || c.open[A] || c.open[B] || c.finished {
+		return
+	}
+	c.finished = true
+	c.state = Ended
+	c.emit(StopTimer{TimerLinger}, ReleaseMedia{}, Finish{c.cause, c.detail})
+}
+
+func (c *Call) emit(actions ...Action) { c.out = append(c.out, actions...) }
+
+func (c *Call) take() []Action {
+	out := c.out
+	c.out = nil
+	return out
+}
+
+// op gives out the number of a new request; only its result is awaited from now on.
+func (c *Call) op() Op {
+	c.ops++
+	c.waiting = c.ops
+	return c.ops
+}
+
+func sideOf(e Event) Side {
+	switch e := e.(type) {
+	case LegRinging:
+		return e.Side
+	case LegProgress:
+		return e.Side
+	case LegAnswered:
+		return e.Side
+	case LegOffered:
+		return e.Side
+	case LegUpdated:
+		return e.Side
+	case LegRefused:
+		return e.Side
+	case LegConfirmed:
+		return e.Side
+	case LegCandidates:
+		return e.Side
+	case LegEnded:
+		return e.Side
+	case MediaCandidates:
+		return e.Side
+	case MediaConnected:
+		return e.Side
+	case MediaFailed:
+		return e.Side
+	default:
+		return A
+	}
+}

@@ -1,0 +1,226 @@
+package call
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sipxmppgw/gateway/media"
+)
+
+var update = flag.Bool("update", false, "write the expected parts of testdata")
+
+// A flow is a play of one call. At the margin stands what comes in, indented what the
+// call wants done and where it is then; -update writes the indented part.
+func TestFlows(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.flow")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no flows: %v", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".flow"), func(t *testing.T) {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, f, play(t, string(text)))
+		})
+	}
+}
+
+// golden compares with a file, or writes it.
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
+	}
+}
+
+func play(t *testing.T, text string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var c *Call
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, " "):
+			continue // what was expected the last time
+		case line == "" || strings.HasPrefix(line, "#"):
+			fmt.Fprintln(&out, line)
+			continue
+		}
+		fmt.Fprintln(&out, line)
+		words := strings.Fields(line)
+		var actions []Action
+		if words[0] == "call" {
+			c, actions = New(DefaultLimits(), described(words, 1), len(words) > 2 && words[2] == "early")
+		} else {
+			var ok bool
+			if actions, ok = c.Step(eventOf(t, c, words)); !ok {
+				fmt.Fprintln(&out, "    out of place")
+				continue
+			}
+		}
+		for _, a := range actions {
+			fmt.Fprintln(&out, "    "+show(a))
+		}
+		fmt.Fprintln(&out, "    = "+c.State().String())
+	}
+	return out.Bytes()
+}
+
+// described returns a description whose one stream has the name of that word, or none.
+func described(words []string, i int) media.Description {
+	if len(words) <= i || words[i] == "nothing" {
+		return media.Description{}
+	}
+	return media.Description{Streams: []media.Stream{{Name: words[i]}}}
+}
+
+func eventOf(t *testing.T, c *Call, words []string) Event {
+	t.Helper()
+	cause := func(i int) Cause {
+		if len(words) <= i {
+			return Normal
+		}
+		got, ok := ParseCause(words[i])
+		if !ok {
+			t.Fatalf("no cause %q", words[i])
+		}
+		return got
+	}
+	side := A
+	if words[0] == "B" {
+		side = B
+	}
+	switch words[0] + " " + words[1] {
+	case "A rings", "B rings":
+		return LegRinging{side}
+	case "A progresses", "B progresses":
+		return LegProgress{side, described(words, 2)}
+	case "A answers", "B answers":
+		return LegAnswered{side, described(words, 2)}
+	case "A offers", "B offers":
+		return LegOffered{side, described(words, 2)}
+	case "A confirms", "B confirms":
+		return LegConfirmed{side, described(words, 2)}
+	case "A candidates", "B candidates":
+		return LegCandidates{side, described(words, 2)}
+	case "A ends", "B ends":
+		return LegEnded{side, cause(2), Detail{}}
+	case "media offered":
+		return MediaOffered{c.ops, described(words, 2)}
+	case "media answered":
+		return MediaAnswered{c.ops, described(words, 2)}
+	case "media stale":
+		return MediaAnswered{c.ops - 1, described(words, 2)}
+	case "media refused":
+		return MediaFailed{c.ops, A, cause(2), Detail{}}
+	case "media fails":
+		return MediaFailed{0, A, cause(2), Detail{}}
+	case "media candidates":
+		return MediaCandidates{B, described(words, 2)}
+	case "media connected":
+		return MediaConnected{B}
+	case "timer alert":
+		return TimerFired{TimerAlert}
+	case "timer no_answer":
+		return TimerFired{TimerNoAnswer}
+	case "timer confirm":
+		return TimerFired{TimerConfirm}
+	case "timer linger":
+		return TimerFired{TimerLinger}
+	case "gateway aborts":
+		return Aborted{cause(2), Detail{}}
+	}
+	t.Fatalf("no event %q", strings.Join(words, " "))
+	return nil
+}
+
+func show(a Action) string {
+	m := func(d media.Description) string {
+		if d.Empty() {
+			return ""
+		}
+		return " " + d.Streams[0].Name
+	}
+	switch a := a.(type) {
+	case OfferLeg:
+		return a.Side.String() + " offer" + m(a.Media)
+	case RingLeg:
+		return a.Side.String() + " ring"
+	case ProgressLeg:
+		return a.Side.String() + " progress" + m(a.Media)
+	case AnswerLeg:
+		return a.Side.String() + " answer" + m(a.Media)
+	case UpdateLeg:
+		return a.Side.String() + " update" + m(a.Media)
+	case AnswerUpdate:
+		return a.Side.String() + " answer update" + m(a.Media)
+	case RefuseUpdate:
+		return a.Side.String() + " refuse update " + a.Cause.String()
+	case CandidatesLeg:
+		return a.Side.String() + " candidates" + m(a.Media)
+	case EndLeg:
+		return a.Side.String() + " end " + a.Cause.String()
+	case OfferMedia:
+		return fmt.Sprintf("media %d offer to %s%s", a.Op, a.Side, m(a.Media))
+	case AnswerMedia:
+		return fmt.Sprintf("media %d answer to %s%s", a.Op, a.Side, m(a.Media))
+	case JoinMedia:
+		return fmt.Sprintf("media %d join %s%s", a.Op, a.Side, m(a.Media))
+	case CandidatesMedia:
+		return "media candidates of " + a.Side.String() + m(a.Media)
+	case ReleaseMedia:
+		return "media release"
+	case StartTimer:
+		return "start " + a.Timer.String() + " " + a.After.String()
+	case StopTimer:
+		return "stop " + a.Timer.String()
+	case Finish:
+		return "finish " + a.Cause.String()
+	}
+	return fmt.Sprintf("%T", a)
+}
+
+// The chart is the table as a reader checks it; a change of a rule is a change of the chart.
+func TestChart(t *testing.T) {
+	var out bytes.Buffer
+	row := func(s string, r rule) {
+		from := [...]string{"", "A", "B"}[r.from]
+		cond := ""
+		if r.when != nil {
+			cond = r.when.name
+		}
+		next := r.next.String()
+		if s == "any" && r.next != Ending {
+			next = "same"
+		}
+		acts := "-"
+		if r.do != nil {
+			acts = funcName(r.do)
+		}
+		fmt.Fprintf(&out, "%-11s %-16s %-2s %-17s %-11s %s\n", s, r.event, from, cond, next, acts)
+	}
+	for _, r := range rules {
+		row(r.state.String(), r)
+	}
+	for _, r := range always {
+		row("any", r)
+	}
+	golden(t, "testdata/table.golden", bytes.ReplaceAll(out.Bytes(), []byte(" \n"), []byte("\n")))
+}

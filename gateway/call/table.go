@@ -1,0 +1,311 @@
+package call
+
+import "sipxmppgw/gateway/media"
+
+// who narrows a rule to the side an event came from.
+type who uint8
+
+const (
+	either who = iota
+	fromA
+	fromB
+)
+
+// A rule says what one event does in one state. The first rule that fits is the one.
+type rule struct {
+	state State
+	event kind
+	from  who
+	when  guard // nil: always
+	next  State
+	do    func(*Call, Event) // nil: nothing
+}
+
+// A guard is a condition with a name for the chart.
+type guard *condition
+
+type condition struct {
+	name  string
+	holds func(*Call, Event) bool
+}
+
+var (
+	early     guard = &condition{"early", func(c *Call, _ Event) bool { return c.early }}
+	joined    guard = &condition{"confirmed", func(c *Call, _ Event) bool { return c.early && c.confirmed }}
+	late      guard = &condition{"A has not offered", func(c *Call, _ Event) bool { return c.offer.Empty() }}
+	untold    guard = &condition{"nothing to say", func(_ *Call, e Event) bool { return e.(MediaAnswered).Media.Empty() }}
+	forAlert  guard = timer(TimerAlert)
+	forAnswer guard = timer(TimerNoAnswer)
+	forA      guard = timer(TimerConfirm)
+	forEnd    guard = timer(TimerLinger)
+	request   guard = &condition{"the request", func(_ *Call, e Event) bool { return e.(MediaFailed).Op != 0 }}
+)
+
+func timer(t Timer) guard {
+	return &condition{t.String(), func(_ *Call, e Event) bool { return e.(TimerFired).Timer == t }}
+}
+
+// rules are in the order a good call passes them.
+var rules = []rule{
+	// state      event            from    when       next        do
+	{Preparing, kMediaAnswered, either, early, Preparing, answerEarly}, // INTERWORKING 2.3, eager mode
+	{Preparing, kLegConfirmed, fromA, nil, Preparing, confirm},
+	{Preparing, kMediaOffered, either, nil, Calling, offerB},
+	{Preparing, kMediaFailed, either, nil, Ending, failed},
+	{Preparing, kLegEnded, fromA, nil, Ending, endB},
+	{Preparing, kLegEnded, fromB, nil, Ending, endA},
+
+	{Calling, kLegConfirmed, fromA, nil, Calling, confirm},
+	{Calling, kLegRinging, fromB, nil, Ringing, ringA},
+	{Calling, kLegProgress, fromB, early, Calling, hearB}, // early media reaches only an answered caller
+	{Calling, kLegProgress, fromB, nil, Calling, nil},
+	{Calling, kMediaAnswered, either, early, Calling, nil},
+	{Calling, kLegAnswered, fromB, nil, Answering, answerMedia},
+	{Calling, kTimerFired, either, forAlert, Calling, progressA},
+	{Calling, kTimerFired, either, forAnswer, Ending, noReply},
+	{Calling, kLegEnded, fromA, nil, Ending, endB},
+	{Calling, kLegEnded, fromB, nil, Ending, endA},
+	{Calling, kMediaFailed, either, nil, Ending, failed},
+
+	{Ringing, kLegConfirmed, fromA, nil, Ringing, confirm},
+	{Ringing, kLegRinging, fromB, nil, Ringing, nil}, // sent again every minute (RFC 3261 13.3.1.1)
+	{Ringing, kLegProgress, fromB, early, Ringing, hearB},
+	{Ringing, kLegProgress, fromB, nil, Ringing, nil},
+	{Ringing, kMediaAnswered, either, early, Ringing, nil},
+	{Ringing, kLegAnswered, fromB, nil, Answering, answerMedia},
+	{Ringing, kTimerFired, either, forAnswer, Ending, noAnswer},
+	{Ringing, kLegEnded, fromA, nil, Ending, endB},
+	{Ringing, kLegEnded, fromB, nil, Ending, endA},
+	{Ringing, kMediaFailed, either, nil, Ending, failed},
+
+	{Answering, kLegConfirmed, fromA, nil, Answering, confirm},
+	{Answering, kMediaAnswered, either, joined, Active, settle},
+	{Answering, kMediaAnswered, either, early, Confirming, settle},
+	{Answering, kMediaAnswered, either, nil, Confirming, answerA},
+	{Answering, kMediaFailed, either, nil, Ending, failed},
+	{Answering, kLegEnded, fromA, nil, Ending, endB},
+	{Answering, kLegEnded, fromB, nil, Ending, endA},
+
+	// A caller that only announced its call describes it now, once (late mode).
+	{Confirming, kLegOffered, fromA, late, Confirming, joinA},
+	{Confirming, kMediaAnswered, either, untold, Confirming, nil},
+	{Confirming, kMediaAnswered, either, nil, Confirming, answerAgain},
+	{Confirming, kLegConfirmed, fromA, nil, Active, activate},
+	{Confirming, kLegOffered, fromB, nil, Confirming, refuse}, // one thing at a time
+	{Confirming, kTimerFired, either, forA, Ending, unconfirmed},
+	{Confirming, kMediaFailed, either, nil, Ending, failed},
+	{Confirming, kLegEnded, fromA, nil, Ending, endB},
+	{Confirming, kLegEnded, fromB, nil, Ending, endA},
+
+	{Active, kLegOffered, either, nil, Updating, joinSide},
+	{Active, kMediaFailed, either, nil, Ending, failed},
+	{Active, kLegEnded, fromA, nil, Ending, endB},
+	{Active, kLegEnded, fromB, nil, Ending, endA},
+
+	{Updating, kMediaAnswered, either, nil, Active, answerUpdate},
+	{Updating, kMediaFailed, either, request, Active, refuseChanger}, // the session is as it was
+	{Updating, kLegOffered, either, nil, Updating, refuse},           // RFC 3261 14.2
+	{Updating, kMediaFailed, either, nil, Ending, failed},
+	{Updating, kLegEnded, fromA, nil, Ending, endB},
+	{Updating, kLegEnded, fromB, nil, Ending, endA},
+
+	// An answer that crosses our end is the leg's to undo; here it is too late.
+	{Ending, kLegRinging, either, nil, Ending, nil},
+	{Ending, kLegProgress, either, nil, Ending, nil},
+	{Ending, kLegAnswered, either, nil, Ending, nil},
+	{Ending, kLegOffered, either, nil, Ending, nil},
+	{Ending, kLegConfirmed, either, nil, Ending, nil},
+	{Ending, kLegEnded, either, nil, Ending, nil},
+	{Ending, kMediaFailed, either, nil, Ending, nil},
+	{Ending, kTimerFired, either, forEnd, Ending, giveUp},
+}
+
+// always are the rules of every state before Ending; a state's own rules come first.
+var always = []rule{
+	{0, kLegCandidates, either, nil, 0, candidatesIn},
+	{0, kMediaCandidates, either, nil, 0, candidatesOut},
+	{0, kMediaConnected, either, nil, 0, nil},
+	{0, kAborted, either, nil, Ending, abort},
+}
+
+// find returns the rule for an event, or nil. A rule of always that does not end the call
+// leaves the state as it is.
+func find(c *Call, e Event) *rule {
+	if r := match(rules, c, e, c.state); r != nil {
+		return r
+	}
+	if c.state >= Ending {
+		return nil
+	}
+	r := match(always, c, e, 0)
+	if r == nil {
+		return nil
+	}
+	found := *r
+	if found.next != Ending {
+		found.next = c.state
+	}
+	return &found
+}
+
+func match(table []rule, c *Call, e Event, s State) *rule {
+	k, side := e.kind(), sideOf(e)
+	for i := range table {
+		r := &table[i]
+		if r.state != s || r.event != k {
+			continue
+		}
+		if (r.from == fromA && side != A) || (r.from == fromB && side != B) {
+			continue
+		}
+		if r.when != nil && !r.when.holds(c, e) {
+			continue
+		}
+		return r
+	}
+	return nil
+}
+
+func answerEarly(c *Call, e Event) {
+	c.emit(AnswerLeg{A, e.(MediaAnswered).Media}, OfferMedia{c.op(), B, c.offer})
+}
+
+func confirm(c *Call, _ Event) { c.confirmed = true }
+
+func offerB(c *Call, e Event) {
+	c.waiting = 0
+	c.emit(
+		OfferLeg{B, e.(MediaOffered).Media},
+		StartTimer{TimerNoAnswer, c.limits.NoAnswer},
+		StartTimer{TimerAlert, c.limits.Alert},
+	)
+}
+
+func ringA(c *Call, _ Event) { c.emit(StopTimer{TimerAlert}, RingLeg{A}) }
+
+func progressA(c *Call, _ Event) { c.emit(ProgressLeg{A, media.Description{}}) }
+
+// hearB connects what B plays before it answers.
+func hearB(c *Call, e Event) {
+	if m := e.(LegProgress).Media; !m.Empty() {
+		c.emit(AnswerMedia{c.op(), A, m})
+	}
+}
+
+func answerMedia(c *Call, e Event) {
+	c.emit(
+		StopTimer{TimerAlert},
+		StopTimer{TimerNoAnswer},
+		AnswerMedia{c.op(), A, e.(LegAnswered).Media},
+	)
+}
+
+// settle is for a caller that has its answer already.
+func settle(c *Call, _ Event) {
+	c.waiting = 0
+	c.settled = true
+	if c.state == Confirming {
+		c.emit(StartTimer{TimerConfirm, c.limits.Confirm})
+	}
+}
+
+func answerA(c *Call, e Event) {
+	c.waiting = 0
+	c.settled = true
+	c.emit(
+		AnswerLeg{A, e.(MediaAnswered).Media},
+		StartTimer{TimerConfirm, c.limits.Confirm},
+	)
+}
+
+func joinA(c *Call, e Event) {
+	c.offer = e.(LegOffered).Media
+	c.emit(JoinMedia{c.op(), A, c.offer})
+}
+
+func answerAgain(c *Call, e Event) {
+	c.waiting = 0
+	c.emit(
+		AnswerLeg{A, e.(MediaAnswered).Media},
+		StartTimer{TimerConfirm, c.limits.Confirm},
+	)
+}
+
+func activate(c *Call, _ Event) {
+	c.confirmed = true
+	c.emit(StopTimer{TimerConfirm})
+}
+
+func joinSide(c *Call, e Event) {
+	o := e.(LegOffered)
+	c.side = o.Side
+	c.emit(JoinMedia{c.op(), o.Side, o.Media})
+}
+
+func answerUpdate(c *Call, e Event) {
+	c.waiting = 0
+	c.emit(AnswerUpdate{c.side, e.(MediaAnswered).Media})
+}
+
+func refuseChanger(c *Call, e Event) {
+	c.waiting = 0
+	c.emit(RefuseUpdate{c.side, e.(MediaFailed).Cause})
+}
+
+func refuse(c *Call, e Event) { c.emit(RefuseUpdate{sideOf(e), Conflict}) }
+
+func candidatesIn(c *Call, e Event) {
+	l := e.(LegCandidates)
+	c.emit(CandidatesMedia(l))
+}
+
+func candidatesOut(c *Call, e Event) {
+	m := e.(MediaCandidates)
+	c.emit(CandidatesLeg(m))
+}
+
+func endA(c *Call, e Event) {
+	l := e.(LegEnded)
+	c.end(l.Cause, l.Detail, A)
+}
+
+func endB(c *Call, e Event) {
+	l := e.(LegEnded)
+	c.end(l.Cause, l.Detail, B)
+}
+
+// noReply is for a callee that was tried and showed no sign; Q.850 has its own number.
+func noReply(c *Call, _ Event) { c.end(NoAnswer, Detail{Q850: 18}, A, B) }
+
+func noAnswer(c *Call, _ Event) { c.end(NoAnswer, Detail{Q850: 19}, A, B) }
+
+// unconfirmed ends a call whose caller never said that it has the answer.
+func unconfirmed(c *Call, _ Event) { c.end(Timeout, Detail{}, A, B) }
+
+func failed(c *Call, e Event) {
+	m := e.(MediaFailed)
+	c.end(m.Cause, m.Detail, A, B)
+}
+
+func abort(c *Call, e Event) {
+	a := e.(Aborted)
+	c.end(a.Cause, a.Detail, A, B)
+}
+
+// end closes the legs that are open. Leg B closes as one whose caller gave up while it
+// has not answered, whatever the reason was.
+func (c *Call) end(cause Cause, detail Detail, sides ...Side) {
+	c.waiting = 0
+	c.cause, c.detail = cause, detail
+	c.emit(StopTimer{TimerAlert}, StopTimer{TimerNoAnswer}, StopTimer{TimerConfirm})
+	for _, s := range sides {
+		if c.open[s] && !c.ending[s] {
+			c.ending[s] = true
+			c.emit(EndLeg{s, cause, detail})
+		}
+	}
+	c.emit(StartTimer{TimerLinger, c.limits.Linger})
+}
+
+// giveUp takes legs that do not close for closed.
+func giveUp(c *Call, _ Event) { c.open = [2]bool{} }
