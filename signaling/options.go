@@ -1,0 +1,89 @@
+package signaling
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/netip"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/signaling/stack"
+)
+
+// Options say how the edge works. Calls, Stack.Listeners, Trunks and Host are needed; the
+// zero value of every other field is a working default. They come from the config, which
+// has checked them.
+type Options struct {
+	// Calls is told of new calls.
+	Calls gateway.Calls
+
+	// Stack carries the messages. The edge sets its Allowed, OnRequest, OnAck, OnStray,
+	// Trace and Server.
+	Stack stack.Options
+
+	// Trunks are the peers. A request that no trunk's source fits is dropped.
+	Trunks []Trunk
+
+	// Host is the domain of our SIP side, such as gw.example.org: what stands behind
+	// the @ of a Call-ID of ours.
+	Host string
+
+	// Contact is the host that peers reach us at, written into Contact with the port of
+	// the listener. When empty it is the listener's own address.
+	Contact string
+
+	// UserAgent is written into User-Agent and Server. Default "sipxmppgw".
+	UserAgent string
+
+	// Log is told of calls refused and peers' faults. Nothing is logged when nil.
+	Log *slog.Logger
+
+	// NewID returns a token that cannot be guessed, of letters and digits: tags,
+	// Call-IDs and contacts are made of it. By default it is 128 random bits.
+	NewID func() string
+
+	// Rand returns a number from 0 to n-1, for back-off times. It may be called from
+	// several goroutines. By default it is math/rand's.
+	Rand func(n int) int
+}
+
+// A Trunk is a SIP peer that is known by its address.
+type Trunk struct {
+	// Name is what routes and logs call it.
+	Name string
+
+	// Next is where requests go. Its Host may be a name with A or AAAA records.
+	Next stack.Target
+
+	// Sources are where requests may come from. No source means nobody.
+	Sources []netip.Prefix
+
+	// Trusted says that the trunk is in our trust domain (RFC 3325): its
+	// P-Asserted-Identity is believed, and it gets ours.
+	Trusted bool
+
+	// Policy is what the media of legs to and from this trunk may be.
+	Policy media.Policy
+}
+
+func (o Options) withDefaults() Options {
+	if o.UserAgent == "" {
+		o.UserAgent = "sipxmppgw"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.NewID == nil {
+		o.NewID = func() string {
+			var b [16]byte
+			rand.Read(b[:]) // it never fails
+			return hex.EncodeToString(b[:])
+		}
+	}
+	if o.Rand == nil {
+		o.Rand = mathrand.IntN
+	}
+	return o
+}
