@@ -137,7 +137,8 @@ type Bridge interface {
 	Candidates(side call.Side, transports media.Description)
 	// Release gives back everything. It may be called once, at any time.
 	Release()
-	// Stats returns the figures so far, by side.
+	// Stats returns the figures so far, by side. It may be called from any goroutine, also
+	// after Release.
 	Stats() [2]media.Stats
 }
 

@@ -1,0 +1,268 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/trace"
+)
+
+// Options are what a gateway is made of.
+type Options struct {
+	// Router says where calls may go.
+	Router Router
+	// Media bridges the media of calls.
+	Media MediaPlane
+	// Limits are the times of calls; the zero value means [call.DefaultLimits].
+	Limits call.Limits
+	// MaxCalls is how many calls there may be at once. Default 500.
+	MaxCalls int
+	// MaxEarly is how many of them may be unanswered. Default 200.
+	MaxEarly int
+	// Log gets a call's states at info. Default: [slog.Default].
+	Log *slog.Logger
+	// Registry gets the metrics. Default: none.
+	Registry prometheus.Registerer
+	// Trace keeps the last calls' messages. Default: none.
+	Trace *trace.Recorder
+	// Ended is told of every call that has ended, on the call's goroutine; it must not
+	// wait. Default: none.
+	Ended func(Record)
+	// NewID makes the id of a call. Default: 80 random bits.
+	NewID func() call.ID
+}
+
+// A Router says where a call may go. An error is a [*call.Refusal].
+type Router interface {
+	Route(Query) (Target, error)
+}
+
+// A Gateway is the shell around all calls: it admits them, gives each its goroutine, and
+// knows them while they live. Its methods may be called from any goroutine.
+type Gateway struct {
+	opt     Options
+	log     *slog.Logger
+	metrics *metrics
+
+	mu       sync.Mutex
+	dialers  [2]Dialer
+	calls    map[call.ID]*actor
+	early    int
+	draining bool
+	idle     chan struct{} // closed when draining and the last call has gone
+}
+
+// New returns a gateway without edges; SetDialer gives it each.
+func New(opt Options) *Gateway {
+	if opt.Limits == (call.Limits{}) {
+		opt.Limits = call.DefaultLimits()
+	}
+	if opt.MaxCalls == 0 {
+		opt.MaxCalls = 500
+	}
+	if opt.MaxEarly == 0 {
+		opt.MaxEarly = 200
+	}
+	if opt.Log == nil {
+		opt.Log = slog.Default()
+	}
+	if opt.NewID == nil {
+		opt.NewID = newID
+	}
+	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{})}
+	g.metrics = newMetrics(opt.Registry, g)
+	return g
+}
+
+// newID returns 80 random bits in lower-case letters and digits, so that it fits a log, a
+// file name and a SIP token.
+func newID() call.ID {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return call.ID(strings.ToLower(base32.StdEncoding.EncodeToString(b[:])))
+}
+
+// SetDialer gives the gateway an edge. It is called once for each, before calls come.
+func (g *Gateway) SetDialer(e Edge, d Dialer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dialers[e&1] = d
+}
+
+// Route implements [Calls].
+func (g *Gateway) Route(q Query) (Target, error) { return g.opt.Router.Route(q) }
+
+// Accept implements [Calls].
+func (g *Gateway) Accept(in Incoming) (Inbox, error) {
+	a := &actor{g: g, id: g.opt.NewID(), box: newMailbox[letter](), bridge: noBridge{}}
+	a.log = g.log.With("call", string(a.id))
+	a.rec = Record{
+		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
+		Trunk: in.Trunk + in.Target.Trunk, Rule: in.Target.Rule, Attempt: time.Now(),
+	}
+	if err := g.admit(a, in); err != nil {
+		g.metrics.refused(in.Edge, err)
+		return nil, err
+	}
+	g.log.Info("call begins", "call", string(a.id), "from", in.Edge.String(), "trunk", a.rec.Trunk, "rule", a.rec.Rule)
+	g.log.Debug("call parties", "call", string(a.id), "caller", in.Target.From.URI+in.Target.From.JID,
+		"callee", in.Target.To.URI+in.Target.To.JID)
+	limits := g.opt.Limits
+	if in.Target.NoAnswer > 0 {
+		limits.NoAnswer = in.Target.NoAnswer
+	}
+	a.c, a.first = call.New(limits, in.Offer, in.Target.Early)
+	a.legs[call.A] = in.Leg(inbox{a, call.A})
+	go a.run() // ends with the call
+	return inbox{a, call.A}, nil
+}
+
+// admit gives the call its place, its bridge and its second leg, or says why not.
+func (g *Gateway) admit(a *actor, in Incoming) error {
+	g.mu.Lock()
+	dialer := g.dialers[in.Target.Edge&1]
+	switch {
+	case g.draining:
+		g.mu.Unlock()
+		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "the gateway is going down"}}
+	case len(g.calls) >= g.opt.MaxCalls || g.early >= g.opt.MaxEarly:
+		g.mu.Unlock()
+		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "too many calls"}}
+	case dialer == nil:
+		g.mu.Unlock()
+		return &call.Refusal{Cause: call.Unreachable}
+	}
+	g.calls[a.id] = a // without a bridge yet: noBridge
+	g.early++
+	g.mu.Unlock()
+
+	bridge, err := g.opt.Media.Open(a.id, [2]media.Policy{in.Policy, in.Target.Policy}, a.post)
+	if err == nil {
+		g.mu.Lock()
+		a.bridge = bridge
+		g.mu.Unlock()
+		a.legs[call.B], err = dialer.Dial(in.Target, inbox{a, call.B})
+	}
+	if err != nil {
+		a.bridge.Release()
+		g.forget(a)
+		return refusal(err)
+	}
+	return nil
+}
+
+// refusal gives an error of an edge or of the media plane its cause.
+func refusal(err error) error {
+	var r *call.Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return &call.Refusal{Cause: call.Failed, Detail: call.Detail{Text: err.Error()}}
+}
+
+// Trace implements [Calls].
+func (g *Gateway) Trace(id call.ID, m Message) {
+	if g.opt.Trace == nil || id == "" {
+		return
+	}
+	g.opt.Trace.Add(string(id), trace.Message{
+		Lane: m.Edge.String(), Sent: m.Sent, Peer: m.Peer, Title: m.Title, Raw: m.Raw, Time: m.Occurred,
+	})
+}
+
+// Active returns how many calls there are.
+func (g *Gateway) Active() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.calls)
+}
+
+// End ends one call; false says that there is none of that id.
+func (g *Gateway) End(id call.ID, cause call.Cause, text string) bool {
+	g.mu.Lock()
+	a := g.calls[id]
+	g.mu.Unlock()
+	if a == nil {
+		return false
+	}
+	a.post(call.Aborted{Cause: cause, Detail: call.Detail{Text: text}})
+	return true
+}
+
+// Drain refuses new calls and waits for those that are up to end. When ctx is done first,
+// it ends them, and waits for them to close.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.mu.Lock()
+	if !g.draining {
+		g.draining = true
+		if len(g.calls) == 0 {
+			close(g.idle)
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.idle:
+		return
+	case <-ctx.Done():
+	}
+	for _, a := range g.actors() {
+		a.post(call.Aborted{Cause: call.Normal, Detail: call.Detail{Text: "the gateway is going down"}})
+	}
+	<-g.idle
+}
+
+func (g *Gateway) actors() []*actor {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]*actor, 0, len(g.calls))
+	for _, a := range g.calls {
+		all = append(all, a)
+	}
+	return all
+}
+
+// ended counts and reports a call. It is called on the call's goroutine.
+func (g *Gateway) ended(a *actor) {
+	g.metrics.ended(a)
+	a.log.Info("call ended", "cause", a.rec.Cause.String(), "status", a.rec.Detail.Status, "by", a.rec.EndedBy,
+		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds())
+	if g.opt.Ended != nil {
+		g.opt.Ended(a.rec)
+	}
+}
+
+// forget is the last of a call.
+func (g *Gateway) forget(a *actor) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.calls, a.id)
+	g.leave(a)
+	if g.draining && len(g.calls) == 0 {
+		close(g.idle)
+	}
+}
+
+// answered takes a call out of the number of those that are not answered yet.
+func (g *Gateway) answered(a *actor) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leave(a)
+}
+
+// leave is for the holder of the lock.
+func (g *Gateway) leave(a *actor) {
+	if !a.late {
+		a.late = true
+		g.early--
+	}
+}

@@ -1,0 +1,49 @@
+package gateway
+
+import "sync"
+
+// A mailbox is the queue of one goroutine. Writers never wait; the reader waits for the
+// next letter. After close, what is written is dropped and the reader gets nothing more.
+type mailbox[T any] struct {
+	mu     sync.Mutex
+	queue  []T
+	ready  chan struct{} // holds one token while there may be something to read
+	closed bool
+}
+
+func newMailbox[T any]() *mailbox[T] {
+	return &mailbox[T]{ready: make(chan struct{}, 1)}
+}
+
+// put appends a letter; false says that the mailbox is closed.
+func (m *mailbox[T]) put(letter T) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.queue = append(m.queue, letter)
+	select {
+	case m.ready <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// take returns everything that was written since, waiting until there is something. Only
+// the reader closes, so take never waits on a closed mailbox.
+func (m *mailbox[T]) take() []T {
+	<-m.ready
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	letters := m.queue
+	m.queue = nil
+	return letters
+}
+
+func (m *mailbox[T]) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.queue = nil
+}
