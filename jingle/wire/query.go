@@ -1,0 +1,59 @@
+package wire
+
+import (
+	"time"
+
+	"gosrc.io/xmpp/stanza"
+)
+
+// GatewayPrompt returns what to ask a user for who looks for a contact (XEP-0100 section
+// 4.9.2).
+func GatewayPrompt(desc, prompt string) stanza.Node {
+	n := Element(NSGateway, "query")
+	n.Nodes = []stanza.Node{Text(NSGateway, "desc", desc), Text(NSGateway, "prompt", prompt)}
+	return n
+}
+
+// GatewayJID returns the address that a user's words stand for.
+func GatewayJID(jid string) stanza.Node {
+	n := Element(NSGateway, "query")
+	n.Nodes = []stanza.Node{Text(NSGateway, "jid", jid)}
+	return n
+}
+
+// PromptOf returns the words a user gave to a prompt, empty if there are none.
+func PromptOf(query *stanza.Node) string {
+	if p := Child(query.Nodes, NSGateway, "prompt"); p != nil {
+		return text(p)
+	}
+	return ""
+}
+
+// Version returns what runs here (XEP-0092).
+func Version(name, version string) stanza.Node {
+	n := Element(NSVersion, "query")
+	n.Nodes = []stanza.Node{Text(NSVersion, "name", name), Text(NSVersion, "version", version)}
+	return n
+}
+
+// Last returns for how long the entity has been up (XEP-0012).
+func Last(up time.Duration) stanza.Node {
+	return Element(NSLast, "query", "seconds", decimal(uint64(max(up, 0)/time.Second)))
+}
+
+// Time returns the time (XEP-0202).
+func Time(now time.Time) stanza.Node {
+	n := Element(NSTime, "time")
+	n.Nodes = []stanza.Node{
+		Text(NSTime, "tzo", "+00:00"),
+		Text(NSTime, "utc", now.UTC().Format("2006-01-02T15:04:05Z")),
+	}
+	return n
+}
+
+// VCard returns a card with nothing but a name (XEP-0054).
+func VCard(name string) stanza.Node {
+	n := Element(NSVCard, "vCard")
+	n.Nodes = []stanza.Node{Text(NSVCard, "FN", name), Text(NSVCard, "NICKNAME", name)}
+	return n
+}
