@@ -36,12 +36,17 @@ func New(space, name string, attrs ...string) *Element {
 	return e
 }
 
-// Add appends children and returns e; nil children are left out.
+// Add appends children and returns e; nil children are left out, and children without a
+// namespace take e's.
 func (e *Element) Add(children ...*Element) *Element {
 	for _, c := range children {
-		if c != nil {
-			e.Nodes = append(e.Nodes, Node{Element: c})
+		if c == nil {
+			continue
 		}
+		if e.Space != "" {
+			c.rename("", e.Space)
+		}
+		e.Nodes = append(e.Nodes, Node{Element: c})
 	}
 	return e
 }
@@ -161,6 +166,8 @@ func (e *Element) Rename(from, to string) *Element {
 func (e *Element) rename(from, to string) {
 	if e.Space == from {
 		e.Space = to
+	} else if from == "" {
+		return // its children have theirs
 	}
 	for c := range e.Elements() {
 		c.rename(from, to)

@@ -124,6 +124,11 @@ func TestAttributes(t *testing.T) {
 	if got := e.String(); got != `<y xmlns='x' a='2'><z/>&lt;</y>` {
 		t.Errorf("got %s", got)
 	}
+	inner := New("", "inner")
+	New("x", "outer").Add(New("", "middle").Add(inner))
+	if inner.Space != "x" {
+		t.Errorf("a child without a namespace is in %q", inner.Space)
+	}
 	var none *Element
 	if none.Attr("a") != "" || none.Child("", "") != nil || none.Text() != "" || none.Is("", "") {
 		t.Error("a nil element is not empty")
