@@ -32,7 +32,7 @@ function send(text) {
 
 // jmi sends one element of XEP-0353.
 function jmi(to, name, sid, inner = '') {
-  send(`<message xmlns="jabber:client" to="${to}" type="chat" id="${crypto.randomUUID()}">` +
+  send(`<message xmlns="jabber:client" to="${to}" type="chat" id="jm-${name}-${sid}">` +
     `<${name} xmlns="${JMI}" id="${sid}">${inner}</${name}><store xmlns="urn:xmpp:hints"/></message>`)
 }
 
@@ -48,12 +48,16 @@ function reasonOf(element) {
 function received(text) {
   const stanza = xml(text)
   const from = stanza.getAttribute('from') ?? ''
+  if (stanza.localName === 'message' && stanza.getAttribute('type') === 'error') {
+    // What bounced need not come with it; the id tells.
+    const error = [...stanza.children].find(c => c.localName === 'error')
+    const sid = (stanza.getAttribute('id') ?? '').replace(/^jm-[a-z]+-/, '')
+    report('bounced', { sid, from, reason: error?.firstElementChild?.localName ?? '' })
+    return
+  }
   for (const child of stanza.children) {
     const sid = child.getAttribute('id') ?? child.getAttribute('sid') ?? ''
-    if (child.namespaceURI === JMI && stanza.getAttribute('type') === 'error') {
-      const error = [...stanza.children].find(c => c.localName === 'error')
-      report('bounced', { sid, from, reason: error?.firstElementChild?.localName ?? '' })
-    } else if (child.namespaceURI === JMI) {
+    if (child.namespaceURI === JMI) {
       report(child.localName, { sid, from, ...reasonOf(child) })
       if (child.localName === 'proceed' && proposed.delete(sid)) peer.initiate(from, sid)
     } else if (child.localName === 'jingle' && child.getAttribute('action') === 'session-terminate') {
