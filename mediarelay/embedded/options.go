@@ -1,0 +1,119 @@
+package embedded
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Options are what a relay is made from. The zero value of a field means its default.
+type Options struct {
+	// Addresses are the local addresses that media sockets are bound to, at most one of
+	// each family. Default: 127.0.0.1, which needs AllowLoopback.
+	Addresses []netip.Addr
+	// External are the addresses that peers are told in place of the local ones, for a
+	// gateway behind a 1:1 NAT; the one of the same family counts. Default: the local ones.
+	External []netip.Addr
+	// PortMin and PortMax are the range of media ports, both inclusive. Default: 10000
+	// to 19999.
+	PortMin, PortMax uint16
+	// Rest is how long a released port is left alone, so that packets still on their way
+	// reach nobody else. Default: 30 s; negative for none.
+	Rest time.Duration
+	// Times are the times the relay waits.
+	Times Times
+	// AllowLoopback says that candidates of peers may be loopback and link-local
+	// addresses; for tests and for peers on the same machine.
+	AllowLoopback bool
+	// Log gets the faults of peers and of the relay. Default: none.
+	Log *slog.Logger
+	// Rand is where names, SSRCs and the like come from. Default: crypto/rand.
+	Rand io.Reader
+}
+
+// Times are the times a bridge waits. The zero value of a field means its default.
+type Times struct {
+	Connect time.Duration // for ICE to find a pair; 20 s
+	Secure  time.Duration // for the DTLS handshake, once there is a pair; 10 s
+	Hello   time.Duration // for the ClientHello of a peer that named no role; 3 s
+	Consent time.Duration // without an answer to ICE checks (RFC 7675); 30 s
+	First   time.Duration // for the first packet of an end without ICE; 30 s
+	Early   time.Duration // the same while the callee may still ring; 180 s
+	Silence time.Duration // without packets on an end without ICE; 60 s
+	Held    time.Duration // the same, on hold; RTCP counts there; 30 min
+	Report  time.Duration // between RTCP reports; 5 s
+	Tick    time.Duration // between looks at all of these; 1 s
+}
+
+func (t *Times) defaults() {
+	for _, d := range []struct {
+		at *time.Duration
+		is time.Duration
+	}{
+		{&t.Connect, 20 * time.Second},
+		{&t.Secure, 10 * time.Second},
+		{&t.Hello, 3 * time.Second},
+		{&t.Consent, 30 * time.Second},
+		{&t.First, 30 * time.Second},
+		{&t.Early, 180 * time.Second},
+		{&t.Silence, 60 * time.Second},
+		{&t.Held, 30 * time.Minute},
+		{&t.Report, 5 * time.Second},
+		{&t.Tick, time.Second},
+	} {
+		if *d.at == 0 {
+			*d.at = d.is
+		}
+	}
+}
+
+func (o *Options) defaults() error {
+	if len(o.Addresses) == 0 {
+		if !o.AllowLoopback {
+			return errors.New("media needs an address to bind to")
+		}
+		o.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	}
+	for _, a := range o.Addresses {
+		if !a.IsValid() || a.IsMulticast() {
+			return fmt.Errorf("media cannot be bound to %v", a)
+		}
+		if a.IsUnspecified() && o.external(a) == a {
+			return fmt.Errorf("peers cannot be told %v: it needs an external address", a)
+		}
+	}
+	if o.PortMin == 0 && o.PortMax == 0 {
+		o.PortMin, o.PortMax = 10000, 19999
+	}
+	if o.PortMin == 0 || o.PortMax < o.PortMin+1 {
+		return fmt.Errorf("media ports %d to %d are no range", o.PortMin, o.PortMax)
+	}
+	switch {
+	case o.Rest == 0:
+		o.Rest = 30 * time.Second
+	case o.Rest < 0:
+		o.Rest = 0
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	o.Times.defaults()
+	return nil
+}
+
+// external returns the address that peers are told for a local one.
+func (o *Options) external(local netip.Addr) netip.Addr {
+	for _, e := range o.External {
+		if e.Is4() == local.Is4() {
+			return e
+		}
+	}
+	return local
+}
