@@ -1,0 +1,65 @@
+# The tasks of this project; "make" alone prints them.
+
+SHELL  := /bin/sh
+TOOL   := go tool -modfile=test/tools.mod
+TAGGED := ./test/interop
+
+# step NAME,TARGET makes a target and prints how long it took.
+define step
+@echo "== $(1)"; start=$$(date +%s); $(MAKE) --no-print-directory $(2); status=$$?; \
+	echo "== $(1): $$(( $$(date +%s) - start )) s"; exit $$status
+endef
+
+.PHONY: help check format lint unit test deps interop conformance golden bench fuzz build
+
+help: ## print the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: format lint unit ## no network, no root: format, vet, staticcheck, exhaustive, go test -race ./...
+
+format:
+	@bad=$$($(TOOL) gofumpt -l .); [ -z "$$bad" ] || { echo "not as gofumpt writes it:"; echo "$$bad"; exit 1; }
+
+lint:
+	go vet ./...
+	go vet -tags interop $(TAGGED)
+	$(TOOL) staticcheck ./...
+	$(TOOL) staticcheck -tags interop $(TAGGED)
+	$(TOOL) exhaustive -default-signifies-exhaustive ./...
+
+unit:
+	go test -race ./...
+
+test: ## what .ci/run calls: install what is needed, check, conformance, interop
+	$(call step,deps,deps)
+	$(call step,format,format)
+	$(call step,lint,lint)
+	$(call step,unit,unit)
+	$(call step,conformance,conformance)
+	$(call step,interop,interop)
+
+deps: ## install the real peers (Debian packages, npm packages); as root
+	@sh test/interop/deps.sh install
+
+interop: ## tests with real peers: Prosody, ejabberd, baresip, SIPp, Chromium
+	@sh test/interop/deps.sh check || { [ -z "$$CI" ] && exit 0; exit 1; }; \
+	cd test/browser && npm run -s build && cd ../.. && \
+	go test -tags interop -count 1 -timeout 15m -v $(TAGGED)
+
+conformance: ## one line for each of the 172 statements
+	go run ./test/conformance
+
+golden: ## rewrite what golden tests expect, and show what changed
+	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
+	git diff --stat
+
+bench: ## benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every Fuzz target for 30 s
+	@git grep -H -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's|/[^/]*:func | |' | while read -r dir name; do \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime 30s "./$$dir" || exit 1; \
+	done
+
+build: ## static binary ./sipxmppgw
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty)" -o sipxmppgw ./cmd/sipxmppgw
