@@ -1,0 +1,183 @@
+// Package config is the gateway's one YAML file: its settings, their defaults, and every
+// check of them. It knows no other package and hands out plain values.
+//
+// A file is read strictly: an unknown key, a wrong type and a value out of range are all
+// problems, and all of them are reported at once, each with its line.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the whole file.
+type Config struct {
+	XMPP   XMPP              `yaml:"xmpp"`
+	SIP    SIP               `yaml:"sip"`
+	Media  Media             `yaml:"media"`
+	Calls  Calls             `yaml:"calls"`
+	HTTP   HTTP              `yaml:"http"`
+	Log    Log               `yaml:"log"`
+	Trunks []Trunk           `yaml:"trunks"`
+	Routes []Route           `yaml:"routes"`
+	Users  map[string]string `yaml:"numbers"` // telephone number or SIP address to bare JID
+}
+
+// XMPP is the component connection (XEP-0114).
+type XMPP struct {
+	// Domain is the component's domain, under which numbers and SIP addresses appear.
+	// Required.
+	Domain string `yaml:"domain"`
+	// Server is where the XMPP server listens for components. Default 127.0.0.1:5347.
+	Server string `yaml:"server"`
+	// Secret is shared with the XMPP server. Better: SecretFile, the environment variable
+	// SIPXMPPGW_XMPP_SECRET, or a systemd credential named xmpp_secret. One is required.
+	Secret Secret `yaml:"secret"`
+	// SecretFile is a file that holds the secret; a line end after it does not count.
+	SecretFile string `yaml:"secret_file"`
+	// Name is what service discovery shows. Default "Telephone gateway".
+	Name string `yaml:"name"`
+	// Admins are addresses for abuse and support (XEP-0157), such as
+	// "xmpp:noc@example.org" or "mailto:abuse@example.org". Default none.
+	Admins []string `yaml:"contact_addresses"`
+}
+
+// SIP is the SIP side as a whole.
+type SIP struct {
+	// Listen are the sockets, as transport:address:port; transports are udp and tcp.
+	// Default udp:0.0.0.0:5060 and tcp:0.0.0.0:5060.
+	Listen []string `yaml:"listen"`
+	// ExternalAddress is what others reach us by, in Via, Contact and SDP, when that is not
+	// the address of the socket. Default: the address that leads to the first trunk.
+	ExternalAddress netip.Addr `yaml:"external_address"`
+	// Domain is the host in addresses of XMPP users on the SIP side. Default: the external
+	// address.
+	Domain string `yaml:"domain"`
+	// DefaultDomain is the SIP domain that is left out of JIDs, and that numbers belong to.
+	// Default: the host of the first trunk.
+	DefaultDomain string `yaml:"default_domain"`
+	// DirectDomains are XMPP domains whose users have the same address on the SIP side
+	// (RFC 7247 section 6). Default none.
+	DirectDomains []string `yaml:"direct_domains"`
+	// DefaultContext completes local numbers without a phone-context (RFC 3966). Default
+	// none: they are refused.
+	DefaultContext string `yaml:"phone_context"`
+	// AllowSIPS lets sips: addresses call XMPP users, although protection cannot be
+	// promised to the end (RFC 7247 section 8). Default false.
+	AllowSIPS bool `yaml:"allow_sips"`
+}
+
+// Media is the relay.
+type Media struct {
+	// Addresses are where media sockets are bound and, unless there is an external
+	// address, what is offered. Default: the address that leads to the first trunk for
+	// SIP, and every address of the machine that is not loopback for ICE.
+	Addresses []netip.Addr `yaml:"addresses"`
+	// ExternalAddress replaces the first address in what is offered, behind a NAT that maps
+	// ports one to one. Default none.
+	ExternalAddress netip.Addr `yaml:"external_address"`
+	// PortMin and PortMax are the UDP ports. Default 10000 to 19999.
+	PortMin int `yaml:"port_min"`
+	PortMax int `yaml:"port_max"`
+	// AllowLoopback lets media flow to 127.0.0.1 and ::1, for tests. Default false.
+	AllowLoopback bool `yaml:"allow_loopback"`
+	// Silence is how long a leg may say nothing, off hold, before the call ends. Default
+	// 1m, from 10s to 1h.
+	Silence time.Duration `yaml:"silence"`
+}
+
+// Calls are limits and times of calls.
+type Calls struct {
+	// Max is how many calls there may be at once. Default 500.
+	Max int `yaml:"max"`
+	// MaxUnanswered is how many of them may be unanswered. Default 200.
+	MaxUnanswered int `yaml:"max_unanswered"`
+	// NoAnswer is how long a callee may ring. Default 3m, about what a proxy gives it
+	// (Timer C, RFC 3261 section 16.6); from 1s to 10m.
+	NoAnswer time.Duration `yaml:"no_answer"`
+	// Drain is how long calls may go on after the order to stop. Default 5m, to 24h.
+	Drain time.Duration `yaml:"drain"`
+}
+
+// HTTP is the operator's listener: /metrics, /livez, /readyz.
+type HTTP struct {
+	// Listen is its address. Default 127.0.0.1:9187; empty turns it off.
+	Listen string `yaml:"listen"`
+}
+
+// Log is what is written to standard error.
+type Log struct {
+	// Level is debug, info, warn or error. Default info.
+	Level string `yaml:"level"`
+	// Format is text or json. Default text.
+	Format string `yaml:"format"`
+}
+
+// A Trunk is a SIP peer: a PBX or a carrier.
+type Trunk struct {
+	// Name is how routes, logs and metrics call it: letters, digits, - and _. Required.
+	Name string `yaml:"name"`
+	// Address is where calls to it go: a host or address, with :port if it is not 5060.
+	// Required.
+	Address string `yaml:"address"`
+	// Transport is udp or tcp. Default udp.
+	Transport string `yaml:"transport"`
+	// Domain is the host in the Request-URI of calls to it. Default: the host of Address.
+	Domain string `yaml:"domain"`
+	// Sources are the addresses or networks that its calls come from. Default: Address, if
+	// it is an address.
+	Sources []string `yaml:"sources"`
+	// Trusted says that it may tell us who calls, by P-Asserted-Identity, and that we tell
+	// it (RFC 3325). Default false.
+	Trusted bool `yaml:"trusted"`
+	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
+	// announcements (eager mode). Default false.
+	EarlyMedia bool `yaml:"early_media"`
+	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
+	// order.
+	Codecs []string `yaml:"codecs"`
+	// NAT says that its media may come from another address than it says. Default false.
+	NAT bool `yaml:"nat"`
+}
+
+// A Route lets someone on the XMPP side call somewhere. What no route allows is refused.
+type Route struct {
+	// From is a bare JID, a domain, or "*" for everyone. Required.
+	From string `yaml:"from"`
+	// To is the beginning of a number, such as "+49"; a SIP domain; or "*" for anything.
+	// Default "*".
+	To string `yaml:"to"`
+	// Trunk is where it goes. Required unless Deny.
+	Trunk string `yaml:"trunk"`
+	// Deny refuses instead. Default false.
+	Deny bool `yaml:"deny"`
+}
+
+// A Secret is a value that is never printed.
+type Secret string
+
+// String hides the value.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// GoString hides the value.
+func (s Secret) GoString() string { return s.String() }
+
+// defaults returns a configuration in which everything that has a fixed default has it.
+func defaults() Config {
+	return Config{
+		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
+		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
+		Media: Media{PortMin: 10000, PortMax: 19999, Silence: time.Minute},
+		Calls: Calls{Max: 500, MaxUnanswered: 200, NoAnswer: 3 * time.Minute, Drain: 5 * time.Minute},
+		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+}
+
+// Codecs are the codecs a trunk may name, in the order of the default.
+var codecs = []string{"opus", "G722", "PCMA", "PCMU"}

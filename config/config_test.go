@@ -1,0 +1,269 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const smallest = `xmpp:
+  domain: tel.example.org
+  secret: s3cret
+trunks:
+  - name: pbx
+    address: 192.0.2.20
+numbers:
+  "+4930123456": juliet@example.org
+routes:
+  - {from: example.org, trunk: pbx}
+`
+
+func TestSmallestFileIsUseful(t *testing.T) {
+	if n := strings.Count(smallest, "\n"); n > 12 {
+		t.Errorf("the smallest file has %d lines, more than 12", n)
+	}
+	c, err := Parse("small.yaml", strings.NewReader(smallest), Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trunk := c.Trunks[0]
+	if trunk.Transport != "udp" || trunk.Domain != "192.0.2.20" || !reflect.DeepEqual(trunk.Sources, []string{"192.0.2.20"}) ||
+		!reflect.DeepEqual(trunk.Codecs, codecs) {
+		t.Errorf("trunk %+v", trunk)
+	}
+	if c.SIP.DefaultDomain != "192.0.2.20" || c.Routes[0].To != "*" || c.XMPP.Server != "127.0.0.1:5347" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestEveryProblemAtOnce(t *testing.T) {
+	const wrong = `xmpp:
+  domian: tel.example.org
+  server: localhost
+  secret: s3cret
+sip:
+  listen: [udp:0.0.0.0:5060, sctp:0.0.0.0:5060]
+  external_address: nowhere
+media:
+  port_min: 40000
+  port_max: 32767
+  silence: 5
+calls:
+  no_answer: 1h
+  max: many
+trunks:
+  - name: the pbx
+    address: pbx.example.org
+    codecs: [opus, g729]
+    trusted: maybe
+  - name: b
+    address: 192.0.2.1:70000
+    transport: tls
+numbers:
+  "+49": juliet
+routes:
+  - from: a b
+    trunk: c
+  - {from: "*", deny: true, trunk: b}
+  - {from: example.org}
+`
+	const want = `wrong.yaml:1: xmpp.domain: is missing
+wrong.yaml:2: xmpp.domian: is not a setting; did you mean xmpp.domain?
+wrong.yaml:3: xmpp.server: "localhost" is not host:port
+wrong.yaml:6: sip.listen[1]: "sctp:0.0.0.0:5060" is not a socket such as udp:0.0.0.0:5060 or tcp:[::]:5060
+wrong.yaml:7: sip.external_address: "nowhere" is not an address
+wrong.yaml:9: media.port_min: 40000 is above port_max, 32767
+wrong.yaml:11: media.silence: "5" is not a time, such as 30s or 3m
+wrong.yaml:13: calls.no_answer: 1h0m0s is not between 1s and 10m0s
+wrong.yaml:14: calls.max: "many" is not a whole number
+wrong.yaml:16: trunks[0].name: "the pbx" has more than letters, digits, - and _, or than 32 of them
+wrong.yaml:16: trunks[0].sources: is missing; pbx.example.org is a name, and calls are known by the address they come from
+wrong.yaml:18: trunks[0].codecs[1]: "g729" is none of opus, G722, PCMA, PCMU
+wrong.yaml:19: trunks[0].trusted: "maybe" is neither true nor false
+wrong.yaml:21: trunks[1].address: "192.0.2.1:70000" is not a host, or host:port
+wrong.yaml:22: trunks[1].transport: "tls" is none of udp, tcp
+wrong.yaml:24: numbers.+49: "juliet" is not an address such as juliet@example.org
+wrong.yaml:26: routes[0].from: "a b" is not a domain
+wrong.yaml:27: routes[0].trunk: "c" is not the name of a trunk
+wrong.yaml:28: routes[1].trunk: stands in a route that denies
+wrong.yaml:29: routes[2].trunk: is missing`
+	_, err := Parse("wrong.yaml", strings.NewReader(wrong), Env{})
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestOneProblem(t *testing.T) {
+	tests := []struct {
+		name, text, want string
+	}{
+		{"nothing at all", "", "f.yaml: xmpp.secret: is missing; set it, xmpp.secret_file, or SIPXMPPGW_XMPP_SECRET in the environment"},
+		{"bad syntax", "xmpp: [", "f.yaml:1: did not find expected node content"},
+		{"a list at the top", "- a", "f.yaml:1: is not a group of settings"},
+		{"a second document", smallest + "---\nxmpp: {}\n", "f.yaml: there is a second document, after ---"},
+		{"a setting twice", "xmpp:\n  name: a\n  name: b\n" + smallest[6:], "f.yaml:3: xmpp.name: stands twice"},
+		{"a group where a value stands", strings.Replace(smallest, "s3cret", "{a: b}", 1), "f.yaml:3: xmpp.secret: is not a single value"},
+		{"two swapped letters", strings.Replace(smallest, "routes", "ruotes", 1), "f.yaml:9: ruotes: is not a setting; did you mean routes?"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f.yaml", strings.NewReader(tt.text), Env{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSecretComesFromElsewhere(t *testing.T) {
+	bare := strings.Replace(smallest, "  secret: s3cret\n", "", 1)
+	withFile := strings.Replace(smallest, "secret: s3cret", "secret_file: key", 1)
+	file := func(name string) ([]byte, error) {
+		switch name {
+		case "/etc/gw/key", "/run/credentials/xmpp_secret":
+			return []byte("from " + name + "\n"), nil
+		}
+		return nil, fmt.Errorf("open %s: %w", name, os.ErrNotExist)
+	}
+	env := func(k, v string) func(string) string {
+		return func(key string) string {
+			if key == k {
+				return v
+			}
+			return ""
+		}
+	}
+	tests := []struct {
+		name, text string
+		getenv     func(string) string
+		want       Secret
+		problem    string
+	}{
+		{"file beside the configuration", withFile, nil, "from /etc/gw/key", ""},
+		{"environment wins", withFile, env("SIPXMPPGW_XMPP_SECRET", "e"), "e", ""},
+		{"systemd credential", bare, env("CREDENTIALS_DIRECTORY", "/run/credentials"), "from /run/credentials/xmpp_secret", ""},
+		{"no such file", strings.Replace(withFile, "key", "other", 1), nil, "", "/etc/gw/c.yaml:3: xmpp.secret_file: open /etc/gw/other: file does not exist"},
+		{"both", strings.Replace(smallest, "secret: s3cret", "secret: a\n  secret_file: key", 1), nil, "", "/etc/gw/c.yaml:4: xmpp.secret_file: stands beside"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse("/etc/gw/c.yaml", strings.NewReader(tt.text), Env{Getenv: tt.getenv, ReadFile: file})
+			if tt.problem != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.problem) {
+					t.Fatalf("got %v, want %s", err, tt.problem)
+				}
+				return
+			}
+			if err != nil || c.XMPP.Secret != tt.want {
+				t.Errorf("got %q, %v; want %q", string(c.XMPP.Secret), err, string(tt.want))
+			}
+		})
+	}
+}
+
+func TestSecretIsNeverPrinted(t *testing.T) {
+	c, err := Parse("f.yaml", strings.NewReader(smallest), Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if s := fmt.Sprintf(verb, c); strings.Contains(s, "s3cret") {
+			t.Errorf("%s prints the secret: %s", verb, s)
+		}
+	}
+}
+
+func TestSplitAddress(t *testing.T) {
+	tests := []struct {
+		in, host string
+		port     uint16
+		bad      bool
+	}{
+		{in: "192.0.2.1", host: "192.0.2.1", port: 5060},
+		{in: "192.0.2.1:5080", host: "192.0.2.1", port: 5080},
+		{in: "2001:db8::1", host: "[2001:db8::1]", port: 5060},
+		{in: "[2001:db8::1]", host: "[2001:db8::1]", port: 5060},
+		{in: "[2001:db8::1]:5080", host: "[2001:db8::1]", port: 5080},
+		{in: "pbx.example.org:6000", host: "pbx.example.org", port: 6000},
+		{in: "pbx:0", bad: true},
+		{in: ":5060", bad: true},
+		{in: "a b", bad: true},
+		{in: "sip:pbx", bad: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.in, func(t *testing.T) {
+			host, port, err := SplitAddress(tt.in)
+			if (err != nil) != tt.bad || host != tt.host || port != tt.port {
+				t.Errorf("got %q %d %v", host, port, err)
+			}
+		})
+	}
+}
+
+// The example in deploy names every setting, and every value it shows as a default is one.
+func TestExampleNamesEverySetting(t *testing.T) {
+	const file = "../deploy/sipxmppgw.example.yaml"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := Env{Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return []byte("x"), nil }}
+	if _, err := Parse(file, strings.NewReader(string(text)), env); err != nil {
+		t.Fatal(err)
+	}
+	var full []string
+	for line := range strings.Lines(string(text)) {
+		// A setting that is commented out stands as "  #name: value".
+		full = append(full, strings.Replace(line, "#", "", min(1, strings.Count(line, "#")*isSetting(line))))
+	}
+	c, err := Parse(file, strings.NewReader(strings.Join(full, "")), env)
+	if err != nil {
+		t.Fatalf("with every setting: %v", err)
+	}
+	want := defaults()
+	if c.Calls != want.Calls || c.HTTP != want.HTTP || c.Log != want.Log || c.Media.PortMin != want.Media.PortMin ||
+		c.Media.PortMax != want.Media.PortMax || c.Media.Silence != want.Media.Silence || c.XMPP.Server != want.XMPP.Server {
+		t.Errorf("the example shows values that are not the defaults: %+v", c)
+	}
+	for _, name := range settingsOf(reflect.TypeFor[Config]()) {
+		if !strings.Contains(strings.Join(full, ""), name+":") {
+			t.Errorf("the example does not show %s", name)
+		}
+	}
+}
+
+// isSetting is 1 if the line is a setting that is commented out.
+func isSetting(line string) int {
+	rest, ok := strings.CutPrefix(strings.TrimLeft(line, " "), "#")
+	if name, _, found := strings.Cut(rest, ":"); ok && found && name != "" && !strings.ContainsAny(name, " ") {
+		return 1
+	}
+	return 0
+}
+
+func settingsOf(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		names = append(names, f.Tag.Get("yaml"))
+		inner := f.Type
+		if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[netip.Addr]() {
+			names = append(names, settingsOf(inner)...)
+		}
+	}
+	return names
+}
+
+func TestDurationsAreWhatTheySay(t *testing.T) {
+	c, err := Parse("f.yaml", strings.NewReader(smallest+"calls: {no_answer: 90s}\n"), Env{})
+	if err != nil || c.Calls.NoAnswer != 90*time.Second {
+		t.Errorf("got %v, %v", c.Calls.NoAnswer, err)
+	}
+}

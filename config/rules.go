@@ -1,0 +1,320 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Env is what a configuration takes from its surroundings.
+type Env struct {
+	// Getenv looks up an environment variable. Default: none are looked up.
+	Getenv func(string) string
+	// ReadFile reads a file of a secret. Default: [os.ReadFile].
+	ReadFile func(string) ([]byte, error)
+}
+
+// Load reads and checks a file. An error is [Problems], or what kept the file from being
+// read.
+func Load(file string) (Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, err
+	}
+	return Parse(file, bytes.NewReader(text), Env{Getenv: os.Getenv})
+}
+
+// Parse reads and checks the text of a file. Relative names of files in it are relative to
+// the file's folder. An error is [Problems].
+func Parse(file string, text io.Reader, env Env) (Config, error) {
+	if env.Getenv == nil {
+		env.Getenv = func(string) string { return "" }
+	}
+	if env.ReadFile == nil {
+		env.ReadFile = os.ReadFile
+	}
+	c := defaults()
+	r := &reader{file: file, lines: map[string]int{}}
+	r.document(text, &c)
+	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
+		r.secret(&c, env)
+		r.rules(&c)
+	}
+	if len(r.problems) > 0 {
+		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return Config{}, r.problems
+	}
+	c.complete()
+	return c, nil
+}
+
+// secret finds the component's secret: in the environment, which is the operator's last
+// word, in a file, in a systemd credential, or in the configuration itself.
+func (r *reader) secret(c *Config, env Env) {
+	if s := env.Getenv("SIPXMPPGW_XMPP_SECRET"); s != "" {
+		c.XMPP.Secret = Secret(s)
+		return
+	}
+	file, path := c.XMPP.SecretFile, "xmpp.secret_file"
+	switch {
+	case file != "" && c.XMPP.Secret != "":
+		r.at(path, "stands beside xmpp.secret; one of them is enough")
+		return
+	case c.XMPP.Secret != "":
+		return
+	case file != "":
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(r.file), file)
+		}
+	case env.Getenv("CREDENTIALS_DIRECTORY") != "":
+		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), "xmpp_secret")
+	default:
+		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or SIPXMPPGW_XMPP_SECRET in the environment")
+		return
+	}
+	text, err := env.ReadFile(file)
+	if err != nil {
+		r.at(path, "%v", err)
+		return
+	}
+	c.XMPP.Secret = Secret(strings.TrimRight(string(text), "\r\n"))
+	if c.XMPP.Secret == "" {
+		r.at(path, "%s is empty", file)
+	}
+}
+
+// rules holds what must be true of the values.
+func (r *reader) rules(c *Config) {
+	r.need("xmpp.domain", c.XMPP.Domain)
+	r.host("xmpp.domain", c.XMPP.Domain)
+	r.hostPort("xmpp.server", c.XMPP.Server)
+	r.host("sip.domain", c.SIP.Domain)
+	r.host("sip.default_domain", c.SIP.DefaultDomain)
+	for i, l := range c.SIP.Listen {
+		if _, _, err := ParseListen(l); err != nil {
+			r.at(fmt.Sprintf("sip.listen[%d]", i), "%v", err)
+		}
+	}
+	if len(c.SIP.Listen) == 0 {
+		r.at("sip.listen", "has no socket")
+	}
+	for i, d := range c.SIP.DirectDomains {
+		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
+	}
+	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
+	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
+	if c.Media.PortMin > c.Media.PortMax {
+		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
+	}
+	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
+	r.between("calls.max", c.Calls.Max, 1, 100_000)
+	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
+	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
+	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
+	if c.HTTP.Listen != "" {
+		r.hostPort("http.listen", c.HTTP.Listen)
+	}
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "text", "json")
+	r.trunks(c)
+	r.routes(c)
+	for number, jid := range c.Users {
+		if !bareJID(jid) {
+			r.at(join("numbers", number), "%q is not an address such as juliet@example.org", jid)
+		}
+	}
+}
+
+func (r *reader) trunks(c *Config) {
+	if len(c.Trunks) == 0 {
+		r.at("trunks", "there is none; a gateway without a SIP peer has nobody to call")
+	}
+	names := map[string]bool{}
+	for i := range c.Trunks {
+		t := &c.Trunks[i]
+		at := func(name string) string { return fmt.Sprintf("trunks[%d].%s", i, name) }
+		r.need(at("name"), t.Name)
+		if strings.Trim(t.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || len(t.Name) > 32 {
+			r.at(at("name"), "%q has more than letters, digits, - and _, or than 32 of them", t.Name)
+		}
+		if names[t.Name] {
+			r.at(at("name"), "%q is the name of another trunk too", t.Name)
+		}
+		names[t.Name] = true
+		r.need(at("address"), t.Address)
+		host, _, err := SplitAddress(t.Address)
+		if err != nil && t.Address != "" {
+			r.at(at("address"), "%v", err)
+		}
+		if t.Transport == "" {
+			t.Transport = "udp"
+		}
+		r.oneOf(at("transport"), t.Transport, "udp", "tcp")
+		r.host(at("domain"), t.Domain)
+		if _, err := netip.ParseAddr(host); err != nil && len(t.Sources) == 0 && host != "" {
+			r.at(at("sources"), "is missing; %s is a name, and calls are known by the address they come from", host)
+		}
+		for j, s := range t.Sources {
+			if _, err := ParsePrefix(s); err != nil {
+				r.at(fmt.Sprintf("trunks[%d].sources[%d]", i, j), "%q is neither an address nor a network", s)
+			}
+		}
+		for j, name := range t.Codecs {
+			k := slices.IndexFunc(codecs, func(known string) bool { return strings.EqualFold(known, name) })
+			if k < 0 {
+				r.at(fmt.Sprintf("trunks[%d].codecs[%d]", i, j), "%q is none of %s", name, strings.Join(codecs, ", "))
+				continue
+			}
+			t.Codecs[j] = codecs[k]
+		}
+	}
+}
+
+func (r *reader) routes(c *Config) {
+	for i := range c.Routes {
+		t := &c.Routes[i]
+		at := func(name string) string { return fmt.Sprintf("routes[%d].%s", i, name) }
+		r.need(at("from"), t.From)
+		if t.From != "" && t.From != "*" && !bareJID(t.From) {
+			r.host(at("from"), t.From)
+		}
+		known := slices.ContainsFunc(c.Trunks, func(k Trunk) bool { return k.Name == t.Trunk })
+		switch {
+		case t.Deny && t.Trunk != "":
+			r.at(at("trunk"), "stands in a route that denies")
+		case !t.Deny && t.Trunk == "":
+			r.at(at("trunk"), "is missing")
+		case !t.Deny && !known:
+			r.at(at("trunk"), "%q is not the name of a trunk", t.Trunk)
+		}
+	}
+}
+
+func (r *reader) need(path, value string) {
+	if value == "" {
+		r.at(path, "is missing")
+	}
+}
+
+func (r *reader) host(path, value string) {
+	if value == "" {
+		return
+	}
+	if _, err := netip.ParseAddr(strings.Trim(value, "[]")); err == nil {
+		return
+	}
+	for label := range strings.SplitSeq(value, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsAny(label, " \t@/:;,?#\"'<>\\[]") {
+			r.at(path, "%q is not a domain", value)
+			return
+		}
+	}
+}
+
+func (r *reader) hostPort(path, value string) {
+	host, port, err := net.SplitHostPort(value)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+		r.at(path, "%q is not host:port", value)
+		return
+	}
+	r.host(path, host)
+}
+
+func (r *reader) between(path string, value, low, high int) {
+	if value < low || value > high {
+		r.at(path, "%d is not between %d and %d", value, low, high)
+	}
+}
+
+func (r *reader) span(path string, value, low, high time.Duration) {
+	if value < low || value > high {
+		r.at(path, "%v is not between %v and %v", value, low, high)
+	}
+}
+
+func (r *reader) oneOf(path, value string, words ...string) {
+	if !slices.Contains(words, value) {
+		r.at(path, "%q is none of %s", value, strings.Join(words, ", "))
+	}
+}
+
+func bareJID(s string) bool {
+	local, domain, ok := strings.Cut(s, "@")
+	return ok && local != "" && domain != "" && !strings.ContainsAny(domain, "@/ ")
+}
+
+// complete sets what follows from other settings.
+func (c *Config) complete() {
+	for i := range c.Trunks {
+		t := &c.Trunks[i]
+		host, _, _ := SplitAddress(t.Address) // checked in rules
+		if t.Domain == "" {
+			t.Domain = host
+		}
+		if len(t.Sources) == 0 {
+			t.Sources = []string{strings.Trim(host, "[]")}
+		}
+		if len(t.Codecs) == 0 {
+			t.Codecs = slices.Clone(codecs)
+		}
+	}
+	if c.SIP.DefaultDomain == "" {
+		c.SIP.DefaultDomain = c.Trunks[0].Domain
+	}
+	for i := range c.Routes {
+		if c.Routes[i].To == "" {
+			c.Routes[i].To = "*"
+		}
+	}
+}
+
+// ParseListen reads a socket such as udp:0.0.0.0:5060.
+func ParseListen(s string) (transport string, addr netip.AddrPort, err error) {
+	transport, rest, _ := strings.Cut(s, ":")
+	addr, err = netip.ParseAddrPort(rest)
+	if err != nil || (transport != "udp" && transport != "tcp") {
+		return "", netip.AddrPort{}, fmt.Errorf("%q is not a socket such as udp:0.0.0.0:5060 or tcp:[::]:5060", s)
+	}
+	return transport, addr, nil
+}
+
+// SplitAddress reads a host with an optional port; the port is 5060 if there is none. An
+// IPv6 address with a port stands in brackets, and the host is returned in them.
+func SplitAddress(s string) (host string, port uint16, err error) {
+	if a, perr := netip.ParseAddr(strings.Trim(s, "[]")); perr == nil {
+		if a.Is6() {
+			return "[" + a.String() + "]", 5060, nil
+		}
+		return a.String(), 5060, nil
+	}
+	host, digits, found := strings.Cut(s, ":")
+	if strings.HasPrefix(s, "[") {
+		host, digits, found = strings.Cut(s, "]:")
+		host += "]"
+	}
+	n := uint64(5060)
+	if found {
+		n, err = strconv.ParseUint(digits, 10, 16)
+	}
+	if err != nil || n == 0 || host == "" || strings.ContainsAny(host, " /@;?<>\"") {
+		return "", 0, fmt.Errorf("%q is not a host, or host:port", s)
+	}
+	return host, uint16(n), nil
+}
+
+// ParsePrefix reads an address or a network.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
