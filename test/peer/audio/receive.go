@@ -57,6 +57,10 @@ type Receiver struct {
 	event    eventKey
 	types    map[uint8]uint64
 	changed  chan struct{} // closed and replaced at each packet
+	latest   uint32        // source of the last packet
+	feedback Feedback
+	lastSR   uint32 // middle of the time stamp of the last sender report
+	lastSRAt time.Time
 }
 
 // A source is the state of one SSRC (RFC 3550 appendix A.1 and A.8).
@@ -67,6 +71,7 @@ type source struct {
 	transit       float64
 	jitter        float64 // in seconds
 	clocked       bool    // transit is valid
+	rate          int     // clock rate in hertz
 }
 
 // A timeline says where a timestamp of one source belongs in the recording.
@@ -158,6 +163,7 @@ func (r *Receiver) count(p *rtp.Packet, codec Codec, at time.Time) bool {
 	s.highest = max(s.highest, number)
 	s.received++
 
+	r.latest = p.SSRC
 	r.stats.Packets++
 	r.stats.Bytes += uint64(len(p.Payload))
 	if r.stats.First.IsZero() {
@@ -178,7 +184,7 @@ func (r *Receiver) count(p *rtp.Packet, codec Codec, at time.Time) bool {
 			r.stats.MaxJitter = max(r.stats.MaxJitter, time.Duration(s.jitter*float64(time.Second)))
 		}
 	}
-	s.transit, s.clocked = transit, true
+	s.transit, s.clocked, s.rate = transit, true, codec.ClockRate
 	r.stats.Jitter = time.Duration(s.jitter * float64(time.Second))
 	return true
 }

@@ -186,3 +186,31 @@ func TestReceiverCounts(t *testing.T) {
 		})
 	}
 }
+
+func TestReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := NewReceiver([]Codec{PCMU}), NewReceiver([]Codec{PCMU})
+		s := connect(t, SenderOptions{Codec: PCMU}, there, func(n int) time.Duration {
+			if n%4 == 3 {
+				return -1
+			}
+			return 0
+		})
+		if err := s.Play(t.Context(), Speech(Low)); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := Report(s, there, "someone", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		here.RTCP(raw, time.Now())
+		here.RTCP([]byte{1}, time.Now())
+		got := here.Feedback()
+		if got.Packets != 1 || got.Senders != 1 || got.Reports != 1 || got.Malformed != 1 {
+			t.Errorf("got %+v", got)
+		}
+		if got.Last.SSRC != s.Sent().SSRC || got.Last.FractionLost < 60 || got.Last.FractionLost > 68 {
+			t.Errorf("report %+v, want a quarter lost of %d", got.Last, s.Sent().SSRC)
+		}
+	})
+}
