@@ -216,6 +216,8 @@ const peer = window.peer = {
     }
   },
   subscribe(jid) { client.subscribe(jid) },
+  // appear shows one address that this client is there, and what it can do.
+  appear(jid) { client.sendPresence({ to: jid, legacyCapabilities: client.disco.getCaps() }) },
 
   stanzas() { return stanzas },
 }

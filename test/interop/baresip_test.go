@@ -40,12 +40,16 @@ type baresipEvent struct {
 	Param     string `json:"param"` // of CALL_CLOSED: why, such as "486 Busy Here"
 }
 
-// startBaresip starts a phone that rings until it is told to accept. What it sends goes to
-// 127.0.0.1:proxy first; 0 sends it to the address dialled.
-func startBaresip(t *testing.T, proxy int) *baresip {
+// startBaresip starts a phone that rings until it is told to accept, at a port of its own
+// (0 takes a free one). What it sends goes to 127.0.0.1:proxy first; 0 sends it to the
+// address dialled.
+func startBaresip(t *testing.T, port, proxy int) *baresip {
 	t.Helper()
+	if port == 0 {
+		port = freePort(t)
+	}
 	b := &baresip{
-		dir: t.TempDir(), port: freePort(t),
+		dir: t.TempDir(), port: port,
 		events: make(chan baresipEvent, 100), answer: make(chan baresipEvent, 1),
 	}
 	control, media := freePort(t), freePorts(t, 20)
@@ -195,7 +199,7 @@ func (b *baresip) uri() string {
 }
 
 func TestBaresip(t *testing.T) {
-	a, b := startBaresip(t, 0), startBaresip(t, 0)
+	a, b := startBaresip(t, 0, 0), startBaresip(t, 0, 0)
 	ring := func(t *testing.T) {
 		a.dial(t, b.uri())
 		b.wait(t, "CALL_INCOMING")

@@ -159,16 +159,6 @@ func (p *process) ended() bool {
 	}
 }
 
-// wait gives the process time to end by itself.
-func (p *process) wait(limit time.Duration) error {
-	select {
-	case <-p.done:
-		return p.err
-	case <-time.After(limit):
-		return fmt.Errorf("%s still runs after %v", p.name, limit)
-	}
-}
-
 // listens waits until the process accepts connections at a TCP port of 127.0.0.1.
 func (p *process) listens(t *testing.T, port int) {
 	t.Helper()

@@ -13,9 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"text/template"
 	"time"
@@ -291,14 +289,4 @@ func TestProsodyDropsTheOldConnection(t *testing.T) {
 	if err := old.find("conflict"); err != nil {
 		t.Error("the old connection was not told of the conflict:", err)
 	}
-}
-
-// version asks a program what it is; for the record in the test's log.
-func version(argv ...string) string {
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
-	if len(out) == 0 && err != nil {
-		return err.Error()
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return first
 }

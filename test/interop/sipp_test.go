@@ -395,7 +395,7 @@ func TestSippAgainstItself(t *testing.T) {
 }
 
 func TestSippSendsSpeechBack(t *testing.T) {
-	phone := startBaresip(t, 0)
+	phone := startBaresip(t, 0, 0)
 	callee := startSipp(t, sippOptions{}, "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200")
 	phone.dial(t, "sip:x@"+local(callee.port))
 	phone.wait(t, "CALL_ESTABLISHED")
