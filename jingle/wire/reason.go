@@ -46,3 +46,11 @@ func (r Reason) Element() stanza.Node {
 	}
 	return n
 }
+
+// OrSuccess returns the reason, or success if it says none.
+func (r Reason) OrSuccess() Reason {
+	if r.Name == "" {
+		r.Name = "success"
+	}
+	return r
+}

@@ -1,0 +1,178 @@
+package session
+
+import (
+	"strings"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/jingle/wire"
+)
+
+// request takes an IQ of the peer. Each is answered here or in what is called from here.
+func (s *Session) request(r Request) {
+	if s.state == Ended {
+		s.refuse(r, wire.UnknownSession)
+		return
+	}
+	if r.Jingle.Action == wire.SessionInitiate && sameAccount(r.From, s.opt.Peer) {
+		s.initiated(r)
+		return
+	}
+	if s.state < Initiated || r.From != s.peer {
+		s.refuse(r, wire.UnknownSession) // nobody learns of a session that is not his
+		return
+	}
+	switch r.Jingle.Action {
+	case wire.SessionAccept:
+		s.accepted(r)
+	case wire.SessionTerminate:
+		s.terminated(r)
+	case wire.SessionInfo:
+		s.info(r)
+	case wire.TransportInfo:
+		s.transports(r)
+	case wire.ContentAdd:
+		s.result(r)
+		s.reject(r, wire.ContentReject)
+	case wire.ContentModify:
+		s.modified(r)
+	case wire.ContentRemove:
+		s.removed(r)
+	case wire.TransportReplace:
+		s.result(r)
+		s.reject(r, wire.TransportReject)
+	case wire.DescriptionInfo:
+		s.result(r) // what it hints at is in our offer and answer already
+	case wire.SecurityInfo:
+		s.refuse(r, wire.UnsupportedInfo)
+	case wire.ContentAccept, wire.ContentReject, wire.TransportAccept, wire.TransportReject:
+		s.refuse(r, wire.OutOfOrder) // of what we never asked
+	default:
+		s.refuse(r, wire.UnknownAction)
+	}
+}
+
+// reject says no to what a request asks for its contents.
+func (s *Session) reject(r Request, action wire.Action) {
+	j := wire.Jingle{Action: action}
+	for _, c := range r.Jingle.Contents {
+		j.Contents = append(j.Contents, wire.Content{Creator: c.Creator, Name: c.Name})
+	}
+	if action == wire.ContentReject {
+		j.Reason = &wire.Reason{Name: "unsupported-applications"}
+	}
+	s.ask(aboutOther, j)
+}
+
+// terminated takes the peer's session-terminate.
+func (s *Session) terminated(r Request) {
+	s.result(r)
+	var reason wire.Reason
+	if r.Jingle.Reason != nil {
+		reason = *r.Jingle.Reason
+	}
+	switch {
+	case s.state == Accepted:
+		cause, detail := s.opt.Words.Cause(reason, true)
+		s.finish(reason.OrSuccess())
+		s.end(cause, detail)
+	case s.role == wire.Responder:
+		s.end(call.Cancelled, call.Detail{Text: reason.Text})
+	default:
+		cause, detail := s.opt.Words.Cause(reason, false)
+		s.end(cause, detail)
+	}
+}
+
+// info takes a session-info (XEP-0167 section 7).
+func (s *Session) info(r Request) {
+	switch r.Jingle.Info.Kind {
+	case wire.InfoRinging:
+		s.result(r)
+		if s.role == wire.Initiator && s.state == Initiated {
+			s.heard()
+		}
+	case wire.InfoHold, wire.InfoActive:
+		s.result(r)
+		s.onHold = r.Jingle.Info.Kind == wire.InfoHold
+		s.tellChange()
+	case wire.InfoPing, wire.InfoMute, wire.InfoUnmute:
+		s.result(r)
+	case wire.InfoDTMF:
+		s.refuse(r, s.tone())
+	default:
+		s.refuse(r, wire.UnsupportedInfo)
+	}
+}
+
+// tone says why tones by XEP-0181 are not taken: they come in the media, or not at all.
+func (s *Session) tone() wire.Error {
+	for _, stream := range s.remote.Streams {
+		for _, c := range stream.Codecs {
+			if c.Event() {
+				return wire.Error{Type: "cancel", Condition: "not-acceptable"}
+			}
+		}
+	}
+	return wire.Error{Type: "cancel", Condition: "service-unavailable"}
+}
+
+// modified takes the peer's change of who sends.
+func (s *Session) modified(r Request) {
+	switch {
+	case s.state != Accepted:
+		s.refuse(r, wire.OutOfOrder)
+		return
+	case s.change != nil && s.role == wire.Initiator:
+		s.refuse(r, wire.TieBreak) // XEP-0166 section 7.2.5: ours goes first
+		return
+	}
+	said := r.Jingle.Description(s.role.Other())
+	for _, c := range said.Streams {
+		if stream := s.remote.Stream(c.Name); stream == nil || stream.Rejected {
+			s.refuse(r, wire.Error{Type: "modify", Condition: "bad-request", Text: "there is no such content"})
+			return
+		}
+	}
+	s.result(r)
+	for _, c := range said.Streams {
+		s.remote.Stream(c.Name).Direction = c.Direction
+	}
+	s.tellChange()
+}
+
+// removed takes contents away. With the last one the session ends.
+func (s *Session) removed(r Request) {
+	s.result(r)
+	live := 0
+	for i := range s.remote.Streams {
+		stream := &s.remote.Streams[i]
+		for _, c := range r.Jingle.Contents {
+			if c.Name == stream.Name {
+				stream.Rejected, stream.Direction = true, media.Inactive
+			}
+		}
+		if !stream.Rejected {
+			live++
+		}
+	}
+	if live > 0 || s.remote.Empty() {
+		s.tellChange()
+		return
+	}
+	var reason wire.Reason
+	if r.Jingle.Reason != nil {
+		reason = *r.Jingle.Reason
+	}
+	cause, detail := s.opt.Words.Cause(reason, s.state == Accepted)
+	if s.role == wire.Responder && s.state != Accepted {
+		cause = call.Cancelled
+	}
+	s.terminate(reason.OrSuccess())
+	s.finish(reason.OrSuccess())
+	s.end(cause, detail)
+}
+
+// sameAccount compares without resources. An attribute that a client wrote need not be in
+// the form that our server gives addresses.
+func sameAccount(a, b string) bool { return strings.EqualFold(bare(a), bare(b)) }

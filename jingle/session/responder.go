@@ -1,0 +1,229 @@
+package session
+
+import (
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/jingle/wire"
+)
+
+// signal takes a step of message initiation.
+func (s *Session) signal(in Signal) {
+	if s.state == Ended || !s.proposed() {
+		return
+	}
+	if in.Asks {
+		s.emit(SendReceipt{in.From, in.ID})
+	}
+	if s.role == wire.Initiator {
+		s.signalFromCallee(in)
+		return
+	}
+	if in.From == s.peer {
+		s.stop(TimerGone)
+	}
+	switch in.JMI.Signal {
+	case wire.Propose:
+		s.begin()
+	case wire.Retract, wire.Reject, wire.Finish:
+		s.retracted(in)
+	}
+}
+
+// begin takes the peer's proposal; a copy of it changes nothing.
+func (s *Session) begin() {
+	if s.state != Idle {
+		return
+	}
+	s.state = Proposed
+	if s.opt.Mode == Eager {
+		s.ring()
+		s.proceed()
+		return
+	}
+	s.start(TimerRing)
+}
+
+// ring tells a caller that it rings, once.
+func (s *Session) ring() {
+	if s.rung || s.role != wire.Responder {
+		return
+	}
+	switch s.state {
+	case Proposed:
+		s.stop(TimerRing)
+		s.send(s.peer, wire.Ringing, nil)
+	case Initiated, Accepted:
+		s.ask(aboutOther, wire.Jingle{Action: wire.SessionInfo, Info: wire.Info{Kind: wire.InfoRinging}})
+	default:
+		return
+	}
+	s.rung = true
+}
+
+// proceed asks the caller for its session.
+func (s *Session) proceed() {
+	s.stop(TimerRing)
+	s.stop(TimerGone)
+	s.send(s.peer, wire.Proceed, nil)
+	s.state = Proceeded
+	s.start(TimerInit)
+}
+
+// answer takes the call for a caller: first its proposal, then its session.
+func (s *Session) answer(answer media.Description) {
+	switch {
+	case s.role != wire.Responder:
+	case s.state == Proposed:
+		s.proceed()
+	case s.state == Initiated && !answer.Empty():
+		s.accept(answer)
+	}
+}
+
+func (s *Session) accept(answer media.Description) {
+	s.local = answer.Clone()
+	for i := range s.local.Streams {
+		if own := &s.local.Streams[i]; own.Name == "" && i < len(s.remote.Streams) {
+			own.Name = s.remote.Streams[i].Name
+		}
+	}
+	for _, d := range s.held {
+		merge(&s.local, d)
+	}
+	s.held = nil
+	contents, groups := wire.ContentsOf(s.local, wire.Responder)
+	if len(s.remote.Bundle) == 0 {
+		groups = nil // an answer makes no group that was not offered (RFC 8843 section 7.3)
+	}
+	s.state = Accepted
+	s.ask(aboutAccept, wire.Jingle{
+		Action: wire.SessionAccept, Responder: s.opt.Self, Contents: contents, Groups: groups,
+	})
+}
+
+// acceptAnswered takes the answer to our session-accept.
+func (s *Session) acceptAnswered(e *wire.Error) {
+	if e == nil {
+		s.tell(call.LegConfirmed{Side: s.opt.Side})
+		return
+	}
+	cause, detail := s.opt.Words.Error(*e)
+	if e.Jingle != wire.UnknownSession.Jingle {
+		s.terminate(wire.Reason{Name: "general-error"})
+	}
+	s.finish(wire.Reason{Name: "general-error"})
+	s.end(cause, detail)
+}
+
+// retracted takes a caller's giving up, by whichever word.
+func (s *Session) retracted(in Signal) {
+	var text string
+	if in.JMI.Reason != nil {
+		text = in.JMI.Reason.Text
+	}
+	switch s.state {
+	case Proposed:
+		s.end(call.Cancelled, call.Detail{Text: text})
+	case Proceeded:
+		if in.JMI.Signal == wire.Retract {
+			s.finish(wire.Reason{Name: "cancel"})
+		}
+		s.end(call.Cancelled, call.Detail{Text: text})
+	}
+}
+
+// initiated takes the peer's session-initiate.
+func (s *Session) initiated(r Request) {
+	switch {
+	case s.role != wire.Responder:
+		s.refuse(r, wire.OutOfOrder)
+		return
+	case s.state == Proceeded, s.state == Idle && s.opt.Mode == Direct:
+	case s.state >= Initiated && r.From != s.peer:
+		s.refuse(r, wire.Conflict)
+		return
+	default:
+		s.refuse(r, wire.OutOfOrder)
+		return
+	}
+	if err := check(r); err != nil {
+		s.refuse(r, *err)
+		return
+	}
+	s.result(r)
+	s.stop(TimerInit)
+	s.peer = r.From // a proposal may be followed up from another device
+	s.state = Initiated
+	s.known = true
+	if word := unusable(r.Jingle); word != "" {
+		s.terminate(wire.Reason{Name: word})
+		s.finish(wire.Reason{Name: word})
+		s.end(call.Unsupported, call.Detail{})
+		return
+	}
+	s.remote = r.Jingle.Description(wire.Initiator)
+	shareTransport(&s.remote)
+	for i := range s.remote.Streams {
+		// Clients before XEP-0320 1.0 do not say who begins.
+		if d := s.remote.Streams[i].Transport.DTLS; d != nil && d.Setup == media.SetupNone {
+			d.Setup = media.ActPass
+		}
+	}
+	s.told = directions(s.remote)
+	s.tell(call.LegOffered{Side: s.opt.Side, Media: s.remote.Clone()})
+}
+
+// check says what makes a session-initiate no session at all (INTERWORKING.md section
+// 6.3).
+func check(r Request) *wire.Error {
+	problem := ""
+	sessions := 0
+	for _, c := range r.Jingle.Contents {
+		if c.App == "" {
+			problem = "a content has no description"
+		}
+		if c.Net == "" && !grouped(r.Jingle, c.Name) {
+			problem = "a content has no transport"
+		}
+		if c.Disposition == "" {
+			sessions++
+		}
+	}
+	switch {
+	case problem != "":
+	case len(r.Jingle.Contents) == 0:
+		problem = "there is no content"
+	case sessions == 0:
+		problem = "no content is of the session"
+	case r.Jingle.Initiator != "" && !sameAccount(r.Jingle.Initiator, r.From):
+		problem = "the initiator is someone else"
+	default:
+		return nil
+	}
+	return &wire.Error{Type: "modify", Condition: "bad-request", Text: problem}
+}
+
+func grouped(j wire.Jingle, name string) bool {
+	for _, g := range j.Groups {
+		if g.Semantics == "BUNDLE" && has(g.Names, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// unusable returns the reason to refuse a session that no media plane can serve, or
+// nothing.
+func unusable(j wire.Jingle) string {
+	word := "unsupported-applications"
+	for _, c := range j.Contents {
+		if c.App != wire.NSRTP || c.Stream.Kind == media.Other {
+			continue
+		}
+		if c.Net == wire.NSICE || c.Net == wire.NSRawUDP {
+			return ""
+		}
+		word = "unsupported-transports"
+	}
+	return word
+}
