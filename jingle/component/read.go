@@ -136,28 +136,29 @@ func element(t xml.StartElement, bound []binding) (stanza.Node, []binding, error
 		}
 	}
 	var n stanza.Node
-	var err error
-	if n.XMLName, err = resolve(t.Name, bound); err != nil {
+	name, err := resolve(t.Name, bound)
+	if err != nil {
 		return n, nil, err
 	}
-	seen := 0
+	n.XMLName = name
 	for _, a := range t.Attr {
 		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
 			continue
 		}
-		name := a.Name
-		if name.Space != "" { // an attribute without prefix is in no namespace
-			if name, err = resolve(name, bound); err != nil {
-				return n, nil, err
-			}
+		inside := bound
+		if a.Name.Space == "" { // an attribute without prefix is in no namespace
+			inside = nil
 		}
-		for _, b := range n.Attrs[:seen] {
+		name, err := resolve(a.Name, inside)
+		if err != nil {
+			return n, nil, err
+		}
+		for _, b := range n.Attrs {
 			if b.Name == name {
 				return n, nil, fmt.Errorf("attribute %q comes twice", name.Local)
 			}
 		}
 		n.Attrs = append(n.Attrs, xml.Attr{Name: name, Value: a.Value})
-		seen++
 	}
 	return n, bound, nil
 }

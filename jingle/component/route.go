@@ -47,6 +47,7 @@ func (m matcher) Match(p stanza.Packet, _ *xmpp.RouteMatch) bool {
 // take does with one element of the stream what must be done. An error ends the
 // connection: the element was the server's last.
 func (s *Stream) take(l *link, p piece, bound []binding) error {
+	defer s.recover(nil)
 	if s.opt.Trace != nil {
 		s.opt.Trace(In, p.raw)
 	}

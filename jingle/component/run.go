@@ -138,6 +138,7 @@ func (s *Stream) connect(ctx context.Context) (Cause, error) {
 
 func (s *Stream) wrote(raw []byte) {
 	s.stats.sent.Add(1)
+	defer s.recover(nil)
 	if s.opt.Trace != nil {
 		s.opt.Trace(Out, raw)
 	}
