@@ -223,34 +223,41 @@ func (s *section) attribute(name, value string) bool {
 
 // description applies the session level to the streams.
 func (p *parser) description() (media.Description, error) {
-	d := media.Description{Streams: make([]media.Stream, 0, len(p.streams))}
+	d := media.Description{Streams: make([]media.Stream, len(p.streams))}
+	live := map[string]bool{}
 	names := map[string]bool{}
 	for _, s := range p.streams {
 		if names[s.Name] {
 			return d, &Error{Problem: "two streams have the same mid"}
 		}
-		if s.Name != "" {
-			names[s.Name] = true
-		}
-		if err := s.finish(p); err != nil {
+		if err := s.finish(&p.session); err != nil {
 			return d, err
 		}
-		d.Streams = append(d.Streams, s.Stream)
+		if s.Name != "" {
+			names[s.Name] = true
+			live[s.Name] = !s.Rejected
+		}
 	}
 	for _, name := range p.bundle {
-		if names[name] && !slices.Contains(d.Bundle, name) {
+		if live[name] && !slices.Contains(d.Bundle, name) {
 			d.Bundle = append(d.Bundle, name)
 		}
+	}
+	for i, s := range p.streams {
+		follows := slices.Index(d.Bundle, s.Name) > 0
+		if s.port == 0 && !follows {
+			s.Rejected = true
+			d.Bundle = slices.DeleteFunc(d.Bundle, func(name string) bool { return name == s.Name })
+		}
+		s.finishTransport(&p.session, follows)
+		d.Streams[i] = s.Stream
 	}
 	return d, nil
 }
 
-func (s *stream) finish(p *parser) *Error {
-	session := &p.session
+func (s *stream) finish(session *section) *Error {
 	s.Rejected = s.port == 0 && !s.only
 	if s.Kind == media.Other || s.Transport.Profile == media.NoRTP {
-		s.Rejected = true
-		s.Transport.Profile = media.NoRTP
 		s.Stream = media.Stream{
 			Name: s.Name, Kind: s.Kind, Media: s.Media, Rejected: true,
 			Transport: media.Transport{Profile: media.NoRTP},
@@ -278,13 +285,15 @@ func (s *stream) finish(p *parser) *Error {
 			s.Sources[i].Params = appendNew(s.Sources[i].Params, media.Param{Name: "msid", Value: s.msid})
 		}
 	}
-	s.finishTransport(session, s.Name != "" && slices.Contains(p.bundle[min(1, len(p.bundle)):], s.Name))
 	return nil
 }
 
 // finishTransport puts together how the packets travel; a stream that follows another in
 // a BUNDLE group has no address of its own.
 func (s *stream) finishTransport(session *section, follows bool) {
+	if s.Transport.Profile == media.NoRTP {
+		return
+	}
 	t := &s.Transport
 	t.ICE = s.ice.under(session.ice)
 	dtls := s.dtls
