@@ -1,5 +1,7 @@
 package stack
 
+import "sync/atomic"
+
 // Stats are counts since the start, but those that say "now".
 type Stats struct {
 	Received  uint64 // messages taken from sockets
@@ -21,5 +23,34 @@ type Stats struct {
 	ClientTxs int    // client transactions now
 }
 
+// counters are what Stats is made of.
+type counters struct {
+	received, strangers, throttled, dropped, rejected, unparsed, shed, orphans, merged,
+	panics, sent, refused, connsOver, connsSlow atomic.Uint64
+}
+
 // Stats returns the counts.
-func (s *Stack) Stats() Stats { return Stats{} }
+func (s *Stack) Stats() Stats {
+	c := &s.count
+	st := Stats{
+		Received:  c.received.Load(),
+		Strangers: c.strangers.Load(),
+		Throttled: c.throttled.Load(),
+		Dropped:   c.dropped.Load(),
+		Rejected:  c.rejected.Load(),
+		Unparsed:  c.unparsed.Load(),
+		Shed:      c.shed.Load(),
+		Orphans:   c.orphans.Load(),
+		Merged:    c.merged.Load(),
+		Panics:    c.panics.Load(),
+		Sent:      c.sent.Load(),
+		Refused:   c.refused.Load(),
+		ConnsOver: c.connsOver.Load(),
+		ConnsSlow: c.connsSlow.Load(),
+	}
+	s.mu.Lock()
+	st.ServerTxs, st.ClientTxs = len(s.servers), len(s.clients)
+	s.mu.Unlock()
+	st.Conns = s.conns.len()
+	return st
+}

@@ -1,0 +1,217 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// An injector is a listener whose connections are those that we opened: so sipgo reads
+// from them as from any other.
+type injector struct {
+	s     *Stack
+	layer *sip.TransportLayer
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+
+	mu      sync.Mutex
+	dialing map[connKey][]func(*conn, error) // who waits for a connection, in order
+}
+
+func newInjector(s *Stack) *injector {
+	in := &injector{
+		s: s, conns: make(chan net.Conn), done: make(chan struct{}),
+		dialing: map[connKey][]func(*conn, error){},
+	}
+	in.layer = newLayer(s, in.take)
+	return in
+}
+
+// run serves the connections until Close.
+func (in *injector) run() {
+	_ = in.layer.ServeTCP(in) // it returns why Accept did: closed
+}
+
+func (in *injector) take(msg sip.Message) {
+	c := in.s.conns.bySource(TCP, msg.Source())
+	if c == nil {
+		return
+	}
+	from := c.take()
+	msg.SetSource(from.remote.String())
+	in.s.accept(msg, from)
+}
+
+func (in *injector) Accept() (net.Conn, error) {
+	select {
+	case c := <-in.conns:
+		return c, nil
+	case <-in.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (in *injector) Close() error {
+	in.once.Do(func() { close(in.done) })
+	return nil
+}
+
+func (in *injector) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero} }
+
+// connect calls f with the connection to a peer: at once when there is one, else from
+// another goroutine when it is open or has failed. Those who wait for the same one are
+// called in the order in which they came.
+func (in *injector) connect(t Transport, remote netip.AddrPort, f func(*conn, error)) {
+	key := connKey{t, remote}
+	in.mu.Lock()
+	waiting, dialing := in.dialing[key]
+	if c := in.s.conns.get(t, remote); c != nil && !dialing {
+		in.mu.Unlock()
+		f(c, nil)
+		return
+	}
+	in.dialing[key] = append(waiting, f)
+	in.mu.Unlock()
+	if dialing {
+		return
+	}
+	if !in.s.spawn(func() { in.finish(key, in.dial(key)) }) {
+		in.finish(key, func() (*conn, error) { return nil, ErrClosed })
+	}
+}
+
+// finish tells those who wait, also those who come meanwhile.
+func (in *injector) finish(key connKey, result func() (*conn, error)) {
+	c, err := result()
+	for {
+		in.mu.Lock()
+		waiting := in.dialing[key]
+		if len(waiting) == 0 {
+			delete(in.dialing, key)
+			in.mu.Unlock()
+			return
+		}
+		in.dialing[key] = waiting[1:]
+		in.mu.Unlock()
+		waiting[0](c, err)
+	}
+}
+
+func (in *injector) dial(key connKey) func() (*conn, error) {
+	s := in.s
+	return func() (*conn, error) {
+		ctx, cancel := context.WithTimeout(s.ctx, s.limits.Connect)
+		defer cancel()
+		dial := s.o.Dial
+		if dial == nil {
+			dial = func(ctx context.Context, _ Transport, remote netip.AddrPort) (net.Conn, error) {
+				var d net.Dialer
+				return d.DialContext(ctx, "tcp", remote.String())
+			}
+		}
+		inner, err := dial(ctx, key.transport, key.remote)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrTransport, err)
+		}
+		known, _ := s.admits(key.remote, key.transport)
+		c := newConn(s, nil, inner, key.transport, known)
+		c.remote = key.remote
+		if !s.conns.add(c) {
+			inner.Close()
+			return nil, ErrClosed
+		}
+		c.start()
+		select {
+		case in.conns <- c:
+		case <-in.done:
+			c.Close()
+			return nil, ErrClosed
+		}
+		return c, nil
+	}
+}
+
+// resolve calls f with the addresses of a host: at once for an IP literal, else from
+// another goroutine. Those who ask for the same name are answered in order.
+func (s *Stack) resolve(host string, f func([]netip.Addr, error)) {
+	if a, ok := parseHost(host); ok {
+		f([]netip.Addr{a}, nil)
+		return
+	}
+	s.mu.Lock()
+	waiting, asking := s.lookups[host]
+	s.lookups[host] = append(waiting, f)
+	s.mu.Unlock()
+	if asking {
+		return
+	}
+	if !s.spawn(func() { s.finishLookup(host, s.lookup) }) {
+		s.finishLookup(host, func(string) ([]netip.Addr, error) { return nil, ErrClosed })
+	}
+}
+
+func (s *Stack) finishLookup(host string, lookup func(string) ([]netip.Addr, error)) {
+	addrs, err := lookup(host)
+	for {
+		s.mu.Lock()
+		waiting := s.lookups[host]
+		if len(waiting) == 0 {
+			delete(s.lookups, host)
+			s.mu.Unlock()
+			return
+		}
+		s.lookups[host] = waiting[1:]
+		s.mu.Unlock()
+		waiting[0](addrs, err)
+	}
+}
+
+func (s *Stack) lookup(host string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.limits.Resolve)
+	defer cancel()
+	find := s.o.Resolve
+	if find == nil {
+		find = systemResolve
+	}
+	addrs, err := find(ctx, host)
+	if err == nil && len(addrs) == 0 {
+		err = fmt.Errorf("%s has none", host)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrResolve, err)
+	}
+	return addrs, nil
+}
+
+// systemResolve asks the system, and puts IPv4 first.
+func systemResolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	var four, six []netip.Addr
+	for _, a := range all {
+		if a = a.Unmap(); a.Is4() {
+			four = append(four, a)
+			continue
+		}
+		six = append(six, a)
+	}
+	return append(four, six...), nil
+}
+
+// spawn runs f in a goroutine that Close waits for. It is false when the stack is closed.
+func (s *Stack) spawn(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Go(f)
+	return true
+}

@@ -1,0 +1,204 @@
+package stack
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/gate"
+)
+
+// streamAbove is the size in bytes from which a request goes over a stream where it can
+// (RFC 3261 section 18.1.1).
+const streamAbove = 1300
+
+// A flow is a way to one peer: what a transaction of sipgo writes to.
+type flow struct {
+	s      *Stack
+	port   *port // of datagrams
+	conn   *conn // of a stream
+	remote netip.AddrPort
+	ack    []byte // the last ACK written, for a final response that comes again
+}
+
+// WriteMsg sends a message, once the gate has read it back.
+func (f *flow) WriteMsg(msg sip.Message) error {
+	raw, err := serialize(msg)
+	if err != nil {
+		f.s.count.refused.Add(1)
+		f.s.log.Warn("message not sent", "remote", f.remote, "error", err)
+		return err
+	}
+	if req, ok := msg.(*sip.Request); ok && req.Method == sip.ACK {
+		f.ack = raw
+	}
+	return f.write(raw)
+}
+
+func (f *flow) write(raw []byte) error {
+	if f.conn == nil {
+		return f.port.write(raw, f.remote)
+	}
+	if err := f.conn.send(raw); err != nil {
+		return err
+	}
+	f.s.count.sent.Add(1)
+	f.s.trace(true, f.conn.transport, f.conn.local, f.conn.remote, raw)
+	return nil
+}
+
+// serialize writes a message as it goes to the wire. An error wraps ErrRefused.
+func serialize(msg sip.Message) ([]byte, error) {
+	var b bytes.Buffer
+	msg.StringWrite(&b)
+	headers := 0
+	switch m := msg.(type) {
+	case *sip.Request:
+		headers = len(m.Headers())
+	case *sip.Response:
+		headers = len(m.Headers())
+	}
+	if err := gate.CheckOut(b.Bytes(), headers, len(msg.Body())); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return b.Bytes(), nil
+}
+
+// LocalAddr is for sipgo's log.
+func (f *flow) LocalAddr() net.Addr {
+	if f.conn != nil {
+		return f.conn.LocalAddr()
+	}
+	return f.port.packet.LocalAddr()
+}
+
+// Sockets live as long as the stack says, not as long as sipgo refers to them.
+
+func (f *flow) Ref(int) int            { return 1 }
+func (f *flow) TryClose() (int, error) { return 1, nil }
+func (f *flow) Close() error           { return nil }
+
+// route finds the way to a target and puts a Via on top of a request that says so. It calls
+// f with the flow or an error, at once or from another goroutine.
+func (s *Stack) route(req *sip.Request, to Target, f func(*flow, error)) {
+	to.Transport = or(to.Transport, UDP)
+	to.Port = or(to.Port, to.Transport.port())
+	if to.Transport != UDP && to.Transport != TCP {
+		f(nil, fmt.Errorf("%w: no %s", ErrTransport, to.Transport))
+		return
+	}
+	s.resolve(to.Host, func(addrs []netip.Addr, err error) {
+		if err != nil {
+			f(nil, err)
+			return
+		}
+		via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
+		via.Params.Add("branch", "z9hG4bK"+rand.Text())
+		req.PrependHeader(via)
+		if to.Transport == UDP {
+			s.routePacket(req, via, to, addrs, f)
+			return
+		}
+		s.routeStream(req, via, to.Port, addrs, f)
+	})
+}
+
+func (s *Stack) routePacket(req *sip.Request, via *sip.ViaHeader, to Target, addrs []netip.Addr, f func(*flow, error)) {
+	for _, a := range addrs {
+		p := s.portFor(UDP, a)
+		if p == nil {
+			continue
+		}
+		overPacket := func() {
+			mark(req, via, UDP, p.external)
+			f(&flow{s: s, port: p, remote: netip.AddrPortFrom(a, to.Port)}, nil)
+		}
+		mark(req, via, UDP, p.external)
+		if !to.Stream || len(req.String()) <= streamAbove {
+			overPacket()
+			return
+		}
+		s.routeStream(req, via, to.Port, []netip.Addr{a}, func(fl *flow, err error) {
+			if err != nil {
+				overPacket()
+				return
+			}
+			f(fl, nil)
+		})
+		return
+	}
+	f(nil, fmt.Errorf("%w: no UDP socket for %s", ErrTransport, to.Host))
+}
+
+// routeStream connects to the first address that takes it.
+func (s *Stack) routeStream(req *sip.Request, via *sip.ViaHeader, port uint16, addrs []netip.Addr, f func(*flow, error)) {
+	remote := netip.AddrPortFrom(addrs[0], port)
+	s.dialed.connect(TCP, remote, func(c *conn, err error) {
+		if err != nil {
+			if len(addrs) > 1 {
+				s.routeStream(req, via, port, addrs[1:], f)
+				return
+			}
+			f(nil, err)
+			return
+		}
+		local := c.local
+		if p := s.portFor(TCP, remote.Addr()); p != nil {
+			local = p.external
+		}
+		mark(req, via, TCP, local)
+		f(&flow{s: s, conn: c, remote: remote}, nil)
+	})
+}
+
+// mark writes into a Via what the request goes over, and where its response is to go.
+func mark(req *sip.Request, via *sip.ViaHeader, t Transport, local netip.AddrPort) {
+	via.Transport = string(t)
+	via.Host = local.Addr().String()
+	via.Port = int(local.Port())
+	via.Params.Remove("rport")
+	if t == UDP {
+		via.Params.Add("rport", "") // RFC 3581
+	}
+	req.SetTransport(string(t))
+}
+
+// complete gives a request what every request has, and returns the copy to send.
+func complete(req *sip.Request) *sip.Request {
+	req = req.Clone()
+	if req.MaxForwards() == nil {
+		h := sip.MaxForwardsHeader(70)
+		req.AppendHeader(&h)
+	}
+	if req.ContentLength() == nil {
+		req.SetBody(req.Body())
+	}
+	return req
+}
+
+// Send sends a request without a transaction: the ACK of a 2xx (RFC 3261 section
+// 13.2.2.4). It does not block; failed, which may be nil, is called like the callback
+// of Request when it could not be sent.
+func (s *Stack) Send(req *sip.Request, to Target, failed func(error)) {
+	req = complete(req)
+	q := s.queueOf(req)
+	s.route(req, to, func(fl *flow, err error) {
+		if err == nil {
+			err = fl.WriteMsg(req)
+		}
+		if err != nil && failed != nil {
+			q.post(func() { s.protected(func() { failed(wrapTransport(err)) }) })
+		}
+	})
+}
+
+func (s *Stack) queueOf(msg sip.Message) *queue {
+	if h := msg.CallID(); h != nil {
+		return s.queue(h.Value())
+	}
+	return s.queue("")
+}

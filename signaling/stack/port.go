@@ -1,0 +1,265 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/gate"
+)
+
+// A port is a listener being served. Each has a transport layer of sipgo to itself, so
+// that what sipgo remembers of addresses is bounded and a message is known to have come
+// through here.
+type port struct {
+	s         *Stack
+	transport Transport
+	local     netip.AddrPort
+	external  netip.AddrPort
+	packet    net.PacketConn
+	stream    net.Listener
+	layer     *sip.TransportLayer
+
+	// Of the goroutine that reads.
+	buf     []byte
+	last    arrival // of the datagram that sipgo has
+	pending bool    // it has not handed on the message
+}
+
+func newPort(s *Stack, l Listener) (*port, error) {
+	p := &port{s: s, transport: l.Transport, packet: l.Packet, stream: l.Stream}
+	switch {
+	case l.Transport == UDP && l.Packet != nil:
+		p.local = addrPort(l.Packet.LocalAddr())
+	case l.Transport == TCP && l.Stream != nil:
+		p.local = addrPort(l.Stream.Addr())
+	default:
+		return nil, errors.New("no socket for transport " + string(l.Transport))
+	}
+	p.external = l.External
+	if !p.external.Addr().IsValid() {
+		if p.local.Addr().IsUnspecified() {
+			return nil, errors.New("bound to all addresses, and no external address is given")
+		}
+		p.external = netip.AddrPortFrom(p.local.Addr(), p.external.Port())
+	}
+	if p.external.Port() == 0 {
+		p.external = netip.AddrPortFrom(p.external.Addr(), p.local.Port())
+	}
+	p.layer = newLayer(s, p.take)
+	return p, nil
+}
+
+// newLayer returns a transport layer of sipgo that hands its messages to f. Only what
+// sipgo must know to cut a message is read at once; all else is kept as it was written.
+func newLayer(s *Stack, f func(sip.Message)) *sip.TransportLayer {
+	all := sip.DefaultHeadersParser()
+	some := map[string]sip.HeaderParser{}
+	for _, name := range []string{"content-length", "content-type", "call-id", "cseq", "max-forwards"} {
+		some[name] = all[name]
+	}
+	parser := sip.NewParser(sip.WithHeadersParsers(some))
+	l := sip.NewTransportLayer(net.DefaultResolver, parser, nil, sip.WithTransportLayerLogger(s.quiet))
+	l.OnMessage(f)
+	return l
+}
+
+// run serves the socket until it is closed.
+func (p *port) run() {
+	if p.packet != nil {
+		_ = p.layer.ServeUDP((*packetGuard)(p)) // it returns nil, when the socket is closed
+		return
+	}
+	_ = p.layer.ServeTCP((*listenGuard)(p)) // it returns why Accept did: closed
+}
+
+func (p *port) close() error {
+	if p.packet != nil {
+		return p.packet.Close()
+	}
+	return p.stream.Close()
+}
+
+// take is given what sipgo has parsed, in the goroutine that reads.
+func (p *port) take(msg sip.Message) {
+	from := p.last
+	if p.stream != nil {
+		c := p.s.conns.bySource(p.transport, msg.Source())
+		if c == nil {
+			return
+		}
+		from = c.take()
+	}
+	p.pending = false
+	msg.SetSource(from.remote.String())
+	p.s.accept(msg, from)
+}
+
+// admits says whether a source is a peer of ours, and whether it may talk to us at all.
+func (s *Stack) admits(remote netip.AddrPort, t Transport) (known, in bool) {
+	known = s.o.Allowed != nil && s.o.Allowed(remote, t)
+	return known, known || s.o.Strangers
+}
+
+// inTime says whether a message from a source may be looked at now. Responses of a known
+// peer answer requests of ours, so they do not count.
+func (s *Stack) inTime(from arrival, raw []byte) bool {
+	switch {
+	case !from.known:
+		return s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst)
+	case bytes.HasPrefix(raw, []byte("SIP/")):
+		return true
+	default:
+		return s.meter.take(from.remote.Addr(), s.limits.KnownRate, s.limits.KnownBurst)
+	}
+}
+
+// judge counts, traces and checks one raw message. It returns the clean one, or nil, and
+// whether the stream that it came over can go on.
+func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPort, answer func([]byte, netip.AddrPort)) ([]byte, bool) {
+	s.count.received.Add(1)
+	if !s.inTime(from, raw) {
+		s.count.throttled.Add(1)
+		return nil, true
+	}
+	s.trace(false, t, local, from.remote, raw)
+	v := s.o.Gate.Check(raw, from.remote, t.stream())
+	switch v.Action {
+	case gate.Accept:
+		return v.Message, true
+	case gate.Answer:
+		s.count.rejected.Add(1)
+		s.log.Debug("message refused", "remote", from.remote, "status", v.Status, "reason", v.Reason)
+		answer(v.Answer, v.To)
+	default:
+		s.count.dropped.Add(1)
+		s.log.Debug("message dropped", "remote", from.remote, "reason", v.Reason)
+	}
+	return nil, !v.Broken
+}
+
+func (s *Stack) trace(out bool, t Transport, local, remote netip.AddrPort, raw []byte) {
+	if s.o.Trace != nil {
+		s.o.Trace(Packet{Out: out, Transport: t, Local: local, Remote: remote, Raw: raw})
+	}
+}
+
+// A packetGuard is the socket that sipgo reads from: it returns only clean messages, of
+// those who may send any.
+type packetGuard port
+
+func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
+	p := (*port)(g)
+	s := p.s
+	if p.pending {
+		// sipgo has come back without having handed on the last message.
+		p.pending = false
+		s.count.unparsed.Add(1)
+	}
+	if p.buf == nil {
+		p.buf = make([]byte, 65536)
+	}
+	buf := p.buf
+	backoff := 5 * time.Millisecond
+	for {
+		n, addr, err := p.packet.ReadFrom(buf)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || !s.wait(backoff) {
+				return 0, nil, net.ErrClosed
+			}
+			s.log.Warn("reading from a socket", "local", p.local, "error", err)
+			backoff = min(2*backoff, time.Second)
+			continue
+		}
+		backoff = 5 * time.Millisecond
+		from := arrival{port: p, remote: addrPort(addr)}
+		var in bool
+		if from.known, in = s.admits(from.remote, p.transport); !in {
+			s.count.strangers.Add(1)
+			continue
+		}
+		if len(bytes.Trim(buf[:n], "\r\n\x00")) == 0 {
+			continue // keepalive
+		}
+		clean, _ := s.judge(buf[:n], p.transport, from, p.local, func(answer []byte, to netip.AddrPort) {
+			_ = p.write(answer, to) // if it is lost, so is the request, and it comes again
+		})
+		if clean == nil || len(clean) > len(b) {
+			continue
+		}
+		p.last, p.pending = from, true
+		// One address for all: sipgo remembers each that it sees.
+		return copy(b, clean), p.packet.LocalAddr(), nil
+	}
+}
+
+// wait sleeps unless the stack is closed meanwhile.
+func (s *Stack) wait(d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, d)
+	defer cancel()
+	<-ctx.Done()
+	return s.ctx.Err() == nil
+}
+
+// write sends a datagram.
+func (p *port) write(raw []byte, to netip.AddrPort) error {
+	if _, err := p.packet.WriteTo(raw, net.UDPAddrFromAddrPort(to)); err != nil {
+		return err
+	}
+	p.s.count.sent.Add(1)
+	p.s.trace(true, p.transport, p.local, to, raw)
+	return nil
+}
+
+func (g *packetGuard) WriteTo([]byte, net.Addr) (int, error) { return 0, errors.ErrUnsupported }
+func (g *packetGuard) Close() error                          { return nil }
+func (g *packetGuard) LocalAddr() net.Addr                   { return g.packet.LocalAddr() }
+func (g *packetGuard) SetDeadline(time.Time) error           { return nil }
+func (g *packetGuard) SetReadDeadline(time.Time) error       { return nil }
+func (g *packetGuard) SetWriteDeadline(time.Time) error      { return nil }
+
+// A listenGuard is the listener that sipgo accepts from: it returns guarded connections of
+// those who may connect, and ends only when it is closed.
+type listenGuard port
+
+func (g *listenGuard) Accept() (net.Conn, error) {
+	p := (*port)(g)
+	s := p.s
+	backoff := 5 * time.Millisecond
+	for {
+		inner, err := p.stream.Accept()
+		if err != nil {
+			// No more descriptors, mostly: calls that are up need none.
+			if errors.Is(err, net.ErrClosed) || !s.wait(backoff) {
+				return nil, net.ErrClosed
+			}
+			s.log.Warn("accepting a connection", "local", p.local, "error", err)
+			backoff = min(2*backoff, time.Second)
+			continue
+		}
+		backoff = 5 * time.Millisecond
+		remote := addrPort(inner.RemoteAddr())
+		known, in := s.admits(remote, p.transport)
+		if !in {
+			s.count.strangers.Add(1)
+			inner.Close()
+			continue
+		}
+		c := newConn(s, p, inner, p.transport, known)
+		if !s.conns.add(c) {
+			s.count.connsOver.Add(1)
+			inner.Close()
+			continue
+		}
+		c.start()
+		return c, nil
+	}
+}
+
+func (g *listenGuard) Close() error   { return nil }
+func (g *listenGuard) Addr() net.Addr { return g.stream.Addr() }
