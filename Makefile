@@ -43,7 +43,6 @@ deps: ## install the real peers (Debian packages, npm packages); as root
 
 interop: ## tests with real peers: Prosody, ejabberd, baresip, SIPp, Chromium
 	@sh test/interop/deps.sh check || { [ -z "$$CI" ] && exit 0; exit 1; }; \
-	cd test/browser && npm run -s build && cd ../.. && \
 	go test -tags interop -count 1 -timeout 15m -v $(TAGGED)
 
 conformance: ## one line for each of the 172 statements

@@ -5,14 +5,21 @@
 // One JSON object a line. In: {id, page, method, args}; page "" speaks to the browser, which
 // knows open and close, any other to window.peer of that page. Out: {id, result} or
 // {id, error}, and {page, event} for what a page reports. Ends when its input ends.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
 import { chromium } from 'playwright-core'
 
-const script = readFileSync(new URL('node_modules/.page.js', import.meta.url))
+const script = buildSync({
+  entryPoints: [fileURLToPath(new URL('page.js', import.meta.url))],
+  bundle: true,
+  write: false,
+  define: { global: 'window' },
+}).outputFiles[0].contents
 const profile = mkdtempSync(join(tmpdir(), 'sipxmppgw-chromium-'))
 const pages = new Map()
 

@@ -198,7 +198,7 @@ func (b *baresip) uri() string {
 	return fmt.Sprintf("sip:%s@%s", phoneUser, local(b.port))
 }
 
-func TestBaresip(t *testing.T) {
+func TestPeerBaresip(t *testing.T) {
 	a, b := startBaresip(t, 0, 0), startBaresip(t, 0, 0)
 	ring := func(t *testing.T) {
 		a.dial(t, b.uri())

@@ -274,7 +274,7 @@ func (c *client) show(t *testing.T) {
 	t.Logf("%s:\n%s", c.page, &b)
 }
 
-func TestBrowser(t *testing.T) {
+func TestPeerBrowser(t *testing.T) {
 	s := startProsody(t)
 	caller, callee := startBrowser(t, phoneTone), startBrowser(t, userTone)
 	pair := func(t *testing.T, o clientOptions) (a, b *client) {

@@ -73,7 +73,7 @@ func newSpawner() chan<- func() {
 	return jobs
 }
 
-func TestFreePortsAreFreeAndEven(t *testing.T) {
+func TestPeerFreePortsAreFreeAndEven(t *testing.T) {
 	first := freePorts(t, 4)
 	if first%2 != 0 {
 		t.Errorf("first port %d is odd", first)

@@ -227,7 +227,7 @@ func (c *component) find(name string) error {
 	}
 }
 
-func TestServers(t *testing.T) {
+func TestPeerServers(t *testing.T) {
 	for _, kind := range servers {
 		t.Run(kind.name, func(t *testing.T) {
 			s := kind.start(t)
@@ -274,7 +274,7 @@ func TestServers(t *testing.T) {
 	}
 }
 
-func TestProsodyDropsTheOldConnection(t *testing.T) {
+func TestPeerProsodyDropsTheOldConnection(t *testing.T) {
 	s := startProsody(t)
 	old, err := connectComponent(s, secret)
 	if err != nil {

@@ -329,7 +329,7 @@ func (c *compiler) response(status string) []string {
 	}
 }
 
-func TestSippAgainstItself(t *testing.T) {
+func TestPeerSippAgainstItself(t *testing.T) {
 	tests := []struct {
 		name           string
 		callee, caller string
@@ -394,7 +394,7 @@ func TestSippAgainstItself(t *testing.T) {
 	}
 }
 
-func TestSippSendsSpeechBack(t *testing.T) {
+func TestPeerSippSendsSpeechBack(t *testing.T) {
 	phone := startBaresip(t, 0, 0)
 	callee := startSipp(t, sippOptions{}, "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200")
 	phone.dial(t, "sip:x@"+local(callee.port))
@@ -406,7 +406,7 @@ func TestSippSendsSpeechBack(t *testing.T) {
 	phone.heard(t, phoneTone)
 }
 
-func TestSippIsPingedBeforeACall(t *testing.T) {
+func TestPeerSippIsPingedBeforeACall(t *testing.T) {
 	callee := startSipp(t, sippOptions{}, "recv INVITE; send 486; recv ACK")
 	o := sippOptions{target: callee.port, uri: "sip:x@" + local(callee.port)}
 	startSipp(t, o, "send OPTIONS; recv 200").finished(t)

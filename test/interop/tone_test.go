@@ -141,7 +141,7 @@ func (h heard) proves(frequency float64) error {
 	return nil
 }
 
-func TestToneIsFoundInARecording(t *testing.T) {
+func TestPeerToneIsFoundInARecording(t *testing.T) {
 	read, err := readSound(writeTone(t, t.TempDir(), 8000, phoneTone))
 	if err != nil {
 		t.Fatal(err)
