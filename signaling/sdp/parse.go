@@ -91,6 +91,12 @@ func (p *parser) line(line string) *Error {
 		p.begun = true
 		return nil
 	}
+	if !clean(strings.ReplaceAll(line, "\t", " ")) {
+		if kind == 'm' || kind == 'c' {
+			return &Error{Problem: "has a control character"}
+		}
+		return nil
+	}
 	switch kind {
 	case 'm':
 		return p.media(value)

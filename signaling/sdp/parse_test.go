@@ -35,6 +35,7 @@ func TestParseRefuses(t *testing.T) {
 		{"IPv6 multicast", head + "c=IN IP6 ff15::101", "sdp line 5: c= is multicast", true},
 		{"mapped multicast", head + "c=IN IP6 ::ffff:224.2.1.1", "sdp line 5: c= is multicast", true},
 		{"broadcast", head + "c=IN IP4 255.255.255.255", "sdp line 5: c= is multicast", true},
+		{"a control character", head + "m=audio 4 RTP/AVP\x01 0", "sdp line 5: has a control character", false},
 		{"a zone", head + "c=IN IP6 fe80::1%eth0", "sdp line 5: c= has a zone", false},
 		{"a name", head + "c=IN IP4 phone.example.org", "sdp line 5: c= has a name instead of an address", true},
 		{"another network", head + "c=ATM NSAP 47", "sdp line 5: c= is not an Internet address", false},

@@ -120,7 +120,7 @@ func eventParams(params []media.Param) []media.Param {
 		if p.Name != "" && p.Name != "events" {
 			continue
 		}
-		if params[i].Name = "events"; p.Value == "" {
+		if params[i].Name = "events"; !text(p.Value) {
 			params[i].Value = "0-15"
 		}
 		return params
