@@ -1,0 +1,59 @@
+package jingle
+
+import (
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/jingle/session"
+)
+
+var _ gateway.Dialer = (*Edge)(nil)
+
+// Dial implements [gateway.Dialer]: the call goes to every device of a person by a
+// proposal, or to the best one at once if none takes proposals.
+//
+// An error is a [*call.Refusal]: NotFound for an address that is none, Busy if the person
+// has as many calls as it may, or one with the same contact, which a second would replace
+// at its client (INTERWORKING.md section 2.10).
+func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
+	from, err := translate.ParseJID(target.From.JID)
+	if err != nil {
+		return nil, &call.Refusal{Cause: call.Failed, Detail: call.Detail{Text: "the caller has no JID"}}
+	}
+	to, err := translate.ParseJID(target.To.JID)
+	if err != nil {
+		return nil, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: err.Error()}}
+	}
+	target.From.Name = translate.NickOf(target.From.Name, from.Bare())
+	if target.From.Anonymous {
+		target.From.Name = "Anonymous"
+	}
+	bare := to.Bare().String()
+	l := &leg{
+		e:      e,
+		key:    key{bare, e.opt.NewID()},
+		self:   selfOf(from),
+		bare:   from.Bare().String(),
+		target: target,
+	}
+	opt := session.Options{
+		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: words,
+	}
+	if device := e.people.direct(bare); device != "" {
+		opt.Peer, opt.Mode = device, session.Direct
+	}
+	l.s = session.NewInitiator(opt)
+	l.box.Store(&in)
+	for _, other := range e.legsOf(bare) {
+		if other.self == l.self {
+			return nil, &call.Refusal{Cause: call.Busy, Detail: call.Detail{Text: "this caller has a call there already"}}
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.add(l) {
+		return nil, &call.Refusal{Cause: call.Busy, Detail: call.Detail{Text: "too many calls there"}}
+	}
+	e.names.put(l.bare, target.From.Name)
+	return l, nil
+}

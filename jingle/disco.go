@@ -1,0 +1,111 @@
+package jingle
+
+import (
+	"strings"
+
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/jingle/wire"
+)
+
+// describe makes what the gateway and its contacts say of themselves. XMPP has no
+// registered type for a SIP gateway but simple, and cheogram asks for pstn
+// (INTERWORKING.md section 1.9).
+func (e *Edge) describe() {
+	e.domain = wire.Disco{
+		Identities: []wire.Identity{
+			{Category: "gateway", Type: "simple", Name: e.opt.Name},
+			{Category: "gateway", Type: "pstn", Name: "Telephone gateway"},
+			{Category: "gateway", Type: "sip", Name: e.opt.Name},
+		},
+		Features: []string{
+			wire.NSDiscoInfo,
+			wire.NSDiscoItems,
+			"http://jabber.org/protocol/commands",
+			wire.NSCaps,
+			wire.NSGateway,
+			"jabber:iq:register",
+			wire.NSVersion,
+			wire.NSEscaping,
+			wire.NSPing,
+			wire.NSVCard,
+		},
+	}
+	form := wire.Form{Type: "http://jabber.org/network/serverinfo"}
+	if len(e.opt.Abuse) > 0 {
+		form.Fields = append(form.Fields, wire.Field{Name: "abuse-addresses", Values: e.opt.Abuse})
+	}
+	if len(e.opt.Admins) > 0 {
+		form.Fields = append(form.Fields, wire.Field{Name: "admin-addresses", Values: e.opt.Admins})
+	}
+	if len(form.Fields) > 0 {
+		e.domain.Forms = []wire.Form{form}
+	}
+	device := []wire.Identity{{Category: "client", Type: "phone", Name: "SIP device"}}
+	e.contact = wire.Disco{
+		Identities: device,
+		Features: []string{
+			wire.NSCaps,
+			"http://jabber.org/protocol/chatstates",
+			wire.NSDiscoInfo,
+			wire.NSSourcesRFC,
+			wire.NSGroupingRFC,
+			"urn:xmpp:chat-markers:0",
+			wire.NSJMI,
+			wire.NSJingle,
+			wire.NSDTLS,
+			wire.NSRTP,
+			wire.NSRTPAudio,
+			wire.NSFeedback,
+			wire.NSHeaderExt,
+			wire.NSICE,
+			wire.NSRawUDP,
+			wire.NSPing,
+			wire.NSReceipts,
+		},
+	}
+	if e.opt.Policy.Video {
+		e.contact.Features = append(e.contact.Features, wire.NSRTPVideo)
+	}
+	// Without jingle, so that nobody begins a session with an account.
+	e.bare = wire.Disco{Identities: device, Features: []string{wire.NSDiscoInfo, wire.NSPing, wire.NSVCard}}
+	node := "xmpp:" + e.opt.Domain
+	e.caps[ofDomain] = wire.Caps{Node: node, Ver: e.domain.Ver(), Hash: "sha-1"}
+	e.caps[ofContact] = wire.Caps{Node: node, Ver: e.contact.Ver(), Hash: "sha-1"}
+}
+
+// discoInfo answers what one of our addresses is.
+func (e *Edge) discoInfo(st component.Stanza) {
+	_, to, ok := parties(st)
+	query := st.Child(wire.NSDiscoInfo, "query")
+	if !ok || query == nil {
+		e.unknown(st)
+		return
+	}
+	node := wire.Attr(query, "node")
+	d, caps := e.domain, e.caps[ofDomain]
+	if to.Local != "" {
+		if err := e.routable(to); err != nil {
+			e.refuse(st, *err)
+			return
+		}
+	}
+	switch {
+	case to.Local == "":
+	case to.Resource == "" && !strings.HasPrefix(node, e.caps[ofContact].Node+"#"):
+		d, caps = e.bare, wire.Caps{}
+	default:
+		// Presence may be from the bare JID; who asks for its caps gets those.
+		d, caps = e.contact, e.caps[ofContact]
+	}
+	if node != "" && node != caps.Query() {
+		e.refuse(st, wire.Error{Condition: "item-not-found"})
+		return
+	}
+	d.Node = node
+	e.send(st.Result(d.Element()))
+}
+
+// discoItems answers that there is nothing to browse.
+func (e *Edge) discoItems(st component.Stanza) {
+	e.send(st.Result(wire.Element(wire.NSDiscoItems, "query")))
+}

@@ -1,0 +1,150 @@
+package jingle
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/jingle/wire"
+)
+
+// A Stream is what the edge needs of the component's stream; [component.Stream] is one.
+type Stream interface {
+	// Send queues a stanza and does not wait.
+	Send(p packet) error
+	// Request sends an IQ; done is called once unless there is an error, and must not
+	// wait.
+	Request(iq component.Stanza, timeout time.Duration, done func(component.Stanza, error)) (id string, err error)
+}
+
+// Options say what the edge is. Domain, Calls and Mapping are needed.
+type Options struct {
+	Domain  string             // of the component, such as "tel.example.org"
+	Calls   gateway.Calls      // where calls go
+	Mapping *translate.Mapping // prepared; whom a JID of the domain stands for
+
+	Name    string       // of the gateway, as clients show it; default "SIP gateway"
+	Version string       // of the software (XEP-0092); empty for none
+	Admins  []string     // URIs of who runs it (XEP-0157), such as "xmpp:noc@example.org"
+	Abuse   []string     // URIs of who hears of abuse
+	Policy  media.Policy // of the media of XMPP callers
+
+	MaxCalls  int // of one bare JID at once; default 4
+	Proposals int // of one bare JID within a minute; default 20
+	MaxPeople int // bare JIDs whose presence is remembered; default 16384
+
+	Log *slog.Logger // default: none
+	// NewID makes ids of sessions and stanzas. Default: random UUIDs (RFC 9562 version 4).
+	NewID func() string
+}
+
+// An Edge is the XMPP side of the gateway. Its methods may be called from any goroutine.
+type Edge struct {
+	opt    Options
+	log    *slog.Logger
+	stream atomic.Pointer[Stream]
+	born   time.Time
+
+	domain  wire.Disco // what the gateway says of itself
+	contact wire.Disco // what a SIP user's resource says
+	bare    wire.Disco // what a SIP user's account says
+	caps    [2]wire.Caps
+
+	people people
+
+	mu    sync.Mutex
+	legs  map[key]*leg
+	users map[string]*user // by bare JID, those with calls or recent proposals
+	ended recent[key, struct{}]
+	names recent[string, string] // of SIP users, by bare JID
+}
+
+// A key names a session: its id is the peer's choice, so it counts only with who chose it.
+type key struct{ peer, sid string }
+
+// The places of caps.
+const (
+	ofDomain = iota
+	ofContact
+)
+
+// New returns an edge. Its [Edge.Routes] are for the component's stream, which
+// [Edge.Attach] then gives it.
+func New(opt Options) *Edge {
+	if opt.Name == "" {
+		opt.Name = "SIP gateway"
+	}
+	if opt.MaxCalls == 0 {
+		opt.MaxCalls = 4
+	}
+	if opt.Proposals == 0 {
+		opt.Proposals = 20
+	}
+	if opt.MaxPeople == 0 {
+		opt.MaxPeople = 16384
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.NewID == nil {
+		opt.NewID = newID
+	}
+	e := &Edge{
+		opt:   opt,
+		log:   opt.Log,
+		born:  time.Now(),
+		legs:  make(map[key]*leg),
+		users: make(map[string]*user),
+		ended: newRecent[key, struct{}](4096),
+		names: newRecent[string, string](4096),
+	}
+	e.people = newPeople(opt.MaxPeople)
+	e.describe()
+	return e
+}
+
+// newID returns a random UUID, which is no secret but must not be guessed.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0F|0x40, b[8]&0x3F|0x80
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// Attach gives the edge its stream, before the stream runs. Without one nothing can be
+// sent.
+func (e *Edge) Attach(s Stream) { e.stream.Store(&s) }
+
+// send sends a stanza. What cannot be sent is lost, as it would be on the way; whoever
+// needs to know asks.
+func (e *Edge) send(st component.Stanza) {
+	s := e.stream.Load()
+	if s == nil {
+		return
+	}
+	if err := (*s).Send(st); err != nil {
+		e.log.Debug("stanza not sent", "kind", st.Kind, "err", err)
+	}
+}
+
+// request sends an IQ, and calls done exactly once, perhaps before it returns.
+func (e *Edge) request(iq component.Stanza, done func(component.Stanza, error)) {
+	err := component.ErrDown
+	if s := e.stream.Load(); s != nil {
+		_, err = (*s).Request(iq, askFor, done)
+	}
+	if err != nil {
+		done(component.Stanza{}, err)
+	}
+}
+
+// askFor is how long an IQ may stay unanswered (T_iq, INTERWORKING.md section 2.15).
+const askFor = 10 * time.Second

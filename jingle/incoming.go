@@ -1,0 +1,296 @@
+package jingle
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"gosrc.io/xmpp/stanza"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/jingle/session"
+	"sipxmppgw/jingle/wire"
+)
+
+// stale is the age of a proposal that nobody waits for any more (INTERWORKING.md section
+// 2.14).
+const stale = 60 * time.Second
+
+// signal takes a step of message initiation.
+func (e *Edge) signal(st component.Stanza, from, to translate.JID, m wire.Message) {
+	in := session.Signal{From: from.String(), ID: st.Id, JMI: *m.JMI, Asks: m.Asks && st.Id != ""}
+	if l := e.find(from.Bare().String(), in.JMI.ID); l != nil {
+		if l.bare == to.Bare().String() {
+			l.received(st, in.JMI.Title())
+			l.deliver(in, true)
+		}
+		return
+	}
+	if in.JMI.Signal == wire.Propose {
+		e.propose(st, from, to, m, in)
+	}
+	// Everything else is of a session that is over, or was meant for others.
+}
+
+// propose takes a proposal of a new call.
+func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Message, in session.Signal) {
+	k := key{from.Bare().String(), in.JMI.ID}
+	e.mu.Lock()
+	_, over := e.ended.get(k)
+	e.mu.Unlock()
+	if over || !m.Stamp.IsZero() && time.Since(m.Stamp) > stale {
+		return
+	}
+	if e.crossing(from, to, in) {
+		return
+	}
+	l := e.newResponder(from, to, in.JMI.ID, session.Late)
+	switch {
+	case !in.JMI.Proposes(media.Audio) && !in.JMI.Proposes(media.Video):
+		e.reject(in, l, wire.Reason{Name: "unsupported-applications"})
+		return
+	case !e.admit(l):
+		e.reject(in, l, reasonOf(call.Overloaded, call.Detail{}))
+		return
+	case m.Hops == 0:
+		l.refused = &call.Refusal{Cause: call.Loop}
+	default:
+		l.route(e.nameOf(from, m.Nick), m.Hops)
+	}
+	if l.target.Early {
+		l.s = session.NewResponder(l.options(from.String(), session.Eager))
+	}
+	l.received(st, in.JMI.Title())
+	e.greet(l.self, from.String())
+	l.deliver(in, true)
+	if !l.target.Early {
+		e.accept(l, media.Description{})
+	}
+}
+
+// crossing settles a proposal that crosses one of ours to the same person for the same
+// contact. It returns whether ours goes on.
+func (e *Edge) crossing(from, to translate.JID, in session.Signal) bool {
+	for _, l := range e.legsOf(from.Bare().String()) {
+		if l.s.Role() != wire.Initiator || l.bare != to.Bare().String() || l.inState() != session.Proposed {
+			continue
+		}
+		l.deliver(session.Crossed{From: in.From, ID: in.JMI.ID}, true)
+		return session.Wins(l.key.sid, in.JMI.ID)
+	}
+	return false
+}
+
+// reject refuses a proposal that gets no leg.
+func (e *Edge) reject(in session.Signal, l *leg, reason wire.Reason) {
+	if in.Asks {
+		l.carryOut(session.SendReceipt{To: in.From, ID: in.ID})
+	}
+	l.carryOut(session.SendSignal{
+		To:  in.From,
+		JMI: wire.JMI{Signal: wire.Reject, ID: in.JMI.ID, Reason: &reason},
+	})
+}
+
+// jingle takes a Jingle request.
+func (e *Edge) jingle(st component.Stanza) {
+	from, to, ok := parties(st)
+	node := st.Child(wire.NSJingle, "jingle")
+	if !ok || node == nil {
+		e.unknown(st)
+		return
+	}
+	j, err := wire.ParseJingle(node)
+	var bad *wire.ParseError
+	if errors.As(err, &bad) {
+		e.refuse(st, bad.Answer())
+		return
+	}
+	in := asked{to: st.To, Request: session.Request{From: from.String(), ID: st.Id, Jingle: j}}
+	l := e.find(from.Bare().String(), j.SID)
+	switch {
+	case l != nil && l.bare == to.Bare().String():
+		l.received(st, j.Title())
+		if !l.deliver(in, true) {
+			e.refuse(st, wire.Error{Condition: "resource-constraint"})
+		}
+	case l == nil && j.Action == wire.SessionInitiate:
+		e.initiate(st, from, to, in)
+	default:
+		e.refuse(st, wire.UnknownSession)
+	}
+}
+
+// initiate takes a session-initiate that no proposal went before.
+func (e *Edge) initiate(st component.Stanza, from, to translate.JID, in asked) {
+	k := key{from.Bare().String(), in.Jingle.SID}
+	e.mu.Lock()
+	_, over := e.ended.get(k)
+	e.mu.Unlock()
+	switch {
+	case over:
+		e.refuse(st, wire.UnknownSession)
+		return
+	case to.Local == "":
+		e.refuse(st, wire.Error{Condition: "service-unavailable"})
+		return
+	case e.crossingDirect(from, to, in.Jingle.SID):
+		e.refuse(st, wire.TieBreak)
+		return
+	}
+	l := e.newResponder(from, to, in.Jingle.SID, session.Direct)
+	if to.Resource == "" {
+		l.self = st.To // who was called is who answers
+	}
+	if !e.admit(l) {
+		e.refuse(st, wire.Error{Condition: "resource-constraint"})
+		return
+	}
+	l.route(e.nameOf(from, ""), -1)
+	l.received(st, in.Jingle.Title())
+	l.deliver(in, true)
+	if l.inState() == session.Idle {
+		e.remove(l) // it was no session at all
+	}
+}
+
+// crossingDirect reports whether a session of ours that the same person has not answered
+// goes before one that it begins now (XEP-0166 section 7.2.14).
+func (e *Edge) crossingDirect(from, to translate.JID, sid string) bool {
+	for _, l := range e.legsOf(from.Bare().String()) {
+		if l.s.Role() == wire.Initiator && l.bare == to.Bare().String() && l.inState() == session.Initiated &&
+			session.Wins(l.key.sid, sid) {
+			return true
+		}
+	}
+	return false
+}
+
+// newResponder returns a leg for a session that a person begins with one of our contacts.
+// It is not known yet, and has no way.
+func (e *Edge) newResponder(from, to translate.JID, sid string, mode session.Mode) *leg {
+	l := &leg{
+		e:    e,
+		key:  key{from.Bare().String(), sid},
+		self: selfOf(to),
+		bare: to.Bare().String(),
+	}
+	l.s = session.NewResponder(l.options(from.String(), mode))
+	return l
+}
+
+// options returns those of the leg's session.
+func (l *leg) options(peer string, mode session.Mode) session.Options {
+	return session.Options{
+		SID: l.key.sid, Side: call.A, Self: l.self, Peer: peer, Mode: mode, Words: words,
+	}
+}
+
+// admit makes a leg known, if its person may begin one more call.
+func (e *Edge) admit(l *leg) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mayCall(l.key.peer) && e.add(l)
+}
+
+// nameOf returns the name to show for a caller.
+func (e *Edge) nameOf(from translate.JID, said string) string {
+	if said == "" {
+		said = e.people.nick(from.Bare().String())
+	}
+	return translate.CleanName(said)
+}
+
+// route finds where the call goes, or why it does not. Hops is -1 if nobody counted.
+func (l *leg) route(name string, hops int) {
+	target, err := l.e.opt.Calls.Route(gateway.Query{
+		Edge: gateway.XMPP,
+		From: gateway.Party{JID: l.key.peer, Name: name},
+		To:   l.bare,
+		Hops: max(hops, 0),
+	})
+	if err != nil {
+		l.refused = refusalOf(err)
+		return
+	}
+	if target.CallID == "" {
+		target.CallID = l.key.sid
+	}
+	l.target = target
+}
+
+func refusalOf(err error) *call.Refusal {
+	var r *call.Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return &call.Refusal{Cause: call.Failed, Detail: call.Detail{Text: err.Error()}}
+}
+
+// begun looks at what came of a session that has no call yet: with its offer it gets one.
+func (e *Edge) begun(l *leg, events []call.Event) {
+	for _, event := range events {
+		if offered, ok := event.(call.LegOffered); ok {
+			e.accept(l, offered.Media)
+		}
+	}
+}
+
+// accept begins the call of a session, or ends the session with the reason why not.
+func (e *Edge) accept(l *leg, offer media.Description) {
+	if l.refused == nil {
+		_, err := e.opt.Calls.Accept(gateway.Incoming{
+			Edge: gateway.XMPP, Target: l.target, Offer: offer, Policy: e.opt.Policy, Leg: l.join,
+		})
+		if err == nil {
+			return
+		}
+		l.refused = refusalOf(err)
+	}
+	l.deliver(session.End{Cause: l.refused.Cause, Detail: l.refused.Detail}, false)
+}
+
+// greet shows a person the contact that is about to speak to it, with what the contact can
+// do: without a subscription it would not know (INTERWORKING.md section 1.9).
+func (e *Edge) greet(self, to string) {
+	st := component.Stanza{Kind: component.Presence}
+	st.From, st.To = self, to
+	st.Nodes = []stanza.Node{e.caps[ofContact].Element()}
+	e.send(st)
+}
+
+// receipt takes the receipt of a message of ours: that of a proposal says that a device
+// has it.
+func (e *Edge) receipt(from translate.JID, id string) {
+	signal, sid, ok := idOf(id)
+	if !ok || signal != wire.Propose {
+		return
+	}
+	if l := e.find(from.Bare().String(), sid); l != nil {
+		l.deliver(session.Receipt{From: from.String()}, true)
+	}
+}
+
+// bounced takes a message of ours back.
+func (e *Edge) bounced(st component.Stanza) {
+	from, _, ok := parties(st)
+	signal, sid, known := idOf(st.Id)
+	if !ok || !known {
+		return
+	}
+	if l := e.find(from.Bare().String(), sid); l != nil {
+		l.received(st, "error")
+		l.deliver(session.Bounce{From: from.String(), Signal: signal, Err: errorOf(st)}, true)
+	}
+}
+
+// idOf takes the id of a signal of ours apart.
+func idOf(id string) (signal wire.Signal, sid string, ok bool) {
+	rest, ours := strings.CutPrefix(id, "jm-")
+	word, sid, found := strings.Cut(rest, "-")
+	return wire.Signal(word), sid, ours && found && sid != ""
+}

@@ -1,0 +1,94 @@
+package jingle
+
+import (
+	"gosrc.io/xmpp/stanza"
+
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/jingle/session"
+	"sipxmppgw/jingle/wire"
+)
+
+// presence takes a presence stanza. Whoever wants to see a contact may: a client shows a
+// call button only for one that it sees with the right caps (INTERWORKING.md section 2.5).
+func (e *Edge) presence(st component.Stanza) {
+	from, to, ok := parties(st)
+	if !ok {
+		return
+	}
+	switch st.Type {
+	case "":
+		e.available(st, from, to)
+	case "unavailable":
+		e.people.left(from.String(), from.Bare().String())
+		e.toPeer(from, session.Gone{From: from.String()})
+	case "subscribe", "probe":
+		if to.Local != "" {
+			if err := e.routable(to); err != nil {
+				e.refuse(st, *err)
+				return
+			}
+		}
+		if st.Type == "subscribe" {
+			e.sendPresence("subscribed", to.Bare(), from.Bare())
+			e.sendPresence("subscribe", to.Bare(), from.Bare())
+			e.sendPresence("", to, from.Bare())
+			return
+		}
+		e.sendPresence("", to, from)
+	case "unsubscribe":
+		e.sendPresence("unsubscribed", to.Bare(), from.Bare())
+		e.sendPresence("unavailable", to, from.Bare())
+	}
+}
+
+// available notes a device that is there, and shows it the contact it spoke to.
+func (e *Edge) available(st component.Stanza, from, to translate.JID) {
+	pr := wire.ParsePresence(st.Nodes)
+	full, bare := from.String(), from.Bare().String()
+	if pr.Nick != "" {
+		pr.Nick = translate.CleanName(pr.Nick)
+	}
+	fresh, ask := e.people.came(full, bare, pr)
+	e.toPeer(from, session.Back{From: full})
+	if ask {
+		e.ask(st.To, full, bare, pr.Caps)
+	}
+	if fresh && (to.Local == "" || e.routable(to) == nil) {
+		e.sendPresence("", to, from)
+	}
+}
+
+// sendPresence sends presence of one of our addresses: with a type that is about the
+// account from the bare JID, else from where calls come from, and with its caps.
+func (e *Edge) sendPresence(typ stanza.StanzaType, from, to translate.JID) {
+	st := component.Stanza{Kind: component.Presence}
+	st.Type, st.To = typ, to.String()
+	st.From = from.Bare().String()
+	caps := e.caps[ofDomain]
+	if from.Local != "" {
+		caps = e.caps[ofContact]
+		if typ == "" || typ == "unavailable" {
+			st.From = selfOf(from)
+		}
+	}
+	if typ == "" {
+		st.Nodes = []stanza.Node{caps.Element()}
+	}
+	e.send(st)
+}
+
+// selfOf returns the full JID that a SIP user's calls come from.
+func selfOf(user translate.JID) string {
+	if user.Resource != "" {
+		return user.String()
+	}
+	return user.WithResource(translate.VirtualResource).String()
+}
+
+// toPeer tells the sessions with a person about one of its devices.
+func (e *Edge) toPeer(from translate.JID, in session.Input) {
+	for _, l := range e.legsOf(from.Bare().String()) {
+		l.deliver(in, true)
+	}
+}
