@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -148,7 +147,6 @@ type fake struct {
 	echo  atomic.Bool   // pings are sent back, as servers do
 	ended chan struct{} // closed when the stream or the connection has ended
 	bye   string        // what came at the end: "", "</stream:stream>", or with an error before it
-	once  sync.Once
 }
 
 // open reads the stream's header and handshake, and answers the first.
