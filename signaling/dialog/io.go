@@ -1,0 +1,179 @@
+package dialog
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// A Body is the session description in a message. The zero value is no body.
+type Body struct {
+	Media media.Description
+	// Text is what tells one body from another. It leaves out the o= line, whose
+	// version alone changes nothing. It is empty without a body.
+	Text string
+	// Status is the response to a body that cannot be used, such as 400, 415 or 488; 0
+	// for one that can.
+	Status int
+}
+
+func (b Body) usable() bool { return b.Text != "" && b.Status == 0 && !b.Media.Empty() }
+
+// An Input is something that happens to a dialog.
+type Input interface{ input() }
+
+// What the peer and the network do.
+type (
+	// Request is a request of the peer with our tag in To, or the INVITE that begins it
+	// all. CANCEL comes as Cancelled.
+	Request struct {
+		ID      int    // names the request in a Reply; the edge gives it, 0 for ACK
+		Method  string // as on the wire
+		CSeq    uint32
+		Tag     string   // of the peer: in From
+		Contact string   // URI; empty if there was none
+		Route   []string // Record-Route, in order
+		Body    Body
+		// Type and Package are the Content-Type and the Info-Package of an INFO.
+		Type, Package string
+		// Cause and Detail are what a Reason says, Normal without one.
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Cancelled says that the INVITE was cancelled; its CANCEL has been answered.
+	Cancelled struct {
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Response is a response to a Send of that ID.
+	Response struct {
+		ID      int
+		Status  int
+		Tag     string   // of the peer: in To
+		Contact string   // URI; empty if there was none
+		Route   []string // Record-Route, in order
+		Body    Body
+		// Cause and Detail are what a final response says of a failure.
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Failure says that a Send of that ID has no response, and will have none.
+	Failure struct {
+		ID     int
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Fired says that a timer has run out.
+	Fired struct{ Timer Timer }
+)
+
+// What the call commands, as in gateway.Leg.
+type (
+	Offer        struct{ Media media.Description }
+	Ring         struct{}
+	Progress     struct{ Media media.Description }
+	Answer       struct{ Media media.Description }
+	Update       struct{ Media media.Description }
+	AnswerUpdate struct{ Media media.Description }
+	RefuseUpdate struct{ Cause call.Cause }
+	End          struct {
+		Cause  call.Cause
+		Detail call.Detail
+	}
+)
+
+func (Request) input()      {}
+func (Cancelled) input()    {}
+func (Response) input()     {}
+func (Failure) input()      {}
+func (Fired) input()        {}
+func (Offer) input()        {}
+func (Ring) input()         {}
+func (Progress) input()     {}
+func (Answer) input()       {}
+func (Update) input()       {}
+func (AnswerUpdate) input() {}
+func (RefuseUpdate) input() {}
+func (End) input()          {}
+
+// An Output is something that the edge is to do. Outputs are carried out in order.
+type Output interface{ output() }
+
+type (
+	// Send sends a request. An ACK has the ID 0 and no response.
+	Send struct {
+		ID     int
+		Method string
+		CSeq   uint32
+		Tag    string   // of the peer, for To; empty before there is one
+		Target string   // Request-URI
+		Route  []string // in order, for Route
+		Media  media.Description
+		// Cause and Detail are why, for the Reason of a BYE.
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Cancel cancels a Send.
+	Cancel struct {
+		ID     int
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Reply answers a request. A Status of 0 stands for the one that Cause and Detail
+	// ask for.
+	Reply struct {
+		ID     int
+		Status int
+		Media  media.Description
+		// Later asks the peer to try again after 0 to 10 seconds (RFC 3261 section 14.2).
+		Later  bool
+		Cause  call.Cause
+		Detail call.Detail
+	}
+
+	// Start starts a timer anew. It runs out after After and, in steps of 10 ms, a
+	// random part of Spread.
+	Start struct {
+		Timer         Timer
+		After, Spread time.Duration
+	}
+
+	// Stop stops a timer.
+	Stop struct{ Timer Timer }
+
+	// Done says that the dialog can be forgotten. It is the last output.
+	Done struct{}
+)
+
+func (Send) output()   {}
+func (Cancel) output() {}
+func (Reply) output()  {}
+func (Start) output()  {}
+func (Stop) output()   {}
+func (Done) output()   {}
+
+// A Timer is one of the times a dialog waits.
+type Timer uint8
+
+const (
+	TimerTrying  Timer = iota // UAC: for a final response, from the last provisional one
+	TimerRefresh              // UAS: until the last provisional response is sent again
+	TimerResend               // until a 2xx is sent again
+	TimerAck                  // for the ACK of a 2xx
+	TimerRetry                // until a change that got 491 is tried again
+	TimerForks                // UAC: for a 2xx of another fork
+	TimerClose                // for the peer to agree to the end
+	timers
+)
+
+// String returns the timer's name.
+func (t Timer) String() string {
+	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "close"}[t%timers]
+}

@@ -1,0 +1,173 @@
+package dialog
+
+import (
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// uacState is what only the side that calls needs.
+type uacState struct {
+	tried     bool // a provisional response came: CANCEL may be sent
+	withdrawn bool // CANCEL was sent
+	rang      bool
+	moving    bool            // the call knows that we go on
+	early     map[string]Body // the last answer of each early dialog
+	acked     Send            // the ACK of the 2xx we took
+	forks     map[string]Send // the ACKs of those we did not take
+}
+
+// NewUAC returns a dialog that calls target, a SIP URI, when it is given an Offer.
+func NewUAC(side call.Side, target string) *Dialog {
+	return &Dialog{
+		side: side, uac: true, target: target,
+		uacState: uacState{early: map[string]Body{}, forks: map[string]Send{}},
+	}
+}
+
+// call sends the INVITE.
+func (d *Dialog) call(offer media.Description) {
+	d.local = offer
+	d.state = calling
+	d.id = d.send("INVITE", offer, ending{})
+	d.invite = d.cseq
+}
+
+// giveUp cancels the INVITE, or remembers to (RFC 3261 section 9.1).
+func (d *Dialog) giveUp(why ending) {
+	d.end = &why
+	d.stop(TimerTrying)
+	d.start(TimerClose, patient)
+	d.cancel()
+}
+
+func (d *Dialog) cancel() {
+	if d.tried && !d.withdrawn {
+		d.withdrawn = true
+		d.emit(Cancel{ID: d.id, Cause: d.end.cause, Detail: d.end.detail})
+	}
+}
+
+func (d *Dialog) inviteResponse(r Response) {
+	switch {
+	case r.Status/100 == 2:
+		d.success(r)
+	case d.state != calling:
+		// The answer was taken; nothing else counts.
+	case r.Status < 200:
+		d.tried = true
+		if d.end != nil {
+			d.cancel()
+			return
+		}
+		if r.Status > 100 {
+			d.start(TimerTrying, trying)
+			d.progress(r)
+		}
+	default:
+		d.start(TimerForks, patient)
+		d.terminate(ending{r.Cause, r.Detail})
+	}
+}
+
+// progress takes a provisional response; each To tag is an early dialog.
+func (d *Dialog) progress(r Response) {
+	if r.Status == 199 { // that dialog is over (RFC 6228)
+		delete(d.early, r.Tag)
+		return
+	}
+	known, ok := d.early[r.Tag]
+	if !ok && len(d.early) == maxEarly {
+		return
+	}
+	d.early[r.Tag] = known
+	if (r.Status == 180 || r.Status == 182) && !d.rang {
+		d.rang = true
+		d.event(call.LegRinging{Side: d.side})
+	}
+	switch {
+	case r.Body.usable() && r.Body.Text != known.Text:
+		d.early[r.Tag] = r.Body
+		d.moving = true
+		d.event(call.LegProgress{Side: d.side, Media: r.Body.Media})
+	case r.Status == 183 && !d.moving:
+		d.moving = true
+		d.event(call.LegProgress{Side: d.side})
+	}
+}
+
+// success takes a 2xx. It is acknowledged at once, each time it comes.
+func (d *Dialog) success(r Response) {
+	if d.state != calling {
+		d.successAgain(r)
+		return
+	}
+	d.tag, d.spoke = r.Tag, false
+	d.retarget(r.Contact)
+	d.route = backwards(r.Route)
+	d.acked = d.ackTo(r)
+	d.emit(d.acked)
+	d.stop(TimerTrying)
+	d.start(TimerForks, patient)
+	body := r.Body
+	if body.Text == "" {
+		body = d.early[r.Tag] // said in a provisional response
+	}
+	d.early = nil
+	switch {
+	case d.end != nil: // it crossed our CANCEL
+		d.stop(TimerClose)
+		d.bye(*d.end)
+	case !body.usable():
+		d.fail(ending{cause: call.Incompatible})
+	default:
+		d.state = confirmed
+		d.remote = body.Text
+		d.event(call.LegAnswered{Side: d.side, Media: body.Media})
+	}
+}
+
+// successAgain takes a 2xx after the first: the same one again, or that of another fork,
+// which is ended (RFC 3261 section 13.2.2.4).
+func (d *Dialog) successAgain(r Response) {
+	if d.acked.Method == "" {
+		d.lateSuccess(r)
+		return
+	}
+	if r.Tag == d.acked.Tag {
+		d.emit(d.acked)
+		return
+	}
+	if ack, known := d.forks[r.Tag]; known {
+		d.emit(ack)
+		return
+	}
+	if len(d.forks) == maxForks {
+		return
+	}
+	d.forks[r.Tag] = d.ackTo(r)
+	d.endFork(d.forks[r.Tag], call.Elsewhere)
+}
+
+// lateSuccess takes a 2xx that comes after the INVITE was given up for lost.
+func (d *Dialog) lateSuccess(r Response) {
+	d.acked = d.ackTo(r)
+	d.endFork(d.acked, d.end.cause)
+}
+
+// endFork acknowledges a 2xx that we do not want, and ends its dialog.
+func (d *Dialog) endFork(ack Send, cause call.Cause) {
+	d.emit(ack)
+	bye := ack
+	d.ids++
+	bye.ID, bye.Method, bye.CSeq, bye.Cause = d.ids, "BYE", ack.CSeq+1, cause
+	d.emit(bye)
+}
+
+// ackTo returns the ACK of a 2xx to the INVITE.
+func (d *Dialog) ackTo(r Response) Send {
+	a := Send{Method: "ACK", CSeq: d.invite, Tag: r.Tag, Target: d.target, Route: backwards(r.Route)}
+	if r.Contact != "" {
+		a.Target = r.Contact
+	}
+	return a
+}
