@@ -1,0 +1,133 @@
+package route
+
+import (
+	"strings"
+	"testing"
+
+	"sipxmppgw/gateway/translate"
+)
+
+func table(t *testing.T, rules ...Rule) Table {
+	t.Helper()
+	tab, err := New(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tab
+}
+
+func jid(t *testing.T, s string) translate.JID {
+	t.Helper()
+	j, err := translate.ParseJID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func uri(t *testing.T, s string) translate.URI {
+	t.Helper()
+	u, err := translate.ParseURI(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestLookup(t *testing.T) {
+	tab := table(t,
+		Rule{From: "romeo@example.org", To: "+53", Deny: true},
+		Rule{From: "romeo@example.org", To: "+49", Trunk: "office"},
+		Rule{From: "Example.ORG", To: "+4930", Trunk: "berlin"},
+		Rule{From: "example.org", To: "pbx.example.org", Trunk: "pbx"},
+		Rule{From: "boss@example.net", To: "*", Trunk: "carrier"},
+		Rule{From: "*", To: "1", Trunk: "pbx"},
+	)
+	tests := []struct {
+		name, from, to string
+		trunk          string // empty: refused
+		rule           string
+	}{
+		{"own rule of a user", "romeo@example.org/phone", "sip:+493012@pbx.example.org;user=phone", "office", "rule 2"},
+		{"separators do not hide a number", "romeo@example.org", "sip:+5-3.1@x.example;user=phone", "", "rule 1"},
+		{"escapes do not hide a number", "romeo@example.org", "sip:%2B531@x.example;user=phone", "", "rule 1"},
+		{"a tel URI is a number", "romeo@example.org", "tel:+53-1", "", "rule 1"},
+		{"rule of the domain", "juliet@example.org", "sip:+493012@pbx.example.org", "berlin", "rule 3"},
+		{"by SIP domain", "juliet@example.org", "sip:nurse@pbx.example.org", "pbx", "rule 4"},
+		{"a telephone number at the SIP domain", "juliet@example.org", "sip:+33@pbx.example.org;user=phone", "", "no rule"},
+		{"another SIP domain", "juliet@example.org", "sip:nurse@evil.example", "", "no rule"},
+		{"a domain that only begins alike", "juliet@example.org.evil.example", "sip:+493012@x.example", "", "no rule"},
+		{"anything for one user", "boss@example.net", "sip:any@any.example", "carrier", "rule 5"},
+		{"short numbers for everyone", "stranger@example.com", "sip:100@pbx.example.org", "pbx", "rule 6"},
+		{"not a number, though it begins like one", "stranger@example.com", "sip:1a@pbx.example.org", "", "no rule"},
+		{"nobody else", "stranger@example.com", "sip:+493012@x.example", "", "no rule"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tab.Lookup(jid(t, tt.from), uri(t, tt.to))
+			if c.Allowed != (tt.trunk != "") || c.Trunk != tt.trunk || !strings.HasPrefix(c.Rule, tt.rule) {
+				t.Errorf("got %+v", c)
+			}
+			if len(c.Why) == 0 {
+				t.Error("it does not say why")
+			}
+		})
+	}
+}
+
+func TestAnEmptyTableAllowsNothing(t *testing.T) {
+	if c := table(t).Lookup(jid(t, "a@b.example"), uri(t, "sip:100@c.example")); c.Allowed {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestWhy(t *testing.T) {
+	tab := table(t, Rule{From: "a.example", To: "+1", Trunk: "x"}, Rule{From: "b.example", To: "+1", Trunk: "y"})
+	got := strings.Join(tab.Lookup(jid(t, "u@b.example"), uri(t, "tel:+12")).Why, "; ")
+	want := "rule 1 (a.example to +1): it is about users of another domain; rule 2 (b.example to +1): goes to trunk y"
+	if got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestServes(t *testing.T) {
+	tab := table(t,
+		Rule{From: "eve@example.org", To: "*", Deny: true},
+		Rule{From: "mallory@example.org", To: "+53", Deny: true},
+		Rule{From: "example.org", To: "+49", Trunk: "x"},
+	)
+	tests := []struct {
+		name, user string
+		want       bool
+	}{
+		{"who may call", "juliet@example.org", true},
+		{"who may call nobody", "eve@example.org", false},
+		{"who may not call some", "mallory@example.org", true},
+		{"a stranger", "juliet@example.com", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tab.Serves(jid(t, tt.user)); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	tests := []struct {
+		name string
+		rule Rule
+	}{
+		{"a JID that is none", Rule{From: "a b@c", To: "*"}},
+		{"a full JID", Rule{From: "a@b.example/c", To: "*"}},
+		{"neither number nor domain", Rule{From: "*", To: "a@b"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := New([]Rule{tt.rule}); err == nil {
+				t.Error("it was taken")
+			}
+		})
+	}
+}

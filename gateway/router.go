@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/route"
+	"sipxmppgw/gateway/translate"
+)
+
+// A TrunkRoute is what routing needs to know of a trunk.
+type TrunkRoute struct {
+	Name    string
+	Trusted bool         // who calls may be asserted to it, and by it (RFC 3325)
+	Early   bool         // callers are answered before it answers (eager mode)
+	Policy  media.Policy // of its media
+}
+
+// Routes is the router of the shell: addresses by the mapping, permission by the table.
+// Its methods may be called from any goroutine.
+type Routes struct {
+	// Mapping is prepared, and not changed any more.
+	Mapping *translate.Mapping
+	// Hosts are further names and addresses of the SIP side, which mean Mapping.SIPHost.
+	Hosts []string
+	// Table says who may call where.
+	Table route.Table
+	// Trunks are the SIP peers.
+	Trunks []TrunkRoute
+	// XMPP is the policy of media on the XMPP side.
+	XMPP media.Policy
+	// NoAnswer is how long a callee may ring; 0 leaves the limit of calls.
+	NoAnswer time.Duration
+
+	mu      sync.Mutex
+	origins *translate.Origins // what URIs the JIDs we made stand for
+}
+
+var _ Router = (*Routes)(nil)
+
+// Route implements [Router].
+func (r *Routes) Route(q Query) (Target, error) {
+	if q.Edge == XMPP {
+		return r.toSIP(q)
+	}
+	return r.toXMPP(q)
+}
+
+// toSIP routes the call of an XMPP user.
+func (r *Routes) toSIP(q Query) (Target, error) {
+	from, err := translate.ParseJID(q.From.JID)
+	if err != nil {
+		return Target{}, addressRefusal(err)
+	}
+	to, err := translate.ParseJID(q.To)
+	if err != nil {
+		return Target{}, addressRefusal(err)
+	}
+	uri, known := r.origin(to)
+	if !known {
+		if uri, err = r.Mapping.URIOfJID(to.Bare()); err != nil {
+			return Target{}, addressRefusal(err)
+		}
+	}
+	choice := r.Table.Lookup(from, uri)
+	if !choice.Allowed {
+		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed: " + choice.Rule}}
+	}
+	i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == choice.Trunk })
+	if i < 0 {
+		return Target{}, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no trunk " + choice.Trunk}}
+	}
+	trunk := r.Trunks[i]
+	sender, err := r.Mapping.Sender(from, translate.SenderOptions{Name: q.From.Name, Trusted: trunk.Trusted, Hidden: q.From.Anonymous})
+	if err != nil {
+		return Target{}, addressRefusal(err)
+	}
+	return Target{
+		Edge:     SIP,
+		From:     Party{URI: sender.From.String(), JID: from.String(), Name: sender.Name, Anonymous: q.From.Anonymous},
+		To:       Party{URI: uri.String(), JID: to.Bare().String()},
+		Trunk:    trunk.Name,
+		Policy:   trunk.Policy,
+		Early:    trunk.Early,
+		NoAnswer: r.NoAnswer,
+		Hops:     q.Hops,
+		Rule:     choice.Rule,
+	}, nil
+}
+
+// toXMPP routes a call that came from a trunk.
+func (r *Routes) toXMPP(q Query) (Target, error) {
+	request, err := translate.ParseURI(q.To)
+	if err != nil {
+		return Target{}, addressRefusal(err)
+	}
+	to, account, err := r.target(request)
+	if err != nil {
+		return Target{}, addressRefusal(err)
+	}
+	if !account && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
+		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}}
+	}
+	claim := translate.Claim{From: translate.NameAddr{Name: q.From.Name, URI: q.From.URI}}
+	if q.From.Anonymous {
+		claim.Privacy = "id"
+	}
+	caller := r.Mapping.Caller(claim, token())
+	if !caller.URI.IsZero() {
+		r.remember(caller.JID, caller.URI)
+	}
+	return Target{
+		Edge:     XMPP,
+		From:     Party{URI: q.From.URI, JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous},
+		To:       Party{URI: q.To, JID: to.String()},
+		Policy:   r.XMPP,
+		NoAnswer: r.NoAnswer,
+		Hops:     q.Hops,
+		Rule:     "own user",
+	}, nil
+}
+
+// target returns whom a Request-URI means. Any name of ours stands for SIPHost, and a
+// short number at ours for the same at the default domain, because a PBX dials its trunk
+// by whatever address it was given. account says that the address was provisioned.
+func (r *Routes) target(u translate.URI) (j translate.JID, account bool, err error) {
+	if slices.Contains(r.Hosts, u.Host) {
+		u.Host, u.Port = r.Mapping.SIPHost, 0
+	}
+	if u.Host == r.Mapping.SIPHost && u.Scheme == "sip" {
+		local := translate.URI{Scheme: "sip", User: u.User, Host: r.Mapping.DefaultDomain}
+		if j, ok := r.Mapping.AccountJID[local]; ok {
+			return j, true, nil
+		}
+	}
+	j, err = r.Mapping.TargetOf(u)
+	if err != nil {
+		return translate.JID{}, false, err
+	}
+	_, account = r.Mapping.AccountURI[j.Bare()]
+	return j, account, nil
+}
+
+func (r *Routes) origin(j translate.JID) (translate.URI, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.origins == nil {
+		return translate.URI{}, false
+	}
+	return r.origins.URI(j, time.Now())
+}
+
+func (r *Routes) remember(j translate.JID, u translate.URI) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.origins == nil {
+		r.origins = translate.NewOrigins(translate.OriginLimits{})
+	}
+	r.origins.Put(j, u, time.Now())
+}
+
+// addressRefusal gives an error of an address its cause and status.
+func addressRefusal(err error) error {
+	var a *translate.AddressError
+	if errors.As(err, &a) {
+		text := a.Problem
+		if a.Warning != "" {
+			text = a.Warning
+		}
+		return &call.Refusal{Cause: a.Cause, Detail: call.Detail{Status: a.Status, Text: text}}
+	}
+	return &call.Refusal{Cause: call.BadRequest, Detail: call.Detail{Text: fmt.Sprint(err)}}
+}
+
+// token returns a number that tells anonymous callers apart.
+func token() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return binary.BigEndian.Uint32(b[:])
+}
