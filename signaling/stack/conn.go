@@ -95,7 +95,7 @@ func (c *conn) fetch() error {
 		if n > 0 {
 			raw := c.buf[:n]
 			clean, ok := s.judge(raw, c.transport, arrival{conn: c, remote: c.remote, known: c.known}, c.local,
-				func(answer []byte, _ netip.AddrPort) { _ = c.send(answer) }) // if it is lost, so is the peer
+				func(answer []byte, _ netip.AddrPort) { _ = c.sendMessage(answer) }) // if it is lost, so is the peer
 			c.buf = append(c.buf[:0], c.buf[n:]...)
 			c.since = time.Time{}
 			if len(clean) > sip.ParseMaxMessageLength {
@@ -152,6 +152,16 @@ func (c *conn) keepalives() {
 	if c.opened && string(c.buf) == "\r\n" {
 		c.buf = nil
 	}
+}
+
+// sendMessage sends a message; see port.write.
+func (c *conn) sendMessage(raw []byte) error {
+	c.s.trace(true, c.transport, c.local, c.remote, raw)
+	if err := c.send(raw); err != nil {
+		return err
+	}
+	c.s.count.sent.Add(1)
+	return nil
 }
 
 // send queues bytes to be written. An error says that the connection is closed, or is

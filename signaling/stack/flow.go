@@ -43,12 +43,7 @@ func (f *flow) write(raw []byte) error {
 	if f.conn == nil {
 		return f.port.write(raw, f.remote)
 	}
-	if err := f.conn.send(raw); err != nil {
-		return err
-	}
-	f.s.count.sent.Add(1)
-	f.s.trace(true, f.conn.transport, f.conn.local, f.conn.remote, raw)
-	return nil
+	return f.conn.sendMessage(raw)
 }
 
 // serialize writes a message as it goes to the wire. An error wraps ErrRefused.

@@ -206,13 +206,13 @@ func (s *Stack) wait(d time.Duration) bool {
 	return s.ctx.Err() == nil
 }
 
-// write sends a datagram.
+// write sends a datagram. It is traced before, since the answer may be quicker than we.
 func (p *port) write(raw []byte, to netip.AddrPort) error {
+	p.s.trace(true, p.transport, p.local, to, raw)
 	if _, err := p.packet.WriteTo(raw, net.UDPAddrFromAddrPort(to)); err != nil {
 		return err
 	}
 	p.s.count.sent.Add(1)
-	p.s.trace(true, p.transport, p.local, to, raw)
 	return nil
 }
 

@@ -1,0 +1,279 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+func TestNoResponse(t *testing.T) {
+	for _, method := range []sip.RequestMethod{sip.INVITE, sip.OPTIONS} {
+		t.Run(string(method), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, Options{})
+				var j journal
+				start := time.Now()
+				b.stack.Request(build(method, "a"), peerTarget, j.on)
+				sent := 0
+				for time.Since(start) < 32*time.Second {
+					b.peer.SetReadDeadline(start.Add(32*time.Second - 1))
+					if _, _, err := b.peer.ReadFrom(make([]byte, 2000)); err != nil {
+						break
+					}
+					sent++
+				}
+				if got := j.take(); got != "" {
+					t.Errorf("events %q before 32s", got)
+				}
+				time.Sleep(time.Second)
+				if got := j.take(); got != "timeout" {
+					t.Errorf("events %q after 33s, want a timeout", got)
+				}
+				want := map[sip.RequestMethod]int{sip.INVITE: 7, sip.OPTIONS: 11}[method] // RFC 3261 17.1.1.2, 17.1.2.2
+				if sent != want {
+					t.Errorf("sent %d times, want %d", sent, want)
+				}
+				if n := b.stack.Stats().ClientTxs; n != 0 {
+					t.Errorf("%d transactions are left", n)
+				}
+			})
+		})
+	}
+}
+
+// TestResponseAtOnce: a response that comes before the machine has set its timers must not
+// leave one behind that ends a ringing call.
+func TestResponseAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, Options{Limits: fast})
+		js := make([]journal, 200)
+		for i := range js {
+			b.stack.Request(build(sip.INVITE, strings.Repeat("x", i+1)), peerTarget, js[i].on)
+			b.send(reply(b.want("INVITE"), "180 Ringing", "x"))
+		}
+		time.Sleep(2 * time.Minute)
+		for i := range js {
+			if got := js[i].take(); got != "180" {
+				t.Fatalf("call %d: events %q, want 180 only", i, got)
+			}
+		}
+	})
+}
+
+func TestRefusalIsAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, Options{})
+		var j journal
+		req := build(sip.INVITE, "a")
+		req.AppendHeader(sip.NewHeader("Route", "<sip:proxy.example.net;lr>"))
+		b.stack.Request(req, peerTarget, j.on)
+		inv := b.want("INVITE")
+		start := time.Now()
+		for range 3 {
+			b.send(reply(inv, "486 Busy Here", "x"))
+			ack := b.want("ACK sip:romeo@example.net SIP/2.0")
+			if field(ack, "Via") != field(inv, "Via") || field(ack, "CSeq") != "1 ACK" ||
+				field(ack, "Route") != field(inv, "Route") || !strings.HasSuffix(field(ack, "To"), ";tag=x") {
+				t.Errorf("got\n%s", ack)
+			}
+		}
+		if d := time.Since(start); d != 0 {
+			t.Errorf("took %v: sipgo's machine slept", d)
+		}
+		if got := j.take(); got != "486" {
+			t.Errorf("events %q, want one 486", got)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	tests := []struct {
+		name string
+		play func(b *bed, tx *ClientTx, inv string)
+		want string
+	}{
+		{
+			name: "before any response it waits for the first",
+			play: func(b *bed, tx *ClientTx, inv string) {
+				tx.Cancel(sip.NewHeader("Reason", `SIP;cause=200;text="Call completed elsewhere"`))
+				b.want("INVITE") // timer A, and no CANCEL
+				b.send(reply(inv, "180 Ringing", "x"))
+				cancel := b.want("CANCEL sip:romeo@example.net SIP/2.0")
+				if field(cancel, "Via") != field(inv, "Via") || field(cancel, "CSeq") != "1 CANCEL" ||
+					field(cancel, "To") != field(inv, "To") || !strings.Contains(field(cancel, "Reason"), "elsewhere") {
+					b.t.Errorf("got\n%s", cancel)
+				}
+				b.send(reply(cancel, "200 OK", "x"))
+				b.send(reply(inv, "487 Request Terminated", "x"))
+				b.want("ACK")
+				b.nothing(time.Minute)
+			},
+			want: "180 487",
+		},
+		{
+			name: "while ringing it is sent at once, and once",
+			play: func(b *bed, tx *ClientTx, inv string) {
+				b.send(reply(inv, "180 Ringing", "x"))
+				synctest.Wait()
+				tx.Cancel()
+				tx.Cancel()
+				b.send(reply(b.want("CANCEL"), "200 OK", "x"))
+				b.send(reply(inv, "180 Ringing", "x"))
+				b.send(reply(inv, "487 Request Terminated", "x"))
+				b.want("ACK")
+				b.nothing(time.Minute)
+			},
+			want: "180 180 487",
+		},
+		{
+			name: "after an answer it does nothing",
+			play: func(b *bed, tx *ClientTx, inv string) {
+				b.send(reply(inv, "200 OK", "x"))
+				synctest.Wait()
+				tx.Cancel()
+				b.nothing(time.Minute)
+			},
+			want: "200",
+		},
+		{
+			name: "an answer that crosses it is given to the user",
+			play: func(b *bed, tx *ClientTx, inv string) {
+				b.send(reply(inv, "180 Ringing", "x"))
+				synctest.Wait()
+				tx.Cancel()
+				cancel := b.want("CANCEL")
+				b.send(reply(inv, "200 OK", "x"))
+				b.send(reply(cancel, "481 Call/Transaction Does Not Exist", "x"))
+				b.nothing(time.Minute)
+			},
+			want: "180 200",
+		},
+		{
+			name: "a peer that does not end the call is not waited for",
+			play: func(b *bed, tx *ClientTx, inv string) {
+				b.send(reply(inv, "180 Ringing", "x"))
+				synctest.Wait()
+				tx.Cancel()
+				b.send(reply(b.want("CANCEL"), "200 OK", "x"))
+				time.Sleep(afterCancel + time.Second)
+			},
+			want: "180 timeout",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, Options{})
+				var j journal
+				tx := b.stack.Request(build(sip.INVITE, "a"), peerTarget, j.on)
+				test.play(b, tx, b.want("INVITE"))
+				if got := j.take(); got != test.want {
+					t.Errorf("events %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// TestForkAfterRefusal: a 2xx behind a refusal is not lost: somebody has answered.
+func TestForkAfterRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j, strays journal
+		b := newBed(t, Options{OnStray: func(r *sip.Response) { strays.on(Event{Response: r}) }})
+		b.stack.Request(build(sip.INVITE, "a"), peerTarget, j.on)
+		inv := b.want("INVITE")
+		b.send(reply(inv, "486 Busy Here", "x"))
+		b.send(reply(inv, "200 OK", "y"))
+		if got, stray := j.take(), strays.take(); got != "486" || stray != "200" {
+			t.Errorf("events %q, strays %q; want 486 and 200", got, stray)
+		}
+	})
+}
+
+func TestResolve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, Options{Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			switch host {
+			case "trunk.example.net":
+				time.Sleep(time.Second)
+				return []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.2")}, nil
+			case "slow.example.net":
+				<-ctx.Done()
+				return nil, ctx.Err()
+			default:
+				return nil, errors.New("no such name")
+			}
+		}})
+		var j journal
+		start := time.Now()
+		// Requests to one name go out in the order in which they were made.
+		b.stack.Request(build(sip.OPTIONS, "a"), Target{Host: "trunk.example.net"}, j.on)
+		b.stack.Send(build(sip.ACK, "a"), Target{Host: "trunk.example.net"}, nil)
+		if d := time.Since(start); d != 0 {
+			t.Errorf("Request took %v", d)
+		}
+		b.send(reply(b.want("OPTIONS"), "200 OK", "x"))
+		b.want("ACK")
+		if got := j.take(); got != "200" {
+			t.Errorf("events %q, want 200", got)
+		}
+		b.stack.Request(build(sip.OPTIONS, "b"), Target{Host: "nobody.example.net"}, j.on)
+		if got := j.take(); got != "resolve" {
+			t.Errorf("events %q, want that there is no address", got)
+		}
+		b.stack.Request(build(sip.OPTIONS, "c"), Target{Host: "slow.example.net"}, j.on)
+		time.Sleep(6 * time.Second)
+		if got := j.take(); got != "resolve" {
+			t.Errorf("events %q, want that there is no address", got)
+		}
+	})
+}
+
+func TestUnfitToBeSent(t *testing.T) {
+	evil := func(change func(*sip.Request)) *sip.Request {
+		req := build(sip.INVITE, "a")
+		change(req)
+		return req
+	}
+	tests := []struct {
+		name string
+		req  *sip.Request
+	}{
+		{"line end in a header", evil(func(r *sip.Request) {
+			r.AppendHeader(sip.NewHeader("Subject", "x\r\nP-Asserted-Identity: <sip:bank@example.com>"))
+		})},
+		{"line end in the user", evil(func(r *sip.Request) { r.Recipient.User = "x\r\nEvil: 1\r\n" })},
+		{"host in the user", evil(func(r *sip.Request) { r.Recipient.User = "100@evil.example.org;x=y?Subject=z" })},
+		{"quote in the display name", evil(func(r *sip.Request) { r.From().DisplayName = `Bank" <sip:911@example.org>, "` })},
+		{"headers ended early", evil(func(r *sip.Request) {
+			r.AppendHeader(sip.NewHeader("Subject", "x\r\nContent-Length: 0\r\n\r\nINVITE"))
+		})},
+		{"no To", func() *sip.Request {
+			r := build(sip.INVITE, "a")
+			r.RemoveHeader("To")
+			return r
+		}()},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, Options{})
+				var j journal
+				b.stack.Request(test.req, peerTarget, j.on)
+				if got := j.take(); got != "refused" {
+					t.Errorf("events %q, want refused", got)
+				}
+				b.nothing(time.Minute)
+				if n := b.stack.Stats().ClientTxs; n != 0 {
+					t.Errorf("%d transactions are left", n)
+				}
+			})
+		})
+	}
+}
