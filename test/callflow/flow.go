@@ -1,0 +1,363 @@
+// Package callflow plays calls against the whole gateway without a socket: real SIP
+// messages and real stanzas go in and come out, in fake time. Only the media plane is
+// a stand-in, which makes real descriptions and no packets.
+//
+// A play is a text. At the margin stands what comes in or what the player is to do,
+// indented what the gateway did; -update writes the indented part.
+//
+//	sip INVITE sip:+4930123456@x.gw.example sdp=g711    the trunk sends a request
+//	sip 180, sip 200 sdp=g711, sip 200 for BYE          the trunk answers the gateway's request
+//	sip 200 tag=fork2 sdp=g711                          another fork of the trunk answers
+//	juliet@example.org/balcony: ringing                 a client acts (xmppside.go says how)
+//	media fails side=xmpp media_lost                    the media plane speaks
+//	wait 3s                                             time passes
+//	with early_media                                    settings, before the first act
+//
+// Words with blanks stand in single quotes. $sid is the last call's id, $number the
+// gateway's address in it.
+package callflow
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+)
+
+// A Line is one thing the gateway did.
+type Line struct {
+	At   time.Duration // since the play began
+	Lane string        // "sip", "xmpp" or "=" for a call that ended
+	Text string        // as it stands in the play, without its body
+	Raw  string        // the whole message
+}
+
+// A Result is what became of a play.
+type Result struct {
+	Text  string // the play with what the gateway did
+	Lines []Line
+}
+
+// Find returns the lines that hold all of these words.
+func (r *Result) Find(words ...string) []Line {
+	var found []Line
+	for _, l := range r.Lines {
+		all := l.Lane + " " + l.Text + "\n" + l.Raw
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(all, w) }) {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// Play plays a script. What the script itself does wrong is fatal to t; what the gateway
+// does is in the result. After the last line the player waits until everything has been
+// forgotten, and fails t if a call or a bridge is left.
+func Play(t *testing.T, script string) *Result {
+	t.Helper()
+	var result *Result
+	synctest.Test(t, func(t *testing.T) {
+		p := &player{t: t, begin: time.Now()}
+		defer p.close()
+		for line := range strings.Lines(script) {
+			p.line(strings.TrimRight(line, "\n"))
+		}
+		p.ending()
+		result = &Result{p.out.String(), p.lines}
+	})
+	return result
+}
+
+// PlayFile plays a file and compares it with what stands in it, or writes it.
+func PlayFile(t *testing.T, name string, update bool) *Result {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Play(t, string(text))
+	switch {
+	case update:
+		if err := os.WriteFile(name, []byte(r.Text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	case r.Text != string(text):
+		t.Errorf("%s went differently (-update writes it):\n%s", filepath.Base(name), difference(string(text), r.Text))
+	}
+	return r
+}
+
+// difference shows the lines from the first that differs, of both.
+func difference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	i := 0
+	for i < len(w) && i < len(g) && w[i] == g[i] {
+		i++
+	}
+	part := func(lines []string) string {
+		return strings.Join(lines[max(0, min(len(lines), i-2)):min(len(lines), i+8)], "\n")
+	}
+	return "want\n" + part(w) + "\ngot\n" + part(g)
+}
+
+// A player carries out one play.
+type player struct {
+	t      *testing.T
+	begin  time.Time
+	set    settings
+	world  *world
+	bodies bool
+	out    strings.Builder
+	lines  []Line
+	cmd    time.Time // of the line being carried out
+	over   bool
+}
+
+func (p *player) line(text string) {
+	p.t.Helper()
+	switch {
+	case strings.HasPrefix(text, " "):
+		return // what the gateway did when it was written
+	case text == "" || strings.HasPrefix(text, "#"):
+		fmt.Fprintln(&p.out, text)
+		return
+	}
+	fmt.Fprintln(&p.out, text)
+	p.cmd = time.Now()
+	if err := p.act(text); err != nil {
+		p.t.Fatalf("%s: %v\n%s", text, err, p.out.String())
+	}
+	p.settle()
+}
+
+// act carries out one line of the script.
+func (p *player) act(text string) error {
+	word, rest, _ := strings.Cut(text, " ")
+	if word == "with" {
+		return p.set.apply(rest)
+	}
+	if word == "show" {
+		p.bodies = rest == "bodies"
+		return nil
+	}
+	if p.world == nil {
+		p.world = newWorld(p.t, p.set)
+		p.settle()
+	}
+	rest = p.variables(rest)
+	switch {
+	case word == "sip":
+		return p.world.sip.command(rest, sdpNamed)
+	case word == "xmpp":
+		return p.world.xmpp.write(rest)
+	case word == "results":
+		p.world.xmpp.results = rest == "on"
+		return nil
+	case word == "wait":
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			return err
+		}
+		p.wait(d)
+		return nil
+	case word == "media":
+		return p.world.media(rest)
+	case word == "gateway":
+		return p.world.gateway(rest)
+	case strings.HasSuffix(word, ":"):
+		return p.world.xmpp.command(strings.TrimSuffix(word, ":"), rest, jingleNamed)
+	}
+	return fmt.Errorf("what is %q?", word)
+}
+
+func (p *player) variables(text string) string {
+	for name, value := range p.world.xmpp.last {
+		text = strings.ReplaceAll(text, "$"+name, value)
+	}
+	return text
+}
+
+// wait lets time pass in small steps, so that what the peers answer by themselves is
+// answered in time.
+func (p *player) wait(d time.Duration) {
+	const step = 100 * time.Millisecond
+	for d > 0 {
+		time.Sleep(min(step, d))
+		d -= step
+		p.settle()
+	}
+}
+
+// settle waits until nothing moves, and writes down what the gateway did.
+func (p *player) settle() {
+	if p.world == nil {
+		return
+	}
+	for {
+		synctest.Wait()
+		if !p.collect() {
+			return
+		}
+	}
+}
+
+// collect takes what the gateway has done so far, oldest first.
+func (p *player) collect() bool {
+	var got []Line
+	var bodies [][]string
+	add := func(at time.Time, lane string, lines []string, raw string) {
+		got = append(got, Line{at.Sub(p.begin), lane, lines[0], raw})
+		bodies = append(bodies, lines[1:])
+	}
+	for {
+		select {
+		case m := <-p.world.sip.got:
+			p.world.sip.note(m)
+			add(m.at, "sip", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			if err := p.world.sip.acknowledge(m); err != nil {
+				p.t.Fatal(err)
+			}
+			continue
+		case s := <-p.world.xmpp.got:
+			if err := p.world.xmpp.note(s); err != nil {
+				p.t.Fatal(err)
+			}
+			add(s.at, "xmpp", s.show(p.bodies), s.raw)
+			continue
+		case r := <-p.world.ended:
+			add(r.Ended, "=", []string{fmt.Sprintf("call ended %s by %s", r.Cause, r.EndedBy)}, "")
+			continue
+		default:
+		}
+		break
+	}
+	order := make([]int, len(got))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(got[a].At - got[b].At) })
+	for _, i := range order {
+		l := got[i]
+		p.lines = append(p.lines, l)
+		after := ""
+		if d := l.At - p.cmd.Sub(p.begin); d >= 10*time.Millisecond {
+			after = fmt.Sprintf("+%.4gs ", d.Seconds())
+		}
+		if l.Lane == "=" {
+			fmt.Fprintf(&p.out, "    = %s%s\n", after, l.Text)
+			continue
+		}
+		fmt.Fprintf(&p.out, "    > %s%s %s\n", after, l.Lane, l.Text)
+		for _, b := range bodies[i] {
+			fmt.Fprintln(&p.out, b)
+		}
+	}
+	return len(got) > 0
+}
+
+func headers(m *sipMessage) string {
+	var b strings.Builder
+	names := make([]string, 0, len(m.header))
+	for n := range m.header {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		for _, v := range m.header[n] {
+			fmt.Fprintf(&b, "%s: %s\n", n, v)
+		}
+	}
+	return b.String()
+}
+
+// ending lets everything be forgotten, and checks that it was.
+func (p *player) ending() {
+	if p.world == nil {
+		p.t.Fatal("nothing happens in this play")
+	}
+	p.cmd = time.Now()
+	mark := p.out.Len()
+	p.wait(2 * time.Minute)
+	if p.out.Len() > mark {
+		text := p.out.String()
+		p.out.Reset()
+		p.out.WriteString(text[:mark] + "# and then\n" + text[mark:])
+	}
+	if n := p.world.g.Active(); n != 0 {
+		p.t.Errorf("%d calls are left\n%s", n, p.out.String())
+	}
+	if n := p.world.plane.left(); n != 0 {
+		p.t.Errorf("%d bridges are left\n%s", n, p.out.String())
+	}
+	p.over = true
+}
+
+func (p *player) close() {
+	if p.world == nil {
+		return
+	}
+	if !p.over { // the test has failed; let its goroutines end all the same
+		for _, id := range p.world.ids() {
+			p.world.g.End(id, call.Failed, "the play is over")
+		}
+	}
+	p.world.close()
+}
+
+// media carries out what the media plane does by itself.
+func (w *world) media(text string) error {
+	words := fields(text)
+	if len(words) < 2 || len(w.plane.bridges) == 0 {
+		return fmt.Errorf("media: what, of which call?")
+	}
+	b := w.plane.bridges[len(w.plane.bridges)-1]
+	side := call.B
+	cause := call.MediaLost
+	for _, word := range words[1:] {
+		if word == "A" {
+			side = call.A
+		}
+		if c, ok := call.ParseCause(word); ok {
+			cause = c
+		}
+	}
+	switch words[0] {
+	case "fails":
+		b.post(call.MediaFailed{Side: side, Cause: cause})
+	case "connected":
+		b.post(call.MediaConnected{Side: side})
+	default:
+		return fmt.Errorf("media does not %q", words[0])
+	}
+	return nil
+}
+
+func (w *world) gateway(text string) error {
+	if text != "ends the call" {
+		return fmt.Errorf("the gateway does not %q", text)
+	}
+	for _, id := range w.ids() {
+		w.g.End(id, call.Normal, "the operator ended the call")
+	}
+	return nil
+}
+
+// named bodies of scripts.
+func sdpNamed(name string) (string, error) {
+	text, err := data.ReadFile("testdata/" + name + ".sdp")
+	return strings.ReplaceAll(string(text), "\n", "\r\n"), err
+}
+
+func jingleNamed(name string) (string, error) {
+	text, err := data.ReadFile("testdata/" + name + ".jingle.xml")
+	return strings.TrimSpace(string(text)), err
+}
+
+var _ gateway.Bridge = (*bridge)(nil)

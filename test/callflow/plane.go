@@ -1,0 +1,217 @@
+package callflow
+
+import (
+	"net/netip"
+	"sync"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// A plane is a media plane without media: its descriptions are real, made by the same
+// rules as the relay's, and always the same, so that a play can be read.
+type plane struct {
+	mu      sync.Mutex
+	opened  int
+	closed  int
+	bridges []*bridge
+}
+
+// A bridge answers every request at once. Scripts make it fail.
+type bridge struct {
+	p        *plane
+	id       call.ID
+	policies [2]media.Policy
+	post     func(call.Event)
+	port     uint16
+	remote   [2]media.Description // what each side said last
+	local    [2]media.Description // what it was told
+	settled  [2][]media.Codec     // what B settled on, or A in eager mode
+	restarts int
+}
+
+func (p *plane) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (gateway.Bridge, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opened++
+	b := &bridge{p: p, id: id, policies: policies, post: post, port: uint16(40000 + 10*p.opened)}
+	p.bridges = append(p.bridges, b)
+	return b, nil
+}
+
+// left returns how many bridges were not released.
+func (p *plane) left() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.opened - p.closed
+}
+
+func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
+	b.remote[to.Other()] = other
+	heard := codecsOf(other)
+	if s := b.settled[to.Other()]; s != nil {
+		heard = s
+	}
+	codecs := media.OfferCodecs(b.policies[to], b.policies[to.Other()], heard)
+	if len(media.Speech(codecs)) == 0 {
+		b.post(call.MediaFailed{Op: op, Side: to, Cause: call.Incompatible})
+		return
+	}
+	d := media.Description{Streams: []media.Stream{b.stream(to, codecs, media.ActPass)}}
+	if i := other.Live(media.Audio); i >= 0 {
+		d.Streams[0].Direction = other.Streams[i].Flow()
+	}
+	b.finish(to, &d)
+	b.local[to] = d
+	b.post(call.MediaOffered{Op: op, Media: d})
+}
+
+func (b *bridge) Answer(op call.Op, to call.Side, other media.Description) {
+	b.remote[to.Other()] = other
+	if f := b.insecure(to.Other(), other); f != nil {
+		f.Op = op
+		b.post(*f)
+		return
+	}
+	far := codecsOf(other)
+	b.settled[to.Other()] = far
+	if b.remote[to].Empty() {
+		b.post(call.MediaAnswered{Op: op})
+		return
+	}
+	b.answer(op, to, b.remote[to], far)
+}
+
+func (b *bridge) Join(op call.Op, side call.Side, own media.Description) {
+	if f := b.insecure(side, own); f != nil {
+		f.Op = op
+		b.post(*f)
+		return
+	}
+	b.remote[side] = own
+	far := b.settled[side.Other()]
+	if far == nil {
+		c, ok := media.PickCodec(b.policies[side], b.policies[side.Other()], codecsOf(own))
+		if !ok {
+			b.post(call.MediaFailed{Op: op, Side: side, Cause: call.Incompatible})
+			return
+		}
+		far = append([]media.Codec{c}, b.policies[side.Other()].Codecs...)
+		far = far[:1]
+		for _, e := range b.policies[side.Other()].Codecs {
+			if e.Event() {
+				far = append(far, e)
+			}
+		}
+		b.settled[side] = far
+	}
+	b.answer(op, side, own, far)
+}
+
+func (b *bridge) answer(op call.Op, to call.Side, offer media.Description, far []media.Codec) {
+	var d media.Description
+	live := false
+	for _, s := range offer.Streams {
+		codecs := media.AnswerCodecs(b.policies[to], s.Codecs, far)
+		if s.Kind != media.Audio || s.Rejected || live || len(codecs) == 0 {
+			d.Streams = append(d.Streams, media.Refuse(s))
+			continue
+		}
+		live = true
+		setup := media.Active
+		if s.Transport.DTLS != nil && s.Transport.DTLS.Setup == media.Active {
+			setup = media.Passive
+		}
+		own := b.stream(to, codecs, setup)
+		own.Name = s.Name
+		own.Transport.RTCPMux = s.Transport.RTCPMux
+		own.Direction = media.AnswerDirection(s.Flow(), media.SendRecv)
+		d.Streams = append(d.Streams, own)
+	}
+	if !live {
+		b.post(call.MediaFailed{Op: op, Side: to, Cause: call.Incompatible})
+		return
+	}
+	b.finish(to, &d)
+	b.local[to] = d
+	b.post(call.MediaAnswered{Op: op, Media: d})
+}
+
+// insecure refuses a description without a fingerprint on a leg that wants one.
+func (b *bridge) insecure(side call.Side, d media.Description) *call.MediaFailed {
+	if !b.policies[side].DTLS {
+		return nil
+	}
+	for _, s := range d.Streams {
+		if !s.Rejected && s.Transport.DTLS == nil {
+			return &call.MediaFailed{Side: side, Cause: call.Insecure}
+		}
+	}
+	return nil
+}
+
+func (b *bridge) stream(side call.Side, codecs []media.Codec, setup media.Setup) media.Stream {
+	p := b.policies[side]
+	s := media.Stream{Kind: media.Audio, Codecs: codecs, Transport: media.Transport{RTCPMux: p.RTCPMux}}
+	addr := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.10"), b.port+uint16(2*side))
+	if !p.ICE {
+		s.Transport.Addr = addr
+		return s
+	}
+	s.Name = "0"
+	s.Transport.Profile = media.TLSSAVPF
+	s.Transport.ICE = &media.ICE{
+		Ufrag: "gwufrag" + string(rune('0'+b.restarts)), Pwd: "gwpassword0123456789abcd", Trickle: true, Complete: true,
+		Candidates: []media.Candidate{{
+			Foundation: "1", Component: 1, Protocol: "udp", Priority: 2130706431, Addr: addr, Type: "host", ID: "c1",
+		}},
+	}
+	s.Transport.DTLS = &media.DTLS{
+		Fingerprints: []media.Fingerprint{{Hash: "sha-256", Value: "C1:4F:86:20:7B:DD:3E:95:A0:12:68:F9:54:0B:CE:37:81:EA:49:D6:2C:73:1F:B8:05:9D:60:AF:E2:46:17:8B"}},
+		Setup:        setup,
+	}
+	return s
+}
+
+func (b *bridge) finish(side call.Side, d *media.Description) {
+	if !b.policies[side].Bundle {
+		return
+	}
+	for _, s := range d.Streams {
+		if !s.Rejected {
+			d.Bundle = append(d.Bundle, s.Name)
+		}
+	}
+}
+
+// Candidates answers an ICE restart with credentials of its own.
+func (b *bridge) Candidates(side call.Side, d media.Description) {
+	for _, s := range d.Streams {
+		old := b.remote[side].Stream(s.Name)
+		if old == nil || !old.Transport.ICE.Restarted(s.Transport.ICE) || s.Transport.ICE.Ufrag == "" || s.Transport.ICE.Pwd == "" {
+			continue
+		}
+		old.Transport.ICE = s.Transport.ICE
+		b.restarts++
+		own := b.stream(side, nil, media.SetupNone)
+		own.Transport.DTLS = nil
+		b.post(call.MediaCandidates{Side: side, Media: media.Description{Streams: []media.Stream{{Name: s.Name, Transport: own.Transport}}}})
+	}
+}
+
+func (b *bridge) Release() {
+	b.p.mu.Lock()
+	defer b.p.mu.Unlock()
+	b.p.closed++
+}
+
+func (b *bridge) Stats() [2]media.Stats { return [2]media.Stats{} }
+
+func codecsOf(d media.Description) []media.Codec {
+	i := d.Live(media.Audio)
+	if i < 0 {
+		return nil
+	}
+	return d.Streams[i].Codecs
+}

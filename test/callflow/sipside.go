@@ -1,0 +1,411 @@
+package callflow
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A sipSide is the trunk of a flow: it sends what the script says, as a person would type
+// it, and keeps what the gateway sends. It has no transactions of its own, so that a script
+// may break every rule; what a script does not mention it does not do.
+type sipSide struct {
+	conn net.PacketConn
+	gw   net.Addr
+	got  chan *sipMessage
+	done sync.WaitGroup
+
+	ids     int
+	invite  *sipMessage            // the last INVITE we sent
+	early   map[string]*sipMessage // last response to it, by To tag
+	asked   []*sipMessage          // requests of the gateway, the newest last
+	tag     string                 // ours, as callee
+	cseq    int                    // of our requests in the dialog
+	theirs  string                 // remote tag of the dialog we are in
+	contact string                 // where our requests in the dialog go
+}
+
+// A sipMessage is a message taken apart no further than a script needs.
+type sipMessage struct {
+	start  string
+	header textproto.MIMEHeader
+	body   string
+	at     time.Time
+}
+
+func parseSIP(raw []byte) (*sipMessage, error) {
+	r := textproto.NewReader(bufio.NewReader(bytes.NewReader(raw)))
+	start, err := r.ReadLine()
+	if err != nil {
+		return nil, err
+	}
+	header, err := r.ReadMIMEHeader()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", start, err)
+	}
+	body, err := io.ReadAll(r.R)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := strconv.Atoi(header.Get("Content-Length")); err != nil || n != len(body) {
+		return nil, fmt.Errorf("%s: Content-Length %q and a body of %d", start, header.Get("Content-Length"), len(body))
+	}
+	return &sipMessage{start: start, header: header, body: string(body), at: time.Now()}, nil
+}
+
+func (m *sipMessage) request() bool { return !strings.HasPrefix(m.start, "SIP/2.0 ") }
+
+// method is that of the request, or of the request a response is to.
+func (m *sipMessage) method() string {
+	if m.request() {
+		method, _, _ := strings.Cut(m.start, " ")
+		return method
+	}
+	_, method, _ := strings.Cut(m.header.Get("Cseq"), " ")
+	return method
+}
+
+func (m *sipMessage) status() int {
+	n, _ := strconv.Atoi(strings.TrimPrefix(m.start, "SIP/2.0 ")[:3])
+	return n
+}
+
+func tagOf(header string) string {
+	_, tag, _ := strings.Cut(header, ";tag=")
+	tag, _, _ = strings.Cut(tag, ";")
+	return tag
+}
+
+func newSIPSide(conn net.PacketConn, gw net.Addr) *sipSide {
+	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, tag: "trunk1"}
+	s.done.Add(1)
+	go s.read() // ends when the socket is closed
+	return s
+}
+
+func (s *sipSide) read() {
+	defer s.done.Done()
+	b := make([]byte, 65536)
+	for {
+		n, _, err := s.conn.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		if m, err := parseSIP(b[:n]); err == nil {
+			s.got <- m
+		} else if len(bytes.TrimSpace(b[:n])) > 0 {
+			s.got <- &sipMessage{start: "UNREADABLE " + err.Error(), at: time.Now(), header: textproto.MIMEHeader{}}
+		}
+	}
+}
+
+func (s *sipSide) close() {
+	_ = s.conn.Close()
+	s.done.Wait()
+}
+
+// note keeps what later commands refer to.
+func (s *sipSide) note(m *sipMessage) {
+	switch {
+	case m.request():
+		s.asked = append(s.asked, m)
+		if m.method() == "INVITE" && tagOf(m.header.Get("To")) == "" {
+			s.theirs = tagOf(m.header.Get("From"))
+			s.contact = between(m.header.Get("Contact"))
+			s.invite = nil
+		}
+	case m.method() == "INVITE" && m.status() > 100:
+		s.early[tagOf(m.header.Get("To"))] = m
+		if s.invite != nil {
+			s.theirs = tagOf(m.header.Get("To"))
+			if c := m.header.Get("Contact"); c != "" {
+				s.contact = between(c)
+			}
+		}
+	}
+}
+
+func between(addr string) string {
+	_, addr, _ = strings.Cut(addr, "<")
+	addr, _, _ = strings.Cut(addr, ">")
+	return addr
+}
+
+// command carries out one line of the script: a request by its method, or a response by
+// its status. Words with a colon are headers, "sdp=NAME" is a body.
+func (s *sipSide) command(text string, sdp func(string) (string, error)) error {
+	words := fields(text)
+	var extra []string
+	body := ""
+	var rest []string
+	for _, w := range words {
+		name, value, isSDP := strings.Cut(w, "sdp=")
+		switch {
+		case isSDP && name == "":
+			var err error
+			if body, err = sdp(value); err != nil {
+				return err
+			}
+		case strings.Contains(w, ": "):
+			extra = append(extra, w)
+		default:
+			rest = append(rest, w)
+		}
+	}
+	if len(rest) == 0 {
+		return fmt.Errorf("sip: nothing to send in %q", text)
+	}
+	if status, err := strconv.Atoi(rest[0]); err == nil {
+		return s.respond(status, rest[1:], extra, body)
+	}
+	return s.request(rest[0], rest[1:], extra, body)
+}
+
+func (s *sipSide) request(method string, args, extra []string, body string) error {
+	var b strings.Builder
+	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\r\n", a...) }
+	s.ids++
+	branch := fmt.Sprintf("z9hG4bKt%d", s.ids)
+	has := func(name string) bool {
+		for _, h := range extra {
+			if strings.HasPrefix(strings.ToLower(h), strings.ToLower(name)+":") {
+				return true
+			}
+		}
+		return false
+	}
+	fresh := len(args) > 0 // a request outside of a dialog says its target
+	var uri, from, to, callID string
+	cseq := 1
+	switch {
+	case fresh:
+		uri, from, to, callID = args[0], `"Otto" <sip:otto@pbx.example>;tag=otto1`, "<"+args[0]+">", fmt.Sprintf("call%d@pbx.example", s.ids)
+	case s.invite != nil && (method == "CANCEL" || (method == "ACK" && s.failed())):
+		uri, from, to = strings.Fields(s.invite.start)[1], s.invite.header.Get("From"), s.invite.header.Get("To")
+		callID, branch = s.invite.header.Get("Call-Id"), branchOf(s.invite)
+		if method == "ACK" {
+			to = s.early[s.theirs].header.Get("To")
+		}
+	case s.invite != nil:
+		uri, callID = s.contact, s.invite.header.Get("Call-Id")
+		from, to = s.invite.header.Get("From"), s.invite.header.Get("To")
+		if !strings.Contains(to, ";tag=") {
+			to += ";tag=" + s.theirs
+		}
+	default: // the gateway called us
+		first := s.firstInvite()
+		if first == nil {
+			return fmt.Errorf("sip %s: there is no dialog", method)
+		}
+		uri, callID = s.contact, first.header.Get("Call-Id")
+		from, to = first.header.Get("To")+";tag="+s.tag, first.header.Get("From")
+	}
+	switch method {
+	case "ACK", "CANCEL":
+		if n := s.inviteCSeq(); n > 0 {
+			cseq = n
+		}
+	default:
+		s.cseq++
+		cseq = s.cseq
+	}
+	line("%s %s SIP/2.0", method, uri)
+	if !has("Via") {
+		line("Via: SIP/2.0/UDP %s;branch=%s", s.conn.LocalAddr(), branch)
+	}
+	if !has("Max-Forwards") {
+		line("Max-Forwards: 70")
+	}
+	if !has("From") {
+		line("From: %s", from)
+	}
+	if !has("To") {
+		line("To: %s", to)
+	}
+	if !has("Call-ID") {
+		line("Call-ID: %s", callID)
+	}
+	line("CSeq: %d %s", cseq, method)
+	if (method == "INVITE" || method == "OPTIONS") && !has("Contact") {
+		line("Contact: <sip:otto@%s>", s.conn.LocalAddr())
+	}
+	for _, h := range extra {
+		line("%s", h)
+	}
+	if body != "" {
+		line("Content-Type: application/sdp")
+	}
+	line("Content-Length: %d\r\n", len(body))
+	b.WriteString(body)
+	if method == "INVITE" {
+		m, err := parseSIP([]byte(b.String()))
+		if err != nil {
+			return err
+		}
+		if fresh {
+			s.cseq, s.theirs = cseq, ""
+			clear(s.early)
+		}
+		s.invite = m
+	}
+	return s.send(b.String())
+}
+
+// failed reports whether our INVITE was refused.
+func (s *sipSide) failed() bool {
+	m := s.early[s.theirs]
+	return m != nil && m.status() >= 300
+}
+
+func (s *sipSide) inviteCSeq() int {
+	if s.invite == nil {
+		return 0
+	}
+	n, _, _ := strings.Cut(s.invite.header.Get("Cseq"), " ")
+	v, _ := strconv.Atoi(n)
+	return v
+}
+
+func (s *sipSide) firstInvite() *sipMessage {
+	for _, m := range s.asked {
+		if m.method() == "INVITE" {
+			return m
+		}
+	}
+	return nil
+}
+
+func branchOf(m *sipMessage) string {
+	_, b, _ := strings.Cut(m.header.Get("Via"), "branch=")
+	b, _, _ = strings.Cut(b, ";")
+	return b
+}
+
+// respond answers the newest request of the gateway, or the newest of the method that
+// follows "for". "tag=x" answers as another fork.
+func (s *sipSide) respond(status int, args, extra []string, body string) error {
+	method, tag, phrase := "INVITE", s.tag, phrases[status]
+	for i, a := range args {
+		if a == "for" && i+1 < len(args) {
+			method = args[i+1]
+		}
+		if t, ok := strings.CutPrefix(a, "tag="); ok {
+			tag = t
+		}
+	}
+	var req *sipMessage
+	for _, m := range s.asked {
+		if m.method() == method {
+			req = m
+		}
+	}
+	if req == nil {
+		return fmt.Errorf("sip %d: the gateway sent no %s", status, method)
+	}
+	var b strings.Builder
+	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\r\n", a...) }
+	line("SIP/2.0 %d %s", status, phrase)
+	for _, v := range req.header["Via"] {
+		line("Via: %s", v)
+	}
+	line("From: %s", req.header.Get("From"))
+	to := req.header.Get("To")
+	if !strings.Contains(to, ";tag=") && status > 100 {
+		to += ";tag=" + tag
+	}
+	line("To: %s", to)
+	line("Call-ID: %s", req.header.Get("Call-Id"))
+	line("CSeq: %s", req.header.Get("Cseq"))
+	if method == "INVITE" && status > 100 && status < 300 {
+		line("Contact: <sip:%s@%s>", tag, s.conn.LocalAddr())
+	}
+	for _, h := range extra {
+		line("%s", h)
+	}
+	if body != "" {
+		line("Content-Type: application/sdp")
+	}
+	line("Content-Length: %d\r\n", len(body))
+	b.WriteString(body)
+	return s.send(b.String())
+}
+
+func (s *sipSide) send(text string) error {
+	_, err := s.conn.WriteTo([]byte(text), s.gw)
+	return err
+}
+
+var phrases = map[int]string{
+	100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress", 199: "Early Dialog Terminated",
+	200: "OK", 202: "Accepted", 302: "Moved Temporarily", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
+	410: "Gone", 415: "Unsupported Media Type", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
+	484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
+	500: "Server Internal Error", 503: "Service Unavailable", 504: "Server Time-out", 600: "Busy Everywhere", 603: "Decline",
+	606: "Not Acceptable",
+}
+
+// fields splits at blanks; what stands in single quotes stays together, without them.
+func fields(text string) []string {
+	var words []string
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		if text[0] == '\'' {
+			word, rest, ok := strings.Cut(text[1:], "'")
+			if ok {
+				words, text = append(words, word), rest
+				continue
+			}
+		}
+		word, rest, _ := strings.Cut(text, " ")
+		words, text = append(words, word), rest
+	}
+	return words
+}
+
+// show writes a message of the gateway as one line of the play, and its SDP below it.
+func (m *sipMessage) show(withBody bool) []string {
+	var b strings.Builder
+	if m.request() {
+		b.WriteString(strings.TrimSuffix(m.start, " SIP/2.0"))
+	} else {
+		b.WriteString(strings.TrimPrefix(m.start, "SIP/2.0 "))
+		if m.method() != "INVITE" {
+			b.WriteString(" for " + m.method())
+		}
+	}
+	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
+		v := m.header.Get(name)
+		switch {
+		case v == "":
+			continue
+		case (name == "From" || name == "To") && (!m.request() || m.method() != "INVITE"):
+			continue
+		case name == "Allow" && (m.request() || m.status() < 300) && m.method() != "OPTIONS":
+			continue
+		}
+		v, _, _ = strings.Cut(v, ";tag=")
+		fmt.Fprintf(&b, "  %s: %s", name, v)
+	}
+	lines := []string{b.String()}
+	if withBody && m.body != "" {
+		for l := range strings.Lines(m.body) {
+			lines = append(lines, "    | "+strings.TrimRight(l, "\r\n"))
+		}
+	}
+	return lines
+}
+
+// acknowledge sends the ACK of a final response that refuses our INVITE, which is the
+// transaction's business and never a script's (RFC 3261 section 17.1.1.3).
+func (s *sipSide) acknowledge(m *sipMessage) error {
+	if m.request() || m.method() != "INVITE" || m.status() < 300 || s.invite == nil {
+		return nil
+	}
+	return s.request("ACK", nil, nil, "")
+}

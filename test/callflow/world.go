@@ -1,0 +1,213 @@
+package callflow
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/route"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/jingle"
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/stack"
+	"sipxmppgw/test/memnet"
+)
+
+//go:embed testdata/*.sdp testdata/*.jingle.xml
+var data embed.FS
+
+// The addresses of every play are those of INTERWORKING.md section 8.
+const (
+	gwDomain  = "sip.gw.example" // the component
+	gwHost    = "x.gw.example"   // the gateway on the SIP side
+	pbxDomain = "pbx.example"    // default and telephone domain
+	gwAddr    = "192.0.2.10:5060"
+	trunkAddr = "198.51.100.9:5060"
+)
+
+// settings are what a play may change, before its first act.
+type settings struct {
+	early    bool
+	trusted  bool
+	noAnswer time.Duration
+}
+
+func (s *settings) apply(text string) error {
+	for _, w := range fields(text) {
+		name, value, _ := strings.Cut(w, "=")
+		switch name {
+		case "early_media":
+			s.early = true
+		case "trusted":
+			s.trusted = true
+		case "no_answer":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return err
+			}
+			s.noAnswer = d
+		default:
+			return fmt.Errorf("no setting %q", name)
+		}
+	}
+	return nil
+}
+
+// A world is the whole gateway with both its neighbours.
+type world struct {
+	g      *gateway.Gateway
+	sip    *sipSide
+	xmpp   *xmppSide
+	plane  *plane
+	edge   *signaling.Edge
+	stop   context.CancelFunc
+	stream sync.WaitGroup
+	ended  chan gateway.Record
+
+	mu    sync.Mutex
+	calls map[call.ID]bool
+}
+
+func newWorld(t *testing.T, set settings) *world {
+	t.Helper()
+	w := &world{plane: &plane{}, ended: make(chan gateway.Record, 1024), calls: map[call.ID]bool{}}
+	network := memnet.New()
+	ours, err := network.ListenPacket(gwAddr)
+	check(t, err)
+	theirs, err := network.ListenPacket(trunkAddr)
+	check(t, err)
+
+	mapping, err := translate.Mapping{
+		Gateway: gwDomain, SIPHost: gwHost, DefaultDomain: pbxDomain, TelDomains: []string{pbxDomain},
+	}.Prepare()
+	check(t, err)
+	juliet, err := translate.ParseJID("juliet@example.org")
+	check(t, err)
+	mapping.Provision(juliet, translate.URI{Scheme: "tel", User: "+4930123456"})
+	mapping.AccountURI[juliet] = translate.URI{Scheme: "sip", User: "+4930123456", Host: pbxDomain, Phone: true}
+	table, err := route.New([]route.Rule{
+		{From: "*", To: "+53", Deny: true},
+		{From: "example.org", To: "*", Trunk: "trunk"},
+		{From: "capulet.example", To: "*", Trunk: "trunk"},
+	})
+	check(t, err)
+	sipPolicy := media.Policy{Codecs: media.DefaultCodecs(), PTime: 20 * time.Millisecond}
+	xmppPolicy := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+
+	log := slog.New(slog.DiscardHandler)
+	ids := 0
+	w.g = gateway.New(gateway.Options{
+		Router: &gateway.Routes{
+			Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
+			Trunks: []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy}},
+		},
+		Media: w.plane,
+		Log:   log,
+		NewID: func() call.ID {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			ids++
+			id := call.ID(fmt.Sprintf("call%d", ids))
+			w.calls[id] = true
+			return id
+		},
+		Ended: func(r gateway.Record) {
+			w.mu.Lock()
+			delete(w.calls, r.Call)
+			w.mu.Unlock()
+			w.ended <- r
+		},
+	})
+	w.edge, err = signaling.New(signaling.Options{
+		Calls: w.g,
+		Stack: stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
+		Trunks: []signaling.Trunk{{
+			Name:    "trunk",
+			Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
+			Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
+			Trusted: set.trusted,
+			Policy:  sipPolicy,
+		}},
+		Host:  gwHost,
+		Log:   log,
+		NewID: counter("g"),
+		Rand:  func(int) int { return 0 },
+	})
+	check(t, err)
+	w.g.SetDialer(gateway.SIP, w.edge)
+
+	xmpp := jingle.New(jingle.Options{
+		Domain: gwDomain, Calls: w.g, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
+	})
+	w.g.SetDialer(gateway.XMPP, xmpp)
+	near, far := net.Pipe()
+	dialled := false
+	stream, err := component.New(component.Options{
+		Domain: gwDomain, Secret: "secret", Routes: xmpp.Routes(), NewID: counter("iq"), Log: log,
+		Dial: func(context.Context) (net.Conn, error) {
+			if dialled {
+				return nil, errors.New("the server is gone")
+			}
+			dialled = true
+			return near, nil
+		},
+	})
+	check(t, err)
+	xmpp.Attach(stream)
+	w.xmpp = newXMPPSide(gwDomain, far)
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	w.stream.Go(func() { _ = stream.Run(ctx) }) // ends with stop
+	w.sip = newSIPSide(theirs, ours.LocalAddr())
+	return w
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// counter returns ids that are the same in every run.
+func counter(prefix string) func() string {
+	var mu sync.Mutex
+	n := 0
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		return fmt.Sprintf("%s%d", prefix, n)
+	}
+}
+
+// ids returns the calls that are up.
+func (w *world) ids() []call.ID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ids []call.ID
+	for id := range w.calls {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (w *world) close() {
+	_ = w.edge.Close()
+	w.stop()
+	w.xmpp.close()
+	w.sip.close()
+	w.stream.Wait()
+}
