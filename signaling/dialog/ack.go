@@ -10,14 +10,14 @@ import (
 // that of a change.
 type ackState struct {
 	reply Reply
-	cseq  uint32 // of the request it answers
+	cseq  uint32
 	next  time.Duration
 }
 
-// sendSuccess sends a 2xx to an INVITE and sees to it that it arrives (RFC 3261 section
-// 13.3.1.4).
-func (d *Dialog) sendSuccess(r Reply) {
-	d.awaited = ackState{reply: r, cseq: d.peer, next: t1}
+// sendSuccess sends a 2xx to the INVITE of that CSeq and sees to it that it arrives (RFC
+// 3261 section 13.3.1.4).
+func (d *Dialog) sendSuccess(cseq uint32, r Reply) {
+	d.awaited = ackState{reply: r, cseq: cseq, next: t1}
 	d.emit(r)
 	d.start(TimerResend, t1)
 	d.start(TimerAck, patient)

@@ -41,7 +41,7 @@ const maxTries = 4
 // update offers the peer a change.
 func (d *Dialog) update(offer media.Description) {
 	switch {
-	case d.state < unconfirmed || d.state > confirmed:
+	case d.end != nil || d.state < unconfirmed || d.state > confirmed:
 	case d.state == unconfirmed || d.change.state != none:
 		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
 	default:
@@ -137,7 +137,7 @@ func (d *Dialog) changeRequest(r Request) {
 		d.stop(TimerRetry)
 		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
 	}
-	d.change = change{state: received, id: r.ID, body: r.Body, contact: r.Contact}
+	d.change = change{state: received, id: r.ID, cseq: r.CSeq, body: r.Body, contact: r.Contact}
 	switch {
 	case r.Body.Text == "", r.Body.Text == d.remote && d.answered:
 		d.answerChange(d.local) // nothing changes, or ours is the offer again
@@ -152,7 +152,7 @@ func (d *Dialog) changeRequest(r Request) {
 func (d *Dialog) answerChange(m media.Description) {
 	d.change.state = unacknowledged
 	d.retarget(d.change.contact)
-	d.sendSuccess(Reply{ID: d.change.id, Status: 200, Media: m})
+	d.sendSuccess(d.change.cseq, Reply{ID: d.change.id, Status: 200, Media: m})
 }
 
 func (d *Dialog) answerUpdate(m media.Description) {

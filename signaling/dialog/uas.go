@@ -45,7 +45,7 @@ func (d *Dialog) accept(m media.Description) {
 	}
 	d.local, d.answered = m, !d.offerless
 	d.state = unconfirmed
-	d.sendSuccess(Reply{ID: d.id, Status: 200, Media: m})
+	d.sendSuccess(d.invite, Reply{ID: d.id, Status: 200, Media: m})
 }
 
 // cancelled takes the peer's CANCEL of the INVITE. After our answer it is too late.
