@@ -79,11 +79,8 @@ func (o *Options) defaults() error {
 		o.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	}
 	for _, a := range o.Addresses {
-		if !a.IsValid() || a.IsMulticast() {
+		if !a.IsValid() || a.IsMulticast() || a.IsUnspecified() {
 			return fmt.Errorf("media cannot be bound to %v", a)
-		}
-		if a.IsUnspecified() && o.external(a) == a {
-			return fmt.Errorf("peers cannot be told %v: it needs an external address", a)
 		}
 	}
 	if o.PortMin == 0 && o.PortMax == 0 {

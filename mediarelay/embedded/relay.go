@@ -3,66 +3,163 @@
 package embedded
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 )
 
+// openMin is how many ports must be free for a call to be let in (RELIABILITY 7 row 18).
+const openMin = 4
+
 // A Relay makes the bridges of calls.
 type Relay struct {
-	options Options
+	options  Options
+	pool     *pool
+	identity identity
+	began    time.Time
+
+	mu      sync.Mutex
+	bridges map[*Bridge]bool
+	stopped bool
+	past    Counters       // of bridges that are closed
+	work    sync.WaitGroup // bridges
 }
 
-// New returns a relay. It binds no port before a bridge is opened.
+// New returns a relay with a certificate of its own. It binds no port before a bridge is
+// opened.
 func New(o Options) (*Relay, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	return &Relay{options: o}, nil
+	id, err := newIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return &Relay{
+		options:  o,
+		pool:     newPool(o),
+		identity: id,
+		began:    time.Now(),
+		bridges:  map[*Bridge]bool{},
+	}, nil
 }
 
 // Open makes a bridge for a call and binds the ports of its audio. policies are leg A's,
 // then leg B's. post gets the results; it may be called from any goroutine until Release
 // has returned, and must not block. An error is a [*call.Refusal].
 func (r *Relay) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (*Bridge, error) {
-	return &Bridge{}, nil
+	b := &Bridge{
+		relay:    r,
+		id:       id,
+		post:     post,
+		wake:     make(chan struct{}, 1),
+		released: make(chan struct{}),
+		reported: time.Now(),
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return nil, refusal(errors.New("the media plane is closed"))
+	}
+	if err := b.openEnds(policies); err != nil {
+		r.past.Refused++
+		return nil, refusal(err)
+	}
+	r.past.Opened++
+	r.bridges[b] = true
+	r.work.Go(b.run) // until Release
+	return b, nil
 }
 
-// Close releases every bridge that is left and waits until nothing of them runs.
-func (r *Relay) Close() {}
+func refusal(err error) error {
+	return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: err.Error()}}
+}
+
+// openEnds makes both ends, or none.
+func (b *Bridge) openEnds(policies [2]media.Policy) error {
+	if used, resting := b.relay.pool.count(); len(b.relay.pool.ports)-used-resting < openMin {
+		return errPorts
+	}
+	for side, p := range policies {
+		e, err := b.newEnd(call.Side(side), p)
+		if err != nil {
+			for _, open := range b.ends[:side] {
+				open.transports[0].close()
+			}
+			b.work.Wait()
+			return fmt.Errorf("leg %v: %w", call.Side(side), err)
+		}
+		b.ends[side] = e
+		e.publish()
+	}
+	return nil
+}
+
+// closed counts a bridge out that has given everything back.
+func (r *Relay) closed(b *Bridge) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.bridges, b)
+	r.past.add(b)
+}
+
+// Close releases every bridge that is left and waits until nothing of them runs. After
+// it no bridge can be opened.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	r.stopped = true
+	for b := range r.bridges {
+		b.Release()
+	}
+	r.mu.Unlock()
+	r.work.Wait()
+}
 
 // Counters are the figures of a relay for metrics.
 type Counters struct {
 	Bridges   int   // open now
 	PortsUsed int   // bound now
 	PortsRest int   // released lately, not to be bound yet
-	PortsAll  int   // in the range, over all addresses
+	PortsAll  int   // in the range
 	Opened    int64 // bridges since the start
 	Refused   int64 // bridges refused for want of ports
-	Packets   int64 // relayed by bridges that are closed and open
+	Packets   int64 // relayed since the start
 	Octets    int64 // their payload
 	Drops     media.Drops
 }
 
 // Counters returns the figures so far.
-func (r *Relay) Counters() Counters { return Counters{} }
+func (r *Relay) Counters() Counters {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.past
+	for b := range r.bridges {
+		c.add(b)
+	}
+	c.Bridges = len(r.bridges)
+	c.PortsAll = len(r.pool.ports)
+	c.PortsUsed, c.PortsRest = r.pool.count()
+	return c
+}
 
-// A Bridge is the media of one call.
-type Bridge struct{}
+func (c *Counters) add(b *Bridge) {
+	for _, s := range b.Stats() {
+		c.Packets += s.Sent.Packets
+		c.Octets += s.Sent.Octets
+		c.Drops = sum(c.Drops, s.Dropped)
+	}
+}
 
-// Offer makes an offer to side from what the other side offered, which may be empty.
-func (b *Bridge) Offer(op call.Op, side call.Side, other media.Description) {}
-
-// Answer hands over the other side's answer and makes the answer to side's own offer.
-func (b *Bridge) Answer(op call.Op, side call.Side, other media.Description) {}
-
-// Join hands over side's own offer, and makes its answer.
-func (b *Bridge) Join(op call.Op, side call.Side, own media.Description) {}
-
-// Candidates hands over what the peer of side says of its transports between offers.
-func (b *Bridge) Candidates(side call.Side, transports media.Description) {}
-
-// Release gives back everything. It may be called once, at any time.
-func (b *Bridge) Release() {}
-
-// Stats returns the figures so far, by side.
-func (b *Bridge) Stats() [2]media.Stats { return [2]media.Stats{} }
+// random returns n random octets.
+func (r *Relay) random(n int) []byte {
+	p := make([]byte, n)
+	if _, err := io.ReadFull(r.options.Rand, p); err != nil {
+		panic("no randomness: " + err.Error()) // nothing secret could be made any more
+	}
+	return p
+}

@@ -1,0 +1,378 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/srtp/v3"
+
+	"sipxmppgw/gateway/media"
+)
+
+const (
+	helloQueue   = 32                     // DTLS records that wait for the association
+	flightEvery  = 200 * time.Millisecond // between the first retransmissions
+	certYears    = 10
+	replayWindow = 128
+)
+
+var (
+	errMismatch  = errors.New("the certificate is not the one that was announced")
+	errNoProfile = errors.New("no SRTP profile is common")
+)
+
+// An identity is the certificate of this process and its fingerprint.
+type identity struct {
+	certificate tls.Certificate
+	fingerprint media.Fingerprint
+}
+
+func newIdentity() (identity, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return identity{}, fmt.Errorf("make a key for DTLS: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
+	if err != nil {
+		return identity{}, fmt.Errorf("make a serial number: %w", err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "sipxmppgw"},
+		NotBefore:    now.AddDate(0, 0, -1), // clocks of peers differ
+		NotAfter:     now.AddDate(certYears, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return identity{}, fmt.Errorf("make a certificate for DTLS: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return identity{
+		certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
+		fingerprint: media.Fingerprint{Hash: "sha-256", Value: colons(sum[:])},
+	}, nil
+}
+
+// colons writes a hash as SDP does (RFC 8122 section 5).
+func colons(sum []byte) string {
+	digits := strings.ToUpper(hex.EncodeToString(sum))
+	var b strings.Builder
+	for i := 0; i < len(digits); i += 2 {
+		if i > 0 {
+			b.WriteByte(':')
+		}
+		b.WriteString(digits[i : i+2])
+	}
+	return b.String()
+}
+
+// digest returns the hash of a certificate by an algorithm's name; nil for one that is
+// not trusted any more or not known.
+func digest(hash string, der []byte) []byte {
+	switch strings.ToLower(hash) {
+	case "sha-256":
+		sum := sha256.Sum256(der)
+		return sum[:]
+	case "sha-384":
+		sum := sha512.Sum384(der)
+		return sum[:]
+	case "sha-512":
+		sum := sha512.Sum512(der)
+		return sum[:]
+	}
+	return nil
+}
+
+// trusted returns the fingerprints that are worth something.
+func trusted(d *media.DTLS) []media.Fingerprint {
+	if d == nil {
+		return nil
+	}
+	var good []media.Fingerprint
+	for _, f := range d.Fingerprints {
+		if sum := digest(f.Hash, nil); sum != nil && len(f.Value) == 3*len(sum)-1 {
+			good = append(good, f)
+		}
+	}
+	return good
+}
+
+// matches reports whether a certificate is one of those announced.
+func matches(der []byte, announced []media.Fingerprint) bool {
+	for _, f := range announced {
+		sum := digest(f.Hash, der)
+		if sum != nil && subtle.ConstantTimeCompare([]byte(colons(sum)), []byte(strings.ToUpper(f.Value))) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// An association is the DTLS of a transport. It is the connection that pion's state
+// machine reads and writes: records come in by deliver, and go out on the transport's
+// pair. Before there is a pair, records are kept, few of them, from addresses that have
+// checked in; they are read if the pair turns out to be theirs.
+type association struct {
+	t      *transport
+	expect []media.Fingerprint
+	setup  media.Setup // ours: Active, Passive, or SetupNone to wait for the peer first
+
+	in     chan datagram
+	arrive chan struct{} // closed when the first record from the pair has come
+	once   sync.Once
+	peer   atomic.Pointer[pathway]
+
+	mu       sync.Mutex
+	deadline time.Time
+	wake     chan struct{} // closed when the deadline changes
+	begun    bool
+	cancel   context.CancelFunc
+	closed   chan struct{}
+	ended    sync.Once
+}
+
+// A pathway is where records go.
+type pathway struct {
+	via *socket
+	to  netip.AddrPort
+}
+
+// expectPeer makes the association that waits for a pair.
+func (t *transport) expectPeer() {
+	a := &association{
+		t:      t,
+		in:     make(chan datagram, helloQueue),
+		arrive: make(chan struct{}),
+		wake:   make(chan struct{}),
+		closed: make(chan struct{}),
+	}
+	t.assoc.Store(a)
+}
+
+// deliver takes a record from the network. It never waits.
+func (a *association) deliver(p []byte, from netip.AddrPort) {
+	peer := a.peer.Load()
+	switch {
+	case peer != nil && peer.to != from:
+		a.t.drops.wrongSource.Add(1)
+		return
+	case peer == nil && !a.t.mux.knows(from):
+		a.t.drops.wrongSource.Add(1)
+		return
+	}
+	select {
+	case a.in <- datagram{bytes.Clone(p), from}:
+	default:
+	}
+	if peer != nil {
+		a.once.Do(func() { close(a.arrive) })
+	}
+}
+
+// follow tells where the peer is, now that ICE or signalling has said it.
+func (a *association) follow(via *socket, to netip.AddrPort) {
+	a.peer.Store(&pathway{via, to})
+	if len(a.in) > 0 {
+		a.once.Do(func() { close(a.arrive) })
+	}
+}
+
+// start begins the handshake, once.
+func (a *association) start(setup media.Setup, expect []media.Fingerprint) {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	a.setup, a.expect = setup, expect
+	ctx, cancel := context.WithTimeout(context.Background(), a.t.relay.options.Times.Secure)
+	a.cancel = cancel
+	a.t.b.work.Go(func() { a.run(ctx) }) // until close
+}
+
+// run shakes hands and then waits for the peer to close.
+func (a *association) run(ctx context.Context) {
+	defer a.cancel()
+	conn, k, err := a.handshake(ctx)
+	if err != nil {
+		a.t.b.tellSelf(unsecuredInput{a.t, a, err})
+		return
+	}
+	a.t.b.tellSelf(securedInput{a.t, a, k})
+	buf := make([]byte, maxPacket)
+	for err == nil {
+		_, err = conn.Read(buf) // nothing is said over DTLS itself
+	}
+	a.t.b.tellSelf(alertInput{a.t, a})
+	conn.Close()
+}
+
+func (a *association) handshake(ctx context.Context) (*dtls.Conn, *keys, error) {
+	active := a.setup == media.Active
+	if a.setup == media.SetupNone {
+		// COMPAT(old clients): an answer without a role means an active peer, but one
+		// that waits is helped after a while.
+		wait := time.NewTimer(a.t.relay.options.Times.Hello)
+		defer wait.Stop()
+		select {
+		case <-a.arrive:
+		case <-wait.C:
+			active = true
+		case <-a.closed:
+			return nil, nil, net.ErrClosed
+		}
+	}
+	conn, err := a.dial(active)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	k, err := exportKeys(conn, active)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, k, nil
+}
+
+func (a *association) dial(active bool) (*dtls.Conn, error) {
+	remote := net.UDPAddrFromAddrPort(a.peer.Load().to)
+	verify := func(certs [][]byte, _ [][]*x509.Certificate) error {
+		if len(certs) == 0 || !matches(certs[0], a.expect) {
+			return errMismatch
+		}
+		return nil
+	}
+	both := []dtls.Option{
+		dtls.WithCertificates(a.t.relay.identity.certificate),
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80),
+		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithInsecureSkipVerify(true), // the fingerprint says who it is
+		dtls.WithVerifyPeerCertificate(verify),
+		dtls.WithFlightInterval(flightEvery),
+		dtls.WithLoggerFactory(quiet()),
+	}
+	if active {
+		var options []dtls.ClientOption
+		for _, o := range both {
+			options = append(options, o)
+		}
+		return dtls.ClientWithOptions(a, remote, options...)
+	}
+	options := []dtls.ServerOption{
+		dtls.WithClientAuth(dtls.RequireAnyClientCert),
+		dtls.WithInsecureSkipVerifyHello(true), // ICE has shown that the peer is there
+	}
+	for _, o := range both {
+		options = append(options, o)
+	}
+	return dtls.ServerWithOptions(a, remote, options...)
+}
+
+// close ends the association, at whatever point.
+func (a *association) close() {
+	a.ended.Do(func() {
+		close(a.closed)
+		if a.cancel != nil {
+			a.cancel()
+		}
+	})
+}
+
+// ReadFrom gives pion the next record of the peer.
+func (a *association) ReadFrom(p []byte) (int, net.Addr, error) {
+	for {
+		a.mu.Lock()
+		deadline, wake := a.deadline, a.wake
+		a.mu.Unlock()
+		if !deadline.IsZero() && !time.Now().Before(deadline) {
+			return 0, nil, os.ErrDeadlineExceeded
+		}
+		var late <-chan time.Time
+		if !deadline.IsZero() {
+			late = time.After(time.Until(deadline))
+		}
+		select {
+		case d := <-a.in:
+			if d.from == a.peer.Load().to {
+				return copy(p, d.p), net.UDPAddrFromAddrPort(d.from), nil
+			}
+		case <-late:
+		case <-wake:
+		case <-a.closed:
+			return 0, nil, net.ErrClosed
+		}
+	}
+}
+
+// WriteTo sends a record of ours to where the peer is now.
+func (a *association) WriteTo(p []byte, _ net.Addr) (int, error) {
+	way := a.peer.Load()
+	return way.via.conn.WriteToUDPAddrPort(p, way.to)
+}
+
+// Close is called by pion's connection; the transport's sockets stay open.
+func (a *association) Close() error {
+	a.close()
+	return nil
+}
+
+// LocalAddr returns the address of the socket records go out on.
+func (a *association) LocalAddr() net.Addr { return a.peer.Load().via.conn.LocalAddr() }
+
+// SetDeadline sets the deadline of reads; writes never wait.
+func (a *association) SetDeadline(t time.Time) error { return a.SetReadDeadline(t) }
+
+// SetReadDeadline sets the deadline of reads, those under way too.
+func (a *association) SetReadDeadline(t time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.deadline = t
+	close(a.wake)
+	a.wake = make(chan struct{})
+	return nil
+}
+
+// SetWriteDeadline does nothing: a datagram is sent or lost at once.
+func (a *association) SetWriteDeadline(time.Time) error { return nil }
+
+// exportKeys makes the SRTP contexts of a finished handshake (RFC 5764 section 4.2).
+func exportKeys(conn *dtls.Conn, active bool) (*keys, error) {
+	chosen, ok := conn.SelectedSRTPProtectionProfile()
+	if !ok {
+		return nil, errNoProfile
+	}
+	state, ok := conn.ConnectionState()
+	if !ok {
+		return nil, errNoProfile
+	}
+	c := srtp.Config{Profile: srtp.ProtectionProfile(chosen)}
+	if err := c.ExtractSessionKeysFromDTLS(&state, active); err != nil {
+		return nil, fmt.Errorf("export SRTP keys: %w", err)
+	}
+	return newKeys(c)
+}

@@ -1,0 +1,559 @@
+package embedded
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// maxEarly is how many messages with candidates are kept of a peer whose offer has not
+// been answered yet.
+const maxEarly = 64
+
+// An end is one side of a bridge: what was said between us and its peer, and the
+// transports that follow from it. It belongs to the bridge's goroutine.
+type end struct {
+	b          *Bridge
+	side       call.Side
+	policy     media.Policy
+	lanes      [2]*lane // by kind: audio, video
+	transports []*transport
+
+	local    media.Description // what we said last, offer or answer
+	remote   media.Description // what the peer said last
+	asked    bool              // the peer's offer is answered by Answer, and may be again
+	offering bool              // the last offer between us was ours
+	early    []media.Stream    // candidates that came before our answer
+	cname    string
+
+	facts atomic.Pointer[facts]
+}
+
+// facts are what Stats reads of an end's plain state.
+type facts struct {
+	local, remote, protection string
+	transports                []*transport
+}
+
+// A lane is one kind of media of an end; there is at most one stream of each.
+type lane struct {
+	kind   media.Kind
+	slot   int        // in the end's descriptions; -1 while there is none
+	t      *transport // shared by bundled lanes
+	mine   []media.Codec
+	agreed []media.Codec // as the peer numbers them; none while nothing is agreed
+	flow   media.Direction
+
+	in       inflow
+	out      outflow
+	rtt      atomic.Int64 // nanoseconds, by RTCP; 0 until known
+	wantsKey atomic.Bool  // the peer's request for a whole picture is on its way
+	lastKey  time.Time    // when the peer was last asked for one
+	expected int64        // packets of the peer at the last report
+	received int64
+}
+
+func (b *Bridge) newEnd(side call.Side, policy media.Policy) (*end, error) {
+	e := &end{b: b, side: side, policy: policy, cname: b.relay.word(16)}
+	for k := range e.lanes {
+		l := &lane{kind: media.Kind(k), slot: -1}
+		l.in.clock = 8000
+		r := b.relay.random(10)
+		l.out.ssrc = uint32(r[0])<<24 | uint32(r[1])<<16 | uint32(r[2])<<8 | uint32(r[3])
+		l.out.lastSeq = uint16(r[4]&0x7f)<<8 | uint16(r[5]) // far from its end, for SRTP's sake
+		l.out.lastTS = uint32(r[6])<<24 | uint32(r[7])<<16 | uint32(r[8])<<8 | uint32(r[9])
+		e.lanes[k] = l
+	}
+	t, err := b.open(side, b.relay.options.Addresses, !policy.ICE)
+	if err != nil {
+		return nil, err
+	}
+	e.transports = []*transport{t}
+	e.lanes[media.Audio].t = t
+	return e, nil
+}
+
+// live reports whether something is agreed with the peer.
+func (l *lane) live() bool { return len(l.agreed) > 0 }
+
+// laneOf returns the lane that a peer's word about transports is for, by the name of a
+// stream; the audio if there is no name, or nothing has been described yet. It is nil
+// for a stream that is refused.
+func (e *end) laneOf(name string) *lane {
+	audio := e.lanes[media.Audio]
+	if name == "" || e.local.Empty() && e.remote.Empty() {
+		return audio
+	}
+	for _, d := range []media.Description{e.local, e.remote} {
+		s := d.Stream(name)
+		if s == nil {
+			continue
+		}
+		if s.Rejected || int(s.Kind) >= len(e.lanes) || e.lanes[s.Kind].t == nil {
+			return nil
+		}
+		return e.lanes[s.Kind]
+	}
+	return nil
+}
+
+// hold keeps candidates until the peer's offer is answered.
+func (e *end) hold(s media.Stream) {
+	if len(e.early) < maxEarly {
+		e.early = append(e.early, s)
+	}
+}
+
+// listen takes an offer of the peer that will be answered later.
+func (e *end) listen(offer media.Description) (call.Cause, string) {
+	i := offer.Live(media.Audio)
+	if i < 0 {
+		return call.Incompatible, "no audio is offered"
+	}
+	if cause, text := e.acceptable(offer.Streams[i]); text != "" {
+		return cause, text
+	}
+	e.remote, e.asked, e.offering = offer, true, false
+	return 0, ""
+}
+
+// acceptable reports what is wrong with the transport of a stream; text is empty if it
+// can be used.
+func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
+	tr := s.Transport
+	named := tr.DTLS != nil && len(tr.DTLS.Fingerprints) > 0
+	good := len(trusted(tr.DTLS)) > 0
+	switch {
+	case tr.Profile == media.NoRTP:
+		return call.Incompatible, "the profile is not RTP"
+	case named && !good:
+		return call.Insecure, "the fingerprint is of no hash we trust"
+	case e.policy.DTLS && !good:
+		return call.Insecure, "media must be protected by DTLS"
+	case tr.Profile != media.AVP && tr.Profile != media.AVPF && !good:
+		return call.Insecure, "protection without DTLS is not supported"
+	case !e.speaksICE(tr) && !tr.Addr.IsValid():
+		return call.TransportFailed, "there is neither ICE nor an address"
+	}
+	return 0, ""
+}
+
+// speaksICE reports whether ICE is used with that description of the peer.
+func (e *end) speaksICE(tr media.Transport) bool {
+	return e.policy.ICE && tr.ICE != nil && tr.ICE.Ufrag != "" && tr.ICE.Pwd != ""
+}
+
+// heard returns what the end's peer has said of a kind of media: what it has settled on,
+// or else what it offers. It is nil if it has said nothing.
+func (e *end) heard(k media.Kind) []media.Codec {
+	if l := e.lanes[k]; l.live() && !e.asked {
+		return l.agreed
+	}
+	i := e.remote.Live(k)
+	if i < 0 {
+		return nil
+	}
+	return e.remote.Streams[i].Codecs
+}
+
+// offerAfter makes an offer to the peer from what the other end's peer has said.
+func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text string) {
+	codecs := media.OfferCodecs(e.policy, o.policy, o.heard(media.Audio))
+	if len(media.Speech(codecs)) == 0 {
+		return d, call.Incompatible, "no codec is common to both legs"
+	}
+	d = e.local.Clone()
+	e.suggest(&d, media.Audio, codecs, o)
+	if pictures := o.heard(media.Video); pictures != nil && e.policy.Video && o.policy.Video {
+		if e.carry(media.Video, e.policy.Bundle) {
+			e.suggest(&d, media.Video, media.Number(media.PassCodecs(pictures), codecs), o)
+		}
+	}
+	d.Bundle = nil
+	if e.policy.Bundle {
+		for _, s := range d.Streams {
+			if !s.Rejected {
+				d.Bundle = append(d.Bundle, s.Name)
+			}
+		}
+	}
+	if len(d.Bundle) < 2 {
+		d.Bundle = nil
+	}
+	for _, l := range e.lanes {
+		if l.slot < 0 || d.Streams[l.slot].Rejected {
+			continue
+		}
+		if err := e.prepare(l.t); err != nil {
+			return d, call.TransportFailed, "ice: " + err.Error()
+		}
+		profile := media.AVP
+		if l.t.secure {
+			profile = media.TLSSAVPF
+		}
+		tr := l.t.describe(profile, l.t.ice != nil || e.policy.RTCPMux)
+		if tr.DTLS != nil {
+			tr.DTLS.Setup = media.ActPass
+		}
+		d.Streams[l.slot].Transport = tr
+	}
+	e.local, e.offering, e.asked = d, true, false
+	return d, 0, ""
+}
+
+// prepare makes a transport ready to be offered.
+func (e *end) prepare(t *transport) error {
+	if e.policy.DTLS && !t.secure {
+		t.secure = true
+		t.expectPeer()
+	}
+	if e.policy.ICE && t.ice == nil && !t.remote.IsValid() {
+		return t.startICE(true)
+	}
+	return nil
+}
+
+// suggest puts a stream of ours into an offer, in the slot it has or a new one.
+func (e *end) suggest(d *media.Description, k media.Kind, codecs []media.Codec, o *end) {
+	l := e.lanes[k]
+	if l.slot < 0 || l.slot >= len(d.Streams) {
+		l.slot = len(d.Streams)
+		d.Streams = append(d.Streams, media.Stream{})
+		if e.policy.ICE || e.policy.Bundle {
+			d.Streams[l.slot].Name = string('0' + rune(l.slot%10))
+		}
+	}
+	s := &d.Streams[l.slot]
+	s.Kind, s.Rejected, s.Codecs = k, false, codecs
+	s.Direction = media.SendRecv
+	s.PTime, s.MaxPTime = 0, 0
+	if k == media.Audio {
+		s.PTime = e.policy.PTime
+	}
+	if i := o.remote.Live(k); i >= 0 {
+		said := o.remote.Streams[i]
+		s.Direction = said.Flow()
+		if t := media.BelieveTime(said.PTime); t != 0 {
+			s.PTime = t
+		}
+		s.MaxPTime = media.BelieveTime(said.MaxPTime)
+	}
+	e.decorate(s, l)
+	if k == media.Video {
+		s.Feedback = pictureFeedback()
+	}
+	l.mine = codecs
+}
+
+// decorate adds what names our source, for peers that want to know (XEP-0339).
+func (e *end) decorate(s *media.Stream, l *lane) {
+	if e.policy.ICE {
+		s.Sources = []media.Source{{SSRC: l.out.ssrc, Params: []media.Param{
+			{Name: "cname", Value: e.cname},
+			{Name: "msid", Value: e.cname + " " + l.kind.String()},
+		}}}
+	}
+}
+
+// pictureFeedback is what we can pass on or do ourselves for pictures (RFC 4585,
+// RFC 5104).
+func pictureFeedback() []media.Feedback {
+	return []media.Feedback{{Type: "nack", Subtype: "pli"}, {Type: "ccm", Subtype: "fir"}}
+}
+
+// carry gives a lane a transport: that of the audio when bundled, or one of its own.
+func (e *end) carry(k media.Kind, bundled bool) bool {
+	l := e.lanes[k]
+	if l.t != nil {
+		return true
+	}
+	if bundled {
+		l.t = e.lanes[media.Audio].t
+		return true
+	}
+	t, err := e.b.open(e.side, e.b.relay.options.Addresses, !e.policy.ICE)
+	if err != nil {
+		return false
+	}
+	e.transports = append(e.transports, t)
+	l.t = t
+	return true
+}
+
+// accept takes the peer's answer to our offer. Nothing is changed if it cannot be used.
+func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text string) {
+	if !e.offering {
+		return call.OutOfSequence, "an answer without an offer"
+	}
+	var agreed [2][]media.Codec
+	var said [2]*media.Stream
+	for k, l := range e.lanes {
+		if l.slot < 0 || l.slot >= len(e.local.Streams) || e.local.Streams[l.slot].Rejected {
+			continue
+		}
+		s := answer.Match(e.local, l.slot)
+		if s == nil || s.Rejected {
+			continue
+		}
+		if l.kind == media.Video && l.t == e.lanes[media.Audio].t && !bundles(answer, e.local, s.Name) {
+			continue // a transport of its own, which we did not offer
+		}
+		agreed[k], said[k] = media.Intersect(s.Codecs, l.mine), s
+	}
+	audio := said[media.Audio]
+	if audio == nil || len(media.Speech(agreed[media.Audio])) == 0 {
+		return call.Incompatible, "no codec was accepted"
+	}
+	if cause, text = e.acceptableAnswer(*audio); text != "" {
+		return cause, text
+	}
+	if settled := o.heard(media.Audio); settled != nil && len(media.Speech(media.Intersect(agreed[media.Audio], settled))) == 0 {
+		return call.Incompatible, "no codec is common to both legs"
+	}
+	first := !e.lanes[media.Audio].live()
+	e.remote = answer
+	for k, l := range e.lanes {
+		l.agreed = agreed[k]
+		if l.agreed == nil {
+			continue
+		}
+		l.flow = said[k].Flow()
+		if l.kind == media.Video && l.t == e.lanes[media.Audio].t {
+			continue
+		}
+		if cause, text = e.connect(l, said[k].Transport, e.local.Streams[l.slot].Transport.RTCPMux && said[k].Transport.RTCPMux); text != "" {
+			return cause, text
+		}
+	}
+	t := e.lanes[media.Audio].t
+	t.checkedAt = e.b.relay.now()
+	// A caller that was answered first hears what the callee plays before it answers; the
+	// first answer may be of that kind, and ringing may be silent.
+	t.early = first && !o.asked && o.lanes[media.Audio].live()
+	return 0, ""
+}
+
+// bundles reports whether an answer puts a stream on the transport of the audio.
+func bundles(answer, offer media.Description, name string) bool {
+	return slices.Contains(answer.Bundle, name) && len(answer.Bundle) > 1 && len(offer.Bundle) > 1
+}
+
+// acceptableAnswer reports what is wrong with the transport of an answer to our offer.
+func (e *end) acceptableAnswer(s media.Stream) (call.Cause, string) {
+	t := e.lanes[media.Audio].t
+	named := s.Transport.DTLS != nil && len(s.Transport.DTLS.Fingerprints) > 0
+	if !t.secure && named {
+		return call.Insecure, "a fingerprint in answer to clear media"
+	}
+	if t.secure && len(trusted(s.Transport.DTLS)) == 0 {
+		return call.Insecure, "no fingerprint in answer to ours"
+	}
+	if t.ice != nil && t.ice.peer.Ufrag != "" {
+		return 0, "" // candidates came first, with the credentials
+	}
+	return e.acceptable(s)
+}
+
+// connect applies what the peer says of a transport.
+func (e *end) connect(l *lane, peer media.Transport, muxed bool) (call.Cause, string) {
+	t := l.t
+	if t.ice != nil && t.ice.peer.Ufrag == "" && !e.speaksICE(peer) {
+		t.ice.agent.GracefulClose()
+		t.ice = nil
+	}
+	if t.ice != nil {
+		t.muxed = true
+		if _, err := t.ice.hear(peer.ICE); err != nil {
+			return call.TransportFailed, "ice: " + err.Error()
+		}
+	} else {
+		rtcp := peer.RTCP
+		if !rtcp.IsValid() && peer.Addr.IsValid() {
+			rtcp = netip.AddrPortFrom(peer.Addr.Addr(), peer.Addr.Port()+1)
+		}
+		t.addressed(peer.Addr, rtcp, muxed, e.policy.Behind)
+	}
+	if t.secure {
+		t.expectFrom(peer.DTLS, e.offering)
+	}
+	t.proceed()
+	return 0, ""
+}
+
+// A plan is the answer to an offer before anything is changed for it.
+type plan struct {
+	streams []media.Stream // without transports
+	slot    [2]int
+	agreed  [2][]media.Codec
+	bundle  []string
+}
+
+// plan works out the answer to an offer of the peer, from what the other end has settled
+// on. If it has settled on nothing, one codec is picked, so that the other end can be
+// asked for just that (INTERWORKING 2.3, eager mode).
+func (e *end) plan(offer media.Description, o *end) (p plan, cause call.Cause, text string) {
+	p.slot = [2]int{-1, -1}
+	for i, s := range offer.Streams {
+		p.streams = append(p.streams, media.Refuse(s))
+		if int(s.Kind) >= len(e.lanes) || s.Rejected || p.slot[s.Kind] >= 0 {
+			continue
+		}
+		cause, text := e.acceptable(s)
+		if text == "" {
+			p.agreed[s.Kind], cause, text = e.common(s, o)
+		}
+		if text != "" {
+			if s.Kind == media.Audio {
+				return p, cause, text
+			}
+			continue
+		}
+		if s.Kind == media.Video && !slices.Contains(offer.Bundle, s.Name) && !e.carry(media.Video, false) {
+			continue
+		}
+		p.slot[s.Kind] = i
+		p.streams[i] = e.answerStream(s, p.agreed[s.Kind], o.lanes[s.Kind])
+	}
+	if p.slot[media.Audio] < 0 {
+		return p, call.Incompatible, "no audio is offered"
+	}
+	if e.policy.Bundle && len(offer.Bundle) > 0 {
+		for _, s := range p.streams {
+			if !s.Rejected && slices.Contains(offer.Bundle, s.Name) {
+				p.bundle = append(p.bundle, s.Name)
+			}
+		}
+	}
+	return p, 0, ""
+}
+
+// common returns the codecs to answer an offered stream with.
+func (e *end) common(s media.Stream, o *end) (codecs []media.Codec, cause call.Cause, text string) {
+	far := o.lanes[s.Kind].agreed
+	if s.Kind == media.Video {
+		if !e.policy.Video || !o.policy.Video {
+			return nil, call.Unsupported, "pictures are not bridged"
+		}
+		if codecs = numbered(media.Intersect(far, s.Codecs), s.Codecs); codecs == nil {
+			return nil, call.Incompatible, "no codec for pictures is common to both legs"
+		}
+		return codecs, 0, ""
+	}
+	if far == nil {
+		if o.lanes[s.Kind].slot >= 0 && o.offering {
+			far = o.lanes[s.Kind].mine // it is asked right now
+		} else if c, ok := media.PickCodec(e.policy, o.policy, s.Codecs); ok {
+			far = append([]media.Codec{c}, s.Codecs...)
+			far = slices.DeleteFunc(far, func(x media.Codec) bool { return x.Speech() && !x.Same(c) })
+		}
+	}
+	if codecs = media.AnswerCodecs(e.policy, s.Codecs, far); codecs == nil {
+		return nil, call.Incompatible, "no codec is common to both legs"
+	}
+	return codecs, 0, ""
+}
+
+// numbered returns codecs under the payload types that an offer has for them.
+func numbered(codecs, offered []media.Codec) []media.Codec {
+	for i := range codecs {
+		codecs[i] = codecs[i].Clone()
+		codecs[i].PT = offered[media.Find(offered, codecs[i])].PT
+		codecs[i].Feedback = nil
+	}
+	return codecs
+}
+
+// answerStream returns our answer to an offered stream, still without a transport.
+func (e *end) answerStream(offered media.Stream, codecs []media.Codec, far *lane) media.Stream {
+	want := media.SendRecv
+	if far.live() {
+		want = far.flow
+	}
+	s := media.Stream{
+		Name:      offered.Name,
+		Kind:      offered.Kind,
+		Direction: media.AnswerDirection(offered.Flow(), want),
+		Codecs:    codecs,
+		MaxPTime:  media.BelieveTime(offered.MaxPTime),
+		PTime:     media.BelieveTime(offered.PTime),
+	}
+	if s.PTime == 0 && s.Kind == media.Audio {
+		s.PTime = e.policy.PTime
+	}
+	if s.Kind == media.Video {
+		for _, f := range pictureFeedback() {
+			if offersFeedback(offered, f) {
+				s.Feedback = append(s.Feedback, f)
+			}
+		}
+	}
+	e.decorate(&s, e.lanes[s.Kind])
+	return s
+}
+
+func offersFeedback(s media.Stream, f media.Feedback) bool {
+	return slices.Contains(s.Feedback, f) ||
+		slices.ContainsFunc(s.Codecs, func(c media.Codec) bool { return slices.Contains(c.Feedback, f) })
+}
+
+// commit carries out a plan: the transports follow the offer, and our answer is complete.
+func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
+	for k, l := range e.lanes {
+		l.slot, l.agreed, l.mine = p.slot[k], p.agreed[k], p.agreed[k]
+		if l.slot < 0 {
+			l.agreed, l.mine = nil, nil
+			continue
+		}
+		s := offer.Streams[l.slot]
+		l.flow = s.Flow()
+		if l.t == nil {
+			l.t = e.lanes[media.Audio].t // the bundle's
+		}
+		if l.kind == media.Audio || l.t != e.lanes[media.Audio].t {
+			if cause, text := e.follow(l, s); text != "" {
+				return cause, text
+			}
+		}
+		muxed := l.t.ice != nil || s.Transport.RTCPMux
+		p.streams[l.slot].Transport = l.t.describe(s.Transport.Profile, muxed)
+	}
+	e.remote, e.offering = offer, false
+	e.local = media.Description{Streams: p.streams, Bundle: p.bundle}
+	e.lanes[media.Audio].t.checkedAt = e.b.relay.now()
+	e.lanes[media.Audio].t.early = false
+	return 0, ""
+}
+
+// follow makes a transport what an offer of the peer asks for, and connects it.
+func (e *end) follow(l *lane, offered media.Stream) (call.Cause, string) {
+	t := l.t
+	if t.ice == nil && e.speaksICE(offered.Transport) {
+		if err := t.startICE(false); err != nil {
+			return call.TransportFailed, "ice: " + err.Error()
+		}
+	}
+	if good := trusted(offered.Transport.DTLS); len(good) > 0 && !t.secure {
+		t.secure = true
+		t.expectPeer()
+	}
+	e.offering = false
+	if cause, text := e.connect(l, offered.Transport, offered.Transport.RTCPMux); text != "" {
+		return cause, text
+	}
+	if t.ice != nil {
+		for _, s := range e.early {
+			if s.Name != offered.Name && s.Name != "" {
+				continue
+			}
+			if _, err := t.ice.hear(s.Transport.ICE); err != nil {
+				return call.TransportFailed, "ice: " + err.Error()
+			}
+		}
+		e.early = slices.DeleteFunc(e.early, func(s media.Stream) bool { return s.Name == offered.Name || s.Name == "" })
+	}
+	return 0, ""
+}

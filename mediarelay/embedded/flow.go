@@ -1,0 +1,203 @@
+package embedded
+
+import (
+	"sync/atomic"
+	"time"
+
+	"sipxmppgw/gateway/media"
+)
+
+// The bounds of a plausible sequence of packets (RFC 3550 A.1).
+const (
+	maxDropout  = 3000
+	maxMisorder = 100
+)
+
+// An inflow is what an end's peer sends of one kind of media. The plain fields belong to
+// the goroutine that reads the peer's packets; the atomic ones may be read by all.
+type inflow struct {
+	started bool
+	ssrc    uint32
+	epoch   uint32 // counts beginnings: another source, or a jump
+	high    uint16 // highest sequence number
+	cycles  uint32 // times 65536
+	base    uint32
+	count   int64 // packets since the beginning
+	earlier struct{ expected, received int64 }
+	badSeq  uint32 // what would confirm a jump; beyond 16 bits for none
+	rival   struct {
+		ssrc uint32
+		seq  uint16
+		seen bool
+	}
+	transit int32 // of the last packet, in units of the clock; wraps
+	timed   bool
+	jitter  int64  // times 16, in units of the clock
+	clock   uint32 // of the stream, in hertz: that of speech, not of events
+	codec   *string
+
+	packets  atomic.Int64
+	octets   atomic.Int64
+	expected atomic.Int64
+	received atomic.Int64
+	highest  atomic.Uint32 // extended
+	source   atomic.Uint32
+	jitters  atomic.Int64 // nanoseconds
+	units    atomic.Uint32
+	first    atomic.Int64 // nanoseconds of the relay's clock; 0 for never
+	last     atomic.Int64
+	control  atomic.Int64 // when RTCP came last
+	name     atomic.Pointer[string]
+	report   atomic.Uint64 // the last sender report: its time, and when it came
+}
+
+// admit judges a packet's source and sequence number, and counts it. A packet that is
+// authentic may come from a new source at once; else two in sequence must say so
+// (RFC 3550 A.1), lest one forged packet breaks the stream.
+func (f *inflow) admit(ssrc uint32, seq uint16, authentic bool) bool {
+	switch {
+	case !f.started:
+		f.begin(ssrc, seq)
+	case ssrc != f.ssrc:
+		if !authentic && (!f.rival.seen || f.rival.ssrc != ssrc || f.rival.seq != seq) {
+			f.rival.ssrc, f.rival.seq, f.rival.seen = ssrc, seq+1, true
+			return false
+		}
+		f.begin(ssrc, seq)
+	default:
+		switch delta := seq - f.high; {
+		case delta < maxDropout:
+			if seq < f.high {
+				f.cycles += 1 << 16
+			}
+			f.high = seq
+		case delta <= 65535-maxMisorder:
+			if !authentic && uint32(seq) != f.badSeq {
+				f.badSeq = uint32(seq + 1)
+				return false
+			}
+			f.begin(ssrc, seq)
+		}
+	}
+	f.count++
+	high := f.cycles + uint32(f.high)
+	f.highest.Store(high)
+	f.expected.Store(f.earlier.expected + int64(high-f.base) + 1)
+	f.received.Store(f.earlier.received + f.count)
+	return true
+}
+
+func (f *inflow) begin(ssrc uint32, seq uint16) {
+	if f.started {
+		f.earlier.expected, f.earlier.received = f.expected.Load(), f.received.Load()
+	}
+	f.started = true
+	f.ssrc = ssrc
+	f.epoch++
+	f.high, f.cycles, f.base, f.count = seq, 0, uint32(seq), 0
+	f.badSeq = 1 << 16
+	f.rival.seen = false
+	f.timed = false
+	f.source.Store(ssrc)
+}
+
+// note counts a packet that was admitted.
+func (f *inflow) note(octets int, now int64) {
+	f.packets.Add(1)
+	f.octets.Add(int64(octets))
+	f.last.Store(now)
+	if f.first.Load() == 0 {
+		f.first.Store(now)
+	}
+}
+
+// time takes a packet of speech or pictures into the jitter (RFC 3550 A.8).
+func (f *inflow) time(ts, clock uint32, now int64) {
+	if f.clock != clock {
+		f.clock, f.timed, f.jitter = clock, false, 0
+	}
+	arrival := now / 1000 * int64(clock) / 1e6
+	transit := int32(uint32(arrival) - ts)
+	if f.timed {
+		d := int64(transit - f.transit)
+		if d < 0 {
+			d = -d
+		}
+		f.jitter += d - (f.jitter+8)>>4
+		f.jitters.Store(f.jitter >> 4 * int64(time.Second) / int64(clock))
+		f.units.Store(uint32(f.jitter >> 4))
+	}
+	f.transit, f.timed = transit, true
+}
+
+// An outflow is what an end's peer is sent of one kind of media: one source of our own,
+// whose sequence numbers and timestamps go on without gaps, whatever comes in. The plain
+// fields belong to the goroutine that reads the other end's packets.
+type outflow struct {
+	ssrc uint32
+
+	started bool
+	again   bool // the next packet begins anew
+	source  uint32
+	epoch   uint32
+	clock   uint32
+	seqOff  uint16
+	tsOff   uint32
+	lastSeq uint16
+	lastTS  uint32
+	lastAt  int64
+
+	packets atomic.Int64
+	octets  atomic.Int64
+	stamp   atomic.Uint64 // the last timestamp, and its time in milliseconds
+}
+
+// next maps the sequence number and timestamp of a packet of in, and says whether the
+// packet begins a talk spurt of ours.
+func (o *outflow) next(in *inflow, seq uint16, ts uint32, now int64) (outSeq uint16, outTS uint32, begins bool) {
+	clock := in.clock
+	if !o.started || o.again || o.source != in.ssrc || o.epoch != in.epoch || o.clock != clock {
+		begins = true
+		o.tsOff = o.lastTS - ts
+		if o.started {
+			o.tsOff += uint32((now - o.lastAt) / 1000 * int64(clock) / 1e6)
+		}
+		o.seqOff = o.lastSeq + 1 - seq
+		o.started, o.again = true, false
+		o.source, o.epoch, o.clock = in.ssrc, in.epoch, clock
+	}
+	outSeq, outTS = seq+o.seqOff, ts+o.tsOff
+	if begins || int16(outSeq-o.lastSeq) > 0 {
+		o.lastSeq, o.lastTS, o.lastAt = outSeq, outTS, now
+		o.stamp.Store(uint64(outTS)<<32 | uint64(uint32(now/1e6)))
+	}
+	return outSeq, outTS, begins
+}
+
+// skip closes the gap that a packet leaves that is not passed on.
+func (o *outflow) skip(in *inflow, seq uint16) {
+	if o.started && o.source == in.ssrc && o.epoch == in.epoch && int16(seq+o.seqOff-o.lastSeq) > 0 {
+		o.seqOff--
+	}
+}
+
+// sent counts a packet that went out.
+func (o *outflow) sent(octets int) {
+	o.packets.Add(1)
+	o.octets.Add(int64(octets))
+}
+
+// drops count the packets of a transport that were not passed on, by reason.
+type drops struct {
+	wrongSource, badAuth, replayed, noRoute, malformed atomic.Int64
+}
+
+func (d *drops) read() media.Drops {
+	return media.Drops{
+		WrongSource: d.wrongSource.Load(),
+		BadAuth:     d.badAuth.Load(),
+		Replayed:    d.replayed.Load(),
+		NoRoute:     d.noRoute.Load(),
+		Malformed:   d.malformed.Load(),
+	}
+}

@@ -1,0 +1,242 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+const (
+	maxPacket = 1700 // octets of a datagram that is read; longer ones are dropped
+	bufferLen = maxPacket + 64
+	headerLen = 12 // of an RTP packet without sources and extensions
+)
+
+// A socket is one UDP socket of a transport. The goroutine in run reads it and carries
+// packets to the other end; it has its own buffer, takes no lock, and ends when the
+// socket is closed. Control gives it a new route whole.
+type socket struct {
+	t     *transport
+	conn  *net.UDPConn
+	local netip.AddrPort
+	rtcp  bool // carries RTCP alone: the second of a pair
+	route atomic.Pointer[route]
+
+	latch  latch
+	header rtp.Header // scratch for the SRTP contexts
+	out    rtp.Header
+}
+
+// A route says what becomes of the packets of a socket. It is never changed.
+type route struct {
+	gate   *gate          // nil with ICE
+	peer   netip.AddrPort // with ICE: who may come in, beside those the mux knows
+	mine   *sync.Mutex    // held for a packet when two sockets feed the same flows, else nil
+	secure bool           // only what rx unprotects comes in
+	rx     *srtp.Context
+	lanes  []*lane // that RTCP is about
+	hops   []hop
+	types  [128]uint8 // from payload type to hop, plus one; 0 for none
+}
+
+// A hop is what becomes of one payload type.
+type hop struct {
+	in    *inflow
+	out   *outflow // nil if the other end has no such media
+	name  *string  // of the codec, for statistics
+	clock uint32   // in hertz; 0 for events and noise, which keep to the stream's
+	mark  bool     // the marker means a talk spurt, as in audio
+
+	lost     bool    // the other end has no such payload type; the gap is closed
+	to       *socket // nil: on hold or not connected yet; what follows begins anew
+	dest     netip.AddrPort
+	protect  *srtp.Context // nil for clear RTP
+	pt       uint8
+	num, den uint32 // scale of the duration of events; den 0 for none
+}
+
+// run reads until the socket is closed.
+func (s *socket) run() {
+	buf := make([]byte, bufferLen)
+	for {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buf[:maxPacket])
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // an ICMP error of a packet we sent; the next read waits again
+		}
+		s.packet(buf, n, from)
+	}
+}
+
+// packet tells STUN, DTLS, RTP and RTCP apart by the first octets (RFC 7983, RFC 5761).
+func (s *socket) packet(buf []byte, n int, from netip.AddrPort) {
+	if n < 8 || n == maxPacket {
+		s.t.drops.malformed.Add(1)
+		return
+	}
+	switch first := buf[0]; {
+	case first < 4:
+		s.t.stun(s, buf[:n], from)
+	case first >= 20 && first < 64:
+		s.t.hello(buf[:n], from)
+	case first>>6 != 2:
+		s.t.drops.malformed.Add(1)
+	case s.rtcp || buf[1] >= 192 && buf[1] <= 223:
+		s.reports(buf, n, from)
+	default:
+		s.media(buf, n, from)
+	}
+}
+
+// media carries one RTP packet to the other end.
+func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
+	rt := s.route.Load()
+	if rt == nil || n < headerLen {
+		s.t.drops.noRoute.Add(1)
+		return
+	}
+	if rt.mine != nil {
+		rt.mine.Lock()
+		defer rt.mine.Unlock()
+	}
+	pt := buf[1] & 0x7f
+	seq := binary.BigEndian.Uint16(buf[2:])
+	ts := binary.BigEndian.Uint32(buf[4:])
+	ssrc := binary.BigEndian.Uint32(buf[8:])
+	if !s.enters(rt, from, pt, ssrc, seq) {
+		s.t.drops.wrongSource.Add(1)
+		return
+	}
+	start, ok := payloadStart(buf[:n])
+	if !ok {
+		s.t.drops.malformed.Add(1)
+		return
+	}
+	if rt.secure {
+		if n, ok = s.unprotect(rt, buf, n); !ok {
+			return
+		}
+	}
+	index := rt.types[pt]
+	if index == 0 {
+		s.t.drops.noRoute.Add(1)
+		return
+	}
+	h := &rt.hops[index-1]
+	end := n
+	if buf[0]&0x20 != 0 { // padding (RFC 3550 section 5.1)
+		end -= int(buf[n-1])
+	}
+	if end < start || buf[0]&0x20 != 0 && buf[n-1] == 0 {
+		s.t.drops.malformed.Add(1)
+		return
+	}
+	if !h.in.admit(ssrc, seq, rt.secure) {
+		s.t.drops.malformed.Add(1)
+		return
+	}
+	now := s.t.relay.now()
+	h.in.note(end-start, now)
+	if h.clock != 0 {
+		h.in.time(ts, h.clock, now)
+	}
+	if h.in.codec != h.name {
+		h.in.codec = h.name
+		h.in.name.Store(h.name)
+	}
+	s.send(h, buf, start, end, seq, ts, now)
+}
+
+// enters reports whether a packet's sender is the peer.
+func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, seq uint16) bool {
+	if rt.gate == nil {
+		return from == rt.peer || s.t.mux.knows(from)
+	}
+	ok, locks := s.latch.admit(rt.gate, from, pt, ssrc, seq)
+	if locks {
+		s.t.latched(s, rt.gate.round, from)
+	}
+	return ok
+}
+
+// unprotect decrypts in place. Anything but a genuine packet is dropped and counted; it
+// never ends a call.
+func (s *socket) unprotect(rt *route, buf []byte, n int) (length int, ok bool) {
+	if rt.rx == nil {
+		s.t.drops.noRoute.Add(1)
+		return 0, false
+	}
+	clear, err := rt.rx.DecryptRTP(buf[:0], buf[:n], &s.header)
+	switch {
+	case err == nil:
+		return len(clear), true
+	case errors.Is(err, srtp.ErrFailedToVerifyAuthTag):
+		s.t.drops.badAuth.Add(1)
+	default:
+		s.t.drops.replayed.Add(1)
+	}
+	return 0, false
+}
+
+// send rewrites the packet in place, with a plain header before its payload, protects it
+// and sends it.
+func (s *socket) send(h *hop, buf []byte, start, end int, seq uint16, ts uint32, now int64) {
+	if h.out == nil || h.lost || h.to == nil {
+		switch {
+		case h.out == nil:
+		case h.lost:
+			h.out.skip(h.in, seq)
+		default:
+			h.out.again = true
+		}
+		s.t.drops.noRoute.Add(1)
+		return
+	}
+	marker := buf[1] & 0x80
+	outSeq, outTS, begins := h.out.next(h.in, seq, ts, now)
+	if begins && h.mark {
+		marker = 0x80
+	}
+	p := buf[start-headerLen:]
+	p[0] = 0x80
+	p[1] = marker | h.pt
+	binary.BigEndian.PutUint16(p[2:], outSeq)
+	binary.BigEndian.PutUint32(p[4:], outTS)
+	binary.BigEndian.PutUint32(p[8:], h.out.ssrc)
+	if h.den != 0 && end-start >= 4 {
+		d := uint32(binary.BigEndian.Uint16(buf[start+2:])) * h.num / h.den
+		binary.BigEndian.PutUint16(buf[start+2:], uint16(min(d, 0xffff)))
+	}
+	p = p[:headerLen+end-start]
+	if h.protect != nil {
+		var err error
+		if p, err = h.protect.EncryptRTP(p[:0], p, &s.out); err != nil {
+			s.t.drops.noRoute.Add(1)
+			return
+		}
+	}
+	if _, err := h.to.conn.WriteToUDPAddrPort(p, h.dest); err == nil {
+		h.out.sent(end - start)
+	}
+}
+
+// payloadStart returns where the payload begins: behind contributing sources and the
+// header extension (RFC 3550 section 5.1).
+func payloadStart(p []byte) (start int, ok bool) {
+	start = headerLen + 4*int(p[0]&0x0f)
+	if p[0]&0x10 != 0 {
+		if len(p) < start+4 {
+			return 0, false
+		}
+		start += 4 + 4*int(binary.BigEndian.Uint16(p[start+2:]))
+	}
+	return start, start <= len(p)
+}

@@ -1,0 +1,174 @@
+package embedded
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// bindTries is how many ports are tried when other programs sit on ours.
+const bindTries = 32
+
+// spareTime is how long a port is left alone that another program has.
+const spareTime = time.Minute
+
+var errPorts = errors.New("no media port is free")
+
+// A pool hands out the media ports. A number is handed out once for all addresses.
+type pool struct {
+	min, max int
+	rest     time.Duration
+
+	mu    sync.Mutex
+	ports []port // of min and up
+	next  int    // where the next search begins
+}
+
+// A port is one number of the range.
+type port struct {
+	used bool
+	from time.Time // when it may be used again
+}
+
+func newPool(o Options) *pool {
+	p := &pool{min: int(o.PortMin), max: int(o.PortMax), rest: o.Rest}
+	p.ports = make([]port, p.max-p.min+1)
+	p.next = rand.IntN(len(p.ports)) // guessing where a call will be shall not be easy
+	return p
+}
+
+// take returns the number of a free port, or of a pair of which the first is even
+// (RFC 3550 section 11). Single ports are taken from broken pairs first.
+func (p *pool) take(pair bool) (number uint16, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	spare := -1
+	for i := range p.ports {
+		at := (p.next + i) % len(p.ports)
+		if !p.free(at, now) {
+			continue
+		}
+		even := (p.min+at)%2 == 0
+		mate := at + 1
+		if !even {
+			mate = at - 1
+		}
+		whole := p.free(mate, now)
+		switch {
+		case pair && even && whole:
+			p.ports[at].used, p.ports[mate].used = true, true
+			p.next = at + 2
+			return uint16(p.min + at), true
+		case !pair && !whole:
+			p.ports[at].used = true
+			return uint16(p.min + at), true
+		case !pair && spare < 0:
+			spare = at
+		}
+	}
+	if spare < 0 {
+		return 0, false
+	}
+	p.ports[spare].used = true
+	p.next = spare + 1
+	return uint16(p.min + spare), true
+}
+
+func (p *pool) free(at int, now time.Time) bool {
+	return at >= 0 && at < len(p.ports) && !p.ports[at].used && !now.Before(p.ports[at].from)
+}
+
+// give takes a port or a pair back; it rests for that long.
+func (p *pool) give(number uint16, pair bool, rest time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := int(number) - p.min
+	from := time.Now().Add(rest)
+	p.ports[at] = port{from: from}
+	if pair {
+		p.ports[at+1] = port{from: from}
+	}
+}
+
+// count returns how many ports are used, and how many are free but resting.
+func (p *pool) count() (used, resting int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for i := range p.ports {
+		switch {
+		case p.ports[i].used:
+			used++
+		case now.Before(p.ports[i].from):
+			resting++
+		}
+	}
+	return used, resting
+}
+
+// A binding is the ports of one transport: a socket for each address, and for a pair
+// another on the next port for RTCP.
+type binding struct {
+	number uint16
+	pair   bool
+	rtp    []*net.UDPConn
+	rtcp   []*net.UDPConn // nil unless pair
+}
+
+// bind takes a port, or a pair, on all the addresses.
+func (p *pool) bind(addresses []netip.Addr, pair bool) (*binding, error) {
+	for range bindTries {
+		number, ok := p.take(pair)
+		if !ok {
+			return nil, errPorts
+		}
+		b := &binding{number: number, pair: pair}
+		if b.listen(addresses) == nil {
+			return b, nil
+		}
+		b.close()
+		p.give(number, pair, spareTime)
+	}
+	return nil, errPorts
+}
+
+func (b *binding) listen(addresses []netip.Addr) error {
+	for _, a := range addresses {
+		c, err := listen(netip.AddrPortFrom(a, b.number))
+		if err != nil {
+			return err
+		}
+		b.rtp = append(b.rtp, c)
+		if !b.pair {
+			continue
+		}
+		c, err = listen(netip.AddrPortFrom(a, b.number+1))
+		if err != nil {
+			return err
+		}
+		b.rtcp = append(b.rtcp, c)
+	}
+	return nil
+}
+
+// close closes the sockets; the ports are given back apart.
+func (b *binding) close() {
+	for _, c := range b.rtp {
+		c.Close()
+	}
+	for _, c := range b.rtcp {
+		c.Close()
+	}
+}
+
+func listen(a netip.AddrPort) (*net.UDPConn, error) {
+	network := "udp4"
+	if a.Addr().Is6() {
+		network = "udp6"
+	}
+	return net.ListenUDP(network, net.UDPAddrFromAddrPort(a))
+}

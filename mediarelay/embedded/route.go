@@ -1,0 +1,97 @@
+package embedded
+
+import (
+	"sipxmppgw/gateway/media"
+)
+
+// route works out what becomes of the packets that the end's peer sends on a transport.
+func (e *end) route(t *transport, far *end) *route {
+	r := &route{mine: t.mine, secure: t.secure}
+	if t.keys != nil {
+		r.rx = t.keys.rx
+	}
+	if t.ice != nil {
+		r.peer = t.remote
+	} else {
+		r.gate = t.gateOf(0)
+	}
+	for _, l := range e.lanes {
+		if l.t != t || !l.live() {
+			continue
+		}
+		r.lanes = append(r.lanes, l)
+		to := far.lanes[l.kind]
+		for _, c := range l.mine {
+			r.add(l.hop(c, to))
+		}
+		// COMPAT(old SIP stacks): an answerer that numbers codecs its own way sends
+		// under its own numbers.
+		for _, c := range l.agreed {
+			r.add(l.hop(c, to))
+		}
+	}
+	return r
+}
+
+// add gives a payload type its hop, unless it has one.
+func (r *route) add(h hop, pt uint8) {
+	if pt > 127 || r.types[pt] != 0 || len(r.hops) >= 255 {
+		return
+	}
+	r.hops = append(r.hops, h)
+	r.types[pt] = uint8(len(r.hops))
+}
+
+// hop works out what becomes of one codec that the lane's peer sends.
+func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
+	name := c.Name
+	h = hop{in: &l.in, name: &name, mark: l.kind == media.Audio}
+	if c.Speech() {
+		h.clock = c.ClockRate
+	}
+	if to.t == nil || !to.live() {
+		return h, c.PT
+	}
+	h.out = &to.out
+	i := media.Find(to.agreed, c)
+	if i < 0 && c.Event() {
+		i = eventOf(to.agreed)
+		if i >= 0 {
+			h.num, h.den = to.agreed[i].ClockRate, c.ClockRate
+		}
+	}
+	if i < 0 {
+		h.lost = true
+		return h, c.PT
+	}
+	h.pt = to.agreed[i].PT
+	if !l.flow.Sends() || !to.flow.Receives() || !to.t.ready() {
+		return h, c.PT
+	}
+	h.to, h.dest = to.t.via, to.t.remote
+	if to.t.secure {
+		h.protect = to.t.keys.flows[to.kind]
+	}
+	return h, c.PT
+}
+
+// eventOf returns the index of the first telephone-event with a usable clock, or -1.
+func eventOf(list []media.Codec) int {
+	for i, c := range list {
+		if c.Event() && c.ClockRate > 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// publish lets Stats see the end's plain state.
+func (e *end) publish() {
+	t := e.lanes[media.Audio].t
+	f := &facts{protection: "none", transports: e.transports[:len(e.transports):len(e.transports)]}
+	f.local, f.remote = t.ends()
+	if t.keys != nil {
+		f.protection = t.keys.profile.String()
+	}
+	e.facts.Store(f)
+}

@@ -1,0 +1,236 @@
+package embedded
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/srtp/v3"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+const (
+	// keyEvery is how often a peer may be asked for a whole picture.
+	keyEvery = time.Second
+	// ntpEpoch is 1970 in seconds since 1900 (RFC 3550 section 4).
+	ntpEpoch = 2208988800
+	maxTrip  = 10 * time.Second // longer round trips are mistakes
+)
+
+// reports takes the RTCP of the peer. It ends here: what counts is noted, and requests
+// for whole pictures go on to the other end.
+func (s *socket) reports(buf []byte, n int, from netip.AddrPort) {
+	rt := s.route.Load()
+	if rt == nil {
+		s.t.drops.noRoute.Add(1)
+		return
+	}
+	if rt.mine != nil {
+		rt.mine.Lock()
+		defer rt.mine.Unlock()
+	}
+	if !s.reporter(rt, from) {
+		s.t.drops.wrongSource.Add(1)
+		return
+	}
+	p := buf[:n]
+	if rt.secure {
+		if rt.rx == nil {
+			s.t.drops.noRoute.Add(1)
+			return
+		}
+		var err error
+		if p, err = rt.rx.DecryptRTCP(buf[:0], p, nil); err != nil {
+			if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) {
+				s.t.drops.badAuth.Add(1)
+			} else {
+				s.t.drops.replayed.Add(1)
+			}
+			return
+		}
+	}
+	packets, err := rtcp.Unmarshal(p)
+	if err != nil {
+		s.t.drops.malformed.Add(1)
+		return
+	}
+	now := s.t.relay.now()
+	for _, l := range rt.lanes {
+		l.in.control.Store(now)
+		for _, packet := range packets {
+			l.heard(packet, now, s.t.b)
+		}
+	}
+}
+
+// reporter reports whether RTCP from that address is the peer's. On the media's own port
+// it must come from where the media comes from, or may be expected from.
+func (s *socket) reporter(rt *route, from netip.AddrPort) bool {
+	if rt.gate == nil {
+		return from == rt.peer || s.t.mux.knows(from)
+	}
+	if !s.rtcp {
+		if s.latch.round == rt.gate.round && s.latch.locked.IsValid() {
+			return from == s.latch.locked
+		}
+		return rt.gate.signalled.IsValid() && from.Addr() == rt.gate.signalled.Addr()
+	}
+	ok, locks := s.latch.admit(rt.gate, from, 0, 0, 0)
+	if locks {
+		s.t.latched(s, rt.gate.round, from)
+	}
+	return ok
+}
+
+// heard notes what one RTCP packet says about the lane.
+func (l *lane) heard(packet rtcp.Packet, now int64, b *Bridge) {
+	switch p := packet.(type) {
+	case *rtcp.SenderReport:
+		if p.SSRC == l.in.source.Load() {
+			middle := uint32(p.NTPTime >> 16)
+			l.in.report.Store(uint64(middle)<<32 | uint64(units(now)))
+		}
+		l.judged(p.Reports, b)
+	case *rtcp.ReceiverReport:
+		l.judged(p.Reports, b)
+	case *rtcp.PictureLossIndication:
+		l.wants(p.MediaSSRC, b)
+	case *rtcp.FullIntraRequest:
+		for _, f := range p.FIR {
+			l.wants(f.SSRC, b)
+		}
+	}
+}
+
+// judged works out the round trip from what the peer reports of our packets
+// (RFC 3550 section 6.4.1).
+func (l *lane) judged(reports []rtcp.ReceptionReport, b *Bridge) {
+	for _, r := range reports {
+		if r.SSRC != l.out.ssrc || r.LastSenderReport == 0 {
+			continue
+		}
+		trip := uint32(ntp(time.Now())>>16) - r.LastSenderReport - r.Delay
+		if d := time.Duration(trip) * time.Second / 65536; d < maxTrip {
+			l.rtt.Store(int64(d))
+		}
+	}
+}
+
+// wants passes on that the peer needs a whole picture of ours.
+func (l *lane) wants(ssrc uint32, b *Bridge) {
+	if ssrc == l.out.ssrc && l.kind == media.Video && l.wantsKey.CompareAndSwap(false, true) {
+		for side, e := range b.ends {
+			if e.lanes[media.Video] == l {
+				b.tellSelf(keyframeInput{b.ends[side].side})
+			}
+		}
+	}
+}
+
+// keyframe asks the other end's peer for a whole picture.
+func (b *Bridge) keyframe(wanted call.Side) {
+	b.ends[wanted].lanes[media.Video].wantsKey.Store(false)
+	e := b.ends[wanted.Other()]
+	l := e.lanes[media.Video]
+	if !l.live() || !l.t.ready() || l.in.source.Load() == 0 || time.Since(l.lastKey) < keyEvery {
+		return
+	}
+	l.lastKey = time.Now()
+	l.t.sendReports([]rtcp.Packet{
+		&rtcp.ReceiverReport{SSRC: l.out.ssrc},
+		&rtcp.PictureLossIndication{SenderSSRC: l.out.ssrc, MediaSSRC: l.in.source.Load()},
+	})
+}
+
+// report sends our reports to both peers.
+func (b *Bridge) report() {
+	for _, e := range b.ends {
+		for _, l := range e.lanes {
+			if l.live() && l.t.ready() {
+				l.t.sendReports(l.reports(e.cname))
+			}
+		}
+	}
+}
+
+// reports are what we say of the lane: what we sent, and how the peer's packets come.
+func (l *lane) reports(cname string) []rtcp.Packet {
+	var about []rtcp.ReceptionReport
+	now := l.t.relay.now()
+	if source := l.in.source.Load(); l.in.packets.Load() > 0 {
+		expected, received := l.in.expected.Load(), l.in.received.Load()
+		r := rtcp.ReceptionReport{
+			SSRC:               source,
+			FractionLost:       fraction(expected-l.expected, received-l.received),
+			TotalLost:          uint32(min(max(expected-received, 0), 1<<23-1)),
+			LastSequenceNumber: l.in.highest.Load(),
+			Jitter:             l.in.units.Load(),
+		}
+		if sr := l.in.report.Load(); sr != 0 {
+			r.LastSenderReport, r.Delay = uint32(sr>>32), units(now)-uint32(sr)
+		}
+		l.expected, l.received = expected, received
+		about = []rtcp.ReceptionReport{r}
+	}
+	name := &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
+		Source: l.out.ssrc,
+		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
+	}}}
+	stamp := l.out.stamp.Load()
+	if stamp == 0 {
+		return []rtcp.Packet{&rtcp.ReceiverReport{SSRC: l.out.ssrc, Reports: about}, name}
+	}
+	// The report's time and timestamp are those of the last packet, so that no clock
+	// rate is needed to tell one from the other.
+	age := time.Duration(uint32(now/1e6)-uint32(stamp)) * time.Millisecond
+	return []rtcp.Packet{&rtcp.SenderReport{
+		SSRC:        l.out.ssrc,
+		NTPTime:     ntp(time.Now().Add(-age)),
+		RTPTime:     uint32(stamp >> 32),
+		PacketCount: uint32(l.out.packets.Load()),
+		OctetCount:  uint32(l.out.octets.Load()),
+		Reports:     about,
+	}, name}
+}
+
+// sendReports sends RTCP to the transport's peer, protected as its media is.
+func (t *transport) sendReports(packets []rtcp.Packet) {
+	p, err := rtcp.Marshal(packets)
+	if err != nil || !t.report.IsValid() {
+		return
+	}
+	if t.secure {
+		if p, err = t.keys.tx.EncryptRTCP(nil, p, nil); err != nil {
+			return
+		}
+	}
+	from := t.via
+	if !t.muxed && len(t.control) > 0 {
+		for i, s := range t.sockets {
+			if s == t.via {
+				from = t.control[i]
+			}
+		}
+	}
+	from.conn.WriteToUDPAddrPort(p, t.report)
+}
+
+// fraction is the loss since the last report in 256ths (RFC 3550 section 6.4.1).
+func fraction(expected, received int64) uint8 {
+	if expected <= 0 || received >= expected {
+		return 0
+	}
+	return uint8(min((expected-received)*256/expected, 255))
+}
+
+// ntp returns a time in NTP's format.
+func ntp(t time.Time) uint64 {
+	s := uint64(t.Unix() + ntpEpoch)
+	return s<<32 | uint64(t.Nanosecond())<<32/1e9
+}
+
+// units returns a moment of the relay's clock in 65536ths of a second; it wraps.
+func units(now int64) uint32 { return uint32(now / 1000 * 65536 / 1e6) }

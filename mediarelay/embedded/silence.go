@@ -1,0 +1,34 @@
+package embedded
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// silence looks whether the peer of an end without ICE has been silent for too long
+// (RELIABILITY 7 row 14). Ends with ICE have consent for that. On hold, RTCP counts as
+// life too.
+func (e *end) silence() {
+	l := e.lanes[media.Audio]
+	t := l.t
+	if !l.live() || t.ice != nil || !t.connected || t.failed {
+		return
+	}
+	times := &e.b.relay.options.Times
+	limit := times.Silence
+	last := max(l.in.last.Load(), t.checkedAt)
+	switch {
+	case !l.flow.Sends():
+		limit = times.Held
+		last = max(last, l.in.control.Load())
+	case l.in.first.Load() == 0 && t.early:
+		limit = times.Early
+	case l.in.first.Load() == 0:
+		limit = times.First
+	}
+	if silent := time.Duration(e.b.relay.now() - last); silent > limit {
+		t.fail(call.MediaLost, "no media for "+silent.Round(time.Second).String())
+	}
+}

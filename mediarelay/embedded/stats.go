@@ -1,0 +1,53 @@
+package embedded
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/media"
+)
+
+// stats returns the figures of an end: of the audio, but for packets and drops, which
+// are of all its media. It may be called from any goroutine.
+func (e *end) stats() media.Stats {
+	f := e.facts.Load()
+	s := media.Stats{Local: f.local, Remote: f.remote, Protection: f.protection}
+	for _, l := range e.lanes {
+		s.Received.Packets += l.in.packets.Load()
+		s.Received.Octets += l.in.octets.Load()
+		s.Sent.Packets += l.out.packets.Load()
+		s.Sent.Octets += l.out.octets.Load()
+		s.Lost += l.in.expected.Load() - l.in.received.Load()
+	}
+	audio := e.lanes[media.Audio]
+	s.Jitter = time.Duration(audio.in.jitters.Load())
+	s.RoundTrip = time.Duration(audio.rtt.Load())
+	if name := audio.in.name.Load(); name != nil {
+		s.Codec = *name
+	}
+	s.First, s.Last = e.b.relay.wall(audio.in.first.Load()), e.b.relay.wall(audio.in.last.Load())
+	for _, t := range f.transports {
+		s.Dropped = sum(s.Dropped, t.drops.read())
+	}
+	return s
+}
+
+func sum(a, b media.Drops) media.Drops {
+	return media.Drops{
+		WrongSource: a.WrongSource + b.WrongSource,
+		BadAuth:     a.BadAuth + b.BadAuth,
+		Replayed:    a.Replayed + b.Replayed,
+		NoRoute:     a.NoRoute + b.NoRoute,
+		Malformed:   a.Malformed + b.Malformed,
+	}
+}
+
+// now is the relay's clock: nanoseconds since it began, never 0.
+func (r *Relay) now() int64 { return int64(time.Since(r.began)) + 1 }
+
+// wall returns the time of day of a moment of the relay's clock; zero for never.
+func (r *Relay) wall(at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return r.began.Add(time.Duration(at))
+}

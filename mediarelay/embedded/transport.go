@@ -1,0 +1,319 @@
+package embedded
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/ice/v4"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// closeGrace is how long signalling has to end the call after the peer closed DTLS.
+const closeGrace = 3 * time.Second
+
+// A transport is one path between an end and its peer: a port or a pair of ports, and
+// what runs on them. Its plain fields belong to the bridge's goroutine; the goroutines
+// of its sockets touch the atomic ones, the mux, and drops.
+type transport struct {
+	relay *Relay
+	b     *Bridge
+	side  call.Side
+
+	ports   *binding
+	sockets []*socket // RTP, one for each address
+	control []*socket // RTCP of a pair
+	mine    *sync.Mutex
+	mux     *mux
+	assoc   atomic.Pointer[association]
+	drops   drops
+
+	via    *socket        // that we send from
+	remote netip.AddrPort // that we send to; not valid until known
+	report netip.AddrPort // that RTCP goes to
+	muxed  bool           // RTCP goes with RTP
+	gates  [2]*gate       // of RTP and RTCP, without ICE
+
+	ice       *iceSide
+	secure    bool                // DTLS-SRTP, whatever happens
+	setup     media.Setup         // what we tell the peer
+	role      media.Setup         // what we do: Active, Passive, or SetupNone to see
+	expect    []media.Fingerprint // of the peer
+	keys      *keys
+	connected bool
+	failed    bool
+	deadline  time.Time // for ICE to find a pair; zero when it has, or does not look
+	closedAt  time.Time // when the peer closed DTLS
+	checkedAt int64     // since when silence is measured, on the relay's clock
+	early     bool      // the peer may still ring
+}
+
+// open binds the ports of a transport and reads them.
+func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*transport, error) {
+	ports, err := b.relay.pool.bind(addresses, pair)
+	if err != nil {
+		return nil, err
+	}
+	t := &transport{relay: b.relay, b: b, side: side, ports: ports}
+	if len(ports.rtp) > 1 {
+		t.mine = &sync.Mutex{}
+	}
+	for _, c := range ports.rtp {
+		t.sockets = append(t.sockets, &socket{t: t, conn: c, local: localOf(c)})
+	}
+	for _, c := range ports.rtcp {
+		t.control = append(t.control, &socket{t: t, conn: c, local: localOf(c), rtcp: true})
+	}
+	t.via = t.sockets[0]
+	t.mux = newMux(t.sockets)
+	for _, s := range append(t.sockets[:len(t.sockets):len(t.sockets)], t.control...) {
+		b.work.Go(s.run) // until close
+	}
+	return t, nil
+}
+
+// close ends everything that runs on the transport and gives its ports back.
+func (t *transport) close() {
+	if t.ice != nil {
+		t.ice.agent.GracefulClose()
+	}
+	if a := t.assoc.Load(); a != nil {
+		a.close()
+	}
+	t.ports.close()
+	t.relay.pool.give(t.ports.number, t.ports.pair, t.relay.pool.rest)
+}
+
+// stun takes a STUN message that came in.
+func (t *transport) stun(s *socket, p []byte, from netip.AddrPort) {
+	if !s.rtcp {
+		t.mux.deliver(s, p, from)
+	}
+}
+
+// hello takes a DTLS record that came in.
+func (t *transport) hello(p []byte, from netip.AddrPort) {
+	if a := t.assoc.Load(); a != nil {
+		a.deliver(p, from)
+	}
+}
+
+// latched tells control that a socket has found its peer's address.
+func (t *transport) latched(s *socket, round uint32, from netip.AddrPort) {
+	t.b.tellSelf(latchInput{t, s.rtcp, round, from})
+}
+
+// ready reports whether media can flow to the peer.
+func (t *transport) ready() bool {
+	return t.remote.IsValid() && (!t.secure || t.keys != nil)
+}
+
+// addressed sets where the peer of a transport without ICE says it is, and opens the
+// lock-in anew if that changed.
+func (t *transport) addressed(rtp, rtcp netip.AddrPort, muxed, behind bool) {
+	if muxed {
+		rtcp = rtp
+	}
+	if rtp.IsValid() && rtp.Addr().IsUnspecified() { // on hold, the old way
+		t.remote, t.report = netip.AddrPort{}, netip.AddrPort{}
+		return
+	}
+	if g := t.gates[0]; g != nil && t.remote.IsValid() && g.signalled == rtp && t.gates[1].signalled == rtcp && t.muxed == muxed {
+		return
+	}
+	round := uint32(1)
+	if t.gates[0] != nil {
+		round = t.gates[0].round + 1
+	}
+	t.gates[0] = &gate{round: round, signalled: rtp, behind: behind}
+	t.gates[1] = &gate{round: round, signalled: rtcp}
+	t.remote, t.report, t.muxed = rtp, rtcp, muxed
+	for _, s := range t.sockets {
+		if rtp.IsValid() && s.local.Addr().Is4() == rtp.Addr().Is4() {
+			t.via = s
+		}
+	}
+}
+
+// gateOf returns who may come in on a transport without ICE: nobody before the peer has
+// said where it is.
+func (t *transport) gateOf(component int) *gate {
+	if t.gates[component] == nil {
+		return &gate{}
+	}
+	return t.gates[component]
+}
+
+// paired takes the pair that ICE has chosen.
+func (t *transport) paired(in pairInput) {
+	if t.ice == nil {
+		return
+	}
+	t.remote, t.report, t.muxed = in.remote, in.remote, true
+	t.ice.chosen = in.kind
+	t.deadline = time.Time{}
+	for _, s := range t.sockets {
+		if s.local.Addr().String() == in.local {
+			t.via = s
+		}
+	}
+	if a := t.assoc.Load(); a != nil {
+		a.follow(t.via, t.remote)
+	}
+	t.proceed()
+}
+
+// expectFrom takes the peer's fingerprints and settles who begins the handshake
+// (INTERWORKING 3.7). An association goes on while the fingerprints stay the same.
+func (t *transport) expectFrom(d *media.DTLS, offered bool) {
+	fresh := trusted(d)
+	if slices.Equal(fresh, t.expect) {
+		return
+	}
+	t.expectAnew(fresh)
+	switch {
+	case !offered && d.Setup == media.Active:
+		t.role = media.Passive
+	case !offered:
+		t.role = media.Active
+	case d.Setup == media.Active:
+		t.role = media.Passive
+	case d.Setup == media.Passive:
+		t.role = media.Active
+	default:
+		t.role = media.SetupNone
+	}
+	t.setup = t.role
+	if t.setup == media.SetupNone {
+		t.setup = media.Passive
+	}
+}
+
+// expectAnew takes other fingerprints; a handshake with the old ones is void.
+func (t *transport) expectAnew(fresh []media.Fingerprint) {
+	if slices.Equal(fresh, t.expect) {
+		return
+	}
+	t.expect = fresh
+	if a := t.assoc.Load(); a.begun {
+		t.keys = nil
+		t.expectPeer()
+		a.close()
+	}
+}
+
+// proceed begins the handshake as soon as it is known with whom, and where.
+func (t *transport) proceed() {
+	a := t.assoc.Load()
+	if a == nil || a.begun || !t.remote.IsValid() || len(t.expect) == 0 {
+		return
+	}
+	a.follow(t.via, t.remote)
+	a.start(t.role, t.expect)
+}
+
+// secured takes the keys of a finished handshake.
+func (t *transport) secured(in securedInput) {
+	if t.assoc.Load() == in.assoc {
+		t.keys = in.keys
+	}
+}
+
+// unsecured takes a handshake that failed: no media passes, and the call shall end.
+func (t *transport) unsecured(in unsecuredInput) {
+	if t.assoc.Load() == in.assoc {
+		t.fail(call.Insecure, "dtls: "+in.err.Error())
+	}
+}
+
+// unconnected takes ICE's failure: of the search for a pair, or of consent.
+func (t *transport) unconnected() {
+	if t.deadline.IsZero() {
+		t.fail(call.MediaLost, "the peer does not answer checks any more")
+		return
+	}
+	t.fail(call.Unreachable, "ice found no pair")
+}
+
+// watch looks at what ends by time.
+func (t *transport) watch(now time.Time) {
+	if !t.deadline.IsZero() && now.After(t.deadline) {
+		t.fail(call.Unreachable, "ice found no pair in time")
+	}
+	if !t.closedAt.IsZero() && now.Sub(t.closedAt) > closeGrace {
+		t.fail(call.MediaLost, "the peer closed dtls")
+	}
+}
+
+// fail tells, once, that the media of the end is lost.
+func (t *transport) fail(cause call.Cause, text string) {
+	if t.failed {
+		return
+	}
+	t.failed = true
+	t.relay.options.Log.Info("media failed", "call", t.b.id, "leg", t.side, "cause", cause, "reason", text)
+	t.b.tell(call.MediaFailed{Side: t.side, Cause: cause, Detail: call.Detail{Text: text}})
+}
+
+// relocated follows the peer to the address it really sends from.
+func (t *transport) relocated(in latchInput) bool {
+	if t.gates[0] == nil || t.gates[0].round != in.round {
+		return false
+	}
+	if in.rtcp {
+		t.report = in.from
+		return true
+	}
+	if t.remote == in.from {
+		return false
+	}
+	moved := t.remote.Addr() != in.from.Addr()
+	t.remote = in.from
+	switch {
+	case t.muxed:
+		t.report = in.from
+	case moved:
+		t.report = netip.AddrPortFrom(in.from.Addr(), in.from.Port()+1)
+		g := *t.gates[1]
+		g.signalled = t.report
+		t.gates[1] = &g
+	}
+	return true
+}
+
+// endpoint returns what the peer is told of the transport.
+func (t *transport) endpoint(s *socket) netip.AddrPort {
+	return netip.AddrPortFrom(t.relay.options.external(s.local.Addr()), s.local.Port())
+}
+
+// describe fills in our side of a transport.
+func (t *transport) describe(profile media.Profile, muxed bool) media.Transport {
+	d := media.Transport{Profile: profile, Addr: t.endpoint(t.via), RTCPMux: muxed}
+	if t.ice != nil {
+		d.ICE = t.ice.describe()
+	}
+	if t.secure {
+		d.DTLS = &media.DTLS{Fingerprints: []media.Fingerprint{t.relay.identity.fingerprint}, Setup: t.setup}
+	}
+	return d
+}
+
+// ends returns the transport's addresses for the log.
+func (t *transport) ends() (local, remote string) {
+	kind := ""
+	if t.ice != nil {
+		kind = ice.CandidateTypeHost.String() + " "
+	}
+	local = kind + t.endpoint(t.via).String()
+	if t.remote.IsValid() {
+		if t.ice != nil {
+			kind = t.ice.chosen + " "
+		}
+		remote = kind + t.remote.String()
+	}
+	return local, remote
+}
