@@ -70,8 +70,8 @@ type SIP struct {
 // Media is the relay.
 type Media struct {
 	// Addresses are where media sockets are bound and, unless there is an external
-	// address, what is offered. Default: the address that leads to the first trunk for
-	// SIP, and every address of the machine that is not loopback for ICE.
+	// address, what is offered: at most one of IPv4 and one of IPv6. Default: the address
+	// that leads to the first trunk or, if that is loopback, the one that leads out.
 	Addresses []netip.Addr `yaml:"addresses"`
 	// ExternalAddress replaces the first address in what is offered, behind a NAT that maps
 	// ports one to one. Default none.
