@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"crypto/sha1" //nolint:gosec // XEP-0115 section 5.1 wants this hash; it protects nothing
+	"crypto/sha1" // what XEP-0115 section 5.1 wants; it protects nothing
 	"encoding/base64"
 	"sort"
 	"strings"
@@ -18,7 +18,10 @@ type Disco struct {
 }
 
 // An Identity says what an entity is.
-type Identity struct{ Category, Type, Name string }
+type Identity struct {
+	Category, Type, Name string
+	Lang                 string // of the name; empty for none
+}
 
 // A Form is more that an entity says (XEP-0128).
 type Form struct {
@@ -36,10 +39,10 @@ type Field struct {
 const (
 	maxFeatures   = 512
 	maxIdentities = 32
+	maxForms      = 8
 )
 
-// ParseDisco reads the result of a disco#info query. Forms are left out: nothing is
-// decided by them.
+// ParseDisco reads the result of a disco#info query.
 func ParseDisco(n *stanza.Node) Disco {
 	d := Disco{Node: Attr(n, "node")}
 	for i := range n.Nodes {
@@ -47,15 +50,53 @@ func ParseDisco(n *stanza.Node) Disco {
 		switch c.XMLName.Space + " " + c.XMLName.Local {
 		case NSDiscoInfo + " identity":
 			if len(d.Identities) < maxIdentities {
-				d.Identities = append(d.Identities, Identity{Attr(c, "category"), Attr(c, "type"), Attr(c, "name")})
+				d.Identities = append(d.Identities, Identity{
+					Category: Attr(c, "category"), Type: Attr(c, "type"), Name: Attr(c, "name"), Lang: lang(c),
+				})
 			}
 		case NSDiscoInfo + " feature":
 			if len(d.Features) < maxFeatures {
 				d.Features = append(d.Features, Attr(c, "var"))
 			}
+		case NSForm + " x":
+			if len(d.Forms) < maxForms {
+				d.Forms = append(d.Forms, parseForm(c))
+			}
 		}
 	}
 	return d
+}
+
+// lang returns the xml:lang of an element.
+func lang(n *stanza.Node) string {
+	for _, a := range n.Attrs {
+		if a.Name.Local == "lang" && (a.Name.Space == nsXML || a.Name.Space == "xml") {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+func parseForm(n *stanza.Node) Form {
+	var f Form
+	for i := range n.Nodes {
+		e := &n.Nodes[i]
+		if e.XMLName.Local != "field" || len(f.Fields) == maxParams {
+			continue
+		}
+		field := Field{Name: Attr(e, "var")}
+		for v := range e.Nodes {
+			if e.Nodes[v].XMLName.Local == "value" && len(field.Values) < maxParams {
+				field.Values = append(field.Values, e.Nodes[v].Content)
+			}
+		}
+		if field.Name == "FORM_TYPE" && len(field.Values) > 0 {
+			f.Type = field.Values[0]
+			continue
+		}
+		f.Fields = append(f.Fields, field)
+	}
+	return f
 }
 
 // Has reports whether the entity has a feature.
@@ -98,12 +139,11 @@ func (f Form) element() stanza.Node {
 	return n
 }
 
-// Ver returns the verification string of what the entity says (XEP-0115 section 5.1). It
-// puts d in the order that the string is made from.
+// Ver returns the verification string of what the entity says (XEP-0115 section 5.1).
 func (d Disco) Ver() string {
 	var parts []string
 	for _, i := range d.Identities {
-		parts = append(parts, i.Category+"/"+i.Type+"//"+i.Name+"<")
+		parts = append(parts, i.Category+"/"+i.Type+"/"+i.Lang+"/"+i.Name+"<")
 	}
 	sort.Strings(parts)
 	features := append([]string(nil), d.Features...)

@@ -36,6 +36,7 @@ const (
 	NSDelay      = "urn:xmpp:delay"
 	NSCarbons    = "urn:xmpp:carbons:2"
 	NSClient     = "jabber:client"
+	nsXML        = "http://www.w3.org/XML/1998/namespace"
 	nsSHIM       = "http://jabber.org/protocol/shim"
 
 	// What contacts and the gateway say of themselves beside the above.
