@@ -1,0 +1,133 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sipxmppgw/config"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// code returns the text of every source file that is not a test.
+func code(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, s := range sources(t) {
+		all[s.name] = read(t, strings.TrimPrefix(filepath.ToSlash(s.name), "../"))
+	}
+	return all
+}
+
+var (
+	metricName = regexp.MustCompile(`"(sipxmppgw_[a-z0-9_]+)"`)
+	metricDesc = regexp.MustCompile(`desc\("([a-z0-9_]+)"`)
+	metricDoc  = regexp.MustCompile("`(sipxmppgw_[a-z0-9_]+)`")
+)
+
+// Every metric in the code is explained in deploy/README.md, and the reverse.
+func TestMetricsAreExplained(t *testing.T) {
+	made := map[string]bool{}
+	for name, text := range code(t) {
+		if strings.Contains(filepath.ToSlash(name), "/test/") {
+			continue
+		}
+		for _, m := range metricName.FindAllStringSubmatch(text, -1) {
+			made[m[1]] = true
+		}
+		for _, m := range metricDesc.FindAllStringSubmatch(text, -1) {
+			made["sipxmppgw_"+m[1]] = true
+		}
+	}
+	if len(made) < 10 {
+		t.Fatalf("only %d metrics were found in the code", len(made))
+	}
+	told := map[string]bool{}
+	for _, m := range metricDoc.FindAllStringSubmatch(read(t, "deploy/README.md"), -1) {
+		told[m[1]] = true
+	}
+	for m := range made {
+		if !told[m] {
+			t.Errorf("deploy/README.md does not explain %s", m)
+		}
+	}
+	for m := range told {
+		if !made[m] {
+			t.Errorf("deploy/README.md explains %s, which there is not", m)
+		}
+	}
+}
+
+// What a newcomer copies from the README is right.
+func TestConfigurationsInTheREADMEAreGood(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README shows no configuration")
+	}
+	env := config.Env{ReadFile: func(string) ([]byte, error) { return []byte("secret"), nil }}
+	for _, b := range blocks {
+		if _, err := config.Parse("README.md", strings.NewReader(b[1]), env); err != nil {
+			t.Errorf("%v in\n%s", err, b[1])
+		}
+		if n := strings.Count(b[1], "\n"); n > 12 {
+			t.Errorf("a first configuration of %d lines; 12 must do", n)
+		}
+	}
+}
+
+// Every target of the Makefile that the README names is there, and every file.
+func TestTheREADMENamesWhatThereIs(t *testing.T) {
+	readme, makefile := read(t, "README.md"), read(t, "Makefile")
+	for _, m := range regexp.MustCompile("`make ([a-z]+)`").FindAllStringSubmatch(readme, -1) {
+		if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
+			t.Errorf("there is no target %s", m[1])
+		}
+	}
+	links := regexp.MustCompile(`\]\(([a-z][^):#]*)\)`).FindAllStringSubmatch(readme, -1)
+	if len(links) < 5 {
+		t.Errorf("only %d links into the tree", len(links))
+	}
+	for _, m := range links {
+		if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+			t.Errorf("%s: %v", m[1], err)
+		}
+	}
+	if n := strings.Count(readme, "\n"); n > 300 {
+		t.Errorf("the README has %d lines; nobody reads more than 300", n)
+	}
+}
+
+// A concession to one peer names the peer, so that it can go when the peer has.
+func TestConcessionsNameTheirPeer(t *testing.T) {
+	good := regexp.MustCompile(`COMPAT\([A-Za-z0-9 ._+,-]+\): `)
+	for name, text := range code(t) {
+		if n := strings.Count(text, "COMPAT"); n != len(good.FindAllString(text, -1)) && !strings.HasSuffix(name, "arch_test.go") {
+			t.Errorf("%s: a COMPAT without a peer or a reason", name)
+		}
+	}
+}
+
+// The changelog has a place for what comes next, and each kind of entry a known name.
+func TestChangelog(t *testing.T) {
+	text := read(t, "CHANGELOG.md")
+	if !strings.Contains(text, "\n## Unreleased\n") {
+		t.Error("there is no Unreleased")
+	}
+	kinds := []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+	for _, m := range regexp.MustCompile(`(?m)^### (.*)$`).FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(kinds, m[1]) {
+			t.Errorf("%q is not a kind of change", m[1])
+		}
+	}
+}
