@@ -243,9 +243,11 @@ func cleanSIP(s string, headers bool) (string, bool) {
 	user := ""
 	if i := strings.IndexByte(s, '@'); i >= 0 {
 		user, s = s[:i+1], s[i+1:]
-		if user == "@" || user[0] == ':' || strings.ContainsAny(user, "[]") || strings.IndexByte(s, '@') >= 0 {
+		if user == "@" || user[0] == ':' || strings.ContainsAny(user, "[]") || strings.IndexByte(s, '@') >= 0 ||
+			strings.Count(user, ":") > 1 {
 			return "", false
 		}
+		user = strings.Replace(user, ":@", "@", 1) // a password of nothing
 	}
 	end := strings.IndexAny(s, ";?")
 	if end < 0 {
@@ -263,8 +265,11 @@ func cleanSIP(s string, headers bool) (string, bool) {
 	if params == ";" || strings.Contains(params, ";;") || strings.HasSuffix(params, ";") {
 		return "", false
 	}
-	return user + host + tail, true
+	return user + host + brackets.Replace(tail), true
 }
+
+// brackets may stand in parameters, where the parser behind us takes them for an address.
+var brackets = strings.NewReplacer("[", "%5B", "]", "%5D")
 
 // cleanHostPort checks a host with an optional port.
 func cleanHostPort(s string) (string, bool) {

@@ -55,18 +55,23 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	return p, nil
 }
 
-// newLayer returns a transport layer of sipgo that hands its messages to f. Only what
-// sipgo must know to cut a message is read at once; all else is kept as it was written.
+// newLayer returns a transport layer of sipgo that hands its messages to f.
 func newLayer(s *Stack, f func(sip.Message)) *sip.TransportLayer {
+	parser := sip.NewParser(sip.WithHeadersParsers(parsers()))
+	l := sip.NewTransportLayer(net.DefaultResolver, parser, nil, sip.WithTransportLayerLogger(s.quiet))
+	l.OnMessage(f)
+	return l
+}
+
+// parsers are those of the headers that sipgo must read to cut a message; all others are
+// kept as they were written, and read when they are asked for.
+func parsers() map[string]sip.HeaderParser {
 	all := sip.DefaultHeadersParser()
 	some := map[string]sip.HeaderParser{}
 	for _, name := range []string{"content-length", "content-type", "call-id", "cseq", "max-forwards"} {
 		some[name] = all[name]
 	}
-	parser := sip.NewParser(sip.WithHeadersParsers(some))
-	l := sip.NewTransportLayer(net.DefaultResolver, parser, nil, sip.WithTransportLayerLogger(s.quiet))
-	l.OnMessage(f)
-	return l
+	return some
 }
 
 // run serves the socket until it is closed.

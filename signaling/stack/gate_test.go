@@ -1,0 +1,150 @@
+package stack
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/gate"
+)
+
+// understood checks that sipgo reads in a message that the gate let in what the gate saw
+// there: every mandatory header, and no tag or branch that was hidden in something else.
+func understood(t *testing.T, raw []byte, s *Stack) {
+	t.Helper()
+	v := gate.Rules{}.Check(raw, netip.MustParseAddrPort("198.51.100.7:4321"), false)
+	if v.Action != gate.Accept {
+		return
+	}
+	parser := sip.NewParser(sip.WithHeadersParsers(parsers()))
+	msg, err := parser.ParseSIP(v.Message)
+	if err != nil {
+		t.Fatalf("sipgo does not read it: %v\n%s", err, v.Message)
+	}
+	warm(msg)
+	if msg.Via() == nil || msg.From() == nil || msg.To() == nil || msg.CSeq() == nil || msg.CallID() == nil {
+		t.Fatalf("sipgo misses a header\n%s", v.Message)
+	}
+	text := string(v.Message)
+	first := func(name string) string { return field(text, name) }
+	for _, c := range []struct{ header, param, got string }{
+		{"Via", "branch", param(msg.Via().Params, "branch")},
+		{"Via", "received", param(msg.Via().Params, "received")},
+		{"From", "tag", param(msg.From().Params, "tag")},
+		{"To", "tag", param(msg.To().Params, "tag")},
+	} {
+		if want := after(first(c.header), c.param); c.got != want {
+			t.Errorf("%s of %s is %q to sipgo, want %q\n%s", c.param, c.header, c.got, want, text)
+		}
+	}
+	for _, c := range []struct {
+		header string
+		got    sip.Uri
+	}{{"From", msg.From().Address}, {"To", msg.To().Address}} {
+		_, rest, _ := strings.Cut(first(c.header)[max(0, strings.LastIndexByte(first(c.header), '"')):], "<")
+		uri, _, _ := strings.Cut(rest, ">")
+		// That a value is empty, sipgo does not keep; the text that is echoed does.
+		uri = strings.TrimSuffix(strings.ReplaceAll(uri, "=;", ";"), "=")
+		if uri != "" && c.got.String() != uri {
+			t.Errorf("%s is %q to sipgo, want %q\n%s", c.header, c.got.String(), uri, text)
+		}
+	}
+	if got := msg.CallID().Value(); got != first("Call-ID") {
+		t.Errorf("Call-ID is %q to sipgo\n%s", got, text)
+	}
+	if got := msg.CSeq().Value(); got != first("CSeq") {
+		t.Errorf("CSeq is %q to sipgo\n%s", got, text)
+	}
+	if _, body, _ := strings.Cut(text, "\r\n\r\n"); string(msg.Body()) != body {
+		t.Errorf("body is %q to sipgo, want %q", msg.Body(), body)
+	}
+	req, ok := msg.(*sip.Request)
+	if !ok {
+		return
+	}
+	if req.StartLine() != firstLine(text) && !strings.Contains(firstLine(text), "?") {
+		t.Errorf("request line is %q to sipgo, want %q", req.StartLine(), firstLine(text))
+	}
+	tx := &ServerTx{s: s, req: req, tag: "t"}
+	if _, err := serialize(tx.Response(200, "", nil)); err != nil {
+		t.Errorf("it cannot be answered: %v\n%s", err, text)
+	}
+}
+
+func param(p sip.HeaderParams, name string) string {
+	v, _ := p.Get(name)
+	return v
+}
+
+// after finds a parameter of a clean header that is no quoted one.
+func after(value, name string) string {
+	if i := strings.LastIndexByte(value, '>'); i >= 0 {
+		value = value[i:]
+	}
+	quoted := false
+	start := 0
+	for i := 0; i <= len(value); i++ {
+		switch {
+		case i < len(value) && value[i] == '\\':
+			i++
+			continue
+		case i < len(value) && value[i] == '"':
+			quoted = !quoted
+			continue
+		case i < len(value) && (value[i] != ';' || quoted):
+			continue
+		}
+		if v, ok := strings.CutPrefix(value[start:min(i, len(value))], name+"="); ok {
+			return v
+		}
+		start = i + 1
+	}
+	return ""
+}
+
+func torture(t testing.TB) [][]byte {
+	files, err := filepath.Glob("../gate/testdata/torture/*.dat")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no messages", err)
+	}
+	var out [][]byte
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, raw)
+	}
+	return out
+}
+
+// TestSipgoReadsWhatTheGateWrites: on the messages of RFC 4475 and RFC 5118, and on changes
+// of each in every single byte.
+func TestSipgoReadsWhatTheGateWrites(t *testing.T) {
+	s := &Stack{}
+	for _, raw := range torture(t) {
+		understood(t, raw, s)
+		if len(raw) > 500 || testing.Short() {
+			continue
+		}
+		for i := range raw {
+			for _, c := range []byte("\x00 \t\r\n\",;:=<>@%&?[]\\/*\x80") {
+				changed := append([]byte(nil), raw...)
+				changed[i] = c
+				understood(t, changed, s)
+			}
+		}
+	}
+}
+
+func FuzzSipgoReadsWhatTheGateWrites(f *testing.F) {
+	for _, raw := range torture(f) {
+		f.Add(raw)
+	}
+	s := &Stack{}
+	f.Fuzz(func(t *testing.T, raw []byte) { understood(t, raw, s) })
+}
