@@ -47,9 +47,9 @@ func understood(t *testing.T, raw []byte, s *Stack) {
 	}{{"From", msg.From().Address}, {"To", msg.To().Address}} {
 		_, rest, _ := strings.Cut(first(c.header)[max(0, strings.LastIndexByte(first(c.header), '"')):], "<")
 		uri, _, _ := strings.Cut(rest, ">")
-		// That a value is empty, sipgo does not keep; the text that is echoed does.
-		uri = strings.TrimSuffix(strings.ReplaceAll(uri, "=;", ";"), "=")
-		if uri != "" && c.got.String() != uri {
+		// That a value is empty, sipgo does not always keep; the text that is echoed does.
+		bare := func(s string) string { return strings.TrimSuffix(strings.ReplaceAll(s, "=;", ";"), "=") }
+		if uri != "" && bare(c.got.String()) != bare(uri) {
 			t.Errorf("%s is %q to sipgo, want %q\n%s", c.header, c.got.String(), uri, text)
 		}
 	}
