@@ -2,19 +2,30 @@ package jingle
 
 import (
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/session"
 	"sipxmppgw/jingle/wire"
 )
 
 // words are those of gateway/translate as a session asks for them.
-var words = session.Words{
-	Reason: reasonOf,
-	Cause: func(r wire.Reason, _ bool) (call.Cause, call.Detail) {
-		return call.Failed, call.Detail{Text: r.Text}
-	},
-	Error: func(e wire.Error) (call.Cause, call.Detail) { return call.Failed, call.Detail{Text: e.Text} },
+var words = session.Words{Reason: reasonOf, Cause: causeOf, Error: errorMeans}
+
+// reasonOf returns what to tell an XMPP peer of an end.
+func reasonOf(cause call.Cause, d call.Detail) wire.Reason {
+	return wire.Reason{Name: translate.ReasonOf(cause, d), Text: translate.TextOf(cause, d)}
 }
 
-func reasonOf(cause call.Cause, d call.Detail) wire.Reason {
-	return wire.Reason{Name: "general-error", Text: d.Text}
+// causeOf returns what an XMPP peer's reason means.
+func causeOf(r wire.Reason) (call.Cause, call.Detail) {
+	return translate.CauseOfReason(r.Name), call.Detail{Text: r.Text}
+}
+
+// errorMeans returns what a stanza error means to a call that is being offered.
+func errorMeans(e wire.Error) (call.Cause, call.Detail) {
+	if e == (wire.Error{}) {
+		e.Condition = translate.IQTimeout
+	}
+	cause, detail := translate.CauseOfCondition(e.Condition, e.Jingle)
+	detail.Text = e.Text
+	return cause, detail
 }

@@ -22,22 +22,22 @@ func (s *Session) candidates(d media.Description) {
 
 // trickle sends our transports.
 func (s *Session) trickle(d media.Description) {
-	d = d.Clone()
-	news := false
-	for i := range d.Streams {
-		t := &d.Streams[i].Transport
-		t.DTLS = nil // the association stays (INTERWORKING.md section 3.7)
-		if t.ICE == nil {
+	var news media.Description
+	for _, c := range d.Clone().Streams {
+		own := s.local.Stream(c.Name)
+		if own == nil || own.Rejected || own.Transport.ICE == nil || c.Transport.ICE == nil {
 			continue
 		}
-		own := s.local.Stream(d.Streams[i].Name)
-		news = news || len(t.ICE.Candidates) > 0 || own == nil || own.Transport.ICE.Restarted(t.ICE)
+		c.Transport.DTLS = nil // the association stays (INTERWORKING.md section 3.7)
+		// That no more will come has no word in XEP-0176.
+		if len(c.Transport.ICE.Candidates) > 0 || own.Transport.ICE.Restarted(c.Transport.ICE) {
+			news.Streams = append(news.Streams, c)
+		}
 	}
 	merge(&s.local, d)
-	if !news {
-		return // that no more will come has no word in XEP-0176
+	if !news.Empty() {
+		s.ask(aboutOther, wire.Jingle{Action: wire.TransportInfo, Contents: wire.TransportsOf(news)})
 	}
-	s.ask(aboutOther, wire.Jingle{Action: wire.TransportInfo, Contents: wire.TransportsOf(d)})
 }
 
 // transports takes a transport-info.

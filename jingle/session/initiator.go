@@ -57,7 +57,7 @@ func (s *Session) initiateAnswered(e *wire.Error) {
 		s.end(s.opt.Words.Error(*e))
 	default:
 		// It has accepted what it says it does not have.
-		s.fail("general-error", call.OutOfSequence)
+		s.fail("general-error", call.OutOfSequence, call.Detail{})
 	}
 }
 
@@ -178,7 +178,7 @@ func (s *Session) refusal(j wire.JMI) (call.Cause, call.Detail) {
 	case j.TieBreak:
 		return call.Conflict, call.Detail{Text: reason.Text}
 	case reason.Name != "" || j.Signal == wire.Finish:
-		return s.opt.Words.Cause(reason, false)
+		return s.opt.Words.Cause(reason)
 	case s.auto:
 		return call.NoAnswer, call.Detail{Q850: 19, Text: reason.Text}
 	default:

@@ -71,17 +71,14 @@ func (s *Session) terminated(r Request) {
 	if r.Jingle.Reason != nil {
 		reason = *r.Jingle.Reason
 	}
+	cause, detail := s.opt.Words.Cause(reason)
 	switch {
 	case s.state == Accepted:
-		cause, detail := s.opt.Words.Cause(reason, true)
 		s.finish(reason.OrSuccess())
-		s.end(cause, detail)
 	case s.role == wire.Responder:
-		s.end(call.Cancelled, call.Detail{Text: reason.Text})
-	default:
-		cause, detail := s.opt.Words.Cause(reason, false)
-		s.end(cause, detail)
+		cause = call.Cancelled
 	}
+	s.end(cause, detail)
 }
 
 // info takes a session-info (XEP-0167 section 7).
@@ -164,7 +161,7 @@ func (s *Session) removed(r Request) {
 	if r.Jingle.Reason != nil {
 		reason = *r.Jingle.Reason
 	}
-	cause, detail := s.opt.Words.Cause(reason, s.state == Accepted)
+	cause, detail := s.opt.Words.Cause(reason)
 	if s.role == wire.Responder && s.state != Accepted {
 		cause = call.Cancelled
 	}

@@ -105,6 +105,7 @@ func (s *Session) accept(answer media.Description) {
 func (s *Session) acceptAnswered(e *wire.Error) {
 	if e == nil {
 		s.tell(call.LegConfirmed{Side: s.opt.Side})
+		s.tellChange() // it may hold already
 		return
 	}
 	cause, detail := s.opt.Words.Error(*e)

@@ -34,10 +34,10 @@ type Options struct {
 type Words struct {
 	// Reason is what to tell the peer (INTERWORKING.md section 2.13 A and D).
 	Reason func(call.Cause, call.Detail) wire.Reason
-	// Cause is what the peer's reason means, before or after the session was accepted
-	// (section 2.13 B).
-	Cause func(reason wire.Reason, accepted bool) (call.Cause, call.Detail)
-	// Error is what an error to a proposal or a session-initiate means (section 2.13 C).
+	// Cause is what the peer's reason means (section 2.13 B); an empty one has no name.
+	Cause func(wire.Reason) (call.Cause, call.Detail)
+	// Error is what an error to a proposal or a session-initiate means (section 2.13 C). The
+	// zero Error means that there was no answer in time.
 	Error func(wire.Error) (call.Cause, call.Detail)
 }
 
@@ -251,6 +251,12 @@ func (s *Session) end(cause call.Cause, detail call.Detail) {
 func (s *Session) close(cause call.Cause, detail call.Detail) {
 	reason := s.opt.Words.Reason(cause, detail)
 	givenUp := wire.Reason{Name: "cancel", Text: reason.Text}
+	switch cause {
+	case call.Elsewhere:
+		givenUp.Text = "answered elsewhere" // clients that know it show no missed call
+	case call.NoAnswer:
+		givenUp.Text = "no answer"
+	}
 	switch {
 	case s.state == Idle:
 	case s.state == Proposed && s.role == wire.Initiator:
@@ -284,13 +290,13 @@ func givesUp(c call.Cause) bool {
 }
 
 // fail ends the session for a fault that is ours to tell.
-func (s *Session) fail(reason string, cause call.Cause) {
+func (s *Session) fail(reason string, cause call.Cause, detail call.Detail) {
 	r := wire.Reason{Name: reason}
 	if s.state >= Initiated {
 		s.terminate(r)
 	}
 	s.finish(r)
-	s.end(cause, call.Detail{})
+	s.end(cause, detail)
 }
 
 func (s *Session) fired(t Timer) {
@@ -302,11 +308,9 @@ func (s *Session) fired(t Timer) {
 	case TimerRing:
 		s.ring()
 	case TimerInit:
-		s.fail("connectivity-error", call.Timeout)
+		s.fail("connectivity-error", call.Timeout, call.Detail{Q850: 127})
 	case TimerAccept:
-		s.terminate(wire.Reason{Name: "timeout"})
-		s.finish(wire.Reason{Name: "timeout"})
-		s.end(call.NoAnswer, call.Detail{Q850: 19})
+		s.fail("timeout", call.NoAnswer, call.Detail{Q850: 19})
 	case TimerReject:
 		s.auto = true
 	case TimerGone:
@@ -332,7 +336,8 @@ func (s *Session) response(r Response) {
 	delete(s.asked, r.Ref)
 	switch {
 	case r.Silent:
-		s.fail("connectivity-error", call.Timeout)
+		cause, detail := s.opt.Words.Error(wire.Error{})
+		s.fail("connectivity-error", cause, detail)
 	case about == aboutInitiate:
 		s.initiateAnswered(r.Err)
 	case about == aboutAccept:
