@@ -54,7 +54,12 @@ func TestRequestEnds(t *testing.T) {
 				if test.close {
 					f.Close()
 				}
-				got := <-answers
+				var got answer
+				select {
+				case got = <-answers:
+				case <-time.After(time.Minute):
+					t.Fatal("the request has not ended")
+				}
 				if got.err != test.err || got.Type != test.typ {
 					t.Errorf("got %+v, want type %q and error %v", got, test.typ, test.err)
 				}

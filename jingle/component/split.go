@@ -37,7 +37,7 @@ type splitter struct {
 	r    *bufio.Reader
 	caps caps
 
-	raw   []byte // the stanza so far
+	raw   []byte // the stanza so far, up to the cap on size
 	size  int    // its bytes so far, kept or not
 	count int    // its elements so far
 	open  bool   // its own start tag is not read to the end
@@ -46,8 +46,8 @@ type splitter struct {
 	ends  []int  // where each of them ends in names
 }
 
-// A piece is what the splitter found: one stanza, or, where it went over a cap, its start
-// tag (as far as the cap on size allows).
+// A piece is what the splitter found: one stanza, or, where it went over a cap, as much of
+// it as the cap on size allows.
 type piece struct {
 	raw  []byte
 	over string // condition to refuse it with; empty for none
@@ -319,14 +319,11 @@ func (s *splitter) next() (byte, error) {
 		}
 		return b, nil
 	}
-	if s.over == "" || s.open {
-		s.raw = append(s.raw, b)
-	}
+	s.raw = append(s.raw, b)
 	return b, nil
 }
 
-// exceed notes the first cap that the stanza went over. Its own start tag is read on for
-// the addresses to answer it by.
+// exceed notes the first cap that the stanza went over.
 func (s *splitter) exceed(condition string) {
 	if s.over == "" {
 		s.over = condition

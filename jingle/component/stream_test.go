@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -419,6 +420,82 @@ func TestAPanicEndsNothing(t *testing.T) {
 		}
 		w.stats.panics.Store(0) // stop fails on any
 		w.stop()
+	})
+}
+
+func TestAPanicOfTheTraceEndsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		boom := true
+		w := start(t, Options{Trace: func(Direction, []byte) {
+			if boom {
+				panic("boom")
+			}
+		}})
+		f := w.accept()
+		if err := w.Send(chat("hello")); err != nil {
+			t.Fatal(err)
+		}
+		f.one()
+		f.write("<message from='" + peer + "' to='gw.test'/>")
+		synctest.Wait()
+		boom = false
+		f.alive(w)
+		if n := w.Stats().Panics; n != 2 {
+			t.Errorf("%d panics, want 2", n)
+		}
+		w.stats.panics.Store(0) // stop fails on any
+		w.stop()
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	near := func(got, want time.Duration) bool { return got > want*4/5 && got <= want }
+	var b backoff
+	no := &net.OpError{Err: syscall.ECONNREFUSED}
+	steps := []struct {
+		cause Cause
+		err   error
+		want  time.Duration
+	}{
+		{NotAuthorized, nil, 5 * time.Second},
+		{NotAuthorized, nil, 10 * time.Second},
+		{NotAuthorized, nil, 20 * time.Second},
+		{NotAuthorized, nil, 40 * time.Second},
+		{NotAuthorized, nil, time.Minute},
+		{NotAuthorized, nil, time.Minute},
+		{Closed, nil, 250 * time.Millisecond}, // another cause is another story
+		{Closed, nil, 500 * time.Millisecond},
+		{Unreachable, no, 250 * time.Millisecond},
+		{Unreachable, no, 500 * time.Millisecond},
+		{Unreachable, no, 750 * time.Millisecond},
+		{Unreachable, no, 750 * time.Millisecond},
+		{Unreachable, context.DeadlineExceeded, 1500 * time.Millisecond},
+		{Unreachable, context.DeadlineExceeded, 3 * time.Second},
+		{Unreachable, context.DeadlineExceeded, 5 * time.Second},
+		{Unreachable, no, 750 * time.Millisecond},
+	}
+	for i, step := range steps {
+		if got := b.next(step.cause, step.err); !near(got, step.want) {
+			t.Errorf("wait %d, after %s, is %v, want %v", i, step.cause, got, step.want)
+		}
+	}
+}
+
+// A connection that lasted starts the waits anew; the server only restarted.
+func TestAnOldConnectionIsReplacedSoon(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, Options{})
+		defer w.stop()
+		for range 10 {
+			f := w.accept()
+			<-time.After(time.Minute)
+			before := time.Now()
+			f.Close()
+			w.accept().Close()
+			if d := time.Since(before); d > 250*time.Millisecond {
+				t.Errorf("connected %v after a minute's connection was lost, want 250ms", d)
+			}
+		}
 	})
 }
 
