@@ -26,10 +26,6 @@ var (
 	ErrClosed = errors.New("stack closed")
 )
 
-// afterCancel is how long a cancelled INVITE may go without a final response (RFC 3261
-// section 9.1): 64*T1.
-const afterCancel = 32 * time.Second
-
 // An Event is what becomes of a request that we sent: a response or an error.
 type Event struct {
 	Response *sip.Response // nil with Err
@@ -52,7 +48,7 @@ type ClientTx struct {
 	why       error // that the machine is ended for
 	cancelled bool  // wanted
 	headers   []sip.Header
-	timer     *time.Timer // afterCancel
+	timer     *time.Timer // of a CANCEL that ends nothing (RFC 3261 section 9.1)
 
 	// started is held while the machine starts: a response that came before it has set
 	// its timers would have them set for nothing.
@@ -265,7 +261,7 @@ func (tx *ClientTx) sendCancel() {
 		tx.mu.Unlock()
 		return
 	}
-	tx.timer = time.AfterFunc(afterCancel, func() { tx.end(ErrTimeout) })
+	tx.timer = time.AfterFunc(lifetime, func() { tx.end(ErrTimeout) })
 	fl, headers := *tx.flow, tx.headers
 	tx.mu.Unlock()
 	cancel := &ClientTx{s: tx.s, req: cancelOf(tx.req, headers), queue: tx.queue}

@@ -161,7 +161,7 @@ func TestCancel(t *testing.T) {
 				synctest.Wait()
 				tx.Cancel()
 				b.send(reply(b.want("CANCEL"), "200 OK", "x"))
-				time.Sleep(afterCancel + time.Second)
+				time.Sleep(lifetime + time.Second)
 			},
 			want: "180 timeout",
 		},

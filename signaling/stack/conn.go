@@ -94,7 +94,11 @@ func (c *conn) fetch() error {
 		}
 		if n > 0 {
 			raw := c.buf[:n]
-			clean, ok := s.judge(raw, c.transport, arrival{conn: c, remote: c.remote, known: c.known}, c.local,
+			from := arrival{port: c.port, conn: c, remote: c.remote, known: c.known || c.opened}
+			if err := c.pace(from, raw); err != nil {
+				return err
+			}
+			clean, ok := s.judge(raw, c.transport, from, c.local,
 				func(answer []byte, _ netip.AddrPort) { _ = c.sendMessage(answer) }) // if it is lost, so is the peer
 			c.buf = append(c.buf[:0], c.buf[n:]...)
 			c.since = time.Time{}
@@ -109,6 +113,22 @@ func (c *conn) fetch() error {
 		}
 	}
 	return c.receive()
+}
+
+// pace waits until the message may be looked at. Nothing is dropped, since nothing would
+// come again over a stream: the peer is read more slowly.
+func (c *conn) pace(from arrival, raw []byte) error {
+	s := c.s
+	s.count.received.Add(1)
+	for n := 0; !s.inTime(from, bytes.TrimLeft(raw, "\r\n")); n++ {
+		if n == 0 {
+			s.count.throttled.Add(1)
+		}
+		if !s.wait(20 * time.Millisecond) {
+			return io.EOF
+		}
+	}
+	return nil
 }
 
 // receive reads once, for as long as a message may take to come in, or as the peer may be

@@ -77,13 +77,15 @@ type Packet struct {
 }
 
 // Options say how a stack works. Listeners, Allowed and OnRequest are needed; the
-// zero value of every other field is a working default.
+// zero value of every other field is a working default. Callbacks that concern one
+// Call-ID run one at a time, those of others beside them.
 type Options struct {
 	Listeners []Listener
 
 	// Allowed says whether a peer is one of ours. It is called for each datagram and
 	// each connection, from several goroutines, with IPv4 addresses as such, and
-	// must be quick. What anyone else sends is dropped unread.
+	// must be quick. What anyone else sends is dropped unread: also the responses of
+	// a target over UDP that it does not know. When it is nil, it knows nobody.
 	Allowed func(remote netip.AddrPort, t Transport) bool
 
 	// Strangers lets those in whom Allowed refuses, at the pace of
@@ -93,7 +95,8 @@ type Options struct {
 	// OnRequest is given each new request but ACK and CANCEL. It must not block.
 	OnRequest func(*ServerTx)
 
-	// OnAck is given the ACK of a 2xx, each time it arrives. It must not block.
+	// OnAck is given the ACK of a 2xx, each time it arrives, and any ACK that belongs to
+	// no transaction. It must not block.
 	OnAck func(*sip.Request)
 
 	// OnStray is given a 2xx of an INVITE whose transaction is over: a late

@@ -21,6 +21,7 @@ type port struct {
 	transport Transport
 	local     netip.AddrPort
 	external  netip.AddrPort
+	is4       bool // speaks IPv4
 	packet    net.PacketConn
 	stream    net.Listener
 	layer     *sip.TransportLayer
@@ -47,6 +48,10 @@ func newPort(s *Stack, l Listener) (*port, error) {
 			return nil, errors.New("bound to all addresses, and no external address is given")
 		}
 		p.external = netip.AddrPortFrom(p.local.Addr(), p.external.Port())
+	}
+	p.is4 = p.local.Addr().Is4()
+	if p.local.Addr().IsUnspecified() {
+		p.is4 = p.external.Addr().Is4() // a socket for both can be asked for one
 	}
 	if p.external.Port() == 0 {
 		p.external = netip.AddrPortFrom(p.external.Addr(), p.local.Port())
@@ -124,14 +129,9 @@ func (s *Stack) inTime(from arrival, raw []byte) bool {
 	}
 }
 
-// judge counts, traces and checks one raw message. It returns the clean one, or nil, and
+// judge traces and checks one raw message. It returns the clean one, or nil, and
 // whether the stream that it came over can go on.
 func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPort, answer func([]byte, netip.AddrPort)) ([]byte, bool) {
-	s.count.received.Add(1)
-	if !s.inTime(from, raw) {
-		s.count.throttled.Add(1)
-		return nil, true
-	}
 	s.trace(false, t, local, from.remote, raw)
 	v := s.o.Gate.Check(raw, from.remote, t.stream())
 	switch v.Action {
@@ -190,6 +190,11 @@ func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
 		}
 		if len(bytes.Trim(buf[:n], "\r\n\x00")) == 0 {
 			continue // keepalive
+		}
+		s.count.received.Add(1)
+		if !s.inTime(from, buf[:n]) {
+			s.count.throttled.Add(1)
+			continue
 		}
 		clean, _ := s.judge(buf[:n], p.transport, from, p.local, func(answer []byte, to netip.AddrPort) {
 			_ = p.write(answer, to) // if it is lost, so is the request, and it comes again

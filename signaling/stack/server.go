@@ -14,6 +14,10 @@ import (
 	"sipxmppgw/signaling/gate"
 )
 
+// lifetime is how long a client waits for a final response, but to an INVITE that rings:
+// 64*T1 (RFC 3261 section 17.1).
+const lifetime = 32 * time.Second
+
 // tryingAfter is when an INVITE without a response gets 100 (RFC 3261 section 17.2.1).
 const tryingAfter = 200 * time.Millisecond
 
@@ -35,7 +39,7 @@ type ServerTx struct {
 	accepted  bool // and it is a 2xx
 	cancelled *sip.Request
 	onCancel  func(*sip.Request)
-	trying    *time.Timer
+	waiting   *time.Timer // for the first response
 }
 
 // Request is the request. It must not be changed.
@@ -128,11 +132,15 @@ func (tx *ServerTx) Respond(res *sip.Response) error {
 		return ErrAnswered
 	}
 	tx.answered = true
-	tx.trying.Stop()
+	if tx.req.Method == sip.INVITE || !res.IsProvisional() {
+		tx.waiting.Stop()
+	}
 	if !res.IsProvisional() {
 		tx.final, tx.accepted = true, res.IsSuccess()
 	}
 	if err := tx.machine.Respond(res); err != nil {
+		// sipgo's machine would keep an INVITE for ever whose 2xx could not be sent.
+		time.AfterFunc(lifetime, tx.machine.Terminate)
 		return wrapTransport(err)
 	}
 	return nil
@@ -161,8 +169,14 @@ func (tx *ServerTx) OnCancel(f func(cancel *sip.Request)) {
 	}
 }
 
-// try sends 100 unless there was a response.
-func (tx *ServerTx) try() {
+// overdue is called when there was no response in time. An INVITE gets 100; nobody waits any
+// more for a response to another request (RFC 4320 section 4.2).
+func (tx *ServerTx) overdue() {
+	if tx.req.Method != sip.INVITE {
+		tx.s.log.Warn("request not answered", "method", tx.req.Method)
+		tx.machine.Terminate()
+		return
+	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
 	if !tx.answered {
@@ -175,7 +189,7 @@ func (tx *ServerTx) try() {
 
 // end ends the transaction, when the stack is closed.
 func (tx *ServerTx) end() {
-	tx.trying.Stop()
+	tx.waiting.Stop()
 	tx.machine.Terminate()
 }
 
@@ -226,8 +240,7 @@ func (s *Stack) begin(req *sip.Request, from arrival, key, merge string) *Server
 		tx.tag, _ = req.To().Params.Get("tag")
 	}
 	tx.machine = sip.NewServerTx(key, req, tx.flow, s.quiet)
-	tx.trying = time.AfterFunc(time.Hour, tx.try)
-	tx.trying.Stop()
+	tx.waiting = time.AfterFunc(lifetime, tx.overdue)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -244,14 +257,14 @@ func (s *Stack) begin(req *sip.Request, from arrival, key, merge string) *Server
 		// sipgo's own 100 could overtake a final response. The request given once more
 		// stops it, and does nothing else before there is a response.
 		_ = tx.machine.Receive(req)
-		tx.trying.Reset(tryingAfter)
+		tx.waiting.Reset(tryingAfter)
 	}
 	return tx
 }
 
 // forget is called by the machine, which is locked.
 func (s *Stack) forget(tx *ServerTx) {
-	tx.trying.Stop()
+	tx.waiting.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.servers[tx.key] == tx {

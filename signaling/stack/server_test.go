@@ -386,3 +386,61 @@ func TestClose(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowDownOverStream: a stream is slowed down, and nothing of it is lost.
+func TestSlowDownOverStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, Options{Limits: Limits{KnownRate: 10, KnownBurst: 5}, OnRequest: answering(t)})
+		c := b.connect()
+		start := time.Now()
+		for i := range 25 {
+			c.send(overTCP(request("OPTIONS", strings.Repeat("x", i+1))))
+		}
+		for range 25 {
+			c.want("SIP/2.0 200")
+		}
+		if d := time.Since(start); d < 1900*time.Millisecond || d > 3*time.Second {
+			t.Errorf("took %v, want about 2s", d)
+		}
+		if got := b.stack.Stats().Throttled; got == 0 || got > 20 {
+			t.Errorf("%d delayed, want 1 to 20", got)
+		}
+	})
+}
+
+// TestNothingIsKept: a transaction ends also when its response cannot be sent, or never comes.
+func TestNothingIsKept(t *testing.T) {
+	tests := []struct {
+		name, method string
+		status       int // 0 for none
+	}{
+		{"INVITE answered to nobody", "INVITE", 200},
+		{"INVITE refused to nobody", "INVITE", 486},
+		{"INVITE ringing for nobody", "INVITE", 180},
+		{"MESSAGE answered to nobody", "MESSAGE", 200},
+		{"MESSAGE never answered", "MESSAGE", 0},
+		{"MESSAGE answered by a promise", "MESSAGE", 100},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var tx *ServerTx
+				b := newBed(t, Options{OnRequest: func(r *ServerTx) { tx = r }})
+				c := b.connect()
+				c.send(overTCP(request(test.method, "a")))
+				synctest.Wait()
+				c.Close()
+				synctest.Wait()
+				if test.status != 0 {
+					if err := tx.Reply(test.status, ""); !errors.Is(err, ErrTransport) {
+						t.Errorf("reply: got %v, want %v", err, ErrTransport)
+					}
+				}
+				time.Sleep(33 * time.Second)
+				if n := b.stack.Stats().ServerTxs; n != 0 {
+					t.Errorf("%d transactions are left", n)
+				}
+			})
+		})
+	}
+}

@@ -226,7 +226,7 @@ func (s *Stack) Local(t Transport, remote netip.Addr) (netip.AddrPort, bool) {
 func (s *Stack) portFor(t Transport, remote netip.Addr) *port {
 	var best *port
 	for _, p := range s.ports {
-		if p.transport != t || p.local.Addr().Is4() != remote.Unmap().Is4() {
+		if p.transport != t || p.is4 != remote.Unmap().Is4() {
 			continue
 		}
 		if best == nil || p.local.Addr().IsLoopback() == remote.IsLoopback() && best.local.Addr().IsLoopback() != remote.IsLoopback() {

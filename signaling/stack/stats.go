@@ -6,7 +6,7 @@ import "sync/atomic"
 type Stats struct {
 	Received  uint64 // messages taken from sockets
 	Strangers uint64 // dropped: not from a peer of ours
-	Throttled uint64 // dropped: source too fast
+	Throttled uint64 // dropped, or of a stream delayed: source too fast
 	Dropped   uint64 // dropped by the gate
 	Rejected  uint64 // answered by the gate
 	Unparsed  uint64 // passed the gate but not sipgo's parser
