@@ -351,19 +351,35 @@ var phrases = map[int]string{
 	606: "Not Acceptable",
 }
 
-// fields splits at blanks; what stands in single quotes stays together, without them.
+// fields splits at blanks; what stands in single quotes, at the beginning of a word or
+// after its "=", stays together, without them. Two of them in there are one.
 func fields(text string) []string {
 	var words []string
-	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
-		if text[0] == '\'' {
-			word, rest, ok := strings.Cut(text[1:], "'")
-			if ok {
-				words, text = append(words, word), rest
-				continue
+	var word strings.Builder
+	begun, quoted := false, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quoted && c == '\'' && i+1 < len(text) && text[i+1] == '\'':
+			word.WriteByte(c)
+			i++
+		case quoted && c == '\'':
+			quoted = false
+		case !quoted && c == '\'' && (!begun || text[i-1] == '='):
+			begun, quoted = true, true
+		case !quoted && c == ' ':
+			if begun {
+				words = append(words, word.String())
 			}
+			word.Reset()
+			begun = false
+		default:
+			begun = true
+			word.WriteByte(c)
 		}
-		word, rest, _ := strings.Cut(text, " ")
-		words, text = append(words, word), rest
+	}
+	if begun {
+		words = append(words, word.String())
 	}
 	return words
 }
