@@ -3,17 +3,39 @@ package signaling
 import (
 	"fmt"
 	"net/netip"
+	"sync"
+	"time"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/signaling/dialog"
+	"sipxmppgw/signaling/sdp"
 	"sipxmppgw/signaling/stack"
 )
+
+// farewell is how long Close waits for peers to agree.
+const farewell = 2 * time.Second
+
+// methods are those that the gate lets in for us to answer, if only with a refusal that
+// says more than 405.
+var methods = []string{
+	"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "NOTIFY",
+	"SUBSCRIBE", "PUBLISH", "MESSAGE", "OPTIONS",
+}
 
 // An Edge is the SIP side of the gateway. It is a [gateway.Dialer].
 type Edge struct {
 	o      Options
 	trunks trunks
 	stack  *stack.Stack
+	legs   *registry
+	trace  *tracer
+	count  counters
+
+	mu      sync.Mutex
+	closing bool
+	busy    int           // requests of ours that have no final response
+	quiet   chan struct{} // closed when busy is 0 while closing
 }
 
 var _ gateway.Dialer = (*Edge)(nil)
@@ -21,12 +43,22 @@ var _ gateway.Dialer = (*Edge)(nil)
 // New opens the SIP side: from now on it takes requests. An error says which listener
 // cannot be served.
 func New(o Options) (*Edge, error) {
-	e := &Edge{o: o.withDefaults()}
+	e := &Edge{o: o.withDefaults(), legs: newRegistry(), trace: newTracer(o.Calls), quiet: make(chan struct{})}
 	e.trunks = e.o.Trunks
 	so := e.o.Stack
-	so.Allowed = func(remote netip.AddrPort, _ stack.Transport) bool {
-		return e.trunks.of(remote.Addr()) != nil
+	so.Allowed = func(remote netip.AddrPort, t stack.Transport) bool { return e.trunks.of(remote.Addr(), t) != nil }
+	so.OnRequest = e.request
+	so.OnAck = e.ack
+	so.OnStray = e.stray
+	so.Trace = e.trace.packet
+	so.Server = e.o.UserAgent
+	so.Gate.Methods = methods
+	if so.Log == nil {
+		so.Log = e.o.Log
 	}
+	// A request may come before New has returned; it waits for the stack to be known.
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	s, err := stack.New(so)
 	if err != nil {
 		return nil, fmt.Errorf("sip: %w", err)
@@ -36,13 +68,99 @@ func New(o Options) (*Edge, error) {
 }
 
 // Dial makes leg B of a call, to the trunk that the target names. An error is a
-// [*call.Refusal]: no such trunk.
+// [*call.Refusal].
 func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
-	if e.trunks.named(target.Trunk) == nil {
+	trunk := e.trunks.named(target.Trunk)
+	if trunk == nil {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no such trunk"}}
 	}
-	return nil, &call.Refusal{Cause: call.Unavailable}
+	if _, ok := requestURI(target.To.URI); !ok {
+		return nil, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "no SIP address"}}
+	}
+	local, ok := e.stack.Local(trunk.transport(), trunk.at())
+	if !ok {
+		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
+	}
+	l := e.newLeg(trunk, in)
+	l.callID = e.callID(target.CallID)
+	l.tag = e.o.NewID()
+	l.local = fromOf(target.From)
+	l.peer = "<" + target.To.URI + ">"
+	l.caller = bare(target.From.JID)
+	l.contact = e.contact(l.token, trunk.transport(), local)
+	l.next = trunk.Next
+	l.first = identityHeaders(target.From, trunk.Trusted)
+	l.hops = target.Hops
+	l.sdp = sdp.NewSession(e.origin("", local.Addr()))
+	l.d = dialog.NewUAC(in.Side(), target.To.URI)
+	if !e.enlist(l) {
+		return nil, &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Text: "closing"}}
+	}
+	e.count.dialed.Add(1)
+	return l, nil
 }
 
-// Close ends every dialog, gives peers a moment to agree, and closes the listeners.
-func (e *Edge) Close() error { return e.stack.Close() }
+// origin is who we are in the o= line of a dialog: nobody's name, a random number.
+func (e *Edge) origin(user string, addr netip.Addr) sdp.Origin {
+	return sdp.Origin{User: user, ID: uint64(e.o.Rand(1 << 62)), Addr: addr}
+}
+
+// enlist makes a leg known. It is false when the edge is closing.
+func (e *Edge) enlist(l *leg) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing {
+		return false
+	}
+	e.legs.add(l)
+	e.trace.begin(l.callID, l.in.Call())
+	return true
+}
+
+func (e *Edge) forget(l *leg) {
+	e.legs.remove(l)
+	e.trace.end(l.callID)
+}
+
+// begun and finished count the requests of ours that are under way.
+func (e *Edge) begun() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.busy++
+}
+
+func (e *Edge) finished() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.busy--; e.busy == 0 && e.closing {
+		close(e.quiet)
+	}
+}
+
+// Close ends every dialog, gives peers a moment to agree, and closes the listeners. New
+// calls are refused from the beginning of Close.
+func (e *Edge) Close() error {
+	e.mu.Lock()
+	if e.closing {
+		e.mu.Unlock()
+		return stack.ErrClosed
+	}
+	e.closing = true
+	e.busy++ // ours, so that quiet is closed once
+	e.mu.Unlock()
+	for _, l := range e.legs.all() {
+		l.End(call.Unavailable, call.Detail{})
+	}
+	e.finished()
+	timeout := time.NewTimer(farewell)
+	defer timeout.Stop()
+	select {
+	case <-e.quiet:
+	case <-timeout.C:
+	}
+	err := e.stack.Close()
+	for _, l := range e.legs.all() {
+		l.abandon()
+	}
+	return err
+}

@@ -9,6 +9,7 @@ import (
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -33,6 +34,9 @@ type Options struct {
 	// Contact is the host that peers reach us at, written into Contact with the port of
 	// the listener. When empty it is the listener's own address.
 	Contact string
+
+	// Refusals are the statuses for what XMPP users refuse; the zero value is the default.
+	Refusals translate.Refusals
 
 	// UserAgent is written into User-Agent and Server. Default "sipxmppgw".
 	UserAgent string

@@ -1,0 +1,173 @@
+package signaling
+
+import (
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/dialog"
+	"sipxmppgw/signaling/sdp"
+	"sipxmppgw/signaling/stack"
+)
+
+// send sends a request of the dialog.
+func (l *leg) send(s dialog.Send) {
+	uri, ok := requestURI(s.Target)
+	if !ok {
+		// The peer's Contact is none; its requests may still reach us.
+		uri, ok = requestURI(address(l.peer).URI)
+	}
+	if !ok {
+		l.lose(s.ID)
+		return
+	}
+	req := sip.NewRequest(sip.RequestMethod(s.Method), uri)
+	hops := sip.MaxForwardsHeader(70)
+	if s.Tag == "" && l.hops > 0 {
+		hops = sip.MaxForwardsHeader(l.hops)
+	}
+	callID := sip.CallIDHeader(l.callID)
+	for _, r := range s.Route {
+		req.AppendHeader(header("Route", r))
+	}
+	req.AppendHeader(&hops)
+	req.AppendHeader(header("From", l.local+";tag="+l.tag))
+	req.AppendHeader(header("To", l.to(s.Tag)))
+	req.AppendHeader(&callID)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: s.CSeq, MethodName: req.Method})
+	if s.Method == "INVITE" {
+		req.AppendHeader(header("Contact", l.contact))
+		req.AppendHeader(header("Allow", allowed))
+	}
+	if s.Method == "INVITE" && s.Tag == "" {
+		for _, h := range l.first {
+			req.AppendHeader(h)
+		}
+	}
+	if s.Method == "BYE" {
+		for _, h := range reasonHeaders(translate.ByeReasons(s.Cause, s.Detail)) {
+			req.AppendHeader(h)
+		}
+	}
+	req.AppendHeader(header("User-Agent", l.e.o.UserAgent))
+	l.describe(req, s.Media)
+	l.dispatch(s, req)
+}
+
+// dispatch gives a request to the stack.
+func (l *leg) dispatch(s dialog.Send, req *sip.Request) {
+	to := l.hop(s)
+	if s.Method == "ACK" {
+		l.e.stack.Send(req, to, nil) // if it is lost, the 2xx comes again
+		return
+	}
+	l.e.begun()
+	over := false // of the stack's worker
+	tx := l.e.stack.Request(req, to, func(e stack.Event) {
+		if !over && (e.Err != nil || !e.Response.IsProvisional()) {
+			over = true
+			l.e.finished()
+		}
+		l.arrive(result{s.ID, e})
+	})
+	if s.Method == "INVITE" {
+		l.clients[s.ID] = tx
+		l.invites[s.CSeq] = s.ID
+		delete(l.invites, s.CSeq-8)
+	}
+}
+
+// lose tells the dialog that a request could not be made.
+func (l *leg) lose(id int) {
+	if id != 0 {
+		go l.arrive(result{id, stack.Event{Err: stack.ErrRefused}}) // ends at once; the lock is held here
+	}
+}
+
+// to is the value of To in our requests: in a dialog with the peer's tag.
+func (l *leg) to(tag string) string {
+	if tag == "" || l.uri != "" {
+		return l.peer // the From of the peer has its tag
+	}
+	return l.peer + ";tag=" + tag
+}
+
+// hop is where a request goes: along the route, or to the peer's Contact, as far as
+// these are the trunk.
+func (l *leg) hop(s dialog.Send) stack.Target {
+	switch {
+	case len(s.Route) > 0:
+		return l.trunk.hop(address(s.Route[0]).URI, l.next)
+	case s.Tag != "":
+		return l.trunk.hop(s.Target, l.next)
+	}
+	return l.next
+}
+
+// describe gives a message a session description, if there is one.
+func (l *leg) describe(m sip.Message, d media.Description) {
+	if d.Empty() {
+		m.SetBody(nil)
+		return
+	}
+	m.AppendHeader(header("Content-Type", sdp.MediaType))
+	m.SetBody(l.sdp.Format(d))
+}
+
+// reply answers a request of the peer.
+func (l *leg) reply(r dialog.Reply) {
+	tx := l.servers[r.ID]
+	if tx == nil {
+		return
+	}
+	invite := tx.Request().Method == sip.INVITE
+	status, phrase := r.Status, ""
+	var hs []sip.Header
+	switch {
+	case status == 0:
+		status, phrase, hs = l.e.refusal(r.Cause, r.Detail)
+	case status >= 300 && r.Cause != call.Normal:
+		_, q850 := translate.StatusOf(r.Cause, call.Detail{Q850: r.Detail.Q850})
+		hs = append(reasonHeaders(translate.ResponseReasons(q850)), explain(status)...)
+	default:
+		hs = explain(status)
+	}
+	if r.Later {
+		hs = append(hs, header("Retry-After", digits(l.e.o.Rand(11))))
+	}
+	res := tx.Response(status, phrase, nil)
+	if status < 300 && (invite || tx.Request().Method == sip.OPTIONS) {
+		if invite {
+			res.AppendHeader(header("Contact", l.contact))
+		} else {
+			res.AppendHeader(header("Accept", accepted))
+		}
+		res.AppendHeader(header("Allow", allowed))
+	}
+	for _, h := range hs {
+		res.AppendHeader(h)
+	}
+	l.describeReply(r, res, status, invite)
+	if err := tx.Respond(res); err != nil {
+		l.e.o.Log.Debug("response not sent", "call", string(l.in.Call()), "trunk", l.trunk.Name, "error", err)
+	}
+	if status >= 200 && l.success != r.ID {
+		delete(l.servers, r.ID)
+	}
+}
+
+// describeReply gives a response its session description. A 2xx that is sent again is the
+// same again, and its transaction is kept for that.
+func (l *leg) describeReply(r dialog.Reply, res *sip.Response, status int, invite bool) {
+	if !invite || status/100 != 2 {
+		l.describe(res, r.Media)
+		return
+	}
+	if l.success != r.ID {
+		delete(l.servers, l.success)
+		l.success, l.answered = r.ID, l.sdp.Format(r.Media)
+	}
+	res.AppendHeader(header("Content-Type", sdp.MediaType))
+	res.SetBody(l.answered)
+}

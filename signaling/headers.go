@@ -1,0 +1,189 @@
+package signaling
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/gate"
+	"sipxmppgw/signaling/stack"
+)
+
+// What we say of ourselves. A method or extension is here when it works.
+const (
+	allowed  = "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"
+	accepted = "application/sdp"
+)
+
+// anonymousURI is who a caller is who does not want to be known (RFC 3323 section 4.1.1.3).
+const anonymousURI = "sip:anonymous@anonymous.invalid"
+
+func header(name, value string) sip.Header { return sip.NewHeader(name, value) }
+
+// contact is the value of a Contact: a token that says nothing of the user, at an address of
+// ours (INTERWORKING 1.7).
+func (e *Edge) contact(token string, t stack.Transport, at netip.AddrPort) string {
+	host := e.o.Contact
+	if host == "" {
+		host = at.Addr().String()
+	}
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		host = "[" + host + "]"
+	}
+	uri := "sip:x-" + token + "@" + host + ":" + strconv.Itoa(int(at.Port()))
+	if t != stack.UDP {
+		uri += ";transport=" + strings.ToLower(string(t))
+	}
+	return "<" + uri + ">"
+}
+
+// nameAddr is an address of ours as it stands in From, To or P-Asserted-Identity.
+func nameAddr(name, uri string) string {
+	if q := translate.QuoteName(name); q != "" {
+		return q + " <" + uri + ">"
+	}
+	return "<" + uri + ">"
+}
+
+// fromOf is how the caller stands in From.
+func fromOf(p gateway.Party) string {
+	if p.Anonymous || p.URI == "" {
+		return nameAddr("Anonymous", anonymousURI)
+	}
+	return nameAddr(p.Name, p.URI)
+}
+
+// identityHeaders assert who the caller is to those in our trust domain (RFC 3325), and say
+// what they wish kept from others (RFC 3323).
+func identityHeaders(p gateway.Party, trusted bool) []sip.Header {
+	var hs []sip.Header
+	known := p.URI != "" && !strings.HasSuffix(p.URI, "@anonymous.invalid")
+	if trusted && known {
+		hs = append(hs, header("P-Asserted-Identity", nameAddr(p.Name, p.URI)))
+	}
+	if p.Anonymous {
+		hs = append(hs, header("Privacy", "id"))
+	}
+	return hs
+}
+
+// reasonHeaders are the values of a Reason, one a line (RFC 3326).
+func reasonHeaders(reasons []translate.ReasonHeader) []sip.Header {
+	var hs []sip.Header
+	for _, r := range reasons {
+		if v := r.String(); v != "" {
+			hs = append(hs, header("Reason", v))
+		}
+	}
+	return hs
+}
+
+// refusal is the status for a call that ends before it is answered, its phrase, and the
+// headers that say why (INTERWORKING 2.13 B).
+func (e *Edge) refusal(cause call.Cause, detail call.Detail) (status int, phrase string, hs []sip.Header) {
+	status, q850 := e.o.Refusals.StatusOf(cause, detail)
+	hs = reasonHeaders(translate.ResponseReasons(q850))
+	if status == 503 {
+		hs = append(hs, header("Retry-After", "10"))
+	}
+	if detail.Text != "" {
+		hs = append(hs, header("Warning", translate.Warning(e.o.Host, detail.Text)))
+	}
+	return status, translate.PhraseOf(status), append(hs, explain(status)...)
+}
+
+// explain are the headers that a status must have.
+func explain(status int) []sip.Header {
+	switch status {
+	case 405:
+		return []sip.Header{header("Allow", allowed)}
+	case 415:
+		return []sip.Header{header("Accept", accepted)}
+	}
+	return nil
+}
+
+// values are the values of a header that may come more than once, as the peer wrote them.
+func values(m sip.Message, name string) []string {
+	var vs []string
+	for _, h := range m.GetHeaders(name) {
+		vs = append(vs, h.Value())
+	}
+	return vs
+}
+
+func value(m sip.Message, name string) string {
+	if hs := m.GetHeaders(name); len(hs) > 0 {
+		return hs[0].Value()
+	}
+	return ""
+}
+
+// reasons are those of a message; of one that cannot be read, none.
+func reasons(m sip.Message) []translate.ReasonHeader {
+	rs, err := translate.ParseReasons(strings.Join(values(m, "Reason"), ","))
+	if err != nil {
+		return nil
+	}
+	return rs
+}
+
+// address takes an address apart that the gate has accepted: a name, perhaps quoted, and a
+// URI in angle brackets, or a URI and parameters of the header.
+func address(v string) translate.NameAddr {
+	open := 0
+	if strings.HasPrefix(strings.TrimSpace(v), `"`) {
+		// The name may have brackets in it, and escaped quotes.
+		open = strings.Index(v, `"`) + 1
+		for open < len(v) && v[open] != '"' {
+			if v[open] == '\\' {
+				open++
+			}
+			open++
+		}
+		open = min(open+1, len(v))
+	}
+	i := strings.IndexByte(v[open:], '<')
+	if i < 0 {
+		uri, _, _ := strings.Cut(v, ";")
+		return translate.NameAddr{URI: strings.TrimSpace(uri)}
+	}
+	name, rest := v[:open+i], v[open+i+1:]
+	uri, _, _ := strings.Cut(rest, ">")
+	return translate.NameAddr{Name: strings.TrimSpace(name), URI: strings.TrimSpace(uri)}
+}
+
+// contactOf is the URI of a message's first Contact; empty if it has none.
+func contactOf(m sip.Message) string { return address(value(m, "Contact")).URI }
+
+// tag is the tag in a From or To.
+func tag(p sip.HeaderParams) string {
+	t, _ := p.Get("tag")
+	return t
+}
+
+// callID makes the Call-ID of a dialog of ours from an id of the call's other protocol, if
+// it can be one (INTERWORKING 2.1).
+func (e *Edge) callID(id string) string {
+	if id == "" || len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.", r))
+	}) {
+		id = e.o.NewID()
+	}
+	return id + "@" + e.o.Host
+}
+
+// requestURI is the URI of a Contact or target as sipgo has it; ok is false if it is none.
+func requestURI(s string) (u sip.Uri, ok bool) {
+	if err := sip.ParseUri(s, &u); err != nil || u.Wildcard {
+		return u, false
+	}
+	return u, gate.Clean(s) == s
+}
+
+func digits(n int) string { return strconv.Itoa(n) }

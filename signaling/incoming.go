@@ -1,0 +1,248 @@
+package signaling
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/dialog"
+	"sipxmppgw/signaling/sdp"
+	"sipxmppgw/signaling/stack"
+)
+
+// noExtension says that no option tag can be required of us yet.
+const noExtension = ""
+
+// incoming takes a new INVITE of a trunk: it becomes leg A of a call, or is refused
+// (INTERWORKING 2.5 row 1).
+func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
+	e.count.invites.Add(1)
+	req := tx.Request()
+	_ = tx.Reply(100, "") // a lost one changes nothing
+	if missing := unsupported(req); missing != "" {
+		e.refuse(tx, trunk, 420, "", header("Unsupported", missing))
+		return
+	}
+	uri := req.Recipient.String()
+	own := e.legs.sharing(req.CallID().Value())
+	if served(own, uri) {
+		e.loop(tx, trunk)
+		return
+	}
+	l := e.newLeg(trunk, nil)
+	l.uri = uri
+	l.tag = tx.Tag()
+	l.callID = req.CallID().Value()
+	l.sdp = sdp.NewSession(e.origin(req.Recipient.User, tx.Local().Addr()))
+	offer := l.body(req)
+	if offer.Status != 0 || offer.Text != "" && offer.Media.Empty() {
+		e.refuse(tx, trunk, max(offer.Status, 400), offer.problem)
+		return
+	}
+	from := caller(req, trunk.Trusted)
+	hops := 0
+	if h := req.MaxForwards(); h != nil {
+		hops = int(h.Val())
+	}
+	target, err := e.o.Calls.Route(gateway.Query{Edge: gateway.SIP, Trunk: trunk.Name, From: from, To: uri, Hops: hops})
+	if err != nil {
+		e.refuseFor(tx, trunk, err)
+		return
+	}
+	if returns(own, target) {
+		e.loop(tx, trunk)
+		return
+	}
+	target.NoAnswer = patience(req, target.NoAnswer)
+	l.answer(tx)
+	var made *leg
+	_, err = e.o.Calls.Accept(gateway.Incoming{
+		Edge: gateway.SIP, Trunk: trunk.Name, Target: target, Offer: offer.Media, Policy: trunk.Policy,
+		Leg: func(in gateway.Inbox) gateway.Leg {
+			l.in = in
+			l.d = dialog.NewUAS(in.Side(), l.invite(tx, offer))
+			made = l
+			if !e.enlist(l) {
+				l.End(call.Unavailable, call.Detail{Text: "closing"})
+			}
+			return l
+		},
+	})
+	if err != nil {
+		e.refuseFor(tx, trunk, err)
+		return
+	}
+	tx.OnCancel(func(cancel *sip.Request) { made.arrive(cancelled{cancel}) })
+}
+
+// served reports whether the same call for the same callee is here already: it came back to
+// us on its way (INTERWORKING 2.1).
+func served(legs []*leg, uri string) bool {
+	for _, l := range legs {
+		if l.uri == uri {
+			return true
+		}
+	}
+	return false
+}
+
+// returns reports whether a call of ours comes back to the one who calls. To anyone else it
+// was forwarded, which is legal.
+func returns(legs []*leg, target gateway.Target) bool {
+	for _, l := range legs {
+		if l.caller != "" && l.caller == bare(target.To.JID) {
+			return true
+		}
+	}
+	return false
+}
+
+func bare(jid string) string {
+	b, _, _ := strings.Cut(jid, "/")
+	return b
+}
+
+// caller is who calls: of a trunk in our trust domain the one it asserts, else From (RFC
+// 3325). Who does not want to be known is not.
+func caller(req *sip.Request, trusted bool) gateway.Party {
+	who := address(value(req, "From"))
+	p := gateway.Party{Anonymous: private(req) || strings.HasSuffix(who.URI, "@anonymous.invalid")}
+	if trusted {
+		if a, ok := asserted(req); ok {
+			if a.Name == "" {
+				a.Name = who.Name
+			}
+			who = a
+		}
+	}
+	p.URI, p.Name = who.URI, translate.UnquoteName(who.Name)
+	return p
+}
+
+// asserted is the identity that a request asserts: the first SIP address, or else the first.
+func asserted(req *sip.Request) (translate.NameAddr, bool) {
+	var first translate.NameAddr
+	for _, v := range values(req, "P-Asserted-Identity") {
+		a := address(v)
+		if strings.HasPrefix(strings.ToLower(a.URI), "sip") {
+			return a, true
+		}
+		if first.URI == "" {
+			first = a
+		}
+	}
+	return first, first.URI != ""
+}
+
+// private reports whether the caller wants to stay unknown (RFC 3323, RFC 3325).
+func private(req *sip.Request) bool {
+	for _, v := range values(req, "Privacy") {
+		for _, p := range strings.FieldsFunc(v, func(r rune) bool { return r == ';' || r == ',' }) {
+			switch strings.ToLower(strings.TrimSpace(p)) {
+			case "id", "user", "header":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unsupported are the option tags that a request requires and that we have not got.
+func unsupported(req *sip.Request) string {
+	var missing []string
+	for _, v := range values(req, "Require") {
+		for _, t := range strings.Split(v, ",") {
+			if t = strings.TrimSpace(t); t != noExtension && len(missing) < 16 {
+				missing = append(missing, t)
+			}
+		}
+	}
+	return strings.Join(missing, ", ")
+}
+
+// patience is how long the callee may ring: no longer than the caller's Expires (INTERWORKING
+// 2.6).
+func patience(req *sip.Request, limit time.Duration) time.Duration {
+	n, err := strconv.ParseUint(value(req, "Expires"), 10, 32)
+	if err != nil || n == 0 {
+		return limit
+	}
+	if asked := time.Duration(n) * time.Second; limit == 0 && asked < 3*time.Minute || asked < limit {
+		return asked
+	}
+	return limit
+}
+
+// loop refuses a call that came back (C-58).
+func (e *Edge) loop(tx *stack.ServerTx, trunk *Trunk) {
+	e.count.loops.Add(1)
+	e.refuseFor(tx, trunk, &call.Refusal{Cause: call.Loop})
+}
+
+// refuseFor refuses a call for a [*call.Refusal].
+func (e *Edge) refuseFor(tx *stack.ServerTx, trunk *Trunk, why error) {
+	r := &call.Refusal{Cause: call.Failed}
+	if !errors.As(why, &r) {
+		e.o.Log.Error("call not begun", "trunk", trunk.Name, "error", why)
+	}
+	status, phrase, hs := e.refusal(r.Cause, r.Detail)
+	e.refused(trunk, status, r.Error())
+	_ = tx.Reply(status, phrase, hs...) // cancelled meanwhile, or the peer is gone
+}
+
+// refuse refuses a call with a status of the protocol's own.
+func (e *Edge) refuse(tx *stack.ServerTx, trunk *Trunk, status int, problem string, hs ...sip.Header) {
+	_, _, reason := e.refusal(translate.CauseOfStatus(status, 0), call.Detail{Status: status, Text: problem})
+	e.refused(trunk, status, problem)
+	_ = tx.Reply(status, "", append(hs, reason...)...) // cancelled meanwhile, or the peer is gone
+}
+
+func (e *Edge) refused(trunk *Trunk, status int, problem string) {
+	e.count.refused.Add(1)
+	e.o.Log.Info("call refused", "trunk", trunk.Name, "status", status, "reason", problem)
+}
+
+// A body is what a message says of media, and what is wrong with it.
+type body struct {
+	dialog.Body
+	problem string
+}
+
+// body reads the session description of a message.
+func (l *leg) body(m sip.Message) body {
+	text, err := sdp.Find(value(m, "Content-Type"), m.Body())
+	if err != nil {
+		return body{Body: dialog.Body{Text: string(text), Status: 415}, problem: "no application/sdp"}
+	}
+	if len(text) == 0 {
+		return body{}
+	}
+	d, err := l.sdp.Parse(text)
+	b := body{Body: dialog.Body{Media: d, Text: withoutOrigin(string(text))}}
+	var wrong *sdp.Error
+	if errors.As(err, &wrong) {
+		b.Media, b.Status, b.problem = media.Description{}, 400, wrong.Error()
+		if wrong.Unfit {
+			b.Status = 488
+		}
+	}
+	return b
+}
+
+// withoutOrigin leaves out the o= line, whose version may change alone.
+func withoutOrigin(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "o=") {
+			b.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+		}
+	}
+	return b.String()
+}

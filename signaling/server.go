@@ -1,0 +1,79 @@
+package signaling
+
+import (
+	"net/netip"
+
+	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/stack"
+)
+
+// request is given each new request but ACK and CANCEL, on the worker of its Call-ID.
+func (e *Edge) request(tx *stack.ServerTx) {
+	req := tx.Request()
+	trunk := e.trunks.of(tx.Source().Addr(), tx.Transport())
+	if trunk == nil {
+		e.reply(tx, 403)
+		return
+	}
+	if own := tag(req.To().Params); own != "" {
+		e.inDialog(tx, trunk, own)
+		return
+	}
+	switch req.Method {
+	case sip.INVITE:
+		e.incoming(tx, trunk)
+	case sip.OPTIONS:
+		e.reply(tx, 200, header("Allow", allowed), header("Accept", accepted))
+	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.NOTIFY:
+		e.reply(tx, 481) // they live in dialogs only
+	case sip.SUBSCRIBE, sip.PUBLISH:
+		e.reply(tx, 489)
+	default:
+		e.reply(tx, 405)
+	}
+}
+
+// inDialog gives a request to the leg it is for. The peer must be the one that the dialog
+// is with (RELIABILITY 4, row 34).
+func (e *Edge) inDialog(tx *stack.ServerTx, trunk *Trunk, own string) {
+	l := e.legs.find(tx.Request().CallID().Value(), own)
+	switch {
+	case l == nil:
+		e.count.unmatched.Add(1)
+		e.reply(tx, 481)
+	case l.trunk != trunk:
+		e.count.foreign.Add(1)
+		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "trunk", trunk.Name, "method", string(tx.Request().Method))
+		e.reply(tx, 403)
+	default:
+		l.arrive(received{tx})
+	}
+}
+
+// ack is given the ACK of each 2xx.
+func (e *Edge) ack(req *sip.Request) {
+	l := e.legs.find(req.CallID().Value(), tag(req.To().Params))
+	if l == nil {
+		return
+	}
+	source, err := netip.ParseAddrPort(req.Source())
+	if err != nil || !l.trunk.holds(source.Addr()) {
+		e.count.foreign.Add(1)
+		return
+	}
+	l.arrive(acknowledged{req})
+}
+
+// stray is given a 2xx to an INVITE of ours that has no transaction any more.
+func (e *Edge) stray(res *sip.Response) {
+	if l := e.legs.find(res.CallID().Value(), tag(res.From().Params)); l != nil {
+		l.arrive(late{res})
+	}
+}
+
+// reply answers a request that no leg answers. An error says that the peer is gone, or that
+// it has cancelled meanwhile; there is nobody to tell.
+func (e *Edge) reply(tx *stack.ServerTx, status int, hs ...sip.Header) {
+	_ = tx.Reply(status, "", append(hs, explain(status)...)...)
+}

@@ -1,0 +1,37 @@
+package signaling
+
+import (
+	"sync/atomic"
+
+	"sipxmppgw/signaling/stack"
+)
+
+// Stats are counts since the start, but those that say "now".
+type Stats struct {
+	Stack stack.Stats
+
+	Invites   uint64 // new INVITEs of trunks
+	Refused   uint64 // of these, answered without a call
+	Loops     uint64 // of these, because they came back to us
+	Dialed    uint64 // INVITEs we sent for new calls
+	Unmatched uint64 // in-dialog requests that belong to no dialog
+	Foreign   uint64 // in-dialog requests from another peer than the dialog's
+	Flooded   uint64 // messages dropped because a leg had too many
+	Adopted   uint64 // dialogs that their call left behind
+	Dialogs   int    // now, with those that only wait for late messages
+}
+
+type counters struct {
+	invites, refused, loops, dialed, unmatched, foreign, flooded, adopted atomic.Uint64
+}
+
+// Stats returns the counts.
+func (e *Edge) Stats() Stats {
+	return Stats{
+		Stack:   e.stack.Stats(),
+		Invites: e.count.invites.Load(), Refused: e.count.refused.Load(), Loops: e.count.loops.Load(),
+		Dialed: e.count.dialed.Load(), Unmatched: e.count.unmatched.Load(), Foreign: e.count.foreign.Load(),
+		Flooded: e.count.flooded.Load(), Adopted: e.count.adopted.Load(),
+		Dialogs: e.legs.len(),
+	}
+}
