@@ -96,6 +96,7 @@ func TestResponsesInOrder(t *testing.T) {
 				b.want("ACK")
 			}
 		}
+		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
 		for i := range calls {

@@ -101,7 +101,7 @@ func answering(t *testing.T) func(*ServerTx) {
 func TestConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var transport Transport
-		b := newBed(t, Options{OnRequest: func(tx *ServerTx) {
+		b := newBed(t, Options{Limits: Limits{Workers: 1}, OnRequest: func(tx *ServerTx) {
 			transport = tx.Transport()
 			answering(t)(tx)
 		}})
