@@ -2,6 +2,7 @@ package translate
 
 import (
 	"strconv"
+	"strings"
 
 	"sipxmppgw/gateway/call"
 )
@@ -220,13 +221,16 @@ func TextOf(c call.Cause, d call.Detail) string {
 	if row := exact(c, d); row != nil && row.text != "" {
 		text = row.text
 	}
-	if text == "" && c != call.Normal {
-		text = Sentence(c)
+	switch q := Q850Text(d.Q850); {
+	case text == "" && c == call.Normal:
+		return ""
+	case text == "":
+		return Sentence(c)
+	case q == "" || strings.Contains(strings.ToLower(text), q):
+		return text
+	default:
+		return text + " (" + q + ")"
 	}
-	if q := Q850Text(d.Q850); q != "" && text != "" {
-		text += " (" + q + ")"
-	}
-	return text
 }
 
 // maxText is the longest text that is carried beside a reason, in characters.
@@ -309,6 +313,20 @@ func (r Refusals) StatusOf(c call.Cause, d call.Detail) (status, q850 int) {
 
 // StatusOf is [Refusals.StatusOf] with the defaults.
 func StatusOf(c call.Cause, d call.Detail) (status, q850 int) { return Refusals{}.StatusOf(c, d) }
+
+// RetryAfterOf returns the Retry-After in seconds for the final response to a SIP caller
+// whose call ends so before it is answered; 0 for none.
+func RetryAfterOf(c call.Cause, d call.Detail) int {
+	switch {
+	case c == call.Overloaded && d.Status == 480: // a resource-constraint (table C)
+		return retryAfter
+	case c == call.Overloaded:
+		return 10
+	case c == call.Unreachable:
+		return 5 // the stream to the XMPP server is tried again by then
+	}
+	return 0
+}
 
 // ByeOf returns the Q.850 cause for the BYE of a call that ends so (table B). Where the
 // detail has one, it is that one.
@@ -456,9 +474,10 @@ func CauseOfCancel(reasons []ReasonHeader) (call.Cause, call.Detail) {
 		return call.Elsewhere, d
 	}
 	if d.Text == "" {
-		if d.Text = Q850Text(d.Q850); d.Text == "" {
-			d.Text = PhraseOf(d.Status)
-		}
+		d.Text = Q850Text(d.Q850)
+	}
+	if d.Text == "" && d.Status != 0 {
+		d.Text = PhraseOf(d.Status)
 	}
 	return call.Cancelled, d
 }

@@ -121,7 +121,18 @@ func localOf(text string) (string, error) {
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return "", errControl
 	}
-	raw, err := Escape(text)
+	// PRECIS comes after escaping, and it could make an escape live (a full-width digit
+	// becomes an ASCII one) or break one (a combining mark joins its last letter). Then the
+	// JID would lead back to another user, even to another host. So what is escaped is the
+	// folded text, and a character that must be escaped may not come from folding.
+	folded, err := foldText.String(text)
+	switch {
+	case err != nil:
+		return "", err
+	case countDisallowed(folded) > countDisallowed(text):
+		return "", errForbidden
+	}
+	raw, err := Escape(folded)
 	if err != nil {
 		return "", err
 	}
@@ -129,13 +140,21 @@ func localOf(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// PRECIS comes after escaping, and it can make an escape live (a full-width backslash
-	// or digit becomes an ASCII one) or break one (a combining mark joins its last
-	// letter). Then the JID would lead back to another user, even to another host.
-	if folded, err := foldText.String(text); err != nil || Unescape(local) != folded {
+	if Unescape(local) != folded {
 		return "", errFaithless
 	}
 	return local, nil
+}
+
+// countDisallowed counts the characters that must be escaped wherever they stand.
+func countDisallowed(s string) int {
+	n := 0
+	for i := range len(s) {
+		if strings.IndexByte(disallowed, s[i]) >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // The profiles are our own: the UsernameCaseMapped of the library applies the Bidi Rule

@@ -6,11 +6,11 @@ import (
 )
 
 var (
-	errNoNumber   = errors.New("it is not a telephone number")
-	errNoContext  = errors.New("it is a local number without a phone-context")
-	errTelTwice   = errors.New("a parameter stands in it twice")
-	errExtension  = errors.New("its extension is not a number")
-	errSubaddress = errors.New("its subaddress holds a character that is not allowed")
+	errNoNumber  = errors.New("it is not a telephone number")
+	errNoContext = errors.New("it is a local number without a phone-context")
+	errTelTwice  = errors.New("a parameter stands in it twice")
+	errTelParam  = errors.New("a parameter is not well formed")
+	errExtension = errors.New("its extension is not a number")
 )
 
 // localDigits may stand in a local number (RFC 3966 section 3, phonedigit-hex).
@@ -42,13 +42,16 @@ func parseTel(s string) (tel, error) {
 	for more {
 		var param string
 		param, rest, more = strings.Cut(rest, ";")
-		name, value, _ := strings.Cut(strings.ToLower(param), "=")
+		name, value, has := strings.Cut(strings.ToLower(param), "=")
+		if !within(name, alphanum+"-") || has && !within(value, paramSafe+"%") {
+			return tel{}, errTelParam
+		}
 		var field *string
 		switch name {
 		case "isub":
 			field = &t.isub
-			if !within(value, paramSafe+"%") {
-				return tel{}, errSubaddress
+			if value == "" {
+				return tel{}, errTelParam
 			}
 		case "ext":
 			field = &t.ext

@@ -197,9 +197,13 @@ func (u URI) Valid() bool {
 
 // String returns the URI as it stands in a SIP message, with everything that could be
 // taken for syntax escaped (RFC 3261 section 19.1.2). In a header it needs angle brackets
-// round it. The text of a URI that is not [URI.Valid] is empty.
+// round it. The text of a URI that is not [URI.Valid], or would be longer than 8192
+// octets, is empty.
 func (u URI) String() string {
 	if !u.Valid() {
+		return ""
+	}
+	if u.Scheme == "tel" && len(u.User) > maxURI-len("tel:") {
 		return ""
 	}
 	if u.Scheme == "tel" {
@@ -234,6 +238,9 @@ func (u URI) String() string {
 	}
 	if u.LR {
 		b.WriteString(";lr")
+	}
+	if b.Len() > maxURI {
+		return ""
 	}
 	return b.String()
 }
