@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// newAdmin returns the operator's pages: /metrics, /livez, and /readyz with the causes of
+// not being ready, one a line.
+func newAdmin(reg *prometheus.Registry, unready func() []string) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		causes := unready()
+		if len(causes) == 0 {
+			fmt.Fprintln(w, "ok")
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		for _, c := range causes {
+			fmt.Fprintln(w, c)
+		}
+	})
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 * 1024,
+	}
+}
+
+// A counter is one figure of an edge, which counts by itself and knows no Prometheus.
+type counter struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	label []string
+	value func() float64
+}
+
+// counters exports the figures of the edges.
+type counters []counter
+
+// Describe implements [prometheus.Collector].
+func (cs counters) Describe(ch chan<- *prometheus.Desc) {
+	seen := map[*prometheus.Desc]bool{}
+	for _, c := range cs {
+		if !seen[c.desc] {
+			seen[c.desc] = true
+			ch <- c.desc
+		}
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (cs counters) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range cs {
+		ch <- prometheus.MustNewConstMetric(c.desc, c.kind, c.value(), c.label...)
+	}
+}
+
+// counters returns the figures that the edges and the relay keep by themselves.
+func (d *daemon) counters() counters {
+	var cs counters
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("sipxmppgw_"+name, help, labels, nil)
+	}
+	add := func(kind prometheus.ValueType, at *prometheus.Desc, value func() float64, labels ...string) {
+		cs = append(cs, counter{at, kind, labels, value})
+	}
+	count := func(at *prometheus.Desc, value func() uint64, labels ...string) {
+		add(prometheus.CounterValue, at, func() float64 { return float64(value()) }, labels...)
+	}
+	gauge := func(at *prometheus.Desc, value func() int, labels ...string) {
+		add(prometheus.GaugeValue, at, func() float64 { return float64(value()) }, labels...)
+	}
+
+	gauge(desc("xmpp_up", "Whether the component is connected to its server (1) or not (0)."), func() int {
+		if d.stream.State().Up {
+			return 1
+		}
+		return 0
+	})
+	count(desc("xmpp_connects_total", "Connections to the XMPP server that were made."), func() uint64 { return d.stream.Stats().Connects })
+	stanzas := desc("xmpp_stanzas_total", "Stanzas, by whether the gateway received or sent them.", "direction")
+	count(stanzas, func() uint64 { return d.stream.Stats().Received }, "received")
+	count(stanzas, func() uint64 { return d.stream.Stats().Sent }, "sent")
+	bad := desc("xmpp_stanzas_bad_total", "Stanzas that were not taken, or not sent, by reason.", "reason")
+	count(bad, func() uint64 { return d.stream.Stats().Over }, "too_large")
+	count(bad, func() uint64 { return d.stream.Stats().Unreadable }, "unreadable")
+	count(bad, func() uint64 { return d.stream.Stats().Malformed }, "malformed_address")
+	count(bad, func() uint64 { return d.stream.Stats().Foreign }, "foreign_domain")
+	count(bad, func() uint64 { return d.stream.Stats().Spoofed }, "spoofed_answer")
+	count(bad, func() uint64 { return d.stream.Stats().Refused }, "unfit_to_send")
+	count(bad, func() uint64 { return d.stream.Stats().Lost }, "no_connection")
+	count(desc("xmpp_panics_total", "Stanzas that were lost by a fault of the gateway itself."), func() uint64 { return d.stream.Stats().Panics })
+
+	messages := desc("sip_messages_total", "SIP messages, by whether the gateway received or sent them.", "direction")
+	count(messages, func() uint64 { return d.sip.Stats().Stack.Received }, "received")
+	count(messages, func() uint64 { return d.sip.Stats().Stack.Sent }, "sent")
+	dropped := desc("sip_messages_bad_total", "SIP messages that were dropped or refused before a call saw them, by reason.", "reason")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Strangers }, "unknown_source")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Throttled }, "too_fast")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Dropped }, "malformed_dropped")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Rejected }, "malformed_answered")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Unparsed }, "unparsed")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Shed }, "overload")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Merged }, "merged")
+	count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
+	count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
+	gauge(desc("sip_connections", "TCP connections of SIP peers there are now."), func() int { return d.sip.Stats().Stack.Conns })
+
+	ports := desc("media_ports", "Media ports, by state.", "state")
+	gauge(ports, func() int { return d.relay.Counters().PortsUsed }, "used")
+	gauge(ports, func() int { return d.relay.Counters().PortsRest }, "resting")
+	gauge(ports, func() int {
+		c := d.relay.Counters()
+		return c.PortsAll - c.PortsUsed - c.PortsRest
+	}, "free")
+	return cs
+}

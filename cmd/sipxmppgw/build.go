@@ -1,0 +1,554 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/route"
+	"sipxmppgw/gateway/trace"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/jingle"
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/mediarelay/embedded"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/stack"
+)
+
+// tracedCalls is how many of the last calls are kept as ladders.
+const tracedCalls = 64
+
+// A daemon is the gateway with its edges, its media and its listeners: everything that one
+// configuration makes.
+type daemon struct {
+	log    *slog.Logger
+	g      *gateway.Gateway
+	sip    *signaling.Edge
+	stream *component.Stream
+	relay  *embedded.Relay
+	trace  *trace.Recorder
+	reg    *prometheus.Registry
+	admin  *http.Server
+	web    net.Listener  // of admin; nil if it is turned off
+	sipUp  []string      // the sockets, as they are bound
+	ended  chan struct{} // closed when the stream has ended
+
+	mu    sync.Mutex
+	hooks []func(gateway.Record) // told of ended calls
+	stop  context.CancelFunc     // ends the stream
+	going bool                   // down
+}
+
+// open makes a daemon. An error names the setting that is at fault.
+func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
+	d := &daemon{
+		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), ended: make(chan struct{}), stop: func() {},
+	}
+	var opened []interface{ Close() error }
+	defer func() {
+		if err != nil {
+			for _, o := range opened {
+				_ = o.Close()
+			}
+		}
+	}()
+	local, err := advertised(c)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := listen(c, local)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listeners {
+		if l.Packet != nil {
+			opened = append(opened, l.Packet)
+			d.sipUp = append(d.sipUp, "udp:"+l.Packet.LocalAddr().String())
+		} else {
+			opened = append(opened, l.Stream)
+			d.sipUp = append(d.sipUp, "tcp:"+l.Stream.Addr().String())
+		}
+	}
+	if c.HTTP.Listen != "" {
+		if d.web, err = net.Listen("tcp", c.HTTP.Listen); err != nil {
+			return nil, fmt.Errorf("http.listen: %w", err)
+		}
+		opened = append(opened, d.web)
+	}
+	routes, err := routesOf(c, local, listeners)
+	if err != nil {
+		return nil, err
+	}
+	if d.relay, err = embedded.New(relayOf(c, local, log)); err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	d.g = gateway.New(gateway.Options{
+		Router:   routes,
+		Media:    plane{d.relay},
+		Limits:   limitsOf(c),
+		MaxCalls: c.Calls.Max,
+		MaxEarly: c.Calls.MaxUnanswered,
+		Log:      log,
+		Registry: d.reg,
+		Trace:    d.trace,
+		Ended:    d.tell,
+	})
+	if err := d.openXMPP(c, routes); err != nil {
+		return nil, err
+	}
+	if err := d.openSIP(c, local, listeners, routes); err != nil {
+		return nil, err
+	}
+	d.admin = newAdmin(d.reg, d.unready)
+	d.reg.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		d.counters(),
+	)
+	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", local.String(), "host", routes.Mapping.SIPHost)
+	return d, nil
+}
+
+// plane fits the relay to the shell, which wants its bridges as an interface.
+type plane struct{ *embedded.Relay }
+
+// Open implements [gateway.MediaPlane].
+func (p plane) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (gateway.Bridge, error) {
+	b, err := p.Relay.Open(id, policies, post)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// advertised returns the address that SIP peers reach us by: the configured one, or the
+// one of this machine that leads to the first trunk.
+func advertised(c config.Config) (netip.Addr, error) {
+	if c.SIP.ExternalAddress.IsValid() {
+		return c.SIP.ExternalAddress, nil
+	}
+	for _, l := range c.SIP.Listen {
+		if _, at, err := config.ParseListen(l); err == nil && !at.Addr().IsUnspecified() {
+			return at.Addr(), nil
+		}
+	}
+	host, port, err := config.SplitAddress(c.Trunks[0].Address)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("trunks[0].address: %w", err)
+	}
+	addr, err := leadsTo(net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(port))))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("sip.external_address is needed: the address that leads to trunk %s is not known: %w", c.Trunks[0].Name, err)
+	}
+	return addr, nil
+}
+
+// leadsTo returns the local address of packets to host:port. Nothing is sent.
+func leadsTo(hostport string) (netip.Addr, error) {
+	conn, err := net.DialTimeout("udp", hostport, 5*time.Second)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer conn.Close()
+	at, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	return at.Addr().Unmap(), err
+}
+
+// listen binds the sockets of the SIP side.
+func listen(c config.Config, local netip.Addr) (bound []stack.Listener, err error) {
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, l := range bound {
+			if l.Packet != nil {
+				_ = l.Packet.Close()
+			} else {
+				_ = l.Stream.Close()
+			}
+		}
+	}()
+	for i, s := range c.SIP.Listen {
+		transport, at, err := config.ParseListen(s)
+		if err != nil {
+			return bound, err
+		}
+		var l stack.Listener
+		if at.Addr().IsUnspecified() || c.SIP.ExternalAddress.IsValid() {
+			l.External = netip.AddrPortFrom(local, 0)
+		}
+		if transport == "udp" {
+			l.Transport = stack.UDP
+			l.Packet, err = net.ListenPacket("udp", at.String())
+		} else {
+			l.Transport = stack.TCP
+			l.Stream, err = net.Listen("tcp", at.String())
+		}
+		if err != nil {
+			return bound, fmt.Errorf("sip.listen[%d]: %w", i, err)
+		}
+		bound = append(bound, l)
+	}
+	return bound, nil
+}
+
+// routesOf makes the router: addresses, permissions, trunks.
+func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*gateway.Routes, error) {
+	host := c.SIP.Domain
+	if host == "" {
+		host = uriHost(local)
+	}
+	m := translate.Mapping{
+		Gateway:        c.XMPP.Domain,
+		SIPHost:        host,
+		DefaultDomain:  c.SIP.DefaultDomain,
+		TelDomains:     []string{c.SIP.DefaultDomain},
+		DirectDomains:  c.SIP.DirectDomains,
+		DefaultContext: c.SIP.DefaultContext,
+	}
+	if c.SIP.AllowSIPS {
+		m.SIPSInbound = translate.AllowSIPS
+	}
+	m, err := m.Prepare()
+	if err != nil {
+		return nil, err
+	}
+	for address, user := range c.Users {
+		if err := provision(&m, address, user); err != nil {
+			return nil, fmt.Errorf("numbers.%s: %w", address, err)
+		}
+	}
+	rules := make([]route.Rule, len(c.Routes))
+	for i, r := range c.Routes {
+		rules[i] = route.Rule(r)
+	}
+	table, err := route.New(rules)
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	r := &gateway.Routes{
+		Mapping: &m, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(), NoAnswer: c.Calls.NoAnswer,
+	}
+	for _, t := range c.Trunks {
+		r.Trunks = append(r.Trunks, gateway.TrunkRoute{
+			Name: t.Name, Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(t),
+		})
+	}
+	return r, nil
+}
+
+// provision gives a user its number, or its address at the default domain.
+func provision(m *translate.Mapping, address, user string) error {
+	j, err := translate.ParseJID(user)
+	if err != nil {
+		return err
+	}
+	spelled := address
+	switch {
+	case strings.HasPrefix(address, "+"):
+		spelled = "tel:" + address
+	case !strings.Contains(address, ":") && strings.Contains(address, "@"):
+		spelled = "sip:" + address
+	case !strings.Contains(address, ":"):
+		spelled = "sip:" + address + "@" + m.DefaultDomain
+	}
+	u, err := translate.ParseURI(spelled)
+	if err != nil {
+		return err
+	}
+	m.Provision(j, u)
+	if u.Scheme == "tel" { // what others see is dialled back through the default domain
+		m.AccountURI[j.Bare()] = translate.URI{Scheme: "sip", User: u.User, Host: m.DefaultDomain, Phone: true}
+	}
+	return nil
+}
+
+// hostsOf returns the names that mean us in a Request-URI, beside the domain: a PBX dials
+// its trunk by whatever address it was given.
+func hostsOf(local netip.Addr, listeners []stack.Listener) []string {
+	hosts := []string{uriHost(local)}
+	add := func(a netip.Addr) {
+		if h := uriHost(a.Unmap()); a.IsValid() && !a.IsUnspecified() && !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	every := false
+	for _, l := range listeners {
+		text := ""
+		if l.Packet != nil {
+			text = l.Packet.LocalAddr().String()
+		} else {
+			text = l.Stream.Addr().String()
+		}
+		if at, err := netip.ParseAddrPort(text); err == nil {
+			every = every || at.Addr().IsUnspecified()
+			add(at.Addr())
+		}
+	}
+	if every {
+		for _, a := range machineAddrs() {
+			add(a)
+		}
+	}
+	return hosts
+}
+
+func machineAddrs() []netip.Addr {
+	var all []netip.Addr
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}
+
+// uriHost writes an address as the host of a URI.
+func uriHost(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
+}
+
+// relayOf says how the relay works. Without configured addresses it binds to the one that
+// leads to the trunk, or, if that is loopback, to the one that leads out: XMPP clients are
+// elsewhere even when the PBX is on this machine.
+func relayOf(c config.Config, local netip.Addr, log *slog.Logger) embedded.Options {
+	addrs := c.Media.Addresses
+	if len(addrs) == 0 {
+		at := local
+		if c.SIP.ExternalAddress.IsValid() && !slices.Contains(machineAddrs(), local) {
+			at = netip.Addr{}
+		}
+		if !at.IsValid() || (at.IsLoopback() && !c.Media.AllowLoopback) {
+			if out, err := leadsTo("192.0.2.1:9"); err == nil { // TEST-NET: any address that is not here
+				at = out
+			} else if !at.IsValid() {
+				at = local
+			}
+		}
+		addrs = []netip.Addr{at}
+	}
+	o := embedded.Options{
+		Addresses:     addrs,
+		PortMin:       uint16(c.Media.PortMin),
+		PortMax:       uint16(c.Media.PortMax),
+		AllowLoopback: c.Media.AllowLoopback,
+		Times:         embedded.Times{Silence: c.Media.Silence},
+		Log:           log,
+	}
+	if c.Media.ExternalAddress.IsValid() {
+		o.External = []netip.Addr{c.Media.ExternalAddress}
+	}
+	return o
+}
+
+func limitsOf(c config.Config) call.Limits {
+	l := call.DefaultLimits()
+	l.NoAnswer = c.Calls.NoAnswer
+	return l
+}
+
+// xmppPolicy is what every client of today speaks.
+func xmppPolicy() media.Policy {
+	return media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+}
+
+// trunkPolicy is plain RTP with the trunk's codecs, in its order.
+func trunkPolicy(t config.Trunk) media.Policy {
+	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT}
+	known := media.DefaultCodecs()
+	for _, name := range t.Codecs {
+		for _, k := range known {
+			if strings.EqualFold(k.Name, name) {
+				p.Codecs = append(p.Codecs, k)
+			}
+		}
+	}
+	for _, k := range known {
+		if !k.Speech() {
+			p.Codecs = append(p.Codecs, k)
+		}
+	}
+	return p
+}
+
+func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
+	edge := jingle.New(jingle.Options{
+		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, Log: d.log,
+	})
+	var err error
+	d.stream, err = component.New(component.Options{
+		Domain: c.XMPP.Domain,
+		Secret: string(c.XMPP.Secret),
+		Addrs:  []string{c.XMPP.Server},
+		Routes: edge.Routes(),
+		Log:    d.log,
+	})
+	if err != nil {
+		return fmt.Errorf("xmpp: %w", err)
+	}
+	edge.Attach(d.stream)
+	d.g.SetDialer(gateway.XMPP, edge)
+	return nil
+}
+
+func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Listener, routes *gateway.Routes) error {
+	o := signaling.Options{
+		Calls:     d.g,
+		Stack:     stack.Options{Listeners: listeners, Log: d.log},
+		Host:      routes.Mapping.SIPHost,
+		Contact:   uriHost(local),
+		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
+		Log:       d.log,
+	}
+	for i, t := range c.Trunks {
+		next, err := nextHop(t)
+		if err != nil {
+			return fmt.Errorf("trunks[%d].address: %w", i, err)
+		}
+		trunk := signaling.Trunk{Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(t)}
+		for j, s := range t.Sources {
+			p, err := config.ParsePrefix(s)
+			if err != nil {
+				return fmt.Errorf("trunks[%d].sources[%d]: %w", i, j, err)
+			}
+			trunk.Sources = append(trunk.Sources, p)
+		}
+		o.Trunks = append(o.Trunks, trunk)
+	}
+	var err error
+	if d.sip, err = signaling.New(o); err != nil {
+		return fmt.Errorf("sip: %w", err)
+	}
+	d.g.SetDialer(gateway.SIP, d.sip)
+	return nil
+}
+
+func nextHop(t config.Trunk) (stack.Target, error) {
+	host, port, err := config.SplitAddress(t.Address)
+	if err != nil {
+		return stack.Target{}, err
+	}
+	next := stack.Target{Transport: stack.UDP, Host: strings.Trim(host, "[]"), Port: port, Stream: true}
+	if t.Transport == "tcp" {
+		next.Transport = stack.TCP
+	}
+	return next, nil
+}
+
+// run serves until ctx is done. An error is a listener that failed.
+func (d *daemon) run(ctx context.Context) error {
+	streaming, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.mu.Lock()
+	d.stop = stop
+	d.mu.Unlock()
+	failed := make(chan error, 1)
+	go func() { // ends with stop
+		defer close(d.ended)
+		_ = d.stream.Run(streaming)
+	}()
+	if d.web != nil {
+		go func() { // ends when close shuts the server down
+			if err := d.admin.Serve(d.web); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("http.listen: %w", err)
+			}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// close refuses new calls, lets those that are up end until ctx is done, and gives back
+// everything.
+func (d *daemon) close(ctx context.Context) {
+	d.mu.Lock()
+	d.going = true
+	stop := d.stop
+	d.mu.Unlock()
+	if n := d.g.Active(); n > 0 {
+		d.log.Info("waiting for calls to end", "calls", n)
+	}
+	d.g.Drain(ctx)
+	if err := d.sip.Close(); err != nil {
+		d.log.Warn("closing the sip side", "error", err)
+	}
+	stop()
+	<-d.ended
+	d.relay.Close()
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = d.admin.Shutdown(last)
+}
+
+// unready says why the gateway cannot take calls; nothing if it can.
+func (d *daemon) unready() []string {
+	var causes []string
+	d.mu.Lock()
+	if d.going {
+		causes = append(causes, "going down")
+	}
+	d.mu.Unlock()
+	if s := d.stream.State(); !s.Up {
+		causes = append(causes, downText(s))
+	}
+	return causes
+}
+
+// downText says why the component is down, with the setting to look at.
+func downText(s component.State) string {
+	text := "xmpp: " + string(s.Cause)
+	switch s.Cause {
+	case component.NotAuthorized:
+		text += " (is xmpp.secret the one of the server?)"
+	case component.HostUnknown:
+		text += " (is xmpp.domain a component of the server?)"
+	case component.Unreachable:
+		text += " (is xmpp.server right, and the server up?)"
+	case component.Conflict, component.Replaced:
+		text += " (is another gateway connected as xmpp.domain?)"
+	}
+	return text
+}
+
+// tell passes a record to those who asked.
+func (d *daemon) tell(r gateway.Record) {
+	d.mu.Lock()
+	hooks := slices.Clone(d.hooks)
+	d.mu.Unlock()
+	for _, h := range hooks {
+		h(r)
+	}
+}
+
+// onEnded has f told of every call that ends, on the call's goroutine.
+func (d *daemon) onEnded(f func(gateway.Record)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hooks = append(d.hooks, f)
+}

@@ -1,0 +1,146 @@
+// Sipxmppgw joins the telephone world to XMPP: it is a component of an XMPP server
+// (XEP-0114) and an ordinary SIP trunk peer, and translates calls between the two.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"sipxmppgw/config"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+// Exit codes, the same for every command.
+const (
+	exitOK      = 0
+	exitProblem = 1 // what was asked for went wrong
+	exitUsage   = 2 // the command or the configuration is wrong
+)
+
+const usage = `usage: sipxmppgw COMMAND [FLAGS]
+
+  run --config FILE     run the gateway until told to stop
+  check-config FILE     say everything that is wrong in a configuration
+  demo [--stay]         place real calls through a gateway on this machine
+  version               say which version this is
+`
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run carries out one command and returns its exit code.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(errs, usage)
+		return exitUsage
+	}
+	switch args[0] {
+	case "run":
+		return runDaemon(ctx, args[1:], errs)
+	case "check-config":
+		return checkConfig(args[1:], out, errs)
+	case "demo":
+		return runDemo(ctx, args[1:], out, errs)
+	case "version":
+		fmt.Fprintln(out, "sipxmppgw", versionOf())
+		return exitOK
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(out, usage)
+		return exitOK
+	}
+	fmt.Fprintf(errs, "sipxmppgw: there is no command %q\n%s", args[0], usage)
+	return exitUsage
+}
+
+// versionOf returns the released version, or the commit a development build was made from.
+func versionOf() string {
+	if version != "dev" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return version + " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return version
+}
+
+func checkConfig(args []string, out, errs io.Writer) int {
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+		fmt.Fprintln(errs, "usage: sipxmppgw check-config FILE")
+		return exitUsage
+	}
+	if _, err := config.Load(args[0]); err != nil {
+		fmt.Fprintln(errs, err)
+		return exitUsage
+	}
+	fmt.Fprintln(out, args[0]+": good")
+	return exitOK
+}
+
+func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	flags.SetOutput(errs)
+	file := flags.String("config", "/etc/sipxmppgw/config.yaml", "the configuration `FILE`")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		if flags.NArg() > 0 {
+			fmt.Fprintf(errs, "run: %q is not a flag\n", flags.Arg(0))
+		}
+		return exitUsage
+	}
+	c, err := config.Load(*file)
+	if err != nil {
+		fmt.Fprintln(errs, err)
+		return exitUsage
+	}
+	log := newLog(c.Log, errs)
+	d, err := open(c, log)
+	if err != nil {
+		fmt.Fprintln(errs, "sipxmppgw:", err)
+		return exitProblem
+	}
+	log.Info("started", "version", versionOf())
+
+	// The first signal drains; the second ends what is still up.
+	first, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := d.run(first); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(errs, "sipxmppgw:", err)
+		return exitProblem
+	}
+	stop()
+	second, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	limited, cancel := context.WithTimeout(second, c.Calls.Drain)
+	defer cancel()
+	d.close(limited)
+	log.Info("stopped")
+	return exitOK
+}
+
+// newLog returns a logger as the configuration wants it.
+func newLog(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
+	opt := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
