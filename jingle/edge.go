@@ -24,6 +24,8 @@ type Stream interface {
 	Request(iq component.Stanza, timeout time.Duration, done func(component.Stanza, error)) (id string, err error)
 }
 
+var _ Stream = (*component.Stream)(nil)
+
 // Options say what the edge is. Domain, Calls and Mapping are needed.
 type Options struct {
 	Domain  string             // of the component, such as "tel.example.org"
@@ -123,16 +125,18 @@ func newID() string {
 // sent.
 func (e *Edge) Attach(s Stream) { e.stream.Store(&s) }
 
-// send sends a stanza. What cannot be sent is lost, as it would be on the way; whoever
-// needs to know asks.
-func (e *Edge) send(st component.Stanza) {
+// send sends a stanza. What cannot be sent is lost, as it might be on the way; false says
+// so to who has nothing else to wait for.
+func (e *Edge) send(st component.Stanza) bool {
 	s := e.stream.Load()
 	if s == nil {
-		return
+		return false
 	}
 	if err := (*s).Send(st); err != nil {
 		e.log.Debug("stanza not sent", "kind", st.Kind, "err", err)
+		return false
 	}
+	return true
 }
 
 // request sends an IQ, and calls done exactly once, perhaps before it returns.

@@ -58,6 +58,8 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 		return
 	case m.Hops == 0:
 		l.refused = &call.Refusal{Cause: call.Loop}
+	case to.Local == "":
+		l.refused = &call.Refusal{Cause: call.NotFound}
 	default:
 		l.route(e.nameOf(from, m.Nick), m.Hops)
 	}
@@ -65,7 +67,9 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 		l.s = session.NewResponder(l.options(from.String(), session.Eager))
 	}
 	l.received(st, in.JMI.Title())
-	e.greet(l.self, from.String())
+	if l.refused == nil {
+		e.greet(l.self, from.String())
+	}
 	l.deliver(in, true)
 	if !l.target.Early {
 		e.accept(l, media.Description{})

@@ -164,7 +164,11 @@ func (l *leg) step(input any) []call.Event {
 func (l *leg) carryOut(o session.Output) {
 	switch o := o.(type) {
 	case session.SendSignal:
-		l.send(l.signal(o), o.JMI.Title())
+		sent := l.send(l.signal(o), o.JMI.Title())
+		if box := l.inbox(); !sent && o.JMI.Signal == wire.Propose && box != nil {
+			// Nobody will answer what nobody has; the caller is told at once.
+			box.Post(session.End{Cause: call.Unreachable})
+		}
 	case session.SendReceipt:
 		st := l.stanza(component.Message, "chat", o.To, l.e.opt.NewID())
 		st.Nodes = []stanza.Node{wire.Receipt(o.ID), wire.Store()}
@@ -230,7 +234,7 @@ func (l *leg) request(o session.SendRequest) {
 		case errors.Is(err, component.ErrTimeout):
 			r.Silent = true
 		case err != nil:
-			r.Err = &wire.Error{Condition: "remote-server-timeout", Text: err.Error()}
+			r.Err = &wire.Error{Condition: notSent, Text: err.Error()}
 		case answer.Type == "error":
 			e := errorOf(answer)
 			r.Err = &e
@@ -256,9 +260,9 @@ func errorOf(st component.Stanza) wire.Error {
 }
 
 // send sends a stanza of the session.
-func (l *leg) send(st component.Stanza, title string) {
+func (l *leg) send(st component.Stanza, title string) bool {
 	l.trace(true, st, title)
-	l.e.send(st)
+	return l.e.send(st)
 }
 
 // maxBegun is how much is kept to be recorded when a call begins.

@@ -80,7 +80,7 @@ func (e *Edge) sendPresence(typ stanza.StanzaType, from, to translate.JID) {
 
 // selfOf returns the full JID that a SIP user's calls come from.
 func selfOf(user translate.JID) string {
-	if user.Resource != "" {
+	if user.Resource != "" || user.Local == "" {
 		return user.String()
 	}
 	return user.WithResource(translate.VirtualResource).String()

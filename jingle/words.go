@@ -20,10 +20,17 @@ func causeOf(r wire.Reason) (call.Cause, call.Detail) {
 	return translate.CauseOfReason(r.Name), call.Detail{Text: r.Text}
 }
 
+// notSent stands for the condition of an IQ that could not be sent, or whose answer was lost
+// with the connection to our server.
+const notSent = "(not sent)"
+
 // errorMeans returns what a stanza error means to a call that is being offered.
 func errorMeans(e wire.Error) (call.Cause, call.Detail) {
-	if e == (wire.Error{}) {
+	switch {
+	case e == wire.Error{}:
 		e.Condition = translate.IQTimeout
+	case e.Condition == notSent:
+		return call.Unreachable, call.Detail{Text: e.Text}
 	}
 	cause, detail := translate.CauseOfCondition(e.Condition, e.Jingle)
 	detail.Text = e.Text

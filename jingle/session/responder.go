@@ -37,6 +37,7 @@ func (s *Session) begin() {
 	s.state = Proposed
 	if s.opt.Mode == Eager {
 		s.ring()
+		s.rung = false // the session says when it really rings
 		s.proceed()
 		return
 	}
