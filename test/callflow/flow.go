@@ -18,6 +18,7 @@
 package callflow
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ import (
 // A Line is one thing the gateway did.
 type Line struct {
 	At   time.Duration // since the play began
-	Lane string        // "sip", "xmpp" or "=" for a call that ended
+	Lane string        // "sip", "xmpp", "media", or "=" for a call that ended
 	Text string        // as it stands in the play, without its body
 	Raw  string        // the whole message
 }
@@ -117,6 +118,7 @@ type player struct {
 	out    strings.Builder
 	lines  []Line
 	cmd    time.Time // of the line being carried out
+	acting string    // the lane that acts in it
 	over   bool
 }
 
@@ -152,6 +154,10 @@ func (p *player) act(text string) error {
 		p.settle()
 	}
 	rest = p.variables(rest)
+	p.acting = "xmpp"
+	if word == "sip" {
+		p.acting = "sip"
+	}
 	switch {
 	case word == "sip":
 		return p.world.sip.command(rest, sdpNamed)
@@ -238,11 +244,18 @@ func (p *player) collect() bool {
 		}
 		break
 	}
+	for _, l := range p.world.plane.notes() {
+		add(time.Now(), l.Lane, []string{l.Text}, "")
+	}
 	order := make([]int, len(got))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(got[a].At - got[b].At) })
+	// What happens at the same moment on both sides has no order that could be seen. Whoever
+	// acted comes first.
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(got[a].At, got[b].At), p.rank(got[a].Lane)-p.rank(got[b].Lane))
+	})
 	for _, i := range order {
 		l := got[i]
 		p.lines = append(p.lines, l)
@@ -260,6 +273,20 @@ func (p *player) collect() bool {
 		}
 	}
 	return len(got) > 0
+}
+
+// rank is the place of a lane among things of the same moment.
+func (p *player) rank(lane string) int {
+	switch lane {
+	case p.acting:
+		return 0
+	case "media":
+		return 2
+	case "=":
+		return 3
+	default:
+		return 1
+	}
 }
 
 func headers(m *sipMessage) string {

@@ -1,6 +1,7 @@
 package callflow
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -16,6 +17,22 @@ type plane struct {
 	opened  int
 	closed  int
 	bridges []*bridge
+	told    []Line // what the plane was told between offers, since the last look
+}
+
+// notes returns what the plane was told since it was asked last.
+func (p *plane) notes() []Line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	told := p.told
+	p.told = nil
+	return told
+}
+
+func (p *plane) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = append(p.told, Line{Lane: "media", Text: text})
 }
 
 // A bridge answers every request at once. Scripts make it fail.
@@ -49,6 +66,11 @@ func (p *plane) left() int {
 
 func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
 	b.remote[to.Other()] = other
+	if f := b.insecure(to.Other(), other); f != nil {
+		f.Op = op
+		b.post(*f)
+		return
+	}
 	heard := codecsOf(other)
 	if s := b.settled[to.Other()]; s != nil {
 		heard = s
@@ -188,12 +210,18 @@ func (b *bridge) finish(side call.Side, d *media.Description) {
 // Candidates answers an ICE restart with credentials of its own.
 func (b *bridge) Candidates(side call.Side, d media.Description) {
 	for _, s := range d.Streams {
+		if s.Transport.ICE != nil {
+			for _, c := range s.Transport.ICE.Candidates {
+				b.p.note(fmt.Sprintf("candidate %s of leg %s", c.Addr, side))
+			}
+		}
 		old := b.remote[side].Stream(s.Name)
 		if old == nil || !old.Transport.ICE.Restarted(s.Transport.ICE) || s.Transport.ICE.Ufrag == "" || s.Transport.ICE.Pwd == "" {
 			continue
 		}
 		old.Transport.ICE = s.Transport.ICE
 		b.restarts++
+		b.p.note(fmt.Sprintf("ICE restart of leg %s", side))
 		own := b.stream(side, nil, media.SetupNone)
 		own.Transport.DTLS = nil
 		b.post(call.MediaCandidates{Side: side, Media: media.Description{Streams: []media.Stream{{Name: s.Name, Transport: own.Transport}}}})

@@ -1,10 +1,8 @@
 package callflow
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/textproto"
 	"strconv"
@@ -41,23 +39,23 @@ type sipMessage struct {
 }
 
 func parseSIP(raw []byte) (*sipMessage, error) {
-	r := textproto.NewReader(bufio.NewReader(bytes.NewReader(raw)))
-	start, err := r.ReadLine()
-	if err != nil {
-		return nil, err
+	head, body, found := strings.Cut(string(raw), "\r\n\r\n")
+	if !found {
+		return nil, fmt.Errorf("no empty line in %q", raw)
 	}
-	header, err := r.ReadMIMEHeader()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", start, err)
+	start, lines, _ := strings.Cut(head, "\r\n")
+	m := &sipMessage{start: start, header: textproto.MIMEHeader{}, body: body, at: time.Now()}
+	for line := range strings.SplitSeq(lines, "\r\n") {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.ContainsAny(line, "\r\n") {
+			return nil, fmt.Errorf("%s: the line %q is no header", start, line)
+		}
+		m.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
-	body, err := io.ReadAll(r.R)
-	if err != nil {
-		return nil, err
+	if n, err := strconv.Atoi(m.header.Get("Content-Length")); err != nil || n != len(body) {
+		return nil, fmt.Errorf("%s: Content-Length %q and a body of %d", start, m.header.Get("Content-Length"), len(body))
 	}
-	if n, err := strconv.Atoi(header.Get("Content-Length")); err != nil || n != len(body) {
-		return nil, fmt.Errorf("%s: Content-Length %q and a body of %d", start, header.Get("Content-Length"), len(body))
-	}
-	return &sipMessage{start: start, header: header, body: string(body), at: time.Now()}, nil
+	return m, nil
 }
 
 func (m *sipMessage) request() bool { return !strings.HasPrefix(m.start, "SIP/2.0 ") }

@@ -282,7 +282,7 @@ func checkUnknownTargets(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := play(t, "sip INVITE "+tt.uri+" sdp=g711")
+			r := play(t, "sip INVITE "+tt.uri+" 'To: <sip:juliet@x.gw.example>' sdp=g711")
 			r.one("sip " + tt.status)
 			r.none("xmpp message")
 		})
@@ -332,7 +332,7 @@ func bare(jid string) string {
 
 func checkGatewayDisco(t *testing.T) {
 	r := play(t, `
-	juliet@example.org/balcony: asks to=sip.gw.example with="<query xmlns='http://jabber.org/protocol/disco#info'/>"
+	juliet@example.org/balcony: asks to=sip.gw.example with='<query xmlns="http://jabber.org/protocol/disco#info"/>'
 	`)
 	l := r.one("xmpp iq result", "disco#info")
 	for _, want := range []string{"category='gateway'", "type='simple'", `var='jid\20escaping'`} {
@@ -344,7 +344,7 @@ func checkGatewayDisco(t *testing.T) {
 
 func checkTypedAddress(t *testing.T) {
 	ask := func(prompt string) watcher {
-		return play(t, `juliet@example.org/balcony: sets to=sip.gw.example with="<query xmlns='jabber:iq:gateway'><prompt>`+prompt+`</prompt></query>"`)
+		return play(t, `juliet@example.org/balcony: sets to=sip.gw.example with='<query xmlns="jabber:iq:gateway"><prompt>`+prompt+`</prompt></query>'`)
 	}
 	l := ask("sip:otto@voip.example").one("xmpp iq result", "jabber:iq:gateway")
 	if !strings.Contains(l.Raw, `<jid>otto\40voip.example@sip.gw.example</jid>`) {
@@ -354,10 +354,8 @@ func checkTypedAddress(t *testing.T) {
 }
 
 func checkDisplayName(t *testing.T) {
-	r := play(t, `
-	sip INVITE sip:juliet%40example.org@x.gw.example 'From: "Otto%7F%C2%85 <&>" <sip:otto@pbx.example>;tag=1' sdp=g711
-	juliet@example.org/balcony: reject busy
-	`)
+	r := play(t, "sip INVITE sip:juliet%40example.org@x.gw.example 'From: \"Otto\u0085\u202e <&>\" <sip:otto@pbx.example>;tag=1' sdp=g711\n"+
+		"juliet@example.org/balcony: reject busy")
 	l := r.one("xmpp message", "propose", "<nick")
 	if !strings.Contains(l.Raw, ">Otto &lt;&amp;&gt;</nick>") {
 		t.Errorf("the proposal is %s", l.Raw)
@@ -367,7 +365,7 @@ func checkDisplayName(t *testing.T) {
 func checkMalformedJID(t *testing.T) {
 	r := play(t, `
 	juliet@example.org/balcony: propose audio id=call1 to=♚@sip.gw.example
-	juliet@example.org/balcony: asks to=♚@sip.gw.example with="<query xmlns='http://jabber.org/protocol/disco#info'/>"
+	juliet@example.org/balcony: asks to=♚@sip.gw.example with='<query xmlns="http://jabber.org/protocol/disco#info"/>'
 	`)
 	r.one("xmpp iq error", "jid-malformed")
 	r.none("sip INVITE")

@@ -35,7 +35,6 @@ var callChecks = map[string]func(*testing.T){
 	"C-53": checkUnknownReason,
 	"C-55": checkPeerGoesOffline,
 	"C-56": checkElsewhere,
-	"C-57": checkOfferless,
 	"C-58": checkLoop,
 	"C-60": checkOpaqueContact,
 }
@@ -341,21 +340,6 @@ func checkElsewhere(t *testing.T) {
 	r.one("<retract", "answered elsewhere")
 }
 
-func checkOfferless(t *testing.T) {
-	r := play(t, `
-	sip INVITE sip:juliet%40example.org@x.gw.example
-	juliet@example.org/balcony: proceed
-	juliet@example.org/balcony: session-accept jingle=accept
-	sip ACK sdp=g711
-	wait 10s
-	sip BYE
-	`)
-	if l := r.one(response("200")...); !strings.Contains(l.Raw, "m=audio") {
-		t.Errorf("no offer in %s", l.Raw)
-	}
-	r.one("sip 200", "for BYE")
-}
-
 func checkLoop(t *testing.T) {
 	mine := headerOf(play(t, propose+"sip 486").one("sip INVITE").Raw, "Call-Id")
 	r := play(t, propose+"sip 180\n"+
@@ -381,12 +365,17 @@ func checkOpaqueContact(t *testing.T) {
 		initiate + "sip 180\nsip 200 sdp=g711\njuliet@example.org/balcony: session-terminate success\nsip 200 for BYE",
 	} {
 		r := play(t, script)
-		for _, secret := range []string{"balcony", "198.51.100.23", "mR4x"} {
-			r.none("sip ", secret)
-		}
 		contacts := 0
 		for _, l := range r.Lines {
-			if c := headerOf(l.Raw, "Contact"); l.Lane == "sip" && c != "" {
+			if l.Lane != "sip" {
+				continue
+			}
+			for _, secret := range []string{"balcony", "198.51.100.23", "mR4x"} {
+				if strings.Contains(l.Raw, secret) {
+					t.Errorf("%s is in\n%s", secret, l.Raw)
+				}
+			}
+			if c := headerOf(l.Raw, "Contact"); c != "" {
 				contacts++
 				if strings.Contains(c, "juliet") || strings.Contains(c, "4930123456") {
 					t.Errorf("the Contact is %s", c)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -126,10 +127,12 @@ type watcher struct {
 	*callflow.Result
 }
 
-// play plays a script. Words that stand indented are not in it.
+var indentation = regexp.MustCompile(`\n\t+`)
+
+// play plays a script, whose lines may stand as deep as the code around them.
 func play(t *testing.T, script string) watcher {
 	t.Helper()
-	return watcher{t, callflow.Play(t, strings.ReplaceAll(strings.TrimSpace(script), "\n\t", "\n"))}
+	return watcher{t, callflow.Play(t, indentation.ReplaceAllString(strings.TrimSpace(script), "\n"))}
 }
 
 // count wants that many lines with all of these words, and returns them.

@@ -52,7 +52,7 @@ func secured() media.Policy {
 
 func openBridge(t *testing.T, a, b media.Policy) *bridge {
 	t.Helper()
-	relay, err := embedded.New(embedded.Options{AllowLoopback: true, PortMin: 30000, PortMax: 32000})
+	relay, err := embedded.New(embedded.Options{AllowLoopback: true, PortMin: 30000, PortMax: 32000, Times: embedded.Times{Report: 100 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
