@@ -208,16 +208,15 @@ type scene struct {
 
 // A result is what one scene showed.
 type result struct {
-	scene    string
-	err      error
-	record   gateway.Record
-	setUp    time.Duration // from dialling to media at the caller
-	toXMPP   float64       // correlation of what the XMPP client heard with what was said
-	toSIP    float64
-	heard    [2]audio.Statistics // by edge: what each phone received
-	how      string              // how the other side saw the end
-	speech   bool
-	expected string
+	scene  string
+	err    error
+	record gateway.Record
+	setUp  time.Duration // from dialling to media at the caller
+	toXMPP float64       // correlation of what the XMPP client heard with what was said
+	toSIP  float64
+	heard  [2]audio.Statistics // by edge: what each phone received
+	how    string              // how the other side saw the end
+	speech bool
 }
 
 func scenes() []scene {
