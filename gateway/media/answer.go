@@ -123,29 +123,23 @@ func appendG711(list, from []Codec) []Codec {
 
 // sideCodecs returns the events and noise that go with speech: those of list that the
 // policy has. There is one telephone-event for each clock rate in use (RFC 4733 section
-// 2.1), or the first one when none fits; noise is for speech at its own rate, and only
-// if the other leg knows it too.
+// 2.1), and the one at 8000 Hz in any case, for peers that know no other; noise is for
+// speech at its own rate, and only if the other leg knows it too.
 func sideCodecs(list, policy, far, speech []Codec) []Codec {
 	var side []Codec
-	spare := -1
 	fits := func(c Codec) bool {
 		return slices.ContainsFunc(speech, func(s Codec) bool { return s.ClockRate == c.ClockRate })
 	}
-	for i, c := range list {
+	for _, c := range list {
 		if c.Speech() || Find(policy, c) < 0 || Find(side, c) >= 0 {
 			continue
 		}
 		switch {
-		case c.Event() && fits(c):
+		case c.Event() && (fits(c) || c.ClockRate == 8000):
 			side = append(side, c.Clone())
-		case c.Event() && spare < 0:
-			spare = i
 		case c.Noise() && fits(c) && (far == nil || Find(far, c) >= 0):
 			side = append(side, c.Clone())
 		}
-	}
-	if spare >= 0 && !slices.ContainsFunc(side, Codec.Event) {
-		side = append(side, list[spare].Clone())
 	}
 	for i := range side {
 		if side[i].Event() && len(side[i].Params) == 0 {

@@ -19,6 +19,8 @@ type Bridge struct {
 	ends  [2]*end
 	work  sync.WaitGroup // sockets and handshakes
 
+	results []call.Event // of the input being done; posted when the routes are set
+
 	mu       sync.Mutex
 	post     func(call.Event) // nil after Release
 	inputs   []input
@@ -131,13 +133,19 @@ func (b *Bridge) tellSelf(in input) {
 	}
 }
 
-// tell posts a result, unless the bridge was released.
-func (b *Bridge) tell(e call.Event) {
+// tell keeps a result until what it says is so: when the routes follow.
+func (b *Bridge) tell(e call.Event) { b.results = append(b.results, e) }
+
+// flush posts the results, unless the bridge was released.
+func (b *Bridge) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.post != nil {
-		b.post(e)
+	for _, e := range b.results {
+		if b.post != nil {
+			b.post(e)
+		}
 	}
+	b.results = nil
 }
 
 // run owns the ends until Release; then it closes them and waits for what ran on them.
@@ -156,9 +164,11 @@ func (b *Bridge) run() {
 			b.mu.Unlock()
 			for _, in := range inputs {
 				b.take(in)
+				b.flush()
 			}
 		case now := <-ticker.C:
 			b.watch(now)
+			b.flush()
 		}
 	}
 }

@@ -181,12 +181,6 @@ func (o *outflow) skip(in *inflow, seq uint16) {
 	}
 }
 
-// sent counts a packet that went out.
-func (o *outflow) sent(octets int) {
-	o.packets.Add(1)
-	o.octets.Add(int64(octets))
-}
-
 // drops count the packets of a transport that were not passed on, by reason.
 type drops struct {
 	wrongSource, badAuth, replayed, noRoute, malformed atomic.Int64

@@ -111,7 +111,8 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 	seq := binary.BigEndian.Uint16(buf[2:])
 	ts := binary.BigEndian.Uint32(buf[4:])
 	ssrc := binary.BigEndian.Uint32(buf[8:])
-	if !s.enters(rt, from, pt, ssrc, seq) {
+	enters, fresh := s.enters(rt, from, pt, ssrc, seq)
+	if !enters {
 		s.t.drops.wrongSource.Add(1)
 		return
 	}
@@ -139,7 +140,7 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 		s.t.drops.malformed.Add(1)
 		return
 	}
-	if !h.in.admit(ssrc, seq, rt.secure) {
+	if !h.in.admit(ssrc, seq, rt.secure || fresh) {
 		s.t.drops.malformed.Add(1)
 		return
 	}
@@ -155,16 +156,17 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 	s.send(h, buf, start, end, seq, ts, now)
 }
 
-// enters reports whether a packet's sender is the peer.
-func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, seq uint16) bool {
+// enters reports whether a packet's sender is the peer, and whether this is where that
+// was learned: then another stream may begin.
+func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, seq uint16) (ok, fresh bool) {
 	if rt.gate == nil {
-		return from == rt.peer || s.t.mux.knows(from)
+		return from == rt.peer || s.t.mux.knows(from), false
 	}
-	ok, locks := s.latch.admit(rt.gate, from, pt, ssrc, seq)
-	if locks {
+	ok, fresh = s.latch.admit(rt.gate, from, pt, ssrc, seq)
+	if fresh {
 		s.t.latched(s, rt.gate.round, from)
 	}
-	return ok
+	return ok, fresh
 }
 
 // unprotect decrypts in place. Anything but a genuine packet is dropped and counted; it
@@ -223,8 +225,11 @@ func (s *socket) send(h *hop, buf []byte, start, end int, seq uint16, ts uint32,
 			return
 		}
 	}
-	if _, err := h.to.conn.WriteToUDPAddrPort(p, h.dest); err == nil {
-		h.out.sent(end - start)
+	h.out.packets.Add(1)
+	h.out.octets.Add(int64(end - start))
+	if _, err := h.to.conn.WriteToUDPAddrPort(p, h.dest); err != nil {
+		h.out.packets.Add(-1)
+		h.out.octets.Add(int64(start - end))
 	}
 }
 

@@ -1,0 +1,543 @@
+package embedded
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// talk sends the first packets both ways between two ends, and checks how they arrive.
+func talk(t *testing.T, a talker, ptA uint8, b talker, ptB uint8) {
+	t.Helper()
+	say(t, a, ptA, b, ptB, 1000)
+	say(t, b, ptB, a, ptA, 1000)
+}
+
+// say sends five packets one way and checks payload and numbering: the sequence has no
+// gaps, timestamps keep step, and the marker is on the first of a stream, which begins at
+// number 1000.
+func say(t *testing.T, from talker, pt uint8, to talker, want uint8, first uint16) {
+	t.Helper()
+	var seq uint16
+	var ts uint32
+	for i := range uint16(5) {
+		from.say(pt, first+i, 160*uint32(first+i), "payload")
+		got := to.hear()
+		if string(got.Payload) != "payload" || got.PayloadType != want {
+			t.Fatalf("got %q of type %d, want type %d", got.Payload, got.PayloadType, want)
+		}
+		if i > 0 && (got.SequenceNumber != seq+1 || got.Timestamp != ts+160) {
+			t.Fatalf("got number %d at %d after %d at %d", got.SequenceNumber, got.Timestamp, seq, ts)
+		}
+		if got.Marker != (first+i == 1000) {
+			t.Fatalf("marker of packet %d is %v", first+i, got.Marker)
+		}
+		seq, ts = got.SequenceNumber, got.Timestamp
+	}
+}
+
+func TestPlainToPlain(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, a.describe(opus(111), pcmu()))
+	if s := offer.Streams[0]; len(media.Speech(s.Codecs)) != 2 || s.Codecs[0].Name != "opus" || s.Codecs[0].PT != 96 {
+		t.Fatalf("B is offered %+v", s.Codecs)
+	}
+	b.call(offer)
+	a.call(g.answer(2, call.A, b.describe(opus(96))))
+	g.connected(call.A)
+	talk(t, a, 111, b, 96)
+	stats := g.Stats()
+	if s := stats[call.A]; s.Received.Packets != 5 || s.Sent.Packets != 5 || s.Received.Octets != 35 || s.Codec != "opus" || s.Protection != "none" || s.First.IsZero() {
+		t.Errorf("stats of A are %+v", s)
+	}
+}
+
+func TestPhoneCallsClient(t *testing.T) {
+	for _, setup := range []media.Setup{media.Active, media.Passive} {
+		t.Run("client answers "+setup.String(), func(t *testing.T) {
+			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+			a, b := newPhone(t, "127.0.0.1"), newClient(t)
+			offer := g.offer(1, call.B, a.describe(pcma(), opus(96), events(101, 8000)))
+			s := offer.Streams[0]
+			if s.Transport.DTLS == nil || s.Transport.DTLS.Setup != media.ActPass || s.Transport.Profile != media.TLSSAVPF || !s.Transport.RTCPMux {
+				t.Fatalf("B is offered the transport %+v", s.Transport)
+			}
+			if s.Transport.ICE == nil || len(s.Transport.ICE.Candidates) != 1 || s.Transport.ICE.Candidates[0].Addr.Addr().String() != "127.0.0.1" {
+				t.Fatalf("B is offered the ICE %+v", s.Transport.ICE)
+			}
+			answer := b.describe(setup, opus(111), pcma(), events(110, 48000))
+			a.call(g.answer(2, call.A, answer))
+			// The client is passive when it answered so; the relay then begins.
+			relay := offer.Clone()
+			relay.Streams[0].Transport.DTLS.Setup = media.Active
+			if setup == media.Active {
+				relay.Streams[0].Transport.DTLS.Setup = media.Passive
+			}
+			if err := b.connect(relay, false); err != nil {
+				t.Fatal(err)
+			}
+			g.connected(call.B)
+			talk(t, a, 96, b, 111)
+			// The client would rather have the other one; who is passive chooses.
+			if p := g.Stats()[call.B].Protection; setup == media.Active && p != "SRTP_AEAD_AES_128_GCM" {
+				t.Errorf("protection is %s", p)
+			}
+		})
+	}
+}
+
+// names lists codecs for comparison.
+func names(codecs []media.Codec) string {
+	var all []string
+	for _, c := range codecs {
+		all = append(all, fmt.Sprintf("%d %s/%d", c.PT, c.Name, c.ClockRate))
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestClientCallsPhoneDirectly(t *testing.T) {
+	for _, setup := range []media.Setup{media.ActPass, media.Active, media.Passive, media.SetupNone} {
+		t.Run("client offers "+setup.String(), func(t *testing.T) {
+			g := newRig(t, jinglePolicy(), sipPolicy(), nil)
+			a, b := newClient(t), newPhone(t, "127.0.0.1")
+			offer := a.describe(setup, opus(111), pcmu(), events(126, 8000))
+			offer.Streams[0].Transport.ICE.Candidates = nil // D-19
+			plain := g.offer(1, call.B, offer)
+			if got := names(plain.Streams[0].Codecs); got != "96 opus/48000, 0 PCMU/8000, 101 telephone-event/8000, 102 telephone-event/48000" {
+				t.Errorf("B is offered %s", got)
+			}
+			if tr := plain.Streams[0].Transport; tr.ICE != nil || tr.DTLS != nil || tr.Profile != media.AVP || tr.Addr.Port()%2 != 0 {
+				t.Errorf("B is offered the transport %+v", tr)
+			}
+			g.Candidates(call.A, a.trickled()) // before the offer is answered
+			b.call(plain)
+			answer := g.answer(2, call.A, b.describe(pcmu()))
+			s := answer.Streams[0]
+			want := media.Active
+			if setup == media.Active {
+				want = media.Passive
+			}
+			if s.Name != "0" || s.Transport.DTLS.Setup != want || !s.Transport.RTCPMux || names(s.Codecs) != "0 PCMU/8000, 126 telephone-event/8000" {
+				t.Errorf("A is answered %+v", s)
+			}
+			if err := a.connect(answer, true); err != nil {
+				t.Fatal(err)
+			}
+			g.connected(call.A)
+			talk(t, a, 0, b, 0)
+		})
+	}
+}
+
+func TestLateOffer(t *testing.T) {
+	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
+	a, b := newClient(t), newPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, media.Description{})
+	if got := names(media.Speech(offer.Streams[0].Codecs)); got != "8 PCMA/8000, 0 PCMU/8000, 9 G722/8000, 96 opus/48000" {
+		t.Errorf("B is offered %s", got)
+	}
+	b.call(offer)
+	if got := g.answer(2, call.A, b.describe(g722(), pcma(), events(101, 8000))); !got.Empty() {
+		t.Errorf("A is answered %+v before it offered anything", got)
+	}
+	answer := g.join(3, call.A, a.describe(media.ActPass, opus(111), pcma(), g722(), events(110, 48000), events(126, 8000)))
+	if got := names(answer.Streams[0].Codecs); got != "9 G722/8000, 8 PCMA/8000, 126 telephone-event/8000" {
+		t.Errorf("A is answered %s", got)
+	}
+	if err := a.connect(answer, true); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.A)
+	talk(t, a, 9, b, 9)
+}
+
+func TestEarlyAnswer(t *testing.T) {
+	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
+	a, b := newClient(t), newPhone(t, "127.0.0.1")
+	own := a.describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126, 8000))
+	answer := g.join(1, call.A, own)
+	if got := names(answer.Streams[0].Codecs); got != "8 PCMA/8000, 126 telephone-event/8000" {
+		t.Errorf("A is answered %s", got)
+	}
+	offer := g.offer(2, call.B, own)
+	if got := names(offer.Streams[0].Codecs); got != "8 PCMA/8000, 101 telephone-event/8000" {
+		t.Errorf("B is offered %s", got)
+	}
+	b.call(offer)
+	if err := a.connect(answer, true); err != nil {
+		t.Fatal(err)
+	}
+	for op := call.Op(3); op < 5; op++ {
+		again := g.answer(op, call.A, b.describe(pcma(), events(101, 8000)))
+		if !reflect.DeepEqual(again, answer) {
+			t.Errorf("A's answer changed to %+v", again)
+		}
+	}
+	talk(t, a, 8, b, 8)
+
+	// The callee's final answer is elsewhere: media follows.
+	c := newPhone(t, "127.0.0.1")
+	c.call(offer)
+	g.answer(5, call.A, c.describe(pcma()))
+	a.say(8, 1005, 160*1005, "payload")
+	c.hear()
+	c.say(8, 1, 1, "payload")
+	a.hear()
+}
+
+func TestTrickleBeforeTheAnswer(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcmu()))
+	g.Candidates(call.B, b.trickled())
+	bare := b.describe(media.Active, pcmu())
+	bare.Streams[0].Transport.ICE.Candidates = nil
+	a.call(g.answer(2, call.A, bare))
+	offer.Streams[0].Transport.ICE.Candidates = offer.Streams[0].Transport.ICE.Candidates[:1]
+	offer.Streams[0].Transport.DTLS.Setup = media.Passive
+	if err := b.connect(offer, false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	talk(t, a, 0, b, 0)
+}
+
+func TestPassiveClientWithoutRole(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Hello = 50 * time.Millisecond })
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcmu()))
+	a.call(g.answer(2, call.A, b.describe(media.SetupNone, pcmu())))
+	offer.Streams[0].Transport.DTLS.Setup = media.Active // the client waits
+	if err := b.connect(offer, false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	talk(t, a, 0, b, 0)
+}
+
+func TestEvents(t *testing.T) {
+	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
+	a, b := newClient(t), newPhone(t, "127.0.0.1")
+	plain := g.offer(1, call.B, a.describe(media.ActPass, opus(111), events(110, 48000)))
+	b.call(plain)
+	answer := g.answer(2, call.A, b.describe(opus(96), events(101, 8000)))
+	if err := a.connect(answer, true); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.A)
+	a.say(111, 1, 4800, "speech")
+	speech := b.hear()
+	a.say(110, 2, 5760, "\x05\x0a\x12\xc0") // digit 5, 4800 ticks of 48 kHz
+	digit := b.hear()
+	if digit.PayloadType != 101 || digit.SequenceNumber != speech.SequenceNumber+1 || digit.Timestamp != speech.Timestamp+960 {
+		t.Errorf("the event came as type %d, number %d at %d after %d at %d",
+			digit.PayloadType, digit.SequenceNumber, digit.Timestamp, speech.SequenceNumber, speech.Timestamp)
+	}
+	if string(digit.Payload) != "\x05\x0a\x03\x20" { // 800 ticks of 8 kHz
+		t.Errorf("the event came as %x", digit.Payload)
+	}
+	b.say(96, 1, 960, "speech")
+	a.hear()
+	b.say(101, 2, 960, "\x0b\x8a\x40\x00") // 16384 ticks of 8 kHz are too many for 48 kHz
+	if got := a.hear(); got.PayloadType != 110 || string(got.Payload) != "\x0b\x8a\xff\xff" {
+		t.Errorf("the event came as type %d, %x", got.PayloadType, got.Payload)
+	}
+}
+
+// pair sets up a call between a phone and a client, the phone calling.
+func pair(t *testing.T, change func(*Options), codecs ...media.Codec) (g *rig, a *phone, b *client, answer media.Description) {
+	t.Helper()
+	g = newRig(t, sipPolicy(), jinglePolicy(), change)
+	a, b = newPhone(t, "127.0.0.1"), newClient(t)
+	offer := g.offer(1, call.B, a.describe(codecs...))
+	answer = g.answer(2, call.A, b.describe(media.Active, codecs...))
+	a.call(answer)
+	offer.Streams[0].Transport.DTLS.Setup = media.Passive
+	if err := b.connect(offer, false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	return g, a, b, answer
+}
+
+func TestHold(t *testing.T) {
+	g, a, b, first := pair(t, nil, pcmu())
+	talk(t, a, 0, b, 0)
+	own := a.describe(pcmu())
+	if again := g.join(3, call.A, own); !reflect.DeepEqual(again, first) {
+		t.Errorf("the same offer again is answered %+v, was %+v", again, first)
+	}
+	held := own.Clone()
+	held.Streams[0].Direction = media.SendOnly
+	if d := g.join(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
+		t.Errorf("sendonly is answered %v", d)
+	}
+	b.say(0, 1005, 160*1005, "unwanted")
+	a.say(0, 1005, 160*1005, "music")
+	if got := b.hear(); string(got.Payload) != "music" {
+		t.Errorf("B heard %q", got.Payload)
+	}
+	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
+		t.Errorf("sendrecv is answered %v", d)
+	}
+	b.say(0, 1100, 160*1100, "wanted")
+	if got := a.hear(); string(got.Payload) != "wanted" || !got.Marker {
+		t.Errorf("A heard %q, marker %v", got.Payload, got.Marker)
+	}
+	old := own.Clone() // RFC 3264 section 8.4, D-26
+	old.Streams[0].Transport.Addr = netip.MustParseAddrPort("0.0.0.0:4000")
+	if d := g.join(6, call.A, old).Streams[0].Direction; d != media.RecvOnly {
+		t.Errorf("c=0.0.0.0 is answered %v", d)
+	}
+	both := b.describe(media.ActPass, pcmu())
+	both.Streams[0].Direction = media.SendOnly
+	if d := g.join(7, call.B, both).Streams[0].Direction; d != media.Inactive {
+		t.Errorf("hold against hold is answered %v", d)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	g, a, b, _ := pair(t, nil, pcmu())
+	talk(t, a, 0, b, 0)
+	was := b.ufrag
+	if err := b.agent.Restart("", ""); err != nil {
+		t.Fatal(err)
+	}
+	b.gather()
+	if b.ufrag == was {
+		t.Fatal("the client has no new credentials")
+	}
+	bare := b.trickled() // as Conversations: new credentials, no candidates (D-20)
+	candidates := bare.Streams[0].Transport.ICE.Candidates
+	bare.Streams[0].Transport.ICE.Candidates = nil
+	g.Candidates(call.B, bare)
+	ours := next[call.MediaCandidates](g)
+	s := ours.Media.Streams[0]
+	if ours.Side != call.B || s.Name != "0" || s.Transport.ICE.Ufrag == "" || len(s.Transport.ICE.Candidates) != 1 || s.Transport.ICE.Candidates[0].Generation != 1 {
+		t.Fatalf("the restart is answered %+v", ours)
+	}
+	bare.Streams[0].Transport.ICE.Candidates = candidates
+	g.Candidates(call.B, bare)
+	chosen := make(chan struct{}, 8)
+	b.agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
+	if err := b.agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
+		t.Fatal(err)
+	}
+	b.reach(s.Transport.ICE)
+	<-chosen
+	say(t, b, 0, a, 0, 1005)
+	for { // until the relay has followed to the new pair
+		a.say(0, 1010, 0, "payload")
+		select {
+		case <-b.media:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	noPrint := func(c *client) media.Description {
+		d := c.describe(media.ActPass, pcmu())
+		d.Streams[0].Transport.DTLS = nil
+		return d
+	}
+	tests := []struct {
+		name  string
+		a, b  media.Policy
+		offer func(*client, *phone) media.Description
+		cause call.Cause
+	}{
+		{
+			name: "no codec in common", a: sipPolicy(), b: jinglePolicy(),
+			offer: func(_ *client, p *phone) media.Description {
+				return p.describe(media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1})
+			},
+			cause: call.Incompatible,
+		},
+		{
+			name: "nothing but pictures", a: sipPolicy(), b: jinglePolicy(),
+			offer: func(_ *client, p *phone) media.Description {
+				d := p.describe(media.Codec{PT: 97, Name: "VP8", ClockRate: 90000})
+				d.Streams[0].Kind = media.Video
+				return d
+			},
+			cause: call.Incompatible,
+		},
+		{
+			name: "no fingerprint", a: jinglePolicy(), b: sipPolicy(),
+			offer: func(c *client, _ *phone) media.Description { return noPrint(c) },
+			cause: call.Insecure,
+		},
+		{
+			name: "a fingerprint of a broken hash", a: jinglePolicy(), b: sipPolicy(),
+			offer: func(c *client, _ *phone) media.Description {
+				d := c.describe(media.ActPass, pcmu())
+				d.Streams[0].Transport.DTLS.Fingerprints[0].Hash = "sha-1"
+				return d
+			},
+			cause: call.Insecure,
+		},
+		{
+			name: "keys in signalling", a: sipPolicy(), b: jinglePolicy(),
+			offer: func(_ *client, p *phone) media.Description {
+				d := p.describe(pcmu())
+				d.Streams[0].Transport.Profile = media.SAVP
+				return d
+			},
+			cause: call.Insecure,
+		},
+		{
+			name: "a transport that leads nowhere", a: jinglePolicy(), b: sipPolicy(),
+			offer: func(c *client, _ *phone) media.Description {
+				d := c.describe(media.ActPass, pcmu())
+				d.Streams[0].Transport.ICE = nil
+				return d
+			},
+			cause: call.TransportFailed,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, tt.a, tt.b, nil)
+			offer := tt.offer(newClient(t), newPhone(t, "127.0.0.1"))
+			g.Offer(7, call.B, offer)
+			if got := (<-g.events).(call.MediaFailed); got.Op != 7 || got.Cause != tt.cause {
+				t.Errorf("offer: got %+v, want %v", got, tt.cause)
+			}
+			g.Join(8, call.A, offer)
+			if got := (<-g.events).(call.MediaFailed); got.Op != 8 || got.Cause != tt.cause {
+				t.Errorf("join: got %+v, want %v", got, tt.cause)
+			}
+		})
+	}
+}
+
+func TestRefusedAnswers(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	g.Answer(1, call.A, b.describe(media.Active, pcmu()))
+	if got := (<-g.events).(call.MediaFailed); got.Cause != call.OutOfSequence {
+		t.Errorf("an answer without an offer: got %+v", got)
+	}
+	g.offer(2, call.B, a.describe(opus(111)))
+	bare := b.describe(media.Active, opus(111))
+	bare.Streams[0].Transport.DTLS = nil
+	for _, tt := range []struct {
+		name   string
+		answer media.Description
+		cause  call.Cause
+	}{
+		{"without a fingerprint", bare, call.Insecure},
+		{"with a codec that only we offered", b.describe(media.Active, pcmu()), call.Incompatible},
+		{"with nothing", media.Description{}, call.Incompatible},
+	} {
+		g.Answer(3, call.A, tt.answer)
+		if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Side != call.B || got.Cause != tt.cause {
+			t.Errorf("%s: got %+v, want %v", tt.name, got, tt.cause)
+		}
+	}
+	g.answer(4, call.A, b.describe(media.Active, opus(111)))
+}
+
+func TestChangeThatCannotBe(t *testing.T) {
+	g, a, b, _ := pair(t, nil, pcmu())
+	g.Join(3, call.A, a.describe(opus(111)))
+	if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Incompatible {
+		t.Errorf("got %+v", got)
+	}
+	talk(t, a, 0, b, 0)
+}
+
+func TestOtherStreamsAreRefused(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+	a := newPhone(t, "127.0.0.1")
+	own := a.describe(pcmu())
+	own.Streams = append(own.Streams,
+		media.Stream{Kind: media.Other, Media: "image", Transport: media.Transport{Profile: media.NoRTP}},
+		media.Stream{Kind: media.Video, Codecs: []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000}}, Transport: own.Streams[0].Transport},
+		own.Streams[0],
+	)
+	offer := g.offer(1, call.B, own)
+	if len(offer.Streams) != 1 || offer.Bundle != nil {
+		t.Errorf("B is offered %+v", offer)
+	}
+	answer := g.answer(2, call.A, newClient(t).describe(media.Active, pcmu()))
+	var got []bool
+	for _, s := range answer.Streams {
+		got = append(got, s.Rejected)
+	}
+	if want := []bool{false, true, true, true}; !slices.Equal(got, want) || answer.Streams[1].Media != "image" {
+		t.Errorf("A is answered %+v", answer)
+	}
+}
+
+func TestOfferlessCaller(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	offer := g.offer(1, call.B, media.Description{})
+	answer := b.describe(media.Active, opus(111), pcmu())
+	if got := g.answer(2, call.A, answer); !got.Empty() {
+		t.Errorf("A is answered %+v", got)
+	}
+	plain := g.offer(3, call.A, answer)
+	if got := names(plain.Streams[0].Codecs); got != "96 opus/48000, 0 PCMU/8000, 101 telephone-event/8000, 102 telephone-event/48000" {
+		t.Errorf("A is offered %s", got)
+	}
+	a.call(plain)
+	if got := g.answer(4, call.B, a.describe(opus(96))); !got.Empty() {
+		t.Errorf("B is answered %+v", got)
+	}
+	offer.Streams[0].Transport.DTLS.Setup = media.Passive
+	if err := b.connect(offer, false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	talk(t, a, 96, b, 111)
+}
+
+func TestNothingLeaks(t *testing.T) {
+	before := runtime.NumGoroutine()
+	r := newRelay(t, nil)
+	for range 3 {
+		g := r.rig(t, sipPolicy(), jinglePolicy())
+		a, b := newPhone(t, "127.0.0.1"), newClient(t)
+		offer := g.offer(1, call.B, a.describe(pcmu()))
+		g.answer(2, call.A, b.describe(media.Active, pcmu()))
+		offer.Streams[0].Transport.DTLS.Setup = media.Passive
+		if err := b.connect(offer, false); err != nil {
+			t.Fatal(err)
+		}
+		g.connected(call.B)
+		b.hangUp()
+		g.Release()
+	}
+	half := r.rig(t, jinglePolicy(), jinglePolicy()) // released while it waits for peers
+	half.offer(1, call.B, media.Description{})
+	half.Release()
+	r.Close()
+	if c := r.Counters(); c.Bridges != 0 || c.PortsUsed != 0 || c.PortsRest == 0 || c.Opened != 4 {
+		t.Errorf("after all is released: %+v", c)
+	}
+	deadline := time.After(testPatience)
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-deadline:
+			buf := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+		default:
+			runtime.Gosched()
+		}
+	}
+}
