@@ -137,6 +137,7 @@ func (l *leg) reply(r dialog.Reply) {
 		hs = append(hs, header("Retry-After", digits(l.e.o.Rand(11))))
 	}
 	res := tx.Response(status, phrase, nil)
+	res.RemoveHeader("Content-Length") // it is to be the last
 	if status < 300 && (invite || tx.Request().Method == sip.OPTIONS) {
 		if invite {
 			res.AppendHeader(header("Contact", l.contact))

@@ -8,6 +8,7 @@ import (
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
 	"sipxmppgw/signaling/sdp"
 	"sipxmppgw/signaling/stack"
@@ -91,7 +92,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	l.next = trunk.Next
 	l.first = identityHeaders(target.From, trunk.Trusted)
 	l.hops = target.Hops
-	l.sdp = sdp.NewSession(e.origin("", local.Addr()))
+	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)
 	if !e.enlist(l) {
 		return nil, &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Text: "closing"}}
@@ -100,7 +101,16 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	return l, nil
 }
 
-// origin is who we are in the o= line of a dialog: nobody's name, a random number.
+// user is what the o= line may say of a caller.
+func user(p gateway.Party) string {
+	u, err := translate.ParseURI(p.URI)
+	if err != nil || p.Anonymous {
+		return ""
+	}
+	return u.User
+}
+
+// origin is who we are in the o= line of a dialog.
 func (e *Edge) origin(user string, addr netip.Addr) sdp.Origin {
 	return sdp.Origin{User: user, ID: uint64(e.o.Rand(1 << 62)), Addr: addr}
 }

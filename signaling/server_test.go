@@ -1,0 +1,467 @@
+package signaling
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/signaling/stack"
+)
+
+// TestStranger sends from an address of no trunk: nothing comes back (RELIABILITY 4, row 33).
+func TestStranger(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		for _, addr := range []string{"203.0.113.1:5060", "198.51.100.16:5060", "198.51.100.41:5060"} {
+			p := w.peer(addr)
+			p.invite("", theirOffer)
+			p.silent()
+		}
+		if s := w.edge.Stats(); s.Stack.Strangers != 3 || s.Invites != 0 || w.calls.last() != nil {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestOutOfDialog answers what begins no call (INTERWORKING 2.6).
+func TestOutOfDialog(t *testing.T) {
+	tests := []struct{ method, status, header, value string }{
+		{"OPTIONS", "200 OK", "allow", "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"},
+		{"OPTIONS", "200 OK", "accept", "application/sdp"},
+		{"REGISTER", "405 Method Not Allowed", "", ""},
+		{"MESSAGE", "405 Method Not Allowed", "allow", "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"},
+		{"REFER", "405 Method Not Allowed", "allow", "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"},
+		{"SUBSCRIBE", "489 Bad Event", "", ""},
+		{"PUBLISH", "489 Bad Event", "", ""},
+		{"NOTIFY", "481 ", "", ""},
+		{"BYE", "481 ", "", ""},
+		{"INFO", "481 ", "", ""},
+		{"UPDATE", "481 ", "", ""},
+		{"PRACK", "481 ", "", ""},
+		{"CANCEL", "481 ", "", ""},
+		{"DANCE", "501 Not Implemented", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+" "+tt.header, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				p := w.peer(peers)
+				p.send(fmt.Sprintf("%s sip:mira@jabber.example SIP/2.0\nVia: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKs1\nMax-Forwards: 70\nFrom: <sip:otto@voip.example>;tag=o55\nTo: <sip:mira@jabber.example>\nCall-ID: 1@198.51.100.9\nCSeq: 1 %s\nEvent: x", tt.method, tt.method), "")
+				got := p.wants("SIP/2.0 " + tt.status)
+				if tt.header != "" && p.field(tt.header) != tt.value {
+					t.Errorf("%s is %q in\n%s", tt.header, p.field(tt.header), got)
+				}
+			})
+		})
+	}
+}
+
+// TestInviteRefused looks at what stands in the way of a call.
+func TestInviteRefused(t *testing.T) {
+	tests := []struct {
+		name         string
+		more, body   string
+		route        error
+		accept       error
+		status       string
+		header, want string
+	}{
+		{name: "an extension that is not built yet", more: "Require: 100rel", body: theirOffer, status: "420 ", header: "unsupported", want: "100rel"},
+		{name: "no SDP in SDP", body: "hello", status: "400 ", header: "warning", want: `399 gw.jabber.example "sdp: is empty"`},
+		{name: "multicast", body: strings.Replace(theirOffer, "c=IN IP4 198.51.100.9", "c=IN IP4 224.1.2.3", 1), status: "488 ", header: "warning", want: `399 gw.jabber.example "sdp line 4: c= is multicast"`},
+		{name: "no streams", body: "v=0\ns=-\nt=0 0\n", status: "400 "},
+		{name: "no such user", body: theirOffer, route: &call.Refusal{Cause: call.NotFound}, status: "404 ", header: "reason", want: `Q.850;cause=1;text="unallocated number"`},
+		{name: "an address with its own status", body: theirOffer, route: &call.Refusal{Cause: call.Incomplete, Detail: call.Detail{Status: 484, Text: "no context"}}, status: "484 ", header: "warning", want: `399 gw.jabber.example "no context"`},
+		{name: "another scheme", body: theirOffer, route: &call.Refusal{Cause: call.BadRequest, Detail: call.Detail{Status: 416}}, status: "416 "},
+		{name: "not allowed", body: theirOffer, route: &call.Refusal{Cause: call.Forbidden}, status: "403 ", header: "reason", want: `Q.850;cause=21;text="call rejected"`},
+		{name: "too many calls", body: theirOffer, accept: &call.Refusal{Cause: call.Overloaded}, status: "503 ", header: "retry-after", want: "10"},
+		{name: "our own fault", body: theirOffer, route: fmt.Errorf("lost"), status: "500 "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				if tt.route != nil {
+					w.calls.route = func(gateway.Query) (gateway.Target, error) { return gateway.Target{}, tt.route }
+				}
+				w.calls.refuse = tt.accept
+				p := w.peer(peers)
+				p.invite(tt.more, tt.body)
+				p.wants("SIP/2.0 100 ")
+				got := p.wants("SIP/2.0 " + tt.status)
+				if tt.header != "" && p.field(tt.header) != tt.want {
+					t.Errorf("%s is %q in\n%s", tt.header, p.field(tt.header), got)
+				}
+				p.learn()
+				p.inDialog("ACK", 10, "", "")
+				synctest.Wait()
+				if s := w.edge.Stats(); s.Refused != 1 || w.calls.last() != nil {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestLoops knows our own call when it comes back, and lets a forwarded one pass (C-58).
+func TestLoops(t *testing.T) {
+	back := func(to string) string {
+		return `INVITE ` + to + ` SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKloop
+Max-Forwards: 60
+From: "Mira" <sip:mira@jabber.example>;tag=other
+To: <sip:otto@voip.example>
+Call-ID: 5d3c0a52@gw.jabber.example
+CSeq: 1 INVITE
+Contact: <sip:otto@198.51.100.9:5060>`
+	}
+	tests := []struct{ name, jid, status string }{
+		{"to the caller", "mira@jabber.example/phone", "482 Loop Detected"},
+		{"to someone else", "romeo@jabber.example", "180 Ringing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				p := w.peer(peers)
+				c := w.dial(toOtto())
+				p.wants("INVITE ")
+				p.answer("100 Trying", "", "", "")
+				w.calls.route = func(q gateway.Query) (gateway.Target, error) {
+					return gateway.Target{Edge: gateway.XMPP, To: gateway.Party{URI: q.To, JID: tt.jid}}, nil
+				}
+				p.send(back("sip:mira@jabber.example"), theirOffer)
+				p.wants("SIP/2.0 100 ")
+				if second := w.calls.last(); second != c {
+					second.do(func() { second.leg.Ring() })
+				}
+				p.wants("SIP/2.0 " + tt.status)
+			})
+		})
+	}
+	t.Run("the same call twice", func(t *testing.T) {
+		play(t, func(t *testing.T, w *world) {
+			p := w.peer(peers)
+			p.invite("", theirOffer)
+			p.wants("SIP/2.0 100 ")
+			p.send(`INVITE sip:mira@jabber.example SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKs2
+Max-Forwards: 70
+From: "Otto" <sip:otto@voip.example>;tag=forked
+To: <sip:mira@jabber.example>
+Call-ID: 9f20c1@198.51.100.9
+CSeq: 10 INVITE
+Contact: <sip:otto@198.51.100.9:5060>`, theirOffer)
+			p.wants("SIP/2.0 100 ")
+			p.wants("SIP/2.0 482 ")
+			if n := w.edge.Stats().Loops; n != 1 {
+				t.Errorf("%d loops", n)
+			}
+		})
+	})
+	t.Run("no hops left", func(t *testing.T) {
+		play(t, func(t *testing.T, w *world) {
+			p := w.peer(peers)
+			p.send(strings.Replace(back("sip:mira@jabber.example"), "Max-Forwards: 60", "Max-Forwards: 0", 1), theirOffer)
+			p.wants("SIP/2.0 483 ")
+		})
+	})
+}
+
+// TestForgery sends requests that know too little, or come from elsewhere (RELIABILITY 4,
+// row 34).
+func TestForgery(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		p.wants("SIP/2.0 200 OK")
+		p.learn()
+		real := p.tags["tag"]
+
+		p.tags["tag"] = "guess"
+		p.inDialog("BYE", 11, "", "")
+		p.wants("SIP/2.0 481 ")
+		p.tags["tag"] = real
+
+		foreign := w.peer("198.51.100.40:5060")
+		foreign.tags = p.tags
+		foreign.inDialog("ACK", 10, "", "")
+		foreign.silent()
+		c.quiet(t)
+		foreign.inDialog("BYE", 12, "", "")
+		foreign.wants("SIP/2.0 403 ")
+		c.quiet(t)
+		if s := w.edge.Stats(); s.Unmatched != 1 || s.Foreign != 2 {
+			t.Errorf("%+v", s)
+		}
+		p.inDialog("ACK", 10, "", "")
+		c.wants(t, "confirms")
+	})
+}
+
+// TestNoRequestElsewhere answers with addresses that are not the trunk's: what we send goes to
+// the trunk all the same (RELIABILITY 4, row 30).
+func TestNoRequestElsewhere(t *testing.T) {
+	for _, evil := range []string{
+		"Contact: <sip:otto@203.0.113.66:22>",
+		"Contact: <sip:otto@evil.example>",
+		"Contact: <sip:otto@198.51.100.9>\nRecord-Route: <sip:203.0.113.66;lr>",
+		"Contact: <sip:otto@[::1]:5060>",
+	} {
+		t.Run(evil, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				p := w.peer(peers)
+				victim := w.peer("203.0.113.66:22")
+				other := w.peer("203.0.113.66:5060")
+				c := w.dial(toOtto())
+				p.wants("INVITE ")
+				p.answer("200 OK", "u77", evil, theirSDP)
+				p.wants("ACK ")
+				c.wants(t, "answers PCMA")
+				c.do(func() { c.leg.End(call.Normal, call.Detail{}) })
+				p.wants("BYE ")
+				p.answer("200 OK", "", "", "")
+				victim.silent()
+				other.silent()
+			})
+		})
+	}
+}
+
+// TestHostileNames puts what a person may call themselves into a request: it stays one
+// header (RELIABILITY 4, row 27).
+func TestHostileNames(t *testing.T) {
+	for _, name := range []string{
+		"\"Bank\" <sip:911@x>\r\nEvil: 1", "a\r\n\r\nv=0", `\`, `"`, `\"`, "\x00\x01\x7f", "\u202egnaB\u2028", "<>;,@:", strings.Repeat("a", 70000), "%0d%0a", "=?utf-8?q?x?=", "\xff\xfe",
+	} {
+		t.Run(fmt.Sprintf("%.20q", name), func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				p := w.peer(peers)
+				target := toOtto()
+				target.From.Name = name
+				target.CallID = name
+				w.dial(target)
+				got := p.wants("INVITE sip:otto@voip.example SIP/2.0\r\n")
+				from := address(p.field("from"))
+				if from.URI != "sip:mira@jabber.example" || strings.Contains(got, "\r\nEvil") {
+					t.Errorf("from %+v in\n%s", from, got)
+				}
+				if a := address(p.field("p-asserted-identity")); a.URI != "sip:mira@jabber.example" {
+					t.Errorf("asserted %+v", a)
+				}
+				if id := p.field("call-id"); !strings.HasSuffix(id, "@gw.jabber.example") || len(id) > 40 {
+					t.Errorf("call-id %q", id)
+				}
+				p.answer("486 Busy Here", "x", "", "")
+				p.wants("ACK ")
+			})
+		})
+	}
+}
+
+// TestHostileCallers hands us names and addresses that try to be more than one.
+func TestHostileCallers(t *testing.T) {
+	tests := []struct {
+		name, from, asserted string
+		trusted              bool
+		want                 gateway.Party
+	}{
+		{name: "plain", from: "<sip:otto@voip.example>;tag=1", want: gateway.Party{URI: "sip:otto@voip.example"}},
+		{name: "no brackets", from: "sip:otto@voip.example;tag=1", want: gateway.Party{URI: "sip:otto@voip.example"}},
+		{name: "brackets in the name", from: `"a <sip:evil@x> \" <sip:evil@y>" <sip:otto@voip.example>;tag=1`, want: gateway.Party{URI: "sip:otto@voip.example", Name: `a <sip:evil@x> " <sip:evil@y>`}},
+		{name: "markup", from: `"</nick><x a='b'>" <sip:otto@voip.example>;tag=1`, want: gateway.Party{URI: "sip:otto@voip.example", Name: `</nick><x a='b'>`}},
+		{name: "asserted by a stranger", from: "<sip:otto@voip.example>;tag=1", asserted: "P-Asserted-Identity: <sip:boss@voip.example>", want: gateway.Party{URI: "sip:otto@voip.example"}},
+		{name: "asserted by a friend", from: `"O" <sip:anonymous@anonymous.invalid>;tag=1`, asserted: "P-Asserted-Identity: <tel:+1555>\nP-Asserted-Identity: <sip:boss@voip.example>", trusted: true, want: gateway.Party{URI: "sip:boss@voip.example", Name: "O", Anonymous: true}},
+		{name: "a number asserted", from: `<sip:otto@voip.example>;tag=1`, asserted: "P-Asserted-Identity: <tel:+1555>", trusted: true, want: gateway.Party{URI: "tel:+1555"}},
+		{name: "private", from: `<sip:otto@voip.example>;tag=1`, asserted: "Privacy: header;id", want: gateway.Party{URI: "sip:otto@voip.example", Anonymous: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				addr := "198.51.100.40:5060"
+				if tt.trusted {
+					addr = peers
+				}
+				p := w.peer(addr)
+				head := "INVITE sip:mira@jabber.example SIP/2.0\nVia: SIP/2.0/UDP " + addr + ";branch=z9hG4bKs1\nMax-Forwards: 70\nFrom: " + tt.from + "\nTo: <sip:mira@jabber.example>\nCall-ID: 1@x\nCSeq: 1 INVITE\nContact: <sip:otto@" + addr + ">"
+				if tt.asserted != "" {
+					head += "\n" + tt.asserted
+				}
+				p.send(head, theirOffer)
+				p.wants("SIP/2.0 100 ")
+				synctest.Wait()
+				if got := w.calls.queries[0].From; got != tt.want {
+					t.Errorf("got %+v, want %+v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestWhoWeSayCalls looks at what a trunk learns of the caller.
+func TestWhoWeSayCalls(t *testing.T) {
+	tests := []struct {
+		name      string
+		trunk     string
+		anonymous bool
+		from      string
+		asserted  string
+		privacy   string
+	}{
+		{"a friend", "pbx", false, `"Mira" <sip:mira@jabber.example>;tag=id2`, `"Mira" <sip:mira@jabber.example>`, ""},
+		{"a friend, in private", "pbx", true, `"Anonymous" <sip:anonymous@anonymous.invalid>;tag=id2`, `"Mira" <sip:mira@jabber.example>`, "id"},
+		{"another", "other", false, `"Mira" <sip:mira@jabber.example>;tag=id2`, "", ""},
+		{"another, in private", "other", true, `"Anonymous" <sip:anonymous@anonymous.invalid>;tag=id2`, "", "id"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				p := w.peer(map[string]string{"pbx": peers, "other": "198.51.100.40:5060"}[tt.trunk])
+				target := toOtto()
+				target.Trunk, target.From.Anonymous = tt.trunk, tt.anonymous
+				target.Hops = 12
+				w.dial(target)
+				got := p.wants("INVITE ")
+				for header, want := range map[string]string{"from": tt.from, "p-asserted-identity": tt.asserted, "privacy": tt.privacy, "max-forwards": "12"} {
+					if v := p.field(header); v != want {
+						t.Errorf("%s: %q, want %q", header, v, want)
+					}
+				}
+				if tt.anonymous && tt.asserted == "" && strings.Contains(got, "mira") {
+					t.Errorf("the caller shows in\n%s", got)
+				}
+				p.answer("486 Busy Here", "x", "", "")
+				p.wants("ACK ")
+			})
+		})
+	}
+}
+
+func TestDialRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		target gateway.Target
+		want   string
+	}{
+		{"no trunk", gateway.Target{Trunk: "none", To: gateway.Party{URI: "sip:a@b"}}, "unreachable: no such trunk"},
+		{"no address", gateway.Target{Trunk: "pbx"}, "not_found: no SIP address"},
+		{"an address with a line end", gateway.Target{Trunk: "pbx", To: gateway.Party{URI: "sip:a@b\r\nEvil: 1"}}, "not_found: no SIP address"},
+	}
+	play(t, func(t *testing.T, w *world) {
+		for _, tt := range tests {
+			c := w.calls.call(call.B)
+			if _, err := w.edge.Dial(tt.target, c); err == nil || err.Error() != tt.want {
+				t.Errorf("%s: got %v, want %s", tt.name, err, tt.want)
+			}
+		}
+	})
+}
+
+// TestFlood lets a call's Inbox refuse: requests get 503, and the dialog can still end.
+func TestFlood(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		p.wants("SIP/2.0 200 OK")
+		p.learn()
+		p.inDialog("ACK", 10, "", "")
+		c.wants(t, "confirms")
+		c.mu.Lock()
+		c.flooded = true
+		c.mu.Unlock()
+		p.inDialog("OPTIONS", 11, "", "")
+		p.wants("SIP/2.0 503 ")
+		c.do(func() { c.leg.End(call.Overloaded, call.Detail{}) })
+		p.wants("BYE ")
+		p.answer("200 OK", "", "", "")
+		c.wants(t, "ends overloaded 0/0 ")
+		if n := w.edge.Stats().Flooded; n != 1 {
+			t.Errorf("%d flooded", n)
+		}
+	})
+}
+
+// TestClose ends what there is, and refuses what comes.
+func TestClose(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		up := w.dial(toOtto())
+		p.wants("INVITE ")
+		p.answer("200 OK", "u77", "Contact: <sip:otto@198.51.100.9>", theirSDP)
+		p.wants("ACK ")
+		up.wants(t, "answers PCMA")
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		ringing := w.calls.last()
+
+		closed := make(chan error)
+		begun := time.Now()
+		go func() { closed <- w.edge.Close() }() // ends with Close
+		bye, refusal := "", ""
+		for range 2 {
+			if got := p.wants(""); strings.HasPrefix(got, "BYE ") {
+				bye = got
+			} else {
+				refusal = got
+			}
+		}
+		if !strings.HasPrefix(refusal, "SIP/2.0 480 ") {
+			t.Errorf("refused with\n%s", refusal)
+		}
+		p.answerTo(bye, "200 OK", "", "", "")
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(begun); d >= farewell {
+			t.Errorf("closed after %s", d)
+		}
+		up.wants(t, "ends unavailable 0/0 ")
+		ringing.wants(t, "ends unavailable 0/0 ")
+		if err := w.edge.Close(); err != stack.ErrClosed {
+			t.Errorf("closed twice: %v", err)
+		}
+		w.edge = newWorld(t, w.net).edge // for the end of the play
+	})
+}
+
+func TestTrunkOf(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	ts := trunks{
+		{Name: "wide", Sources: []netip.Prefix{prefix("10.0.0.0/8"), prefix("2001:db8::/32")}},
+		{Name: "narrow", Sources: []netip.Prefix{prefix("10.1.0.0/16")}},
+		{Name: "tls", Sources: []netip.Prefix{prefix("10.2.0.0/16")}, Next: stack.Target{Transport: stack.TLS}},
+		{Name: "nobody"},
+	}
+	tests := []struct {
+		name, addr string
+		t          stack.Transport
+		want       string
+	}{
+		{"in one", "10.200.0.1", stack.UDP, "wide"},
+		{"in two, the longer", "10.1.2.3", stack.UDP, "narrow"},
+		{"over TCP", "10.1.2.3", stack.TCP, "narrow"},
+		{"IPv4 in IPv6", "::ffff:10.1.2.3", stack.UDP, "narrow"},
+		{"IPv6", "2001:db8::7", stack.UDP, "wide"},
+		{"TLS identity is no UDP source", "10.2.0.1", stack.UDP, "wide"},
+		{"TLS", "10.2.0.1", stack.TLS, "tls"},
+		{"nobody", "192.0.2.1", stack.UDP, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if trunk := ts.of(netip.MustParseAddr(tt.addr), tt.t); trunk != nil {
+				got = trunk.Name
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
