@@ -389,6 +389,16 @@ func (p *peer) wants(start string) string {
 	return p.last
 }
 
+// pending reads one message that nobody waits for; it is false when there is none.
+func (p *peer) pending() bool {
+	p.w.t.Helper()
+	if err := p.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		p.w.t.Fatal(err)
+	}
+	_, _, err := p.conn.ReadFrom(make([]byte, 65536))
+	return err == nil
+}
+
 // silent holds that we send nothing.
 func (p *peer) silent() {
 	p.w.t.Helper()

@@ -238,14 +238,16 @@ func (l *leg) leave() {
 
 // The commands of the call.
 
-func (l *leg) Offer(offer media.Description)         { l.command(dialog.Offer{Media: offer}) }
-func (l *leg) Ring()                                 { l.command(dialog.Ring{}) }
-func (l *leg) Progress(answer media.Description)     { l.command(dialog.Progress{Media: answer}) }
-func (l *leg) Answer(answer media.Description)       { l.command(dialog.Answer{Media: answer}) }
-func (l *leg) Candidates(media.Description)          {} // what an offer or answer says is all
-func (l *leg) Update(offer media.Description)        { l.command(dialog.Update{Media: offer}) }
+func (l *leg) Offer(offer media.Description)     { l.command(dialog.Offer{Media: offer}) }
+func (l *leg) Ring()                             { l.command(dialog.Ring{}) }
+func (l *leg) Progress(answer media.Description) { l.command(dialog.Progress{Media: answer}) }
+func (l *leg) Answer(answer media.Description)   { l.command(dialog.Answer{Media: answer}) }
+func (l *leg) Candidates(media.Description)      {} // what an offer or answer says is all
+func (l *leg) Update(offer media.Description)    { l.command(dialog.Update{Media: offer}) }
 func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUpdate{Media: answer}) }
-func (l *leg) RefuseUpdate(cause call.Cause)         { l.command(dialog.RefuseUpdate{Cause: cause}) }
+
+func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }
+
 func (l *leg) End(cause call.Cause, detail call.Detail) {
 	l.command(dialog.End{Cause: cause, Detail: detail})
 }
