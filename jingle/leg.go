@@ -96,18 +96,19 @@ func (l *leg) do(in session.Input) {
 // deliver gives an input to the leg: through its call, or at once while there is none.
 // False says that the peer floods its call.
 func (l *leg) deliver(input any, peer bool) bool {
+	l.mu.Lock()
 	box := l.inbox()
-	switch {
-	case box == nil:
-		l.mu.Lock()
+	if box == nil {
 		events := l.step(input)
 		l.mu.Unlock()
 		l.e.begun(l, events)
-	case peer:
-		return box.Peer(input)
-	default:
-		box.Post(input)
+		return true
 	}
+	l.mu.Unlock()
+	if peer {
+		return box.Peer(input)
+	}
+	box.Post(input)
 	return true
 }
 

@@ -142,9 +142,7 @@ func withSlot(streams []media.Stream, place int, offered media.Stream) []media.S
 	if place < len(streams) {
 		return streams
 	}
-	return append(streams, media.Stream{
-		Name: offered.Name, Kind: offered.Kind, Media: offered.Media, Rejected: true, Direction: media.Inactive,
-	})
+	return append(streams, media.Refuse(offered))
 }
 
 // changeAnswered takes the answer to our change. A client that does not know it goes on as

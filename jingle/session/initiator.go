@@ -252,7 +252,7 @@ func (s *Session) align(j wire.Jingle) (media.Description, *wire.Error) {
 		name := wire.NameOf(o, i)
 		got := said.Stream(name)
 		if got == nil || got.Kind != o.Kind || o.Rejected || !answered(j, name) {
-			answer.Streams = append(answer.Streams, media.Stream{Name: name, Kind: o.Kind, Media: o.Media, Rejected: true, Direction: media.Inactive})
+			answer.Streams = append(answer.Streams, media.Refuse(o))
 			continue
 		}
 		live++

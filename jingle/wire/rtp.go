@@ -83,14 +83,14 @@ func parsePayloadType(n *stanza.Node) (c media.Codec, ok bool) {
 	channels, _ := number(n, "channels", 255)
 	c = media.Codec{
 		PT:        uint8(id),
-		Name:      canonicalName(strings.TrimSpace(Attr(n, "name"))),
+		Name:      media.CanonicalName(strings.TrimSpace(Attr(n, "name"))),
 		ClockRate: uint32(rate),
 		Channels:  uint8(max(channels, 1)), // some clients say 0
 		PTime:     packetTime(n, "ptime"),
 		MaxPTime:  packetTime(n, "maxptime"),
 	}
-	if static, found := staticCodecs[c.PT]; found && (c.Name == "" || c.ClockRate == 0) {
-		c.Name, c.ClockRate, c.Channels = static.Name, static.ClockRate, max(static.Channels, 1)
+	if static, found := media.Static(c.PT); found && (c.Name == "" || c.ClockRate == 0) {
+		c.Name, c.ClockRate, c.Channels = static.Name, static.ClockRate, static.Channels
 	}
 	if strings.EqualFold(c.Name, "opus") {
 		c.ClockRate, c.Channels = 48000, 2 // RFC 7587 section 7
