@@ -21,7 +21,10 @@ type Rule struct {
 }
 
 // A Table is the rules in their order; the first that fits decides.
-type Table struct{ rules []rule }
+type Table struct {
+	rules []rule
+	plan  translate.DialPlan
+}
 
 // rule is a Rule in the form that addresses are compared by.
 type rule struct {
@@ -65,6 +68,13 @@ func New(rules []Rule) (Table, error) {
 	return t, nil
 }
 
+// WithDialPlan returns a table that compares numbers dialled without a plus as the plan
+// completes them, so that a prefix for foreign calls does not slip past a rule.
+func (t Table) WithDialPlan(plan translate.DialPlan) Table {
+	t.plan = plan
+	return t
+}
+
 // A Choice is what the table says of a call.
 type Choice struct {
 	Allowed bool
@@ -77,9 +87,18 @@ type Choice struct {
 // they are dialled in full, so that no spelling slips past a rule.
 func (t Table) Lookup(from translate.JID, to translate.URI) Choice {
 	var c Choice
+	number := to.Number()
+	if dialled(to, number) {
+		c.Rule = "no rule"
+		c.Why = []string{"it begins as a number and goes on as none, so it is never sent"}
+		return c
+	}
+	if full, ok := t.plan.E164(number); ok {
+		number = full
+	}
 	for i, r := range t.rules {
 		name := fmt.Sprintf("rule %d (%s to %s)", i+1, r.From, r.To)
-		if why := r.misses(from, to); why != "" {
+		if why := r.misses(from, to, number); why != "" {
 			c.Why = append(c.Why, name+": "+why)
 			continue
 		}
@@ -96,12 +115,30 @@ func (t Table) Lookup(from translate.JID, to translate.URI) Choice {
 	return c
 }
 
+// dialled reports whether a PBX might dial what is no number, or no more than one, as one:
+// it begins with a plus, or as a number that something other than a name goes on from, such
+// as "0049,1" or "500&600", or has parameters though it is not said to be a number.
+func dialled(to translate.URI, number string) bool {
+	if number != "" {
+		return !to.Phone && to.Scheme != "tel" && strings.Contains(to.User, ";")
+	}
+	user := strings.TrimLeft(to.User, "-.()")
+	rest := strings.TrimLeft(user, "+0123456789*#")
+	switch {
+	case strings.HasPrefix(user, "+"):
+		return true
+	case rest == user || rest == "":
+		return false
+	}
+	c := rest[0]
+	return (c|0x20 < 'a' || c|0x20 > 'z') && c != '_' && c != '-' && c != '.' && c < 0x80
+}
+
 // misses says why a rule is not about a call; empty if it is.
-func (r *rule) misses(from translate.JID, to translate.URI) string {
+func (r *rule) misses(from translate.JID, to translate.URI, number string) string {
 	if why := r.missesUser(from); why != "" {
 		return why
 	}
-	number := to.Number()
 	switch {
 	case r.number != "" && number == "":
 		return "it is about numbers"

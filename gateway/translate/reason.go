@@ -25,7 +25,7 @@ type ReasonHeader struct {
 	Text     string
 }
 
-var errReason = errors.New("Reason is not well formed")
+var errReason = errors.New("reason header is not well formed")
 
 // ParseReasons reads the value of a Reason header, which may hold several separated by
 // commas; of more than eight the rest is not read. Parameters that are not known are
