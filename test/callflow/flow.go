@@ -122,10 +122,13 @@ type player struct {
 	over   bool
 }
 
+// afterwards stands above what the gateway did by itself after the last line.
+const afterwards = "# and then"
+
 func (p *player) line(text string) {
 	p.t.Helper()
 	switch {
-	case strings.HasPrefix(text, " "):
+	case strings.HasPrefix(text, " "), text == afterwards:
 		return // what the gateway did when it was written
 	case text == "" || strings.HasPrefix(text, "#"):
 		fmt.Fprintln(&p.out, text)
@@ -315,7 +318,7 @@ func (p *player) ending() {
 	if p.out.Len() > mark {
 		text := p.out.String()
 		p.out.Reset()
-		p.out.WriteString(text[:mark] + "# and then\n" + text[mark:])
+		p.out.WriteString(text[:mark] + afterwards + "\n" + text[mark:])
 	}
 	if n := p.world.g.Active(); n != 0 {
 		p.t.Errorf("%d calls are left\n%s", n, p.out.String())

@@ -45,6 +45,7 @@ type bridge struct {
 	remote   [2]media.Description // what each side said last
 	local    [2]media.Description // what it was told
 	settled  [2][]media.Codec     // what B settled on, or A in eager mode
+	asked    [2]bool              // a side has offered and is not answered
 	restarts int
 }
 
@@ -65,6 +66,9 @@ func (p *plane) left() int {
 }
 
 func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
+	if !other.Empty() && b.settled[to.Other()] == nil {
+		b.asked[to.Other()] = true
+	}
 	b.remote[to.Other()] = other
 	if f := b.insecure(to.Other(), other); f != nil {
 		f.Op = op
@@ -98,7 +102,7 @@ func (b *bridge) Answer(op call.Op, to call.Side, other media.Description) {
 	}
 	far := codecsOf(other)
 	b.settled[to.Other()] = far
-	if b.remote[to].Empty() {
+	if !b.asked[to] {
 		b.post(call.MediaAnswered{Op: op})
 		return
 	}

@@ -22,6 +22,7 @@ type sipSide struct {
 
 	ids     int
 	invite  *sipMessage            // the last INVITE we sent
+	sent    map[string]*sipMessage // all of them, by branch
 	early   map[string]*sipMessage // last response to it, by To tag
 	asked   []*sipMessage          // requests of the gateway, the newest last
 	tag     string                 // ours, as callee
@@ -82,7 +83,7 @@ func tagOf(header string) string {
 }
 
 func newSIPSide(conn net.PacketConn, gw net.Addr) *sipSide {
-	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, tag: "trunk1"}
+	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, sent: map[string]*sipMessage{}, tag: "trunk1"}
 	s.done.Add(1)
 	go s.read() // ends when the socket is closed
 	return s
@@ -185,12 +186,9 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 	switch {
 	case fresh:
 		uri, from, to, callID = args[0], `"Otto" <sip:otto@pbx.example>;tag=otto1`, "<"+args[0]+">", fmt.Sprintf("call%d@pbx.example", s.ids)
-	case s.invite != nil && (method == "CANCEL" || (method == "ACK" && s.failed())):
+	case s.invite != nil && method == "CANCEL":
 		uri, from, to = strings.Fields(s.invite.start)[1], s.invite.header.Get("From"), s.invite.header.Get("To")
 		callID, branch = s.invite.header.Get("Call-Id"), branchOf(s.invite)
-		if method == "ACK" {
-			to = s.early[s.theirs].header.Get("To")
-		}
 	case s.invite != nil:
 		uri, callID = s.contact, s.invite.header.Get("Call-Id")
 		from, to = s.invite.header.Get("From"), s.invite.header.Get("To")
@@ -252,14 +250,9 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 			clear(s.early)
 		}
 		s.invite = m
+		s.sent[branchOf(m)] = m
 	}
 	return s.send(b.String())
-}
-
-// failed reports whether our INVITE was refused.
-func (s *sipSide) failed() bool {
-	m := s.early[s.theirs]
-	return m != nil && m.status() >= 300
 }
 
 func (s *sipSide) inviteCSeq() int {
@@ -415,11 +408,22 @@ func (m *sipMessage) show(withBody bool) []string {
 	return lines
 }
 
-// acknowledge sends the ACK of a final response that refuses our INVITE, which is the
-// transaction's business and never a script's (RFC 3261 section 17.1.1.3).
+// acknowledge sends the ACK of a final response that refuses an INVITE of ours, which is
+// the transaction's business and never a script's (RFC 3261 section 17.1.1.3).
 func (s *sipSide) acknowledge(m *sipMessage) error {
-	if m.request() || m.method() != "INVITE" || m.status() < 300 || s.invite == nil {
+	invite := s.sent[branchOf(m)]
+	if m.request() || m.method() != "INVITE" || m.status() < 300 || invite == nil {
 		return nil
 	}
-	return s.request("ACK", nil, nil, "")
+	number, _, _ := strings.Cut(invite.header.Get("Cseq"), " ")
+	return s.send(strings.Join([]string{
+		"ACK " + strings.Fields(invite.start)[1] + " SIP/2.0",
+		"Via: " + invite.header.Get("Via"),
+		"Max-Forwards: 70",
+		"From: " + invite.header.Get("From"),
+		"To: " + m.header.Get("To"),
+		"Call-ID: " + invite.header.Get("Call-Id"),
+		"CSeq: " + number + " ACK",
+		"Content-Length: 0\r\n\r\n",
+	}, "\r\n"))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -153,6 +154,9 @@ func (x *xmppSide) note(s *stanza) error {
 			x.last["sid"] = e.Attr("id")
 			x.last["number"] = s.Attr("from")
 		}
+		if e.Is(nsJMI, "proceed") {
+			x.last["number"] = s.Attr("from")
+		}
 		if e.Is(nsJingle, "jingle") && e.Attr("action") == "session-initiate" {
 			x.last["sid"] = e.Attr("sid")
 			x.last["number"] = s.Attr("from")
@@ -285,6 +289,9 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 	return fmt.Errorf("%s: no such action %q", user, args[0])
 }
 
+// random is what tells anonymous callers apart, and is another in every play.
+var random = regexp.MustCompile("/a-[0-9a-f]{6}$")
+
 // show writes a stanza of the gateway as one line of the play.
 func (s *stanza) show(withBody bool) []string {
 	var b strings.Builder
@@ -292,7 +299,7 @@ func (s *stanza) show(withBody bool) []string {
 	if t := s.Attr("type"); t != "" {
 		b.WriteString(" " + t)
 	}
-	fmt.Fprintf(&b, " %s -> %s", s.Attr("from"), s.Attr("to"))
+	fmt.Fprintf(&b, " %s -> %s", random.ReplaceAllString(s.Attr("from"), "/a-******"), s.Attr("to"))
 	for e := range s.Elements() {
 		b.WriteString("  " + brief(e))
 	}

@@ -354,7 +354,7 @@ func checkTypedAddress(t *testing.T) {
 }
 
 func checkDisplayName(t *testing.T) {
-	r := play(t, "sip INVITE sip:juliet%40example.org@x.gw.example 'From: \"Otto\u0085\u202e <&>\" <sip:otto@pbx.example>;tag=1' sdp=g711\n"+
+	r := play(t, "sip INVITE sip:juliet%40example.org@x.gw.example 'From: \"Otto\t\u202e<&>\" <sip:otto@pbx.example>;tag=1' sdp=g711\n"+
 		"juliet@example.org/balcony: reject busy")
 	l := r.one("xmpp message", "propose", "<nick")
 	if !strings.Contains(l.Raw, ">Otto &lt;&amp;&gt;</nick>") {

@@ -43,7 +43,7 @@ var callChecks = map[string]func(*testing.T){
 const (
 	invite   = "sip INVITE sip:juliet%40example.org@x.gw.example sdp=g711\n"
 	propose  = "juliet@example.org/balcony: propose audio id=c1 to=+4989987654@sip.gw.example\n"
-	initiate = "juliet@example.org/balcony: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio\n"
+	initiate = "juliet@example.org/balcony: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio\n"
 )
 
 // answered is a call from S that is up.
@@ -55,7 +55,7 @@ sip ACK
 // lateAnswered is a proposed call from X that is up.
 const lateAnswered = propose + `sip 180
 sip 200 sdp=g711
-juliet@example.org/balcony: session-initiate id=c1 to=+4989987654@sip.gw.example jingle=audio
+juliet@example.org/balcony: session-initiate jingle=audio
 `
 
 // response is words that find a response of the gateway to an INVITE.
@@ -173,7 +173,7 @@ func checkLateMode(t *testing.T) {
 	sip 180
 	wait 1s
 	sip 200 sdp=g711
-	juliet@example.org/balcony: session-initiate id=c1 to=+4989987654@sip.gw.example jingle=audio
+	juliet@example.org/balcony: session-initiate jingle=audio
 	juliet@example.org/balcony: session-terminate success
 	sip 200 for BYE
 	`)
@@ -259,7 +259,7 @@ func checkTwoForks(t *testing.T) {
 	sip 200 tag=mobile sdp=g711
 	sip 200 tag=desk sdp=g711
 	sip 200 for BYE
-	juliet@example.org/balcony: session-initiate id=c1 to=+4989987654@sip.gw.example jingle=audio
+	juliet@example.org/balcony: session-initiate jingle=audio
 	wait 5s
 	juliet@example.org/balcony: session-terminate success
 	sip 200 for BYE
@@ -273,7 +273,7 @@ func checkImmediateACK(t *testing.T) {
 	wait 1s
 	sip 200 sdp=g711
 	wait 1s
-	juliet@example.org/balcony: session-initiate id=c1 to=+4989987654@sip.gw.example jingle=audio
+	juliet@example.org/balcony: session-initiate jingle=audio
 	sip 200 sdp=g711
 	sip BYE
 	`)

@@ -283,7 +283,7 @@ func checkStrangeNames(t *testing.T) {
 	}
 	equal(t, "the name of the answer", answer.Streams[0].Name, name)
 	r := play(t, `
-	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio-strange-name
+	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-strange-name
 	sip 200 sdp=g711
 	romeo@example.org/orchard: session-terminate success
 	sip 200 for BYE
@@ -302,7 +302,7 @@ func stanzaOf(t *testing.T, raw string) *element.Element {
 
 func checkRefusedContent(t *testing.T) {
 	r := play(t, `
-	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio-and-video
+	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-and-video
 	sip 200 sdp=g711
 	romeo@example.org/orchard: session-terminate success
 	sip 200 for BYE
@@ -373,7 +373,7 @@ const plainCall = `
 
 // directCall is a call from X to S, without a proposal, that X hangs up.
 const directCall = `
-	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio
+	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio
 	sip 180
 	sip 200 sdp=g711
 	romeo@example.org/orchard: session-terminate success
@@ -395,7 +395,7 @@ func checkSecured(t *testing.T) {
 	}
 	t.Run("a client without DTLS is refused", func(t *testing.T) {
 		r := play(t, `
-		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio-plain
+		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-plain
 		`)
 		r.one("session-terminate", "<security-error")
 		r.none("sip INVITE")
@@ -414,7 +414,7 @@ func checkFoundation(t *testing.T) {
 
 func checkTrickle(t *testing.T) {
 	r := play(t, `
-	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio
+	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio
 	romeo@example.org/orchard: transport-info jingle=trickled
 	sip 180
 	sip 200 sdp=g711
@@ -429,7 +429,7 @@ func checkTrickle(t *testing.T) {
 
 func checkRestart(t *testing.T) {
 	r := play(t, `
-	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio
+	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio
 	sip 200 sdp=g711
 	romeo@example.org/orchard: transport-info jingle=restart
 	romeo@example.org/orchard: session-terminate success
@@ -484,14 +484,14 @@ func checkNoCodec(t *testing.T) {
 	})
 	t.Run("of the XMPP caller", func(t *testing.T) {
 		r := play(t, `
-		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio-speex
+		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-speex
 		`)
 		r.one("session-terminate", "<incompatible-parameters")
 		r.none("sip INVITE")
 	})
 	t.Run("of the SIP callee", func(t *testing.T) {
 		r := play(t, `
-		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example jingle=audio
+		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio
 		sip 488
 		`)
 		r.one("session-terminate", "<incompatible-parameters")
