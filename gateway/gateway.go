@@ -121,10 +121,24 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	if in.Target.NoAnswer > 0 {
 		limits.NoAnswer = in.Target.NoAnswer
 	}
-	a.c, a.first = call.New(limits, in.Offer, in.Target.Early)
+	a.c, a.first = call.New(limits, in.Offer, modeOf(in))
 	a.legs[call.A] = in.Leg(inbox{a, call.A})
 	go a.run() // ends with the call
 	return inbox{a, call.A}, nil
+}
+
+// modeOf says how the caller's media comes to be described: one without an offer describes
+// it later on XMPP, and wants our offer on SIP.
+func modeOf(in Incoming) call.Mode {
+	switch {
+	case in.Offer.Empty() && in.Edge == SIP:
+		return call.Offerless
+	case in.Offer.Empty():
+		return call.Announced
+	case in.Target.Early:
+		return call.Early
+	}
+	return call.Offered
 }
 
 // admit gives the call its place, its bridge and its second leg, or says why not.

@@ -59,13 +59,24 @@ func DefaultLimits() Limits {
 	}
 }
 
+// A Mode is how the caller's media comes to be described.
+type Mode uint8
+
+const (
+	Offered   Mode = iota // the caller offered; it is answered when B is
+	Early                 // the caller offered; it is answered before B is called, to hear what B plays
+	Announced             // the caller offers when it has been told that B took the call (late mode)
+	Offerless             // the caller wants our offer in its answer (RFC 3261 section 13.2.1)
+)
+
 // A Call is the state of one call. It is not safe for concurrent use: one goroutine owns
 // it.
 type Call struct {
 	limits Limits
 	state  State
+	mode   Mode
 	offer  media.Description // what A offered; empty until it does
-	early  bool              // A is answered before B
+	answer media.Description // what B answered
 
 	confirmed bool // A has confirmed our answer
 	settled   bool // the media plane has B's final answer
@@ -82,12 +93,11 @@ type Call struct {
 	out      []Action
 }
 
-// New returns a call that leg A has offered, and the first actions to carry out. The
-// offer is empty if A has only announced its call. If early is set, A is answered before B
-// is called, so that it hears what B plays before answering; this needs an offer.
-func New(limits Limits, offer media.Description, early bool) (*Call, []Action) {
-	c := &Call{limits: limits, offer: offer, early: early && !offer.Empty(), open: [2]bool{true, true}}
-	if c.early {
+// New returns a call that leg A has begun, and the first actions to carry out. The offer
+// is empty in the modes Announced and Offerless.
+func New(limits Limits, offer media.Description, mode Mode) (*Call, []Action) {
+	c := &Call{limits: limits, mode: mode, offer: offer, open: [2]bool{true, true}}
+	if mode == Early {
 		c.emit(JoinMedia{c.op(), A, offer})
 	} else {
 		c.emit(OfferMedia{c.op(), B, offer})

@@ -67,7 +67,8 @@ func play(t *testing.T, text string) []byte {
 		words := strings.Fields(line)
 		var actions []Action
 		if words[0] == "call" {
-			c, actions = New(DefaultLimits(), described(words, 1), len(words) > 2 && words[2] == "early")
+			mode := map[string]Mode{"early": Early, "announced": Announced, "offerless": Offerless}[words[len(words)-1]]
+			c, actions = New(DefaultLimits(), described(words, 1), mode)
 		} else {
 			var ok bool
 			if actions, ok = c.Step(eventOf(t, c, words)); !ok {

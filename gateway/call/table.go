@@ -30,9 +30,11 @@ type condition struct {
 }
 
 var (
-	early     guard = &condition{"early", func(c *Call, _ Event) bool { return c.early }}
-	joined    guard = &condition{"confirmed", func(c *Call, _ Event) bool { return c.early && c.confirmed }}
-	late      guard = &condition{"A has not offered", func(c *Call, _ Event) bool { return c.offer.Empty() }}
+	early     guard = &condition{"early", func(c *Call, _ Event) bool { return c.mode == Early }}
+	joined    guard = &condition{"early, confirmed", func(c *Call, _ Event) bool { return c.mode == Early && c.confirmed }}
+	late      guard = &condition{"A has not offered", func(c *Call, _ Event) bool { return c.mode == Announced && c.offer.Empty() }}
+	offerless guard = &condition{"offerless", func(c *Call, _ Event) bool { return c.mode == Offerless }}
+	mute      guard = &condition{"without an answer", func(c *Call, e Event) bool { return c.mode == Offerless && e.(LegConfirmed).Media.Empty() }}
 	untold    guard = &condition{"nothing to say", func(_ *Call, e Event) bool { return e.(MediaAnswered).Media.Empty() }}
 	forAlert  guard = timer(TimerAlert)
 	forAnswer guard = timer(TimerNoAnswer)
@@ -81,6 +83,8 @@ var rules = []rule{
 	{Answering, kLegConfirmed, fromA, nil, Answering, confirm},
 	{Answering, kMediaAnswered, either, joined, Active, settle},
 	{Answering, kMediaAnswered, either, early, Confirming, settle},
+	{Answering, kMediaAnswered, either, offerless, Answering, offerA}, // A wants our offer (RFC 3261 13.2.1)
+	{Answering, kMediaOffered, either, nil, Confirming, answerOffering},
 	{Answering, kMediaAnswered, either, nil, Confirming, answerA},
 	{Answering, kMediaFailed, either, nil, Ending, failed},
 	{Answering, kLegEnded, fromA, nil, Ending, endB},
@@ -88,8 +92,11 @@ var rules = []rule{
 
 	// A caller that only announced its call describes it now, once (late mode).
 	{Confirming, kLegOffered, fromA, late, Confirming, joinA},
+	{Confirming, kMediaAnswered, either, offerless, Active, joinedLate},
 	{Confirming, kMediaAnswered, either, untold, Confirming, nil},
 	{Confirming, kMediaAnswered, either, nil, Confirming, answerAgain},
+	{Confirming, kLegConfirmed, fromA, mute, Ending, unanswered},
+	{Confirming, kLegConfirmed, fromA, offerless, Confirming, hearA},
 	{Confirming, kLegConfirmed, fromA, nil, Active, activate},
 	{Confirming, kLegOffered, fromB, nil, Confirming, refuse}, // one thing at a time
 	{Confirming, kTimerFired, either, forA, Ending, unconfirmed},
@@ -193,10 +200,11 @@ func hearB(c *Call, e Event) {
 }
 
 func answerMedia(c *Call, e Event) {
+	c.answer = e.(LegAnswered).Media
 	c.emit(
 		StopTimer{TimerAlert},
 		StopTimer{TimerNoAnswer},
-		AnswerMedia{c.op(), A, e.(LegAnswered).Media},
+		AnswerMedia{c.op(), A, c.answer},
 	)
 }
 
@@ -217,6 +225,29 @@ func answerA(c *Call, e Event) {
 		StartTimer{TimerConfirm, c.limits.Confirm},
 	)
 }
+
+// offerA makes the offer that a caller without one wants, from what B answered.
+func offerA(c *Call, _ Event) { c.emit(OfferMedia{c.op(), A, c.answer}) }
+
+func answerOffering(c *Call, e Event) {
+	c.waiting = 0
+	c.settled = true
+	c.emit(
+		AnswerLeg{A, e.(MediaOffered).Media},
+		StartTimer{TimerConfirm, c.limits.Confirm},
+	)
+}
+
+// hearA hands over the answer that came with the confirmation.
+func hearA(c *Call, e Event) { c.emit(AnswerMedia{c.op(), B, e.(LegConfirmed).Media}) }
+
+func joinedLate(c *Call, e Event) {
+	c.waiting = 0
+	activate(c, e)
+}
+
+// unanswered ends a call whose caller confirmed our offer without answering it.
+func unanswered(c *Call, _ Event) { c.end(BadRequest, Detail{}, A, B) }
 
 func joinA(c *Call, e Event) {
 	c.offer = e.(LegOffered).Media

@@ -139,7 +139,7 @@ func (w *world) random() Event {
 	case 4:
 		return LegOffered{side, some}
 	case 5, 6:
-		return LegConfirmed{side, media.Description{}}
+		return LegConfirmed{side, some}
 	case 7:
 		return LegCandidates{side, some}
 	case 8:
@@ -181,12 +181,13 @@ func TestRandomCalls(t *testing.T) {
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		w := &world{t: t, rng: rng, timers: map[Timer]bool{}, requests: map[Op]string{}}
+		mode := Mode(seed % 4)
 		offer := media.Description{Streams: []media.Stream{{Name: "o"}}}
-		if seed%3 == 0 {
+		if mode == Announced || mode == Offerless {
 			offer = media.Description{}
 		}
 		var actions []Action
-		w.c, actions = New(DefaultLimits(), offer, seed%2 == 0)
+		w.c, actions = New(DefaultLimits(), offer, mode)
 		w.do(actions)
 		for range 60 {
 			if w.c.State() == Ended {
@@ -215,7 +216,7 @@ func TestEveryUpdateIsAnswered(t *testing.T) {
 		}
 		offer := media.Description{Streams: []media.Stream{{Name: "o"}}}
 		var actions []Action
-		w.c, actions = New(DefaultLimits(), offer, false)
+		w.c, actions = New(DefaultLimits(), offer, Offered)
 		w.do(actions)
 		w.step(MediaOffered{w.c.ops, offer})
 		w.step(LegAnswered{B, offer})
