@@ -183,14 +183,6 @@ func Hops(left int) stanza.Node {
 	return n
 }
 
-// HopsOf reads what [Hops] wrote among the children of a stanza; -1 if it is not there.
-func HopsOf(nodes []stanza.Node) int {
-	if n := Child(nodes, nsSHIM, "headers"); n != nil {
-		return hopsOf(n)
-	}
-	return -1
-}
-
 // Nick returns a nickname (XEP-0172).
 func Nick(name string) stanza.Node { return Text(NSNick, "nick", name) }
 

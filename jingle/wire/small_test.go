@@ -158,8 +158,8 @@ func TestQueries(t *testing.T) {
 			}
 		})
 	}
-	if got := HopsOf([]stanza.Node{Hops(5)}); got != 5 {
-		t.Errorf("hops: got %d", got)
+	if m, err := ParseMessage([]stanza.Node{Hops(5)}); err != nil || m.Hops != 5 {
+		t.Errorf("hops: got %d, %v", m.Hops, err)
 	}
 	prompt := node(t, `<query xmlns='jabber:iq:gateway'><prompt> sip:otto@voip.example </prompt></query>`)
 	if got := PromptOf(&prompt); got != "sip:otto@voip.example" {
