@@ -310,6 +310,15 @@ func TestURIThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// A SIP library takes the slashes for those of http.
+func TestTwoSlashesAreNoAuthority(t *testing.T) {
+	u := URI{Scheme: "sip", User: "//a/b", Host: "trunk.example"}
+	check(t, "URI", u.String(), "sip:/%2Fa/b@trunk.example")
+	if again, err := ParseURI(u.String()); err != nil || again != u {
+		t.Errorf("got %+v, %v", again, err)
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for in, want := range map[string]string{
 		"tel:+1-415-555-0100;ext=2":         "+14155550100",

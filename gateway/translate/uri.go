@@ -212,9 +212,11 @@ func (u URI) String() string {
 	var b strings.Builder
 	b.WriteString(u.Scheme)
 	b.WriteByte(':')
-	if u.User != "" {
-		b.WriteString(percentEncode(u.User, userSafe))
-		b.WriteByte('@')
+	if user, slashes := strings.CutPrefix(u.User, "//"); slashes {
+		// Some parsers take two slashes here for those of http, and lose them.
+		b.WriteString("/%2F" + percentEncode(user, userSafe) + "@")
+	} else if u.User != "" {
+		b.WriteString(percentEncode(u.User, userSafe) + "@")
 	}
 	b.WriteString(u.Host)
 	if u.Port != 0 {
