@@ -214,3 +214,23 @@ func TestReports(t *testing.T) {
 		}
 	})
 }
+
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReceiver([]Codec{PCMU})
+		s := connect(t, SenderOptions{Codec: PCMU}, r, func(int) time.Duration { return 0 })
+		time.Sleep(time.Second)
+		s.Pause(true)
+		time.Sleep(time.Second)
+		paused := r.Statistics().Packets
+		time.Sleep(time.Second)
+		if got := r.Statistics().Packets; got != paused || got < 50 || got > 52 {
+			t.Errorf("%d packets, then %d in a pause", paused, got)
+		}
+		s.Pause(false)
+		time.Sleep(time.Second)
+		if got := r.Statistics(); got.Packets < 100 || got.Lost != 0 || got.MaxGap < 2*time.Second {
+			t.Errorf("after the pause %+v", got)
+		}
+	})
+}

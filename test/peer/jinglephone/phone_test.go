@@ -374,6 +374,9 @@ func TestInfoAndModify(t *testing.T) {
 	caller, callee := x.dial(t)
 	accept(t, callee)
 	wait(t, caller, phone.Active)
+	if caller.ID() != callee.ID() {
+		t.Errorf("sessions %s and %s", caller.ID(), callee.ID())
+	}
 	caller.Info("hold")
 	caller.Modify("initiator")
 	if err := caller.HangUp(); err != nil {

@@ -297,6 +297,9 @@ func TestHold(t *testing.T) {
 	caller, callee := x.dial(t)
 	accept(t, callee)
 	wait(t, callee, phone.Active)
+	if calls := x.bob.Calls(); len(calls) != 1 || calls[0].ID() != caller.ID() {
+		t.Errorf("calls %v, want that of %s", calls, caller.ID())
+	}
 	for _, direction := range []string{"sendonly", "sendrecv"} {
 		status, err := caller.Reinvite(limit(t), direction)
 		if err != nil || status != 200 {
