@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"slices"
+
 	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/gateway/call"
@@ -13,6 +15,8 @@ import (
 
 // send sends a request of the dialog.
 func (l *leg) send(s dialog.Send) {
+	next := l.hop(s)
+	s = strict(s)
 	uri, ok := requestURI(s.Target)
 	if !ok {
 		// The peer's Contact is none; its requests may still reach us.
@@ -52,12 +56,27 @@ func (l *leg) send(s dialog.Send) {
 	}
 	req.AppendHeader(header("User-Agent", l.e.o.UserAgent))
 	l.describe(req, s.Media)
-	l.dispatch(s, req)
+	l.dispatch(s, req, next)
+}
+
+// strict is what a router without lr makes of a request: it stands in the Request-URI itself,
+// and the target behind it (RFC 3261 section 12.2.1.1).
+func strict(s dialog.Send) dialog.Send {
+	if len(s.Route) == 0 {
+		return s
+	}
+	first := address(s.Route[0]).URI
+	u, ok := requestURI(first)
+	if !ok || u.UriParams.Has("lr") {
+		return s
+	}
+	s.Route = append(slices.Clone(s.Route[1:]), "<"+s.Target+">")
+	s.Target = first
+	return s
 }
 
 // dispatch gives a request to the stack.
-func (l *leg) dispatch(s dialog.Send, req *sip.Request) {
-	to := l.hop(s)
+func (l *leg) dispatch(s dialog.Send, req *sip.Request, to stack.Target) {
 	if s.Method == "ACK" {
 		l.e.stack.Send(req, to, nil) // if it is lost, the 2xx comes again
 		return
@@ -97,12 +116,13 @@ func (l *leg) to(tag string) string {
 // these are the trunk.
 func (l *leg) hop(s dialog.Send) stack.Target {
 	switch {
+	case s.Tag == "":
+		return l.next
 	case len(s.Route) > 0:
 		return l.trunk.hop(address(s.Route[0]).URI, l.next)
-	case s.Tag != "":
+	default:
 		return l.trunk.hop(s.Target, l.next)
 	}
-	return l.next
 }
 
 // describe gives a message a session description, if there is one.

@@ -118,13 +118,21 @@ func (e *Edge) origin(user string, addr netip.Addr) sdp.Origin {
 // enlist makes a leg known. It is false when the edge is closing.
 func (e *Edge) enlist(l *leg) bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closing {
-		return false
+	open := !e.closing
+	if open {
+		e.legs.add(l)
 	}
-	e.legs.add(l)
-	e.trace.begin(l.callID, l.in.Call())
-	return true
+	e.mu.Unlock()
+	if open {
+		e.trace.begin(l.callID, l.in.Call())
+	}
+	return open
+}
+
+func (e *Edge) isClosing() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closing
 }
 
 func (e *Edge) forget(l *leg) {

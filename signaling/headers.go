@@ -104,6 +104,8 @@ func explain(status int) []sip.Header {
 		return []sip.Header{header("Allow", allowed)}
 	case 415:
 		return []sip.Header{header("Accept", accepted)}
+	case 469:
+		return []sip.Header{header("Recv-Info", "")} // none (RFC 6086 section 4.2.3)
 	}
 	return nil
 }

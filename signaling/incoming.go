@@ -26,6 +26,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	e.count.invites.Add(1)
 	req := tx.Request()
 	_ = tx.Reply(100, "") // a lost one changes nothing
+	if e.isClosing() {
+		e.refuseFor(tx, trunk, &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "closing"}})
+		return
+	}
 	if missing := unsupported(req); missing != "" {
 		e.refuse(tx, trunk, 420, "", header("Unsupported", missing))
 		return

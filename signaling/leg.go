@@ -19,7 +19,7 @@ import (
 
 // abandoned is how long a message may wait for its call before the call counts as gone: a
 // call's goroutine never waits.
-const abandoned = 5 * time.Second
+const abandoned = 10 * time.Second
 
 // maxWaiting bounds the answers to requests of ours that wait for a call that is flooded.
 const maxWaiting = 256
@@ -143,7 +143,7 @@ func (l *leg) arrive(input any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.adopted {
-		l.take(input)
+		l.tell(l.take(input))
 		return
 	}
 	if !l.in.Peer(wake{}) && !l.squeeze(input) {
@@ -174,7 +174,7 @@ func (l *leg) post(input any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.adopted {
-		l.take(input)
+		l.tell(l.take(input))
 		return
 	}
 	l.in.Post(wake{})
@@ -209,14 +209,27 @@ func (l *leg) adopt() {
 	}
 	l.e.count.adopted.Add(1)
 	l.adopted = true
-	l.drain()
+	l.tell(l.drain())
 }
 
-// abandon stops everything, when the stack is closed.
+// tell has events that nobody waits for fetched by the call, if it is still there.
+func (l *leg) tell(events []call.Event) {
+	if len(events) > 0 && !l.gone {
+		l.events = append(l.events, events...)
+		l.in.Post(wake{})
+	}
+}
+
+// abandon stops everything, when the stack is closed. A call that still waits for the end
+// hears of it.
 func (l *leg) abandon() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.gone {
+		return
+	}
 	l.adopted = true
+	l.tell(append(l.drain(), l.step(dialog.Fired{Timer: dialog.TimerClose})...))
 	l.leave()
 }
 
@@ -238,12 +251,12 @@ func (l *leg) leave() {
 
 // The commands of the call.
 
-func (l *leg) Offer(offer media.Description)     { l.command(dialog.Offer{Media: offer}) }
-func (l *leg) Ring()                             { l.command(dialog.Ring{}) }
-func (l *leg) Progress(answer media.Description) { l.command(dialog.Progress{Media: answer}) }
-func (l *leg) Answer(answer media.Description)   { l.command(dialog.Answer{Media: answer}) }
-func (l *leg) Candidates(media.Description)      {} // what an offer or answer says is all
-func (l *leg) Update(offer media.Description)    { l.command(dialog.Update{Media: offer}) }
+func (l *leg) Offer(offer media.Description)         { l.command(dialog.Offer{Media: offer}) }
+func (l *leg) Ring()                                 { l.command(dialog.Ring{}) }
+func (l *leg) Progress(answer media.Description)     { l.command(dialog.Progress{Media: answer}) }
+func (l *leg) Answer(answer media.Description)       { l.command(dialog.Answer{Media: answer}) }
+func (l *leg) Candidates(media.Description)          {} // what an offer or answer says is all
+func (l *leg) Update(offer media.Description)        { l.command(dialog.Update{Media: offer}) }
 func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUpdate{Media: answer}) }
 
 func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }

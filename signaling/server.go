@@ -46,10 +46,19 @@ func (e *Edge) inDialog(tx *stack.ServerTx, trunk *Trunk, own string) {
 		e.count.foreign.Add(1)
 		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "trunk", trunk.Name, "method", string(tx.Request().Method))
 		e.reply(tx, 403)
+	case tx.Request().Method != sip.BYE && unsupported(tx.Request()) != "":
+		e.reply(tx, 420, header("Unsupported", unsupported(tx.Request())))
 	default:
+		if tx.Request().Method == sip.INVITE {
+			tx.OnCancel(tooLate)
+		}
 		l.arrive(received{tx})
 	}
 }
+
+// tooLate is for the CANCEL of a change: its answer is on the way, and what the call has
+// agreed to it cannot take back (RFC 3261 section 9.2 leaves it to us).
+func tooLate(*sip.Request) {}
 
 // ack is given the ACK of each 2xx.
 func (e *Edge) ack(req *sip.Request) {

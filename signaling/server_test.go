@@ -341,6 +341,83 @@ func TestWhoWeSayCalls(t *testing.T) {
 	}
 }
 
+// TestInDialog answers what changes nothing (INTERWORKING 2.6), and a CANCEL that comes too
+// late.
+func TestInDialog(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		p.wants("SIP/2.0 200 OK")
+		p.learn()
+		p.inDialog("ACK", 10, "", "")
+		c.wants(t, "confirms")
+		for i, tt := range []struct{ method, more, status, header, value string }{
+			{"OPTIONS", "", "200 OK", "allow", allowed},
+			{"INFO", "", "200 OK", "", ""},
+			{"INFO", "Info-Package: foo", "469 ", "recv-info", ""},
+			{"UPDATE", "", "405 ", "allow", allowed},
+			{"UPDATE", "Require: timer", "420 ", "unsupported", "timer"},
+			{"PRACK", "RAck: 1 10 INVITE", "481 ", "", ""},
+			{"REFER", "Refer-To: <sip:x@y>", "405 ", "allow", allowed},
+			{"SUBSCRIBE", "Event: dialog", "489 ", "", ""},
+			{"NOTIFY", "Event: refer", "481 ", "", ""},
+		} {
+			p.inDialog(tt.method, 20+i, tt.more, "")
+			got := p.wants("SIP/2.0 " + tt.status)
+			if v := p.field(tt.header); v != tt.value {
+				t.Errorf("%s: %s is %q in\n%s", tt.method, tt.header, v, got)
+			}
+		}
+		p.inDialog("INVITE", 40, "", strings.Replace(theirOffer, "sendrecv", "inactive", 1))
+		c.wants(t, "offers PCMU PCMA telephone-event inactive")
+		p.send("CANCEL "+p.tags["contact"]+" SIP/2.0\nVia: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKinvite40\nMax-Forwards: 70\nFrom: \"Otto\" <sip:otto@voip.example>;tag=o55\nTo: <sip:mira@jabber.example>;tag="+p.tags["tag"]+"\nCall-ID: 9f20c1@198.51.100.9\nCSeq: 40 CANCEL", "")
+		p.wants("SIP/2.0 200 OK")
+		c.do(func() { c.leg.AnswerUpdate(described("PCMA")) })
+		if got := p.wants("SIP/2.0 200 OK"); !strings.Contains(got, "CSeq: 40 INVITE") {
+			t.Errorf("got\n%s", got)
+		}
+		p.inDialog("ACK", 40, "", "")
+		p.inDialog("INVITE", 41, "Content-Disposition: session", "hello")
+		p.wants("SIP/2.0 400 ")
+		p.inDialog("ACK", 41, "", "")
+		c.quiet(t)
+	})
+}
+
+// TestStrictRoute goes through a router that wants to stand in the Request-URI.
+func TestStrictRoute(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		c := w.dial(toOtto())
+		p.wants("INVITE ")
+		p.answer("200 OK", "u77", "Contact: <sip:otto@10.0.0.7>\nRecord-Route: <sip:198.51.100.10;lr>\nRecord-Route: <sip:198.51.100.9>", theirSDP)
+		got := p.wants("ACK sip:198.51.100.9 SIP/2.0")
+		if i, j := strings.Index(got, "Route: <sip:198.51.100.10;lr>"), strings.Index(got, "Route: <sip:otto@10.0.0.7>"); i < 0 || j < i {
+			t.Errorf("routes of\n%s", got)
+		}
+		c.wants(t, "answers PCMA")
+	})
+}
+
+// TestNotOurs asks what is not for us in SDP.
+func TestNotOurs(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		body := "hello"
+		p.raw("INVITE sip:mira@jabber.example SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKs1\r\nMax-Forwards: 70\r\nFrom: <sip:otto@voip.example>;tag=o55\r\nTo: <sip:mira@jabber.example>\r\nCall-ID: 1@x\r\nCSeq: 1 INVITE\r\nContact: <sip:otto@198.51.100.9>\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n" + body)
+		p.wants("SIP/2.0 ")
+		for p.field("cseq") == "1 INVITE" && strings.HasPrefix(p.last, "SIP/2.0 100") {
+			p.wants("SIP/2.0 ")
+		}
+		if !strings.HasPrefix(p.last, "SIP/2.0 415 ") || p.field("accept") == "" {
+			t.Errorf("got\n%s", p.last)
+		}
+	})
+}
+
 func TestDialRefuses(t *testing.T) {
 	tests := []struct {
 		name   string
