@@ -70,8 +70,7 @@ func (in inbox) Peer(input any) bool {
 		}
 		return false
 	}
-	in.a.box.put(letter{input: input, side: in.side, peer: true})
-	return true
+	return in.a.box.put(letter{input: input, side: in.side, peer: true})
 }
 
 // Post implements [Inbox].

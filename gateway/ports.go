@@ -26,11 +26,11 @@ type Leg interface {
 	End(cause call.Cause, detail call.Detail)
 }
 
-// An Inbox is how an edge talks to a leg of a call. Both methods may be called from any
+// An Inbox is how an edge talks to a leg of a call. Its methods may be called from any
 // goroutine and never block. After the call has ended they do nothing.
 type Inbox interface {
-	// Peer posts what a peer caused. It is bounded: false says that the peer floods and
-	// that the leg is being ended for it.
+	// Peer posts what a peer caused. False says that the leg will not see it: the peer
+	// floods, and the leg is being ended for it, or the call is over.
 	Peer(input any) bool
 	// Post posts what the gateway itself caused, such as a timer; it always fits.
 	Post(input any)

@@ -101,6 +101,9 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
+	if q.Hops == 1 { // one hop more would leave nothing (RFC 3261 section 16.6, step 3)
+		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}
+	}
 	to, account, err := r.target(request)
 	if err != nil {
 		return Target{}, addressRefusal(err)
@@ -122,7 +125,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		To:       Party{URI: q.To, JID: to.String()},
 		Policy:   r.XMPP,
 		NoAnswer: r.NoAnswer,
-		Hops:     q.Hops,
+		Hops:     max(0, q.Hops-1),
 		Rule:     "own user",
 	}, nil
 }

@@ -149,3 +149,16 @@ func TestAnonymousCallersAreToldApart(t *testing.T) {
 		t.Errorf("got %q and %q", first.From.JID, second.From.JID)
 	}
 }
+
+// A call has so many hops through both worlds, and the last one is not given away.
+func TestHopsGetFewer(t *testing.T) {
+	q := Query{Edge: SIP, From: Party{URI: "sip:otto@pbx.example"}, To: "sip:+4930123@pbx.example", Hops: 10}
+	if got, err := routes(t).Route(q); err != nil || got.Hops != 9 {
+		t.Errorf("10 hops became %d, %v", got.Hops, err)
+	}
+	q.Hops = 1
+	var r *call.Refusal
+	if _, err := routes(t).Route(q); !errors.As(err, &r) || r.Cause != call.Loop {
+		t.Errorf("the last hop was given away: %v", err)
+	}
+}

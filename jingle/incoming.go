@@ -119,7 +119,11 @@ func (e *Edge) jingle(st component.Stanza) {
 	switch {
 	case l != nil && l.bare == to.Bare().String():
 		l.received(st, j.Title())
-		if !l.deliver(in, true) {
+		switch {
+		case l.deliver(in, true):
+		case e.find(l.key.peer, l.key.sid) == nil:
+			e.refuse(st, wire.UnknownSession) // it crossed the end of its call
+		default:
 			e.refuse(st, wire.Error{Condition: "resource-constraint"})
 		}
 	case l == nil && j.Action == wire.SessionInitiate:

@@ -425,6 +425,7 @@ func TestE01ConditionToStatus(t *testing.T) {
 		{"redirect with an address", "redirect", Asked{Contact: true}, 302, 0},
 		{"redirect without", "redirect", Asked{}, 480, 0},
 		{"not found for sure", "item-not-found", Asked{Sure: true}, 604, 0},
+		{"a device not found for sure", "item-not-found", Asked{Sure: true, Full: true}, 404, 0},
 		{"conflict of a call", "conflict", Asked{Method: "INVITE"}, 491, 0},
 		{"unexpected request in a call", "unexpected-request", Asked{Method: "INVITE", Full: true}, 491, 0},
 		{"no message service", "service-unavailable", Asked{Method: "MESSAGE"}, 480, 0},
@@ -478,6 +479,7 @@ func TestE02StatusToCondition(t *testing.T) {
 		ok     bool
 	}{
 		{"503 with Retry-After", 503, true, StanzaError{"internal-server-error", "wait"}, true},
+		{"500 with Retry-After", 500, true, StanzaError{"internal-server-error", "cancel"}, true},
 		{"no response", NoResponse, false, StanzaError{"remote-server-timeout", "wait"}, true},
 		{"no route", NoRoute, false, StanzaError{"remote-server-not-found", "cancel"}, true},
 		{"accepted", 202, false, StanzaError{}, false},

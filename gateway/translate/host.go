@@ -44,15 +44,9 @@ func prepareDomain(s string) (string, error) {
 	if err != nil {
 		return "", errNoDomain
 	}
-	// Both ways must meet, or two domains would share a spelling.
-	a, err := domains.ToASCII(u)
-	if err != nil {
-		return "", errNoDomain
-	}
-	if a, ok := asciiDomain(a); !ok || strings.HasSuffix(u, ".") {
-		return "", errNoDomain
-	} else if again, err := domains.ToUnicode(a); err != nil || again != u {
-		return "", errNoDomain
+	u = strings.TrimSuffix(u, ".") // one that was a full stop of another script
+	if _, err = hostOf(u); err != nil {
+		return "", err
 	}
 	return u, nil
 }
