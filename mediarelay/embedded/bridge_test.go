@@ -178,6 +178,7 @@ func TestEarlyAnswer(t *testing.T) {
 	if err := a.connect(answer, true); err != nil {
 		t.Fatal(err)
 	}
+	g.connected(call.A)
 	for op := call.Op(3); op < 5; op++ {
 		again := g.answer(op, call.A, b.describe(pcma(), events(101, 8000)))
 		if !reflect.DeepEqual(again, answer) {

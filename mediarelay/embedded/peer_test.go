@@ -535,3 +535,6 @@ func strangers(t *testing.T) tls.Certificate {
 	}
 	return id.certificate
 }
+
+// netipNext returns the address with the next port.
+func netipNext(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), a.Port()+1) }

@@ -1,0 +1,173 @@
+package embedded
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/pion/srtp/v3"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// straight is a socket whose packets go to another, protected both ways if asked.
+type straight struct {
+	in    *socket
+	peer  netip.AddrPort
+	far   *srtp.Context // of the peer; nil for clear
+	plain []byte
+	buf   []byte
+	seq   uint16
+}
+
+func newStraight(tb testing.TB, profile srtp.ProtectionProfile) *straight {
+	tb.Helper()
+	r, err := New(Options{AllowLoopback: true, PortMin: 20000, PortMax: 29999})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(r.Close)
+	b, err := r.Open("path", [2]media.Policy{sipPolicy(), sipPolicy()}, func(call.Event) {})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	from, to := b.ends[call.A], b.ends[call.B]
+	s := &straight{
+		in:    &socket{t: from.transports[0], conn: from.transports[0].via.conn},
+		peer:  netip.MustParseAddrPort("127.0.0.1:9"),
+		plain: packet(0, 0, 0, 7, string(make([]byte, 160))),
+		buf:   make([]byte, bufferLen),
+	}
+	name := "PCMU"
+	h := hop{in: &from.lanes[0].in, out: &to.lanes[0].out, name: &name, clock: 8000, mark: true, pt: 8,
+		to: to.transports[0].via, dest: s.peer}
+	rt := &route{gate: &gate{round: 1, signalled: s.peer}}
+	if profile != 0 {
+		k := srtp.Config{Profile: profile}
+		k.Keys.LocalMasterKey, k.Keys.RemoteMasterKey = make([]byte, 16), make([]byte, 16)
+		salt, err := profile.SaltLen()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		k.Keys.LocalMasterSalt, k.Keys.RemoteMasterSalt = make([]byte, salt), make([]byte, salt)
+		ours, err := newKeys(k)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		theirs, err := newKeys(k)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		s.far, rt.secure, rt.rx, h.protect = theirs.flows[0], true, ours.rx, ours.flows[0]
+	}
+	rt.hops = []hop{h}
+	rt.types[0] = 1
+	s.in.route.Store(rt)
+	return s
+}
+
+// next makes the path's next packet.
+func (s *straight) next(tb testing.TB) (n int) {
+	s.seq++
+	s.plain[2], s.plain[3] = byte(s.seq>>8), byte(s.seq)
+	if s.far == nil {
+		return copy(s.buf, s.plain)
+	}
+	p, err := s.far.EncryptRTP(s.buf[:0], s.plain, &s.in.out)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(p)
+}
+
+var profiles = []struct {
+	name    string
+	profile srtp.ProtectionProfile
+}{
+	{"clear", 0},
+	{"GCM", srtp.ProtectionProfileAeadAes128Gcm},
+	{"CM80", srtp.ProtectionProfileAes128CmHmacSha1_80},
+}
+
+func TestPathAllocatesNothing(t *testing.T) {
+	for _, p := range profiles {
+		s := newStraight(t, p.profile)
+		allocs := testing.AllocsPerRun(200, func() { s.in.packet(s.buf, s.next(t), s.peer) })
+		if allocs > poolLoss {
+			t.Errorf("%s: %v allocations a packet", p.name, allocs)
+		}
+		if d := s.in.t.drops.read(); d != (media.Drops{}) {
+			t.Errorf("%s: dropped %+v", p.name, d)
+		}
+		if sent := s.in.route.Load().hops[0].out.packets.Load(); sent < 200 {
+			t.Errorf("%s: %d packets were sent", p.name, sent)
+		}
+	}
+}
+
+func BenchmarkPath(b *testing.B) {
+	for _, p := range profiles {
+		b.Run(p.name, func(b *testing.B) {
+			s := newStraight(b, p.profile)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.in.packet(s.buf, s.next(b), s.peer)
+			}
+		})
+	}
+}
+
+func TestPayloadStart(t *testing.T) {
+	tests := []struct {
+		name  string
+		in    []byte
+		start int
+		ok    bool
+	}{
+		{"plain", packet(0, 1, 1, 1, "x"), 12, true},
+		{"two contributing sources", append([]byte{0x82}, make([]byte, 20)...), 20, true},
+		{"sources that are not there", []byte{0x8f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, false},
+		{"an extension of one word", append(append([]byte{0x90}, make([]byte, 11)...), 0xbe, 0xde, 0, 1, 1, 2, 3, 4, 'x'), 20, true},
+		{"an extension cut short", append(append([]byte{0x90}, make([]byte, 11)...), 0xbe, 0xde, 0, 9, 1), 0, false},
+		{"an extension without length", append(append([]byte{0x90}, make([]byte, 11)...), 0xbe), 0, false},
+	}
+	for _, tt := range tests {
+		start, ok := payloadStart(tt.in)
+		if ok != tt.ok || ok && start != tt.start {
+			t.Errorf("%s: got %d, %v; want %d, %v", tt.name, start, ok, tt.start, tt.ok)
+		}
+	}
+}
+
+// Extensions, contributing sources and padding stay behind.
+func TestPathStripsTheHeader(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(pcmu())))
+	a.call(g.answer(2, call.A, b.describe(pcmu())))
+	p := packet(0, 1, 1, 1, "")
+	p[0] = 0x80 | 0x20 | 0x10 | 1
+	p = append(p, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0)
+	p = append(p, "payload\x00\x00\x03"...)
+	if _, err := a.conn.WriteToUDPAddrPort(p, a.to); err != nil {
+		t.Fatal(err)
+	}
+	got := b.hear()
+	if string(got.Payload) != "payload" || got.Padding || got.Extension || len(got.CSRC) != 0 {
+		t.Errorf("B heard %+v", got)
+	}
+}
+
+func FuzzPacket(f *testing.F) {
+	f.Add(packet(0, 1, 1, 1, "payload"))
+	f.Add([]byte{0x80, 200, 0, 6, 0, 0, 0, 1})
+	f.Add([]byte{0xbf, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff})
+	f.Add([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 3, 'a', ':', 'b', 0})
+	f.Add([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0})
+	clear, secure := newStraight(f, 0), newStraight(f, srtp.ProtectionProfileAeadAes128Gcm)
+	f.Fuzz(func(_ *testing.T, p []byte) {
+		for _, s := range []*straight{clear, secure} {
+			s.in.packet(s.buf, copy(s.buf[:maxPacket], p), s.peer)
+		}
+	})
+}

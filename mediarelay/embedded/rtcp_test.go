@@ -1,0 +1,212 @@
+package embedded
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// hearReports waits for RTCP on a socket.
+func hearReports(t *testing.T, c *net.UDPConn) []rtcp.Packet {
+	t.Helper()
+	buf := make([]byte, 2000)
+	c.SetReadDeadline(time.Now().Add(testPatience))
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if buf[1] < 192 {
+			continue
+		}
+		packets, err := rtcp.Unmarshal(buf[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packets
+	}
+}
+
+func TestReports(t *testing.T) {
+	for _, mux := range []bool{false, true} { // D-22
+		name := "on ports of their own"
+		if mux {
+			name = "on the media's port"
+		}
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+				o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
+			})
+			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+			control := a.conn
+			own := a.describe(pcmu())
+			if mux {
+				own.Streams[0].Transport.RTCPMux = true
+			} else {
+				control = listenOn(t, "127.0.0.1")
+				own.Streams[0].Transport.RTCP = localOf(control)
+			}
+			b.call(g.offer(1, call.B, own))
+			answer := g.answer(2, call.A, b.describe(pcmu()))
+			if answer.Streams[0].Transport.RTCPMux != mux {
+				t.Fatalf("A is answered %+v", answer.Streams[0].Transport)
+			}
+			a.call(answer)
+			for _, seq := range []uint16{100, 101, 104, 103} { // 102 is lost
+				a.say(0, seq, 160*uint32(seq), "payload")
+				b.hear()
+			}
+			b.say(0, 1, 1, "payload")
+			for {
+				sr, ok := hearReports(t, control)[0].(*rtcp.SenderReport)
+				if !ok || len(sr.Reports) == 0 {
+					continue // of before the packets
+				}
+				if r := sr.Reports[0]; r.SSRC != a.ssrc || r.TotalLost != 1 || r.LastSequenceNumber != 104 {
+					t.Errorf("A is told %+v", r)
+				}
+				if sr.PacketCount != 1 || sr.OctetCount != 7 {
+					t.Errorf("A is told of %d packets and %d octets", sr.PacketCount, sr.OctetCount)
+				}
+				// A answers at once: the round trip is short but not nothing.
+				rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.ssrc, Reports: []rtcp.ReceptionReport{{
+					SSRC: sr.SSRC, LastSenderReport: uint32(sr.NTPTime>>16) - 100,
+				}}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				to := a.to
+				if !mux {
+					to = netipNext(to)
+				}
+				if _, err := control.WriteToUDPAddrPort(rr, to); err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			eventually(t, "round trip", func() bool { return g.Stats()[call.A].RoundTrip > 0 })
+			if s := g.Stats()[call.A]; s.Lost != 1 || s.Received.Packets != 4 {
+				t.Errorf("stats are %+v", s)
+			}
+		})
+	}
+}
+
+func TestReportsOfAClient(t *testing.T) {
+	g, a, b, _ := pair(t, func(o *Options) {
+		o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
+	}, pcmu())
+	a.say(0, 1, 1, "payload")
+	timeout := time.After(testPatience)
+	for {
+		select {
+		case p := <-b.media:
+			if p[1] < 192 || p[1] > 223 {
+				continue
+			}
+			plain, err := b.rx.DecryptRTCP(nil, p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			packets, err := rtcp.Unmarshal(plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sr, ok := packets[0].(*rtcp.SenderReport); !ok || sr.SSRC != g.ends[call.B].lanes[media.Audio].out.ssrc {
+				continue
+			}
+			if name := packets[1].(*rtcp.SourceDescription).Chunks[0].Items[0].Text; name != g.ends[call.B].cname {
+				t.Errorf("the name is %q", name)
+			}
+			return
+		case <-timeout:
+			t.Fatal("no report came")
+		}
+	}
+}
+
+func TestPictures(t *testing.T) {
+	sip, jingle := sipPolicy(), sipPolicy()
+	sip.Video, jingle.Video = true, true
+	g := newRig(t, sip, jingle, nil)
+	vp8 := media.Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	seen, shown := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	withPictures := func(p, picture *phone, pt uint8) media.Description {
+		d := p.describe(pcmu())
+		v := picture.describe(vp8).Streams[0]
+		v.Kind, v.Transport.RTCPMux = media.Video, true
+		v.Codecs[0].PT = pt
+		v.Feedback = []media.Feedback{{Type: "nack", Subtype: "pli"}}
+		d.Streams = append(d.Streams, v)
+		return d
+	}
+	offer := g.offer(1, call.B, withPictures(a, seen, 97))
+	if len(offer.Streams) != 2 || names(offer.Streams[1].Codecs) != "97 VP8/90000" || len(offer.Streams[1].Feedback) != 2 {
+		t.Fatalf("B is offered %+v", offer)
+	}
+	answer := g.answer(2, call.A, withPictures(b, shown, 99))
+	if len(answer.Streams) != 2 || answer.Streams[1].Rejected || len(answer.Streams[1].Feedback) != 1 {
+		t.Fatalf("A is answered %+v", answer)
+	}
+	seen.to, shown.to = answer.Streams[1].Transport.Addr, offer.Streams[1].Transport.Addr
+	seen.say(97, 7, 9000, "picture")
+	got := shown.hear()
+	if got.PayloadType != 99 || string(got.Payload) != "picture" || got.Marker {
+		t.Errorf("B saw %q of type %d, marker %v", got.Payload, got.PayloadType, got.Marker)
+	}
+	pli, err := rtcp.Marshal([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: got.SSRC}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.say(99, 1, 1, "picture")
+	seen.hear()
+	if _, err := shown.conn.WriteToUDPAddrPort(pli, netipNext(shown.to)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		packets := hearReports(t, seen.conn)
+		if p, ok := packets[len(packets)-1].(*rtcp.PictureLossIndication); ok {
+			if p.MediaSSRC != seen.ssrc {
+				t.Errorf("A is asked for source %x, want %x", p.MediaSSRC, seen.ssrc)
+			}
+			return
+		}
+	}
+}
+
+func TestBundledPictures(t *testing.T) {
+	sip, jingle := sipPolicy(), jinglePolicy()
+	sip.Video, jingle.Video = true, true
+	vp8 := media.Codec{PT: 0, Name: "VP8", ClockRate: 90000, Channels: 1}
+	for _, bundled := range []bool{true, false} {
+		g := newRig(t, sip, jingle, nil)
+		a := newPhone(t, "127.0.0.1")
+		own := a.describe(pcmu(), opus(111))
+		v := own.Streams[0]
+		vp8.PT = 96
+		v.Kind, v.Codecs = media.Video, []media.Codec{vp8}
+		own.Streams = append(own.Streams, v)
+		offer := g.offer(1, call.B, own)
+		if len(offer.Bundle) != 2 || offer.Streams[0].Transport.ICE.Ufrag != offer.Streams[1].Transport.ICE.Ufrag { // D-12
+			t.Fatalf("B is offered %+v", offer)
+		}
+		b := newClient(t)
+		answer := b.describe(media.Active, pcmu())
+		v = answer.Streams[0]
+		v.Name, v.Kind, v.Codecs = offer.Streams[1].Name, media.Video, offer.Streams[1].Codecs
+		answer.Streams = append(answer.Streams, v)
+		if bundled {
+			answer.Bundle = offer.Bundle
+		}
+		got := g.answer(2, call.A, answer)
+		if rejected := got.Streams[1].Rejected; rejected == bundled {
+			t.Errorf("bundled %v: pictures to A rejected %v", bundled, rejected)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package embedded
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// failure waits for the failure of a side.
+func failure(g *rig, side call.Side) call.MediaFailed {
+	g.t.Helper()
+	timeout := time.After(testPatience)
+	for {
+		select {
+		case e := <-g.events:
+			if f, ok := e.(call.MediaFailed); ok {
+				if f.Side != side || f.Op != 0 {
+					g.t.Fatalf("got %+v", f)
+				}
+				return f
+			}
+		case <-timeout:
+			g.t.Fatal("no failure came")
+		}
+	}
+}
+
+// RELIABILITY 7 row 14.
+func TestSilence(t *testing.T) {
+	tests := []struct {
+		name  string
+		times Times
+		play  func(*rig, *phone, *phone)
+	}{
+		{
+			name:  "never a packet",
+			times: Times{First: 100 * time.Millisecond},
+			play:  func(*rig, *phone, *phone) {},
+		},
+		{
+			name:  "packets, and then no more",
+			times: Times{Silence: 100 * time.Millisecond},
+			play:  func(_ *rig, a, b *phone) { a.say(0, 1, 1, "last"); b.hear() },
+		},
+		{
+			name:  "on hold, too long",
+			times: Times{Held: 100 * time.Millisecond},
+			play: func(g *rig, a, b *phone) {
+				a.say(0, 1, 1, "last")
+				b.hear()
+				held := a.describe(pcmu())
+				held.Streams[0].Direction = media.Inactive
+				g.join(3, call.A, held)
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+				o.Times = tt.times
+				o.Times.Tick = 10 * time.Millisecond
+			})
+			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+			b.call(g.offer(1, call.B, a.describe(pcmu())))
+			a.call(g.answer(2, call.A, b.describe(pcmu())))
+			if tt.times.First == 0 {
+				b.say(0, 1, 1, "first")
+				a.hear()
+			}
+			tt.play(g, a, b)
+			for { // B is as silent as A
+				f := <-g.events
+				if m, ok := f.(call.MediaFailed); ok && m.Side == call.A {
+					if m.Cause != call.MediaLost {
+						t.Errorf("got %+v", m)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+func TestRTCPIsLifeOnHold(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{Held: 300 * time.Millisecond, Tick: 10 * time.Millisecond}
+	})
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(pcmu())))
+	held := b.describe(pcmu())
+	held.Streams[0].Direction = media.Inactive
+	held.Streams[0].Transport.RTCP = localOf(b.conn)
+	g.answer(2, call.A, held)
+	l := g.ends[call.B].lanes[media.Audio]
+	before := l.in.control.Load()
+	rr := []byte{0x80, 201, 0, 1, 0, 0, 0, 9}
+	if _, err := b.conn.WriteToUDPAddrPort(rr, netipNext(b.to)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "RTCP", func() bool { return l.in.control.Load() > before })
+	began := time.Now()
+	failure(g, call.B)
+	if d := time.Since(began); d < 200*time.Millisecond {
+		t.Errorf("it was taken for silent after %v", d)
+	}
+}
+
+// A callee that rings has longer than one that answered to send its first packet.
+func TestSilenceWhileRinging(t *testing.T) {
+	g := newRig(t, jinglePolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
+	})
+	a, b := newClient(t), newPhone(t, "127.0.0.1")
+	own := a.describe(media.ActPass, pcmu())
+	g.join(1, call.A, own)
+	g.offer(2, call.B, own)
+	g.answer(3, call.A, b.describe(pcmu()))
+	select {
+	case e := <-g.events:
+		if f, ok := e.(call.MediaFailed); ok {
+			t.Fatalf("got %+v while it rings", f)
+		}
+	case <-time.After(300 * time.Millisecond):
+	}
+	g.answer(4, call.A, b.describe(pcmu()))
+	if f := failure(g, call.B); f.Cause != call.MediaLost {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestNoPairInTime(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Connect = 300 * time.Millisecond })
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	g.offer(1, call.B, a.describe(pcmu()))
+	g.answer(2, call.A, b.describe(media.Active, pcmu())) // and it does nothing
+	if f := failure(g, call.B); f.Cause != call.Unreachable {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestNoHandshakeInTime(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Secure = 200 * time.Millisecond })
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcmu()))
+	g.answer(2, call.A, b.describe(media.Active, pcmu()))
+	ice := offer.Streams[0].Transport.ICE
+	b.reach(ice)
+	if _, err := b.agent.StartAccept(ice.Ufrag, ice.Pwd); err != nil {
+		t.Fatal(err)
+	}
+	if f := failure(g, call.B); f.Cause != call.Insecure {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestConsentLost(t *testing.T) {
+	g, _, b, _ := pair(t, func(o *Options) { o.Times.Consent = 600 * time.Millisecond }, pcmu())
+	b.agent.Close() // without a word
+	if f := failure(g, call.B); f.Cause != call.MediaLost {
+		t.Errorf("got %+v", f)
+	}
+}
+
+// RELIABILITY 7 row 18.
+func TestPortsUsedUp(t *testing.T) {
+	r := newRelay(t, func(o *Options) {
+		o.PortMin, o.PortMax, o.Rest = 31000, 31009, 200*time.Millisecond
+	})
+	var open []*Bridge
+	none := func(call.Event) {}
+	for range 3 {
+		b, err := r.Open("x", [2]media.Policy{sipPolicy(), jinglePolicy()}, none)
+		if err != nil {
+			break
+		}
+		open = append(open, b)
+	}
+	if len(open) != 3 {
+		t.Fatalf("%d calls of three ports each fit into ten", len(open))
+	}
+	refused := func() bool {
+		b, err := r.Open("x", [2]media.Policy{sipPolicy(), jinglePolicy()}, none)
+		var because *call.Refusal
+		if err == nil {
+			b.Release()
+			return false
+		}
+		if !errors.As(err, &because) || because.Cause != call.Overloaded {
+			t.Fatalf("got %v", err)
+		}
+		return true
+	}
+	if !refused() {
+		t.Error("a fourth call fits")
+	}
+	if c := r.Counters(); c.Bridges != 3 || c.PortsUsed != 9 || c.PortsAll != 10 || c.Refused != 1 {
+		t.Errorf("counters are %+v", c)
+	}
+	for _, b := range open[:2] {
+		b.Release()
+	}
+	eventually(t, "release", func() bool { return r.Counters().Bridges == 1 })
+	if c := r.Counters(); c.PortsRest != 6 || !refused() {
+		t.Errorf("ports are used again at once: %+v", c)
+	}
+	eventually(t, "rest", func() bool { return !refused() })
+}
