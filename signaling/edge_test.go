@@ -104,12 +104,13 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 
 // A fakeCalls is the shell: it routes as it is told, and runs each call in a goroutine.
 type fakeCalls struct {
-	mu      sync.Mutex
-	queries []gateway.Query
-	route   func(gateway.Query) (gateway.Target, error)
-	refuse  error
-	calls   []*fakeCall
-	traced  map[call.ID][]gateway.Message
+	mu        sync.Mutex
+	queries   []gateway.Query
+	route     func(gateway.Query) (gateway.Target, error)
+	refuse    error
+	answering bool // each call is answered at once
+	calls     []*fakeCall
+	traced    map[call.ID][]gateway.Message
 }
 
 func newFakeCalls() *fakeCalls {
@@ -140,6 +141,12 @@ func (f *fakeCalls) Accept(in gateway.Incoming) (gateway.Inbox, error) {
 	c.in = in
 	c.leg = in.Leg(c)
 	go c.run() // ends with close
+	if f.answering {
+		c.do(func() {
+			c.leg.Ring()
+			c.leg.Answer(described("PCMA"))
+		})
+	}
 	return c, nil
 }
 
