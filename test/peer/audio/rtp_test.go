@@ -49,6 +49,10 @@ func TestSpeechOverRTP(t *testing.T) {
 				if err != nil || match.Score < 0.98 {
 					t.Fatalf("match %+v, error %v", match, err)
 				}
+				// The speech ends in a pause, so it can match before its last packet is there.
+				if err := r.Wait(t.Context(), func(s Statistics) bool { return s.Packets >= 150 }); err != nil {
+					t.Fatal(err)
+				}
 				stats := r.Statistics()
 				if stats.Packets < 150 || stats.Lost != 0 || stats.Jitter != 0 || stats.Sources != 1 {
 					t.Errorf("statistics %+v", stats)
