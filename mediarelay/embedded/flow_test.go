@@ -111,8 +111,16 @@ func TestLatch(t *testing.T) {
 		{"a private address without NAT", gate{round: 1, signalled: netip.MustParseAddrPort(hiddenPeer)}, repeat(alias, 1, false, false, false, false, false, false)},
 		{"behind a NAT", gate{round: 1, signalled: netip.MustParseAddrPort(hiddenPeer), behind: true}, append(repeat(alias, 1, false, false, false, false, true, true), in{thief, 1, false})},
 		{"behind a NAT, another guessing", gate{round: 1, signalled: netip.MustParseAddrPort(hiddenPeer), behind: true}, []in{
-			{alias, 1, false}, {thief, 2, false}, {alias, 1, false}, {thief, 3, false}, {alias, 1, false}, {thief, 4, false},
-			{alias, 1, false}, {thief, 5, false}, {alias, 1, true}, {thief, 6, false},
+			{alias, 1, false},
+			{thief, 2, false},
+			{alias, 1, false},
+			{thief, 3, false},
+			{alias, 1, false},
+			{thief, 4, false},
+			{alias, 1, false},
+			{thief, 5, false},
+			{alias, 1, true},
+			{thief, 6, false},
 		}},
 		{"nobody yet", gate{}, repeat(peer, 1, false)},
 	}

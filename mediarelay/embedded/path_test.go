@@ -39,8 +39,10 @@ func newStraight(tb testing.TB, profile srtp.ProtectionProfile) *straight {
 		buf:   make([]byte, bufferLen),
 	}
 	name := "PCMU"
-	h := hop{in: &from.lanes[0].in, out: &to.lanes[0].out, name: &name, clock: 8000, mark: true, pt: 8,
-		to: to.transports[0].via, dest: s.peer}
+	h := hop{
+		in: &from.lanes[0].in, out: &to.lanes[0].out, name: &name, clock: 8000, mark: true, pt: 8,
+		to: to.transports[0].via, dest: s.peer,
+	}
 	rt := &route{gate: &gate{round: 1, signalled: s.peer}}
 	if profile != 0 {
 		k := srtp.Config{Profile: profile}

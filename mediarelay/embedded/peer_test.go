@@ -164,11 +164,10 @@ type talker interface {
 
 // A phone is a far end with plain RTP.
 type phone struct {
-	t       *testing.T
-	conn    *net.UDPConn
-	control *net.UDPConn // may be nil
-	to      netip.AddrPort
-	ssrc    uint32
+	t    *testing.T
+	conn *net.UDPConn
+	to   netip.AddrPort
+	ssrc uint32
 }
 
 func newPhone(t *testing.T, ip string) *phone {
