@@ -131,6 +131,8 @@ func TestParseJID(t *testing.T) {
 		{"domain with a resource that holds an at", "conf.example.com/foo@bar", "conf.example.com/foo@bar"},
 		{"slash and at in a resource", "a@b.example/c/d@e", "a@b.example/c/d@e"},
 		{"full stops of another script", "bob@bücher。example。", "bob@bücher.example"},
+		{"two full stops of another script", "bob@bücher.example。．", ""},
+		{"brackets of another script", "bob@［::1］", ""},
 		{"A-label", "bob@XN--BCHER-KVA.example", "bob@bücher.example"},
 		{"IPv6", "a@[2001:DB8::0:1]", "a@[2001:db8::1]"},
 		{"IPv4", "a@192.0.2.1", "a@192.0.2.1"},

@@ -45,6 +45,9 @@ func prepareDomain(s string) (string, error) {
 		return "", errNoDomain
 	}
 	u = strings.TrimSuffix(u, ".") // one that was a full stop of another script
+	if strings.HasSuffix(u, ".") || strings.HasPrefix(u, "[") {
+		return "", errNoDomain
+	}
 	if _, err = hostOf(u); err != nil {
 		return "", err
 	}
