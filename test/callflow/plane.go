@@ -69,7 +69,7 @@ func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
 	if !other.Empty() && b.settled[to.Other()] == nil {
 		b.asked[to.Other()] = true
 	}
-	b.remote[to.Other()] = other
+	b.hear(to.Other(), other)
 	if f := b.insecure(to.Other(), other); f != nil {
 		f.Op = op
 		b.post(*f)
@@ -94,7 +94,7 @@ func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
 }
 
 func (b *bridge) Answer(op call.Op, to call.Side, other media.Description) {
-	b.remote[to.Other()] = other
+	b.hear(to.Other(), other)
 	if f := b.insecure(to.Other(), other); f != nil {
 		f.Op = op
 		b.post(*f)
@@ -115,7 +115,7 @@ func (b *bridge) Join(op call.Op, side call.Side, own media.Description) {
 		b.post(*f)
 		return
 	}
-	b.remote[side] = own
+	b.hear(side, own)
 	far := b.settled[side.Other()]
 	if far == nil {
 		c, ok := media.PickCodec(b.policies[side], b.policies[side.Other()], codecsOf(own))
@@ -211,14 +211,28 @@ func (b *bridge) finish(side call.Side, d *media.Description) {
 	}
 }
 
+// hear takes what the peer of a side describes.
+func (b *bridge) hear(side call.Side, d media.Description) {
+	b.remote[side] = d
+	for _, s := range d.Streams {
+		b.reach(side, s)
+	}
+}
+
+// reach takes the candidates of a stream.
+func (b *bridge) reach(side call.Side, s media.Stream) {
+	if s.Transport.ICE == nil {
+		return
+	}
+	for _, c := range s.Transport.ICE.Candidates {
+		b.p.note(fmt.Sprintf("candidate %s of leg %s", c.Addr, side))
+	}
+}
+
 // Candidates answers an ICE restart with credentials of its own.
 func (b *bridge) Candidates(side call.Side, d media.Description) {
 	for _, s := range d.Streams {
-		if s.Transport.ICE != nil {
-			for _, c := range s.Transport.ICE.Candidates {
-				b.p.note(fmt.Sprintf("candidate %s of leg %s", c.Addr, side))
-			}
-		}
+		b.reach(side, s)
 		old := b.remote[side].Stream(s.Name)
 		if old == nil || !old.Transport.ICE.Restarted(s.Transport.ICE) || s.Transport.ICE.Ufrag == "" || s.Transport.ICE.Pwd == "" {
 			continue

@@ -65,7 +65,7 @@ func (x *xmppSide) stream() error {
 	r := bufio.NewReader(x.conn)
 	head, err := r.ReadString('>')
 	if err == nil && !strings.Contains(head, "stream:stream") {
-		head, err = r.ReadString('>') // the XML declaration came first
+		_, err = r.ReadString('>') // the XML declaration came first
 	}
 	if err != nil {
 		return err

@@ -28,6 +28,8 @@ var callChecks = map[string]func(*testing.T){
 	"C-18": checkTwoForks,
 	"C-19": checkImmediateACK,
 	"C-34": checkEarlySDP,
+	"C-39": checkVideoNotAwaited,
+	"C-47": checkUnknownPackage,
 	"C-49": checkDirectCall,
 	"C-50": checkSessionPing,
 	"C-51": checkUnknownInfo,
@@ -292,6 +294,18 @@ func checkEarlySDP(t *testing.T) {
 	r = play(t, initiate+"sip 183 sdp=g711\nwait 2s\nsip 486")
 	r.none("session-accept")
 	r.one("session-terminate", "<busy")
+}
+
+func checkVideoNotAwaited(t *testing.T) {
+	r := play(t, answered+"wait 1s\nsip INVITE sdp=g711-video\nsip ACK\nsip BYE")
+	l := r.one("sip 200", "Cseq: 2 INVITE")
+	if l.At > 3*time.Second || !strings.Contains(l.Raw, "\nm=video 0 ") {
+		t.Errorf("the answer after %s is\n%s", l.At, l.Raw)
+	}
+}
+
+func checkUnknownPackage(t *testing.T) {
+	play(t, answered+"sip INFO 'Info-Package: unheard-of'\nsip BYE").one("sip 469")
 }
 
 func checkDirectCall(t *testing.T) {

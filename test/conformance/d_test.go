@@ -32,13 +32,17 @@ var sdpChecks = map[string]func(*testing.T){
 	"D-12": checkBundle,
 	"D-13": checkSecured,
 	"D-14": checkFingerprint,
+	"D-15": checkSDES,
+	"D-17": checkReflexive,
 	"D-18": checkFoundation,
 	"D-19": checkTrickle,
 	"D-20": checkRestart,
+	"D-21": checkSources,
 	"D-22": checkSeparateRTCP,
 	"D-23": checkUnknownLines,
 	"D-24": checkPayloadTypes,
 	"D-25": checkVersion,
+	"D-26": checkOldHold,
 	"D-27": checkNoCodec,
 	"D-28": checkG711,
 }
@@ -402,6 +406,51 @@ func checkSecured(t *testing.T) {
 	})
 }
 
+func checkSDES(t *testing.T) {
+	r := play(t, `
+	sip INVITE sip:juliet%40example.org@x.gw.example sdp=sdes
+	juliet@example.org/balcony: proceed
+	juliet@example.org/balcony: session-accept jingle=accept
+	sip ACK
+	sip BYE
+	`)
+	r.one("session-initiate")
+	for _, l := range r.Lines {
+		if l.Lane == "xmpp" && (strings.Contains(l.Raw, "inline:") || strings.Contains(l.Raw, "<crypto")) {
+			t.Errorf("keys are in %s", l.Raw)
+		}
+	}
+}
+
+func checkReflexive(t *testing.T) {
+	d := ofJingle(t, session(content(" name='0'", "<payload-type id='8'/>",
+		"<candidate component='1' foundation='1' generation='0' id='c' ip='198.51.100.9' network='0' port='4000' priority='1' protocol='udp' type='srflx'/>")), wire.Initiator)
+	has(t, written(d), "a=candidate:1 1 udp 1 198.51.100.9 4000 typ srflx raddr 0.0.0.0 rport 9")
+}
+
+func checkSources(t *testing.T) {
+	d := described(t, sdpHead+"m=audio 4000 RTP/AVP 8\na=ssrc:5 cname:x y\na=ssrc:5 flag\n")
+	j := jingleOf(t, d, wire.Initiator)
+	source := only(t, j, "source")
+	equal(t, "ssrc", source.Attr("ssrc"), "5")
+	params := find(source, "parameter")
+	if len(params) != 2 || params[0].Attr("name") != "cname" || params[0].Attr("value") != "x y" || params[1].Attr("name") != "flag" {
+		t.Fatalf("the source is %s", source)
+	}
+	if strings.Contains(params[1].String(), "value") {
+		t.Errorf("the parameter without a value is %s", params[1])
+	}
+	has(t, written(ofJingle(t, j.Format(""), wire.Initiator)), "a=ssrc:5 cname:x y", "a=ssrc:5 flag")
+}
+
+func checkOldHold(t *testing.T) {
+	equal(t, "direction", described(t, strings.Replace(sdpHead, "c=IN IP4 198.51.100.9", "c=IN IP4 0.0.0.0", 1)+"m=audio 4000 RTP/AVP 8\n").Streams[0].Flow().String(), "sendonly")
+	r := play(t, answered+"sip INVITE sdp=g711-held-old\nsip ACK\nsip BYE")
+	if l := r.one("sip 200", "Cseq: 2 INVITE"); !strings.Contains(l.Raw, "\na=recvonly") {
+		t.Errorf("the answer to hold is\n%s", l.Raw)
+	}
+}
+
 func checkFoundation(t *testing.T) {
 	d := ofJingle(t, session(content(" name='0'", "<payload-type id='8'/>",
 		"<candidate component='1' foundation='a+B/9' generation='0' id='c' ip='198.51.100.9' network='0' port='4000' priority='1' protocol='udp' type='host'/>")), wire.Initiator)
@@ -414,7 +463,7 @@ func checkFoundation(t *testing.T) {
 
 func checkTrickle(t *testing.T) {
 	r := play(t, `
-	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio
+	romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-without-candidates
 	romeo@example.org/orchard: transport-info jingle=trickled
 	sip 180
 	sip 200 sdp=g711
@@ -425,6 +474,15 @@ func checkTrickle(t *testing.T) {
 	r.one("session-accept")
 	r.none("xmpp iq error")
 	r.count(2, "media candidate 198.51.100.77:50077 of leg A")
+	r = play(t, `
+	sip INVITE sip:juliet%40example.org@x.gw.example sdp=opus
+	juliet@example.org/balcony: proceed
+	juliet@example.org/balcony: transport-info jingle=trickled
+	juliet@example.org/balcony: session-accept jingle=accept-opus
+	sip ACK
+	sip BYE
+	`)
+	r.one("media candidate 198.51.100.77:50077 of leg B")
 }
 
 func checkRestart(t *testing.T) {

@@ -404,7 +404,7 @@ func checkSeparateRTCP(t *testing.T) {
 		g := openBridge(t, clear(), secured())
 		phone, addr := socket(t)
 		control, controlAddr := socket(t)
-		d := plain(addr, pcma())
+		var d media.Description
 		text := fmt.Sprintf("v=0\no=- 7 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio %d RTP/AVP 8\n", addr.Port())
 		if elsewhere {
 			d = described(t, text+fmt.Sprintf("a=rtcp:%d\n", controlAddr.Port()))

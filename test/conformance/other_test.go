@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // otherChecks are those of the groups after D that hold already.
 var otherChecks = map[string]func(*testing.T){
@@ -10,6 +13,19 @@ var otherChecks = map[string]func(*testing.T){
 		juliet@example.org/balcony: asks to=sip.gw.example with='<ping xmlns="urn:xmpp:ping"/>'
 		`)
 		r.one("xmpp ")
+	},
+	"P-19": func(t *testing.T) {
+		play(t, "sip SUBSCRIBE sip:juliet%40example.org@x.gw.example 'Event: unheard-of'").one("sip 489")
+	},
+	"S-02": func(t *testing.T) {
+		// The sent-by says port 9, and what comes back is seen at the port it was sent from.
+		r := play(t, `
+		sip INVITE sip:juliet%40example.org@x.gw.example 'Via: SIP/2.0/UDP 198.51.100.9:9;branch=z9hG4bKr;rport' sdp=g711
+		juliet@example.org/balcony: reject busy
+		`)
+		if via := headerOf(r.one("sip 486").Raw, "Via"); !strings.Contains(via, "rport=5060") || !strings.Contains(via, "received=198.51.100.9") {
+			t.Errorf("Via: %s", via)
+		}
 	},
 	"S-08": func(t *testing.T) {
 		r := play(t, answered+`tybalt@example.org/street: session-terminate success
