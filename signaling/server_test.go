@@ -10,6 +10,8 @@ import (
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/signaling/dialog"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -380,9 +382,20 @@ func TestInDialog(t *testing.T) {
 			t.Errorf("got\n%s", got)
 		}
 		p.inDialog("ACK", 40, "", "")
-		p.inDialog("INVITE", 41, "Content-Disposition: session", "hello")
+		same := strings.Replace(strings.Replace(theirOffer, "sendrecv", "inactive", 1), "881 1", "881 2", 1)
+		p.inDialog("INVITE", 50, "", same) // a new version of the same is nothing new
+		p.wants("SIP/2.0 200 OK")
+		p.inDialog("ACK", 50, "", "")
+		c.quiet(t)
+		leg := c.leg.(*leg)
+		leg.mu.Lock()
+		if len(leg.servers) != 1 || len(leg.clients) != 0 {
+			t.Errorf("%d server and %d client transactions are kept", len(leg.servers), len(leg.clients))
+		}
+		leg.mu.Unlock()
+		p.inDialog("INVITE", 51, "Content-Disposition: session", "hello")
 		p.wants("SIP/2.0 400 ")
-		p.inDialog("ACK", 41, "", "")
+		p.inDialog("ACK", 51, "", "")
 		c.quiet(t)
 	})
 }
@@ -391,14 +404,62 @@ func TestInDialog(t *testing.T) {
 func TestStrictRoute(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		p := w.peer(peers)
-		c := w.dial(toOtto())
+		target := toOtto()
+		target.Hops = 12
+		c := w.dial(target)
 		p.wants("INVITE ")
 		p.answer("200 OK", "u77", "Contact: <sip:otto@10.0.0.7>\nRecord-Route: <sip:198.51.100.10;lr>\nRecord-Route: <sip:198.51.100.9>", theirSDP)
 		got := p.wants("ACK sip:198.51.100.9 SIP/2.0")
 		if i, j := strings.Index(got, "Route: <sip:198.51.100.10;lr>"), strings.Index(got, "Route: <sip:otto@10.0.0.7>"); i < 0 || j < i {
 			t.Errorf("routes of\n%s", got)
 		}
+		if hops := p.field("max-forwards"); hops != "70" {
+			t.Errorf("max-forwards %s inside the dialog", hops)
+		}
 		c.wants(t, "answers PCMA")
+		leg := c.leg.(*leg)
+		leg.mu.Lock()
+		defer leg.mu.Unlock()
+		if len(leg.clients) != 0 {
+			t.Errorf("%d client transactions are kept", len(leg.clients))
+		}
+	})
+}
+
+// TestStaleTimer lets a timer run out as it is started anew: it counts once.
+func TestStaleTimer(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Progress(media.Description{}) })
+		p.wants("SIP/2.0 183 ")
+		leg := c.leg.(*leg)
+		leg.mu.Lock()
+		stale := fired{dialog.TimerRefresh, leg.timers[dialog.TimerRefresh].gen}
+		leg.mu.Unlock()
+		c.do(func() { c.leg.Ring() })
+		p.wants("SIP/2.0 180 ")
+		leg.post(stale)
+		p.silent()
+		<-time.After(time.Minute)
+		p.wants("SIP/2.0 180 ")
+	})
+}
+
+// TestManyExtensions requires more than we repeat.
+func TestManyExtensions(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("Require: "+strings.TrimSuffix(strings.Repeat("timer, ", 40), ", "), theirOffer)
+		p.wants("SIP/2.0 100 ")
+		p.wants("SIP/2.0 420 ")
+		if n := strings.Count(p.field("unsupported"), "timer"); n != 16 {
+			t.Errorf("%d extensions repeated", n)
+		}
+		p.learn()
+		p.inDialog("ACK", 10, "", "")
 	})
 }
 
