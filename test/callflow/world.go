@@ -101,7 +101,7 @@ func newWorld(t *testing.T, set settings) *world {
 		{From: "*", To: "+53", Deny: true},
 		{From: "example.org", To: "*", Trunk: "trunk"},
 		{From: "capulet.example", To: "*", Trunk: "trunk"},
-	})
+	}, route.Plan{Domains: []string{pbxDomain}})
 	check(t, err)
 	sipPolicy := media.Policy{Codecs: media.DefaultCodecs(), PTime: 20 * time.Millisecond}
 	xmppPolicy := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
