@@ -1,0 +1,439 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/test/peer/audio"
+	"sipxmppgw/test/peer/jinglephone"
+	"sipxmppgw/test/peer/phone"
+	"sipxmppgw/test/peer/sipphone"
+	"sipxmppgw/test/peer/xmppserver"
+)
+
+// asCommand makes the test binary be the command itself, for tests of signals, exit codes
+// and of what is written where.
+const asCommand = "SIPXMPPGW_TEST_AS_COMMAND"
+
+// parallel is how many tests run at once: they wait for speech much more than they compute.
+const parallel = "10"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err) // the testing package has this flag
+	}
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	if code == exitOK && !settled(before) {
+		fmt.Fprintf(os.Stderr, "%d goroutines before the tests, %d after:\n", before, runtime.NumGoroutine())
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		code = exitProblem
+	}
+	os.Exit(code)
+}
+
+// settled waits for the goroutines of all that was closed to end.
+func settled(before int) bool {
+	return poll(20*time.Second, func() bool { return runtime.NumGoroutine() <= before+2 })
+}
+
+// poll asks until it is so, or the time is over.
+func poll(limit time.Duration, so func() bool) bool {
+	over := time.NewTimer(limit)
+	defer over.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-over.C:
+			return so()
+		}
+	}
+	return true
+}
+
+// The names of a world.
+const (
+	testDomain = "xmpp.example"
+	testGW     = "tel.xmpp.example"
+	patience   = 25 * time.Second // for any one thing to happen; much is going on at once
+)
+
+// number returns the telephone number of a user, account her bare JID.
+func number(user int) string  { return fmt.Sprintf("+4930100%03d", user) }
+func account(user int) string { return fmt.Sprintf("user%d@%s", user, testDomain) }
+
+// extension returns the number of the phone behind a trunk.
+func extension(trunk int) string { return fmt.Sprintf("+4940%d1", trunk) }
+
+// A behind is a SIP phone behind a trunk of its own.
+type behind struct {
+	phone sipphone.Options
+	trunk string // further settings of the trunk
+}
+
+// A setup is what a world is made of. The zero value is one phone and one user.
+type setup struct {
+	phones []behind
+	users  int
+	calls  string // further settings of calls
+	media  string // and of media
+	trunks string // further trunks
+	trace  func(xmppserver.Stanza)
+}
+
+// A world is a gateway between an XMPP server and SIP phones, in one process.
+type world struct {
+	t      *testing.T
+	server *xmppserver.Server
+	secret string
+	d      *daemon
+	sip    []*sipphone.Phone
+	log    *lines
+
+	mu      sync.Mutex
+	records []gateway.Record
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// count returns how many lines have the text in them.
+func (l *lines) count(text string) int {
+	n := 0
+	for line := range strings.Lines(l.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// newWorld makes a world that is checked and closed with its test: no call, media port or
+// transaction may be left, and the server must have found no fault.
+func newWorld(t *testing.T, s setup) *world {
+	t.Helper()
+	w := &world{t: t, secret: "s3cret-of-" + strings.Map(letters, t.Name()), log: &lines{}}
+	var err error
+	w.server, err = xmppserver.Listen(xmppserver.Options{
+		Domain: testDomain, Components: map[string]string{testGW: w.secret}, Trace: s.trace,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.server.Close() })
+	if s.phones == nil {
+		s.phones = make([]behind, 1)
+	}
+	for i, b := range s.phones {
+		if b.phone.User == "" {
+			b.phone.User = extension(i)
+		}
+		if b.phone.Addr == "" {
+			b.phone.Addr = fmt.Sprintf("127.0.1.%d:0", i+1)
+		}
+		p, err := sipphone.Listen(b.phone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		w.sip = append(w.sip, p)
+	}
+	c, err := config.Parse("test.yaml", strings.NewReader(w.config(s)), config.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.d, err = open(c, slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))); err != nil {
+		t.Fatal(err)
+	}
+	w.d.onEnded(func(r gateway.Record) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.records = append(w.records, r)
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.d.run(ctx) }() // ends with stop
+	t.Cleanup(func() { w.close(stop, done) })
+	if !poll(patience, func() bool { return w.d.stream.State().Up }) {
+		t.Fatalf("the component is not connected: %+v", w.d.stream.State())
+	}
+	return w
+}
+
+func letters(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+		return r
+	}
+	return -1
+}
+
+// config returns the text of the world's configuration.
+func (w *world) config(s setup) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway}
+sip: {listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], default_domain: pbx.example}
+media: {addresses: [127.0.0.1], allow_loopback: true, port_min: 20000, port_max: 29999%s}
+calls: {drain: 1s%s}
+http: {listen: "127.0.0.1:0"}
+trunks:
+`, testGW, w.server.Addr(), w.secret, s.media, s.calls)
+	for i, phone := range w.sip {
+		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
+	}
+	b.WriteString(s.trunks + "numbers:\n")
+	for i := range max(s.users, 1) {
+		fmt.Fprintf(&b, "  %q: %s\n", number(i), account(i))
+	}
+	b.WriteString("routes:\n")
+	for i := range w.sip {
+		fmt.Fprintf(&b, "  - {from: \"*\", to: \"+4940%d\", trunk: t%d}\n", i, i)
+	}
+	if s.trunks != "" {
+		b.WriteString("  - {from: \"*\", to: \"+33\", trunk: away}\n")
+	}
+	return b.String()
+}
+
+// close checks that nothing is left, and closes the gateway.
+func (w *world) close(stop context.CancelFunc, done chan error) {
+	if !w.t.Failed() {
+		w.quiet()
+		for _, f := range w.server.Faults() {
+			w.t.Errorf("the XMPP server found fault: %s: %s in %.300s", f.Condition, f.Problem, f.XML)
+		}
+		for _, p := range w.sip {
+			for _, f := range p.Faults() {
+				w.t.Errorf("the SIP phone %s found fault: %s", p.URI(), f)
+			}
+		}
+		if n := w.log.count("level=ERROR"); n > 0 {
+			w.t.Errorf("%d errors were logged", n)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	stop()
+	<-done
+	w.d.close(ctx)
+	if w.t.Failed() {
+		w.t.Logf("the gateway's log:\n%.20000s", w.log)
+	}
+}
+
+// quiet waits until the gateway holds no call and no media port.
+func (w *world) quiet() {
+	w.t.Helper()
+	if !poll(patience, func() bool { return w.d.g.Active() == 0 && w.d.relay.Counters().PortsUsed == 0 }) {
+		w.t.Errorf("%d calls and %d media ports are left", w.d.g.Active(), w.d.relay.Counters().PortsUsed)
+	}
+}
+
+// limit returns a context for one thing to happen in.
+func (w *world) limit() context.Context { return limit(w.t) }
+
+func limit(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// client logs a user's client in.
+func (w *world) client(user int, resource string, o jinglephone.Options) *jinglephone.Phone {
+	w.t.Helper()
+	session, err := w.server.Login(account(user) + "/" + resource)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := jinglephone.New(session, o)
+	w.t.Cleanup(p.Close)
+	return p
+}
+
+// uri is where a SIP phone dials a user: at the gateway's own address.
+func (w *world) uri(user int) string {
+	return "sip:" + number(user) + "@" + strings.TrimPrefix(w.d.sipUp[0], "udp:")
+}
+
+// contact is the JID of the phone behind a trunk.
+func contact(trunk int) string { return extension(trunk) + "@" + testGW }
+
+// dial has a SIP phone call a user, and returns the call at both.
+func (w *world) dial(trunk int, callee *jinglephone.Phone, user int) (*sipphone.Call, *jinglephone.Call) {
+	w.t.Helper()
+	incoming := make(chan *jinglephone.Call, 4)
+	callee.OnIncoming(func(c *jinglephone.Call) { incoming <- c })
+	c, err := w.sip[trunk].Dial(w.uri(user))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, take(w.t, incoming)
+}
+
+// call has a client call the phone behind a trunk, and returns the call at both.
+func (w *world) call(caller *jinglephone.Phone, trunk int) (*jinglephone.Call, *sipphone.Call) {
+	w.t.Helper()
+	incoming := make(chan *sipphone.Call, 4)
+	w.sip[trunk].OnIncoming(func(c *sipphone.Call) { incoming <- c })
+	c, err := caller.Dial(contact(trunk))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, take(w.t, incoming)
+}
+
+func take[C any](t *testing.T, from <-chan C) C {
+	t.Helper()
+	select {
+	case c := <-from:
+		return c
+	case <-limit(t).Done():
+		t.Fatal("nothing came")
+		panic("not reached")
+	}
+}
+
+// until waits for a call to come to a state.
+func until(t *testing.T, c phone.Call, s phone.State) {
+	t.Helper()
+	if err := c.WaitState(limit(t), s); err != nil {
+		t.Fatalf("%s with %s is %v: %v", c.ID(), c.Peer(), c.State(), err)
+	}
+}
+
+// answered accepts a call and waits until it is active on both sides.
+func answered(t *testing.T, caller, callee phone.Call) {
+	t.Helper()
+	if err := callee.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, caller, phone.Active)
+	until(t, callee, phone.Active)
+}
+
+// sample is a second and a half of one of the voices: enough that nothing else is like it.
+func sample(v audio.Voice) []int16 { return audio.Speech(v)[:12000] }
+
+// heardWell is the least correlation of speech that has arrived whole.
+const heardWell = 0.95
+
+// talk has both sides speak at once, and proves that each hears the other, and all of it.
+func talk(t *testing.T, a, b phone.Call) {
+	t.Helper()
+	speak(t, a, b)
+	for _, c := range []phone.Call{a, b} {
+		s := c.Heard().Statistics()
+		if s.Lost > 0 || s.Duplicates > 0 || s.Malformed > 0 || s.Unknown > 0 || s.Sources != 1 {
+			t.Errorf("in the call with %s came %+v", c.Peer(), s)
+		}
+	}
+}
+
+// speak has both sides speak at once, and proves that each hears the other.
+func speak(t *testing.T, a, b phone.Call) {
+	t.Helper()
+	ctx := limit(t)
+	sides := []struct {
+		from, to phone.Call
+		voice    audio.Voice
+	}{{a, b, audio.Low}, {b, a, audio.High}}
+	errs := make(chan error, 2*len(sides))
+	for _, s := range sides {
+		go func() { errs <- s.from.Play(ctx, sample(s.voice)) }() // until it has been said
+		go func() {                                               // until it has been heard
+			m, err := s.to.Heard().WaitMatch(ctx, sample(s.voice), heardWell)
+			if err != nil {
+				err = fmt.Errorf("speech did not arrive at %s: best match %.3f: %w; %+v", s.to.Peer(), m.Score, err, s.to.Heard().Statistics())
+			}
+			errs <- err
+		}()
+	}
+	for range 2 * len(sides) {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hangUp ends a call and waits until the other side has seen it.
+func hangUp(t *testing.T, c, other phone.Call) phone.End {
+	t.Helper()
+	if err := c.HangUp(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, other, phone.Ended)
+	end := other.End()
+	if !end.ByPeer {
+		t.Errorf("the other side ended by itself: %+v", end)
+	}
+	return end
+}
+
+// faultless checks that neither side saw the gateway break a rule.
+func faultless(t *testing.T, calls ...phone.Call) {
+	t.Helper()
+	for _, c := range calls {
+		for _, f := range c.(interface{ Faults() []string }).Faults() {
+			t.Errorf("in the call with %s: %s", c.Peer(), f)
+		}
+	}
+}
+
+// record waits for the n-th call to end, counting from 0.
+func (w *world) record(n int) gateway.Record {
+	w.t.Helper()
+	if !poll(patience, func() bool { return w.ended() > n }) {
+		w.t.Fatalf("%d calls have ended; want %d", w.ended(), n+1)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.records[n]
+}
+
+func (w *world) ended() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.records)
+}
+
+// cause checks why the n-th call ended.
+func (w *world) cause(n int, want call.Cause) {
+	w.t.Helper()
+	if got := w.record(n).Cause; got != want {
+		w.t.Errorf("call %d ended as %v, want %v", n, got, want)
+	}
+}
