@@ -62,6 +62,14 @@ type SIP struct {
 	// DefaultContext completes local numbers without a phone-context (RFC 3966). Default
 	// none: they are refused.
 	DefaultContext string `yaml:"phone_context"`
+	// Country is the calling code, such as "49", that numbers without a plus belong to.
+	// Default none: a number without a plus is the PBX's business.
+	Country string `yaml:"country"`
+	// NationalPrefix is what is dialled before a national number, such as "0". Default none.
+	NationalPrefix string `yaml:"national_prefix"`
+	// InternationalPrefixes are what is dialled instead of the plus. Default 00 if there is
+	// a country.
+	InternationalPrefixes []string `yaml:"international_prefixes"`
 	// AllowSIPS lets sips: addresses call XMPP users, although protection cannot be
 	// promised to the end (RFC 7247 section 8). Default false.
 	AllowSIPS bool `yaml:"allow_sips"`

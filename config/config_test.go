@@ -48,6 +48,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 sip:
   listen: [udp:0.0.0.0:5060, sctp:0.0.0.0:5060]
   external_address: nowhere
+  country: "+49"
 media:
   port_min: 40000
   port_max: 32767
@@ -76,21 +77,22 @@ wrong.yaml:2: xmpp.domian: is not a setting; did you mean xmpp.domain?
 wrong.yaml:3: xmpp.server: "localhost" is not host:port
 wrong.yaml:6: sip.listen[1]: "sctp:0.0.0.0:5060" is not a socket such as udp:0.0.0.0:5060 or tcp:[::]:5060
 wrong.yaml:7: sip.external_address: "nowhere" is not an address
-wrong.yaml:9: media.port_min: 40000 is above port_max, 32767
-wrong.yaml:11: media.silence: "5" is not a time, such as 30s or 3m
-wrong.yaml:13: calls.no_answer: 1h0m0s is not between 1s and 10m0s
-wrong.yaml:14: calls.max: "many" is not a whole number
-wrong.yaml:16: trunks[0].name: "the pbx" has more than letters, digits, - and _, or than 32 of them
-wrong.yaml:16: trunks[0].sources: is missing; pbx.example.org is a name, and calls are known by the address they come from
-wrong.yaml:18: trunks[0].codecs[1]: "g729" is none of opus, G722, PCMA, PCMU
-wrong.yaml:19: trunks[0].trusted: "maybe" is neither true nor false
-wrong.yaml:21: trunks[1].address: "192.0.2.1:70000" is not a host, or host:port
-wrong.yaml:22: trunks[1].transport: "tls" is none of udp, tcp
-wrong.yaml:24: numbers.+49: "juliet" is not an address such as juliet@example.org
-wrong.yaml:26: routes[0].from: "a b" is not a domain
-wrong.yaml:27: routes[0].trunk: "c" is not the name of a trunk
-wrong.yaml:28: routes[1].trunk: stands in a route that denies
-wrong.yaml:29: routes[2].trunk: is missing`
+wrong.yaml:8: sip.country: "+49" is not digits
+wrong.yaml:10: media.port_min: 40000 is above port_max, 32767
+wrong.yaml:12: media.silence: "5" is not a time, such as 30s or 3m
+wrong.yaml:14: calls.no_answer: 1h0m0s is not between 1s and 10m0s
+wrong.yaml:15: calls.max: "many" is not a whole number
+wrong.yaml:17: trunks[0].name: "the pbx" has more than letters, digits, - and _, or than 32 of them
+wrong.yaml:17: trunks[0].sources: is missing; pbx.example.org is a name, and calls are known by the address they come from
+wrong.yaml:19: trunks[0].codecs[1]: "g729" is none of opus, G722, PCMA, PCMU
+wrong.yaml:20: trunks[0].trusted: "maybe" is neither true nor false
+wrong.yaml:22: trunks[1].address: "192.0.2.1:70000" is not a host, or host:port
+wrong.yaml:23: trunks[1].transport: "tls" is none of udp, tcp
+wrong.yaml:25: numbers.+49: "juliet" is not an address such as juliet@example.org
+wrong.yaml:27: routes[0].from: "a b" is not a domain
+wrong.yaml:28: routes[0].trunk: "c" is not the name of a trunk
+wrong.yaml:29: routes[1].trunk: stands in a route that denies
+wrong.yaml:30: routes[2].trunk: is missing`
 	_, err := Parse("wrong.yaml", strings.NewReader(wrong), Env{})
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -110,6 +110,16 @@ func (r *reader) rules(c *Config) {
 	for i, d := range c.SIP.DirectDomains {
 		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
 	}
+	digits := func(path, value string) {
+		if strings.Trim(value, "0123456789") != "" {
+			r.at(path, "%q is not digits", value)
+		}
+	}
+	digits("sip.country", c.SIP.Country)
+	digits("sip.national_prefix", c.SIP.NationalPrefix)
+	for i, p := range c.SIP.InternationalPrefixes {
+		digits(fmt.Sprintf("sip.international_prefixes[%d]", i), p)
+	}
 	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
 	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
 	if c.Media.PortMin > c.Media.PortMax {
@@ -269,6 +279,9 @@ func (c *Config) complete() {
 	}
 	if c.SIP.DefaultDomain == "" {
 		c.SIP.DefaultDomain = c.Trunks[0].Domain
+	}
+	if c.SIP.Country != "" && len(c.SIP.InternationalPrefixes) == 0 {
+		c.SIP.InternationalPrefixes = []string{"00"}
 	}
 	for i := range c.Routes {
 		if c.Routes[i].To == "" {

@@ -23,6 +23,7 @@ type letter struct {
 	event call.Event // for the machine, if input is nil
 	gen   uint32     // of the timer, if event is TimerFired
 	flood bool       // the leg of side floods
+	last  bool       // nobody waits any longer for the legs to close
 }
 
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
@@ -144,6 +145,8 @@ func (a *actor) read(l letter) {
 		a.g.metrics.floods.Inc()
 		a.log.Warn("peer floods its leg", "leg", l.side.String())
 		a.step(call.Aborted{Cause: call.Overloaded, Detail: call.Detail{Text: "too many messages"}})
+	case l.last:
+		a.step(call.TimerFired{Timer: call.TimerLinger})
 	case l.input != nil:
 		for _, e := range a.legs[l.side].Receive(l.input) {
 			a.step(e)

@@ -213,8 +213,11 @@ func (g *Gateway) End(id call.ID, cause call.Cause, text string) bool {
 	return true
 }
 
+// farewell is how long Drain waits for the peers of calls it ended to let go.
+const farewell = 2 * time.Second
+
 // Drain refuses new calls and waits for those that are up to end. When ctx is done first,
-// it ends them, and waits for them to close.
+// it ends them, and gives their peers two seconds to let go.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.mu.Lock()
 	if !g.draining {
@@ -231,6 +234,16 @@ func (g *Gateway) Drain(ctx context.Context) {
 	}
 	for _, a := range g.actors() {
 		a.post(call.Aborted{Cause: call.Normal, Detail: call.Detail{Text: "the gateway is going down"}})
+	}
+	over := time.NewTimer(farewell)
+	defer over.Stop()
+	select {
+	case <-g.idle:
+		return
+	case <-over.C:
+	}
+	for _, a := range g.actors() {
+		a.box.put(letter{last: true})
 	}
 	<-g.idle
 }

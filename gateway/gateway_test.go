@@ -361,6 +361,28 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// A peer that does not let go keeps no gateway from going down.
+func TestDrainGivesUpWhatDoesNotClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(nil)
+		h.accept(t)
+		h.b.mute = true
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		begin := time.Now()
+		h.g.Drain(ctx)
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("drained after %v, want 2s", took)
+		}
+		if h.g.Active() != 0 || h.bridge.released != 1 || h.ended[0].Cause != call.Normal {
+			t.Errorf("%d calls left, released %d times, record %+v", h.g.Active(), h.bridge.released, h.ended)
+		}
+		if got, want := h.b.heard(), "offer, end normal"; got != want {
+			t.Errorf("leg B heard %q, want %q", got, want)
+		}
+	})
+}
+
 func TestTraceKeepsTheLadder(t *testing.T) {
 	h := newHouse(nil)
 	at := time.Unix(1000, 0)

@@ -18,6 +18,7 @@ import (
 // A TrunkRoute is what routing needs to know of a trunk.
 type TrunkRoute struct {
 	Name    string
+	Domain  string       // the host of Request-URIs to it, for numbers and users of our own domains; empty keeps theirs
 	Trusted bool         // who calls may be asserted to it, and by it (RFC 3325)
 	Early   bool         // callers are answered before it answers (eager mode)
 	Policy  media.Policy // of its media
@@ -78,6 +79,9 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		return Target{}, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no trunk " + choice.Trunk}}
 	}
 	trunk := r.Trunks[i]
+	if own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain); trunk.Domain != "" && slices.Contains(own, uri.Host) {
+		uri.Host = trunk.Domain
+	}
 	sender, err := r.Mapping.Sender(from, translate.SenderOptions{Name: q.From.Name, Trusted: trunk.Trusted, Hidden: q.From.Anonymous})
 	if err != nil {
 		return Target{}, addressRefusal(err)

@@ -30,13 +30,14 @@ func routes(t *testing.T) *Routes {
 		{From: "example.org", To: "+49", Trunk: "office"},
 		{From: "example.org", To: "pbx.example", Trunk: "office"},
 		{From: "example.org", To: "+1", Trunk: "carrier"},
-	})
+		{From: "example.org", To: "other.example", Trunk: "carrier"},
+	}, route.Plan{Domains: []string{"pbx.example"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Routes{
 		Mapping: &m, Table: table, Hosts: []string{"192.0.2.10"},
-		Trunks: []TrunkRoute{{Name: "office"}, {Name: "carrier", Early: true, Trusted: true}},
+		Trunks: []TrunkRoute{{Name: "office"}, {Name: "carrier", Domain: "carrier.example", Early: true, Trusted: true}},
 	}
 }
 
@@ -57,9 +58,17 @@ func TestRouteToSIP(t *testing.T) {
 			name: "a user without a number, through the carrier", from: "romeo@example.org/orchard", to: "+1212@sip.gw.example",
 			want: Target{
 				Edge: SIP, Trunk: "carrier", Early: true,
-				From: Party{URI: "sip:romeo%40example.org@x.gw.example"}, To: Party{URI: "sip:+1212@pbx.example;user=phone"},
+				From: Party{URI: "sip:romeo%40example.org@x.gw.example"}, To: Party{URI: "sip:+1212@carrier.example;user=phone"},
 			},
 		},
+		{
+			name: "a user of a domain that is not ours keeps it", from: "romeo@example.org/orchard", to: `eve\40other.example@sip.gw.example`,
+			want: Target{
+				Edge: SIP, Trunk: "carrier", Early: true,
+				From: Party{URI: "sip:romeo%40example.org@x.gw.example"}, To: Party{URI: "sip:eve@other.example"},
+			},
+		},
+		{name: "a number at a domain that is not ours", from: "romeo@example.org/orchard", to: `+4912\40evil.example@sip.gw.example`, cause: call.Forbidden},
 		{name: "a number nobody may call", from: "romeo@example.org/orchard", to: "+5312@sip.gw.example", cause: call.Forbidden},
 		{name: "a stranger", from: "eve@example.com/x", to: "+4989@sip.gw.example", cause: call.Forbidden},
 		{name: "the domain itself", from: "romeo@example.org/x", to: "sip.gw.example", cause: call.NotFound},
@@ -129,7 +138,7 @@ func TestRouteToXMPP(t *testing.T) {
 // A caller is called back by the address it called from, in its own spelling.
 func TestCallBack(t *testing.T) {
 	r := routes(t)
-	r.Table, _ = route.New([]route.Rule{{From: "*", To: "*", Trunk: "office"}})
+	r.Table, _ = route.New([]route.Rule{{From: "*", To: "*", Trunk: "office"}}, route.Plan{})
 	in, err := r.Route(Query{Edge: SIP, From: Party{URI: "sip:O'Hara@Example.NET"}, To: "sip:+4930123@pbx.example"})
 	if err != nil {
 		t.Fatal(err)

@@ -220,6 +220,9 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 		TelDomains:     []string{c.SIP.DefaultDomain},
 		DirectDomains:  c.SIP.DirectDomains,
 		DefaultContext: c.SIP.DefaultContext,
+		DialPlan: translate.DialPlan{
+			Country: c.SIP.Country, National: c.SIP.NationalPrefix, International: c.SIP.InternationalPrefixes,
+		},
 	}
 	if c.SIP.AllowSIPS {
 		m.SIPSInbound = translate.AllowSIPS
@@ -237,7 +240,7 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	for i, r := range c.Routes {
 		rules[i] = route.Rule(r)
 	}
-	table, err := route.New(rules)
+	table, err := route.New(rules, route.Plan{Dial: m.DialPlan, Domains: m.TelDomains})
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
@@ -246,10 +249,18 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	}
 	for _, t := range c.Trunks {
 		r.Trunks = append(r.Trunks, gateway.TrunkRoute{
-			Name: t.Name, Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(t),
+			Name: t.Name, Domain: trunkDomain(t), Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(t),
 		})
 	}
 	return r, nil
+}
+
+// trunkDomain is the host of Request-URIs to a trunk, in the form of a URI.
+func trunkDomain(t config.Trunk) string {
+	if u, err := translate.ParseURI("sip:" + t.Domain); err == nil {
+		return u.Host
+	}
+	return t.Domain
 }
 
 // provision gives a user its number, or its address at the default domain.

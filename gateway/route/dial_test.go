@@ -18,13 +18,16 @@ func TestDialStrings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tab := table(t,
-		Rule{From: "*", To: "+49900", Deny: true},
-		Rule{From: "*", To: "+53", Deny: true},
-		Rule{From: "*", To: "+49", Trunk: "carrier"},
-		Rule{From: "*", To: "*55", Trunk: "codes"},
-		Rule{From: "*", To: "pbx.example", Trunk: "pbx"},
-	).WithDialPlan(plan)
+	tab, err := New([]Rule{
+		{From: "*", To: "+49900", Deny: true},
+		{From: "*", To: "+53", Deny: true},
+		{From: "*", To: "+49", Trunk: "carrier"},
+		{From: "*", To: "*55", Trunk: "codes"},
+		{From: "*", To: "pbx.example", Trunk: "pbx"},
+	}, Plan{Dial: plan, Domains: []string{"pbx.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	from := jid(t, "juliet@example.org/balcony")
 	tests := []struct {
 		trunk string // empty: refused
@@ -39,7 +42,7 @@ func TestDialStrings(t *testing.T) {
 			"+49900123@other.example 0049900123 01149900123 0900123 0900123@pbx.example +49900 +5312 005312 01153 00-53-12 0(0)5312 " +
 			"+53;phone-context=+49 tel:+53;phone-context=+49 sips:0053 +5312@other.example"},
 		// What no rule is about.
-		{"", "+1212 +33 +44 +0049 + +49@other.example@evil.example alice@other.example 0044123 01144123 tel:+1 + ++49 -+49 (+49 49@other.example"},
+		{"", "+4930123@other.example +1212 +33 +44 +0049 + +49@other.example@evil.example alice@other.example 0044123 01144123 tel:+1 + ++49 -+49 (+49 49@other.example"},
 		// What a PBX might dial though it is no number.
 		{"", "+49900123,1 +4930123,+5312 +4930123&5312 0049900123,1 500&PJSIP/itsp/005312 100,005312 100;x=y@pbx.example;a " +
 			"+4930%31 100/005312 100=1 +abc +4930123w5312 100@evil.example;x=y?subject=z 100!1 100'1 100$1 100?x=y 100~1 100%20 *97,0053 #31#;0053 +49\\40 00&53 +49:1 100|53 100^1 100`1 100{53} 100[53] 100\\53 100(53)x"},

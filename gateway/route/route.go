@@ -6,6 +6,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sipxmppgw/gateway/translate"
@@ -23,7 +24,17 @@ type Rule struct {
 // A Table is the rules in their order; the first that fits decides.
 type Table struct {
 	rules []rule
-	plan  translate.DialPlan
+	plan  Plan
+}
+
+// A Plan says how numbers are meant and where they belong.
+type Plan struct {
+	// Dial completes numbers without a plus, so that a prefix for foreign calls does not
+	// slip past a rule.
+	Dial translate.DialPlan
+	// Domains are the SIP domains whose numbers a rule may allow. A number at any other
+	// domain is for that domain to dial; a rule that denies it denies it there too.
+	Domains []string
 }
 
 // rule is a Rule in the form that addresses are compared by.
@@ -36,8 +47,8 @@ type rule struct {
 }
 
 // New returns a table. An error names the rule and what is wrong with it.
-func New(rules []Rule) (Table, error) {
-	var t Table
+func New(rules []Rule, plan Plan) (Table, error) {
+	t := Table{plan: plan}
 	for i, r := range rules {
 		k := rule{Rule: r}
 		if r.From != "*" {
@@ -68,13 +79,6 @@ func New(rules []Rule) (Table, error) {
 	return t, nil
 }
 
-// WithDialPlan returns a table that compares numbers dialled without a plus as the plan
-// completes them, so that a prefix for foreign calls does not slip past a rule.
-func (t Table) WithDialPlan(plan translate.DialPlan) Table {
-	t.plan = plan
-	return t
-}
-
 // A Choice is what the table says of a call.
 type Choice struct {
 	Allowed bool
@@ -93,12 +97,17 @@ func (t Table) Lookup(from translate.JID, to translate.URI) Choice {
 		c.Why = []string{"it begins as a number and goes on as none, so it is never sent"}
 		return c
 	}
-	if full, ok := t.plan.E164(number); ok {
+	own := to.Scheme == "tel" || slices.Contains(t.plan.Domains, to.Host)
+	if full, ok := t.plan.Dial.E164(number); ok {
 		number = full
 	}
 	for i, r := range t.rules {
 		name := fmt.Sprintf("rule %d (%s to %s)", i+1, r.From, r.To)
-		if why := r.misses(from, to, number); why != "" {
+		why := r.misses(from, to, number)
+		if why == "" && r.number != "" && !r.Deny && !own {
+			why = "it is about numbers of our own domains"
+		}
+		if why != "" {
 			c.Why = append(c.Why, name+": "+why)
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 
 func table(t *testing.T, rules ...Rule) Table {
 	t.Helper()
-	tab, err := New(rules)
+	tab, err := New(rules, Plan{Domains: []string{"x.example", "pbx.example.org"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,8 @@ func TestLookup(t *testing.T) {
 		{"by SIP domain", "juliet@example.org", "sip:nurse@pbx.example.org", "pbx", "rule 4"},
 		{"a telephone number at the SIP domain", "juliet@example.org", "sip:+33@pbx.example.org;user=phone", "", "no rule"},
 		{"another SIP domain", "juliet@example.org", "sip:nurse@evil.example", "", "no rule"},
+		{"a denied number at another domain", "romeo@example.org", "sip:+531@evil.example", "", "rule 1"},
+		{"an allowed number at another domain", "romeo@example.org", "sip:+491@evil.example", "", "no rule"},
 		{"a domain that only begins alike", "juliet@example.org.evil.example", "sip:+493012@x.example", "", "no rule"},
 		{"anything for one user", "boss@example.net", "sip:any@any.example", "carrier", "rule 5"},
 		{"short numbers for everyone", "stranger@example.com", "sip:100@pbx.example.org", "pbx", "rule 6"},
@@ -125,7 +127,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := New([]Rule{tt.rule}); err == nil {
+			if _, err := New([]Rule{tt.rule}, Plan{}); err == nil {
 				t.Error("it was taken")
 			}
 		})
