@@ -109,9 +109,6 @@ func (w *writer) rejected(i int, s media.Stream, slots []slot) {
 	if !token(m.media) {
 		m.media = "application"
 	}
-	if !clean(m.proto + m.formats) {
-		m.proto, m.formats = "", ""
-	}
 	if m.proto == "" {
 		m.proto = media.AVP.String()
 	}

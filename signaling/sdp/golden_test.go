@@ -20,7 +20,7 @@ func testOrigin() Origin {
 }
 
 // TestGolden reads each NAME.sdp, writes what was understood as NAME.txt, and what we
-// would say of it as NAME.out.
+// would say of it as NAME.ours.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.sdp")
 	if err != nil || len(files) == 0 {
@@ -40,7 +40,7 @@ func TestGolden(t *testing.T) {
 			}
 			golden(t, name+".txt", dump(d))
 			out := string(s.Format(d))
-			golden(t, name+".out", strings.ReplaceAll(out, "\r\n", "\n"))
+			golden(t, name+".ours", strings.ReplaceAll(out, "\r\n", "\n"))
 
 			again, err := s.Parse([]byte(out))
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway/media"
 )
@@ -192,6 +193,56 @@ func TestRTCPAddress(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestFormatTransport writes what no golden file has: the times of payload types, and a port
+// for RTCP.
+func TestFormatTransport(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	stream := media.Stream{
+		Codecs: []media.Codec{
+			{PT: 8, Name: "PCMA", ClockRate: 8000, PTime: ms(20), MaxPTime: ms(60)},
+			{PT: 0, Name: "PCMU", ClockRate: 8000, PTime: ms(10), MaxPTime: ms(40)},
+			{PT: 9, Name: "G722", ClockRate: 8000, PTime: ms(30), MaxPTime: ms(120)},
+		},
+		Transport: media.Transport{
+			Addr: netip.MustParseAddrPort("192.0.2.10:4000"), RTCP: netip.MustParseAddrPort("192.0.2.11:4005"),
+		},
+	}
+	muxed := stream
+	muxed.Transport.RTCPMux = true
+	muxed.PTime, muxed.MaxPTime = ms(40), ms(200)
+	same := stream
+	same.Transport.RTCP = netip.MustParseAddrPort("192.0.2.10:4005")
+	out := string(NewSession(testOrigin()).Format(media.Description{Streams: []media.Stream{stream, muxed, same}}))
+	want := `m=audio 4000 RTP/AVP 8 0 9
+a=rtpmap:8 PCMA/8000
+a=rtpmap:0 PCMU/8000
+a=rtpmap:9 G722/8000
+a=rtcp:4005 IN IP4 192.0.2.11
+a=ptime:10
+a=maxptime:40
+a=sendrecv
+m=audio 4000 RTP/AVP 8 0 9
+a=rtpmap:8 PCMA/8000
+a=rtpmap:0 PCMU/8000
+a=rtpmap:9 G722/8000
+a=rtcp-mux
+a=ptime:40
+a=maxptime:200
+a=sendrecv
+m=audio 4000 RTP/AVP 8 0 9
+a=rtpmap:8 PCMA/8000
+a=rtpmap:0 PCMU/8000
+a=rtpmap:9 G722/8000
+a=rtcp:4005
+a=ptime:10
+a=maxptime:40
+a=sendrecv
+`
+	if _, got, _ := strings.Cut(strings.ReplaceAll(out, "\r\n", "\n"), "t=0 0\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
