@@ -47,7 +47,7 @@ func New(o Options) (*Edge, error) {
 	e := &Edge{o: o.withDefaults(), legs: newRegistry(), trace: newTracer(o.Calls), quiet: make(chan struct{})}
 	e.trunks = e.o.Trunks
 	so := e.o.Stack
-	so.Allowed = func(remote netip.AddrPort, t stack.Transport) bool { return e.trunks.of(remote.Addr(), t) != nil }
+	so.Allowed = func(remote netip.AddrPort, t stack.Transport) bool { return e.trunks.of(remote, t) != nil }
 	so.OnRequest = e.request
 	so.OnAck = e.ack
 	so.OnStray = e.stray

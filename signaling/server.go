@@ -11,13 +11,13 @@ import (
 // request is given each new request but ACK and CANCEL, on the worker of its Call-ID.
 func (e *Edge) request(tx *stack.ServerTx) {
 	req := tx.Request()
-	trunk := e.trunks.of(tx.Source().Addr(), tx.Transport())
+	trunk := e.trunks.of(tx.Source(), tx.Transport())
 	if trunk == nil {
 		e.reply(tx, 403)
 		return
 	}
 	if own := tag(req.To().Params); own != "" {
-		e.inDialog(tx, trunk, own)
+		e.inDialog(tx, own)
 		return
 	}
 	switch req.Method {
@@ -34,17 +34,18 @@ func (e *Edge) request(tx *stack.ServerTx) {
 	}
 }
 
-// inDialog gives a request to the leg it is for. The peer must be the one that the dialog
-// is with (RELIABILITY 4, row 34).
-func (e *Edge) inDialog(tx *stack.ServerTx, trunk *Trunk, own string) {
+// inDialog gives a request to the leg it is for. It must come from where the trunk of the
+// dialog may call from (RELIABILITY 4, row 34). Which trunk it would be for a new call does
+// not matter: several may share an address.
+func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 	l := e.legs.find(tx.Request().CallID().Value(), own)
 	switch {
 	case l == nil:
 		e.count.unmatched.Add(1)
 		e.reply(tx, 481)
-	case l.trunk != trunk:
+	case l.trunk.admits(tx.Source().Addr(), tx.Transport()) < 0:
 		e.count.foreign.Add(1)
-		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "trunk", trunk.Name, "method", string(tx.Request().Method))
+		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "remote", tx.Source().String(), "method", string(tx.Request().Method))
 		e.reply(tx, 403)
 	case tx.Request().Method != sip.BYE && unsupported(tx.Request()) != "":
 		e.reply(tx, 420, header("Unsupported", unsupported(tx.Request())))

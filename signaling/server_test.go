@@ -205,6 +205,33 @@ func TestForgery(t *testing.T) {
 	})
 }
 
+// TestTrunksAtOneAddress hangs up from an address that two trunks share, such as two PBXs on
+// one machine: whose the call is does not depend on the order of the config.
+func TestTrunksAtOneAddress(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.edge.trunks = append(w.edge.trunks, Trunk{
+			Name: "second", Next: stack.Target{Host: "198.51.100.9", Port: 5070}, Sources: w.edge.trunks[0].Sources,
+		})
+		p := w.peer("198.51.100.9:5070")
+		target := toOtto()
+		target.Trunk = "second"
+		c := w.dial(target)
+		invite := p.wants("INVITE ")
+		p.answer("200 OK", "u77", "Contact: <sip:otto@198.51.100.9:5070>", theirSDP)
+		p.wants("ACK ")
+		c.wants(t, "answers PCMA")
+		p.send(`BYE `+address(rawHeader([]byte(invite), "contact", "m")).URI+` SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.9:5070;branch=z9hG4bKend
+Max-Forwards: 70
+From: <sip:otto@voip.example>;tag=u77
+To: `+rawHeader([]byte(invite), "from", "f")+`
+Call-ID: `+rawHeader([]byte(invite), "call-id", "i")+`
+CSeq: 1 BYE`, "")
+		p.wants("SIP/2.0 200 OK")
+		c.wants(t, "ends normal 0/0 ")
+	})
+}
+
 // TestNoRequestElsewhere answers with addresses that are not the trunk's: what we send goes to
 // the trunk all the same (RELIABILITY 4, row 30).
 func TestNoRequestElsewhere(t *testing.T) {
@@ -576,6 +603,8 @@ func TestTrunkOf(t *testing.T) {
 		{Name: "narrow", Sources: []netip.Prefix{prefix("10.1.0.0/16")}},
 		{Name: "tls", Sources: []netip.Prefix{prefix("10.2.0.0/16")}, Next: stack.Target{Transport: stack.TLS}},
 		{Name: "nobody"},
+		{Name: "first of two", Sources: []netip.Prefix{prefix("10.3.0.1/32")}, Next: stack.Target{Host: "10.3.0.1"}},
+		{Name: "second of two", Sources: []netip.Prefix{prefix("10.3.0.1/32")}, Next: stack.Target{Host: "10.3.0.1", Port: 5070}},
 	}
 	tests := []struct {
 		name, addr string
@@ -590,11 +619,19 @@ func TestTrunkOf(t *testing.T) {
 		{"TLS identity is no UDP source", "10.2.0.1", stack.UDP, "wide"},
 		{"TLS", "10.2.0.1", stack.TLS, "tls"},
 		{"nobody", "192.0.2.1", stack.UDP, ""},
+		{"two at one address, by the port", "10.3.0.1:5070", stack.UDP, "second of two"},
+		{"two at one address, the port of the first", "10.3.0.1:5060", stack.UDP, "first of two"},
+		{"two at one address, any port", "10.3.0.1:34567", stack.TCP, "first of two"},
+		{"a port does not outweigh a prefix", "10.1.2.3:5070", stack.UDP, "narrow"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
-			if trunk := ts.of(netip.MustParseAddr(tt.addr), tt.t); trunk != nil {
+			source, err := netip.ParseAddrPort(tt.addr)
+			if err != nil {
+				source = netip.AddrPortFrom(netip.MustParseAddr(tt.addr), 5090)
+			}
+			if trunk := ts.of(source, tt.t); trunk != nil {
 				got = trunk.Name
 			}
 			if got != tt.want {

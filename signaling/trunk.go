@@ -11,23 +11,40 @@ import (
 type trunks []Trunk
 
 // of returns the trunk that a request belongs to: the one with the longest prefix that holds
-// its source, or nil. The transport is that of the trunk, but TCP is as good as UDP, to
-// which large requests are not fit (RFC 3261 section 18.1.1).
-func (ts trunks) of(addr netip.Addr, t stack.Transport) *Trunk {
-	addr = addr.Unmap()
+// its source, or nil. Of several at one address, such as two PBXs on one machine, it is the
+// one that listens at the very port. The transport is that of the trunk, but TCP is as good
+// as UDP, to which large requests are not fit (RFC 3261 section 18.1.1).
+func (ts trunks) of(source netip.AddrPort, t stack.Transport) *Trunk {
 	var best *Trunk
-	bits := -1
+	most, exact := -1, false
 	for i := range ts {
-		if secure(ts[i].transport()) != secure(t) {
-			continue
-		}
-		for _, p := range ts[i].Sources {
-			if p.Bits() > bits && p.Contains(addr) {
-				best, bits = &ts[i], p.Bits()
-			}
+		bits, at := ts[i].admits(source.Addr(), t), ts[i].listens(source)
+		if bits > most || bits >= 0 && bits == most && at && !exact {
+			best, most, exact = &ts[i], bits, at
 		}
 	}
 	return best
+}
+
+// admits returns the length of the longest prefix among the trunk's sources that holds an
+// address, or -1 for none.
+func (t *Trunk) admits(addr netip.Addr, over stack.Transport) int {
+	bits := -1
+	if secure(t.transport()) != secure(over) {
+		return bits
+	}
+	for _, p := range t.Sources {
+		if p.Contains(addr.Unmap()) {
+			bits = max(bits, p.Bits())
+		}
+	}
+	return bits
+}
+
+// listens reports whether requests to the trunk go to that very address and port.
+func (t *Trunk) listens(at netip.AddrPort) bool {
+	a, ok := literal(t.Next.Host)
+	return ok && a == at.Addr().Unmap() && t.port() == at.Port()
 }
 
 // secure reports whether a transport knows its peer by more than the address.
@@ -48,6 +65,17 @@ func (t *Trunk) transport() stack.Transport {
 		return stack.UDP
 	}
 	return t.Next.Transport
+}
+
+// port is where requests go, 5060 or 5061 when nothing is said (RFC 3261 section 19.1.2).
+func (t *Trunk) port() uint16 {
+	switch {
+	case t.Next.Port != 0:
+		return t.Next.Port
+	case secure(t.transport()):
+		return 5061
+	}
+	return 5060
 }
 
 // at is an address of the trunk, to choose a listener by: where requests go or, if that is
