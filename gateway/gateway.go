@@ -99,8 +99,21 @@ func (g *Gateway) SetDialer(e Edge, d Dialer) {
 	g.dialers[e&1] = d
 }
 
-// Route implements [Calls].
-func (g *Gateway) Route(q Query) (Target, error) { return g.opt.Router.Route(q) }
+// Route implements [Calls]. What is refused is counted and logged, so that an operator sees
+// why a call went nowhere.
+func (g *Gateway) Route(q Query) (Target, error) {
+	t, err := g.opt.Router.Route(q)
+	if err == nil {
+		return t, nil
+	}
+	g.metrics.refused(q.Edge, err)
+	var r *call.Refusal
+	if errors.As(err, &r) {
+		g.log.Info("call not routed", "from", q.Edge.String(), "trunk", q.Trunk, "cause", r.Cause.String(), "why", r.Detail.Text, "rules", r.Log)
+		g.log.Debug("call not routed", "caller", q.From.URI+q.From.JID, "callee", q.To)
+	}
+	return t, err
+}
 
 // Accept implements [Calls].
 func (g *Gateway) Accept(in Incoming) (Inbox, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,11 +73,11 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	choice := r.Table.Lookup(from, uri)
 	if !choice.Allowed {
-		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed: " + choice.Rule}}
+		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed"}, Log: strings.Join(choice.Why, "; ")}
 	}
 	i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == choice.Trunk })
 	if i < 0 {
-		return Target{}, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no trunk " + choice.Trunk}}
+		return Target{}, &call.Refusal{Cause: call.Unreachable, Log: "there is no trunk " + choice.Trunk}
 	}
 	trunk := r.Trunks[i]
 	if own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain); trunk.Domain != "" && slices.Contains(own, uri.Host) {
@@ -113,7 +114,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		return Target{}, addressRefusal(err)
 	}
 	if !account && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
-		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}}
+		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}, Log: "no route lets this user call, so it is not called either"}
 	}
 	claim := translate.Claim{From: translate.NameAddr{Name: q.From.Name, URI: q.From.URI}}
 	if q.From.Anonymous {

@@ -3,7 +3,8 @@ package call
 // A Refusal says why something was not begun, so that the caller can be told.
 type Refusal struct {
 	Cause  Cause
-	Detail Detail
+	Detail Detail // for the caller
+	Log    string // for the operator alone, such as the rule that decided
 }
 
 // Error returns the cause and the words that came with it.
