@@ -304,6 +304,7 @@ func (s *Session) fired(t Timer) {
 		return
 	}
 	s.running[t] = false
+	//exhaustive:enforce
 	switch t {
 	case TimerRing:
 		s.ring()
