@@ -1,8 +1,10 @@
 package stack
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -322,6 +324,41 @@ func (s *Stack) stray(res *sip.Response) {
 		return
 	}
 	s.protected(func() { s.o.OnStray(res) })
+}
+
+// undelivered ends the transaction of a request that did not reach a peer (RFC 3261 section
+// 18.4). Anyone can send such news, so it has to bring back the request's branch, which
+// nobody on the side can know; without, the timers decide.
+func (s *Stack) undelivered(to netip.AddrPort, sent []byte) {
+	key := quotedKey(sent)
+	s.mu.Lock()
+	tx := s.clients[key]
+	s.mu.Unlock()
+	if tx == nil {
+		return
+	}
+	tx.queue.post(func() {
+		tx.started.Lock()
+		fl := tx.flow
+		tx.started.Unlock()
+		if tx.ringing || tx.final || fl.remote != to {
+			return
+		}
+		tx.end(fmt.Errorf("%w: %v is unreachable", ErrTransport, to))
+	})
+}
+
+// quotedKey returns the key of a request of ours of which only the beginning has come
+// back; empty when the branch is not in it.
+func quotedKey(sent []byte) string {
+	method, rest, _ := bytes.Cut(sent, []byte(" "))
+	_, rest, _ = bytes.Cut(rest, []byte("\r\nVia: "))
+	_, branch, _ := bytes.Cut(rest, []byte(";branch="))
+	end := bytes.IndexAny(branch, ";\r")
+	if end < 0 {
+		return ""
+	}
+	return string(branch[:end]) + " " + string(method)
 }
 
 // lost ends the transactions that wait for a response over a connection that is closed.

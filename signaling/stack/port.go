@@ -23,6 +23,7 @@ type port struct {
 	external  netip.AddrPort
 	is4       bool // speaks IPv4
 	packet    net.PacketConn
+	errors    *errorQueue // of packet
 	stream    net.Listener
 	layer     *sip.TransportLayer
 
@@ -55,6 +56,9 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	}
 	if p.external.Port() == 0 {
 		p.external = netip.AddrPortFrom(p.external.Addr(), p.local.Port())
+	}
+	if p.packet != nil {
+		p.errors = newErrorQueue(p.packet)
 	}
 	p.layer = newLayer(s, p.take)
 	return p, nil
@@ -173,6 +177,10 @@ func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
 	backoff := 5 * time.Millisecond
 	for {
 		n, addr, err := p.packet.ReadFrom(buf)
+		if err != nil && elsewhere(err) {
+			p.undelivered()
+			continue
+		}
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) || !s.wait(backoff) {
 				return 0, nil, net.ErrClosed
@@ -219,11 +227,25 @@ func (s *Stack) wait(d time.Duration) bool {
 // write sends a datagram. It is traced before, since the answer may be quicker than we.
 func (p *port) write(raw []byte, to netip.AddrPort) error {
 	p.s.trace(true, p.transport, p.local, to, raw)
-	if _, err := p.packet.WriteTo(raw, net.UDPAddrFromAddrPort(to)); err != nil {
-		return err
+	for left := 8; ; left-- {
+		_, err := p.packet.WriteTo(raw, net.UDPAddrFromAddrPort(to))
+		if err == nil {
+			p.s.count.sent.Add(1)
+			return nil
+		}
+		if left == 0 || !elsewhere(err) {
+			return err
+		}
+		p.undelivered() // nothing was sent: the error was that of another
 	}
-	p.s.count.sent.Add(1)
-	return nil
+}
+
+// undelivered ends the requests of which ICMP says that they did not arrive.
+func (p *port) undelivered() {
+	p.errors.take(func(to netip.AddrPort, sent []byte) {
+		p.s.count.undelivered.Add(1)
+		p.s.undelivered(to, sent)
+	})
 }
 
 func (g *packetGuard) WriteTo([]byte, net.Addr) (int, error) { return 0, errors.ErrUnsupported }
