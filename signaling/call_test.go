@@ -236,7 +236,7 @@ func TestForks(t *testing.T) {
 func TestNobodyThere(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		c := w.dial(toOtto())
-		<-time.After(33 * time.Second)
+		<-time.After(12 * time.Second)
 		c.wants(t, "ends unreachable 0/0 no response")
 	})
 }

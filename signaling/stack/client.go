@@ -13,7 +13,8 @@ import (
 
 var (
 	// ErrTimeout says that no final response came (timers B and F of RFC 3261
-	// section 17.1), or none in time after a CANCEL. It counts as a 408.
+	// section 17.1), none in time after a CANCEL, or none at all within
+	// [Limits.Silence]. It counts as a 408.
 	ErrTimeout = errors.New("no response")
 	// ErrTransport says that a message could not be sent, or that the connection was
 	// lost. It counts as a 503.
@@ -40,7 +41,7 @@ type ClientTx struct {
 	s     *Stack
 	req   *sip.Request // ours since it was handed in
 	queue *queue
-	on    func(Event) // nil for a CANCEL
+	on    func(Event) // nil for a CANCEL, and when the user has been told of silence
 
 	mu        sync.Mutex // never held while the machine is called
 	key       string
@@ -51,6 +52,7 @@ type ClientTx struct {
 	cancelled bool  // wanted
 	headers   []sip.Header
 	timer     *time.Timer // of a CANCEL that ends nothing (RFC 3261 section 9.1)
+	silence   *time.Timer // of an INVITE that nothing answers
 
 	// started is held while the machine starts: a response that came before it has set
 	// its timers would have them set for nothing.
@@ -107,9 +109,27 @@ func (tx *ClientTx) start(fl *flow) {
 		return
 	}
 	machine.OnTerminate(func(_ string, err error) { tx.ended(err) })
+	if tx.req.Method == sip.INVITE && !inDialog(tx.req) {
+		tx.mu.Lock()
+		tx.silence = time.AfterFunc(s.limits.Silence, func() { tx.queue.post(tx.giveUp) })
+		tx.mu.Unlock()
+	}
 	if err := machine.Init(); err != nil {
 		tx.end(wrapTransport(err))
 	}
+}
+
+// giveUp tells the user that nobody answers, on the worker. It is not the end: the peer may
+// only have been slow, and what it says until timer B is cancelled, acknowledged or handed
+// to OnStray. It is not asked again.
+func (tx *ClientTx) giveUp() {
+	if tx.ringing || tx.final {
+		return
+	}
+	tx.deliver(Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Silence)})
+	tx.on = nil
+	tx.flow.muted.Store(true)
+	tx.Cancel()
 }
 
 // wrapTransport makes an error of a socket or of sipgo one of ours.
@@ -148,7 +168,7 @@ func (tx *ClientTx) ended(err error) {
 		delete(s.clients, tx.key)
 	}
 	s.mu.Unlock()
-	tx.stopTimer()
+	tx.stopTimers()
 	tx.mu.Lock()
 	if tx.why != nil {
 		err = tx.why
@@ -157,11 +177,13 @@ func (tx *ClientTx) ended(err error) {
 	tx.fail(wrapTransport(err))
 }
 
-func (tx *ClientTx) stopTimer() {
+func (tx *ClientTx) stopTimers() {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.timer != nil {
-		tx.timer.Stop()
+	for _, t := range []*time.Timer{tx.timer, tx.silence} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }
 
@@ -192,11 +214,11 @@ func (tx *ClientTx) receive(res *sip.Response) {
 	case !tx.final:
 	case tx.req.Method != sip.INVITE:
 		return
-	case tx.accepted && res.IsSuccess():
+	case tx.accepted && tx.on != nil && res.IsSuccess():
 		tx.deliver(Event{Response: res})
 		return
 	case res.IsSuccess():
-		tx.s.stray(res) // of a fork, after another has refused
+		tx.s.stray(res) // of a fork, after another has refused; or too late
 		return
 	default:
 		if !tx.accepted && !res.IsProvisional() && fl.ack != nil {
@@ -210,7 +232,11 @@ func (tx *ClientTx) receive(res *sip.Response) {
 		tx.ringing = true
 	} else {
 		tx.final, tx.accepted = true, res.IsSuccess()
-		tx.stopTimer()
+		tx.stopTimers()
+	}
+	if tx.on == nil && tx.accepted && tx.req.Method == sip.INVITE {
+		tx.s.stray(res) // too late
+		return
 	}
 	tx.deliver(Event{Response: res})
 	tx.sendCancel()
@@ -264,10 +290,10 @@ func (tx *ClientTx) sendCancel() {
 		return
 	}
 	tx.timer = time.AfterFunc(lifetime, func() { tx.end(ErrTimeout) })
-	fl, headers := *tx.flow, tx.headers
+	fl, headers := tx.flow, tx.headers
 	tx.mu.Unlock()
 	cancel := &ClientTx{s: tx.s, req: cancelOf(tx.req, headers), queue: tx.queue}
-	cancel.start(&fl)
+	cancel.start(&flow{s: fl.s, port: fl.port, conn: fl.conn, remote: fl.remote})
 }
 
 // cancelOf returns the CANCEL of a request.

@@ -13,33 +13,118 @@ import (
 )
 
 func TestNoResponse(t *testing.T) {
-	for _, method := range []sip.RequestMethod{sip.INVITE, sip.OPTIONS} {
-		t.Run(string(method), func(t *testing.T) {
+	change := build(sip.INVITE, "a")
+	change.To().Params.Add("tag", "r")
+	tests := []struct {
+		name  string
+		req   *sip.Request
+		limit time.Duration
+		sent  int // RFC 3261 17.1.1.2, 17.1.2.2
+	}{
+		{"a new call", build(sip.INVITE, "a"), 12 * time.Second, 5},
+		{"a change in a call", change, 32 * time.Second, 7},
+		{"OPTIONS", build(sip.OPTIONS, "a"), 32 * time.Second, 11},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBed(t, Options{})
 				var j journal
 				start := time.Now()
-				b.stack.Request(build(method, "a"), peerTarget, j.on)
+				b.stack.Request(tt.req, peerTarget, j.on)
 				sent := 0
-				for time.Since(start) < 32*time.Second {
-					b.peer.SetReadDeadline(start.Add(32*time.Second - 1))
+				for {
+					b.peer.SetReadDeadline(start.Add(tt.limit - 1))
 					if _, _, err := b.peer.ReadFrom(make([]byte, 2000)); err != nil {
 						break
 					}
 					sent++
 				}
 				if got := j.take(); got != "" {
-					t.Errorf("events %q before 32s", got)
+					t.Errorf("events %q before %v", got, tt.limit)
 				}
-				time.Sleep(time.Second)
+				b.nothing(time.Minute)
 				if got := j.take(); got != "timeout" {
-					t.Errorf("events %q after 33s, want a timeout", got)
+					t.Errorf("events %q after %v, want a timeout", got, tt.limit)
 				}
-				want := map[sip.RequestMethod]int{sip.INVITE: 7, sip.OPTIONS: 11}[method] // RFC 3261 17.1.1.2, 17.1.2.2
-				if sent != want {
-					t.Errorf("sent %d times, want %d", sent, want)
+				if sent != tt.sent {
+					t.Errorf("sent %d times, want %d", sent, tt.sent)
 				}
 				if n := b.stack.Stats().ClientTxs; n != 0 {
+					t.Errorf("%d transactions are left", n)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowPeer answers a call that was given up.
+func TestSlowPeer(t *testing.T) {
+	tests := []struct {
+		name  string
+		after time.Duration
+		play  func(b *bed, inv string)
+		want  string
+		stray int
+	}{
+		{
+			name: "rings in time", after: 11 * time.Second, want: "180",
+			play: func(b *bed, inv string) {
+				b.send(reply(inv, "180 Ringing", "x"))
+				b.nothing(time.Minute)
+			},
+		},
+		{
+			name: "rings too late, and is cancelled", after: 13 * time.Second, want: "timeout",
+			play: func(b *bed, inv string) {
+				b.send(reply(inv, "180 Ringing", "x"))
+				cancel := b.want("CANCEL sip:romeo@example.net SIP/2.0")
+				b.send(reply(cancel, "200 OK", "x"))
+				b.send(reply(inv, "487 Request Terminated", "x"))
+				b.want("ACK")
+				b.nothing(time.Minute)
+			},
+		},
+		{
+			name: "answers too late", after: 13 * time.Second, want: "timeout", stray: 2,
+			play: func(b *bed, inv string) {
+				for range 2 {
+					b.send(reply(inv, "200 OK", "x"))
+				}
+				b.nothing(time.Minute)
+			},
+		},
+		{
+			name: "refuses too late", after: 13 * time.Second, want: "timeout",
+			play: func(b *bed, inv string) {
+				b.send(reply(inv, "486 Busy Here", "x"))
+				b.want("ACK")
+				b.nothing(time.Minute)
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				strays := make(chan *sip.Response, 10)
+				b := newBed(t, Options{OnStray: func(r *sip.Response) { strays <- r }})
+				var j journal
+				begin := time.Now()
+				b.stack.Request(build(sip.INVITE, "a"), peerTarget, j.on)
+				inv := b.want("INVITE")
+				for b.peer.SetReadDeadline(begin.Add(tt.after)) == nil {
+					if _, _, err := b.peer.ReadFrom(make([]byte, 2000)); err != nil {
+						break
+					}
+				}
+				tt.play(b, inv)
+				if got := j.take(); got != tt.want {
+					t.Errorf("events %q, want %q", got, tt.want)
+				}
+				if len(strays) != tt.stray {
+					t.Errorf("%d answers without a call, want %d", len(strays), tt.stray)
+				}
+				if n := b.stack.Stats().ClientTxs; n != 0 && tt.want == "timeout" {
 					t.Errorf("%d transactions are left", n)
 				}
 			})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -22,18 +23,23 @@ type flow struct {
 	port   *port // of datagrams
 	conn   *conn // of a stream
 	remote netip.AddrPort
-	ack    []byte // the last ACK written, for a final response that comes again
+	ack    []byte      // the last ACK written, for a final response that comes again
+	muted  atomic.Bool // INVITEs are not sent again
 }
 
 // WriteMsg sends a message, once the gate has read it back.
 func (f *flow) WriteMsg(msg sip.Message) error {
+	req, isRequest := msg.(*sip.Request)
+	if isRequest && req.Method == sip.INVITE && f.muted.Load() {
+		return nil
+	}
 	raw, err := serialize(msg)
 	if err != nil {
 		f.s.count.refused.Add(1)
 		f.s.log.Warn("message not sent", "remote", f.remote, "error", err)
 		return err
 	}
-	if req, ok := msg.(*sip.Request); ok && req.Method == sip.ACK {
+	if isRequest && req.Method == sip.ACK {
 		f.ack = raw
 	}
 	return f.write(raw)

@@ -142,8 +142,15 @@ type Limits struct {
 	KnownIdle   time.Duration // for an allowed peer's; default 30m
 	Keepalive   time.Duration // between the CRLFs we send on connections we opened; default 95s
 	Connect     time.Duration // to connect; default 4s
-	Resolve     time.Duration // to find an address; default 5s
-	Write       time.Duration // for a stream to take what we write; default 10s
+
+	// Silence is for a first response to an INVITE that begins a call to come; then it
+	// counts as one that did not arrive. It is shorter than timer B (32s), which nobody
+	// would wait for, and over UDP leaves time for five of the seven times that the
+	// request is sent. Default 12s.
+	Silence time.Duration
+
+	Resolve time.Duration // to find an address; default 5s
+	Write   time.Duration // for a stream to take what we write; default 10s
 }
 
 func or[T comparable](v, def T) T {
@@ -170,6 +177,7 @@ func (l Limits) withDefaults() Limits {
 	l.KnownIdle = or(l.KnownIdle, 30*time.Minute)
 	l.Keepalive = or(l.Keepalive, 95*time.Second)
 	l.Connect = or(l.Connect, 4*time.Second)
+	l.Silence = or(l.Silence, 12*time.Second)
 	l.Resolve = or(l.Resolve, 5*time.Second)
 	l.Write = or(l.Write, 10*time.Second)
 	return l
