@@ -227,7 +227,9 @@ func TestFingerprintMismatch(t *testing.T) {
 				}
 				break
 			}
-			a.say(0, 1, 1, "secret")
+			for i := range uint16(2 * holdMax) {
+				a.say(0, i, 1, "secret")
+			}
 			eventually(t, "dropping", func() bool { return g.Stats()[call.A].Dropped.NoRoute > 0 })
 			if s := g.Stats()[call.B]; s.Sent.Packets != 0 || s.Protection != "none" {
 				t.Errorf("stats of B are %+v", s)

@@ -28,6 +28,9 @@ type socket struct {
 	rtcp  bool // carries RTCP alone: the second of a pair
 	route atomic.Pointer[route]
 
+	seen   *route // that the last packet took
+	early  *queue // packets that came before the route could judge them; nil for none
+	ahead  *queue // good packets that came before the other end was there; nil for none
 	latch  latch
 	header rtp.Header // scratch for the SRTP contexts
 	out    rtp.Header
@@ -54,7 +57,8 @@ type hop struct {
 	mark  bool     // the marker means a talk spurt, as in audio
 
 	lost     bool    // the other end has no such payload type; the gap is closed
-	to       *socket // nil: on hold or not connected yet; what follows begins anew
+	pending  bool    // the other end is not connected yet; the last packets are held
+	to       *socket // nil: pending, lost or on hold; after hold, what follows begins anew
 	dest     netip.AddrPort
 	protect  *srtp.Context // nil for clear RTP
 	pt       uint8
@@ -107,10 +111,19 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 		rt.mine.Lock()
 		defer rt.mine.Unlock()
 	}
-	pt := buf[1] & 0x7f
-	seq := binary.BigEndian.Uint16(buf[2:])
-	ts := binary.BigEndian.Uint32(buf[4:])
-	ssrc := binary.BigEndian.Uint32(buf[8:])
+	if s.seen != rt {
+		s.catchUp(rt)
+	}
+	s.take(rt, buf, n, from)
+}
+
+// take judges a packet and counts it.
+func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
+	if rt.gate != nil && !rt.gate.signalled.IsValid() {
+		s.holdEarly(buf[:n], from) // who may come in will be known soon
+		return
+	}
+	pt, seq, ssrc := buf[1]&0x7f, sequence(buf), sourceOf(buf)
 	enters, fresh := s.enters(rt, from, pt, ssrc, seq)
 	if !enters {
 		s.t.drops.wrongSource.Add(1)
@@ -122,6 +135,10 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 		return
 	}
 	if rt.secure {
+		if rt.rx == nil {
+			s.holdEarly(buf[:n], from)
+			return
+		}
 		if n, ok = s.unprotect(rt, buf, n); !ok {
 			return
 		}
@@ -136,24 +153,20 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 	if buf[0]&0x20 != 0 { // padding (RFC 3550 section 5.1)
 		end -= int(buf[n-1])
 	}
-	if end < start || buf[0]&0x20 != 0 && buf[n-1] == 0 {
-		s.t.drops.malformed.Add(1)
-		return
-	}
-	if !h.in.admit(ssrc, seq, rt.secure || fresh) {
+	if end < start || buf[0]&0x20 != 0 && buf[n-1] == 0 || !h.in.admit(ssrc, seq, rt.secure || fresh) {
 		s.t.drops.malformed.Add(1)
 		return
 	}
 	now := s.t.relay.now()
 	h.in.note(end-start, now)
 	if h.clock != 0 {
-		h.in.time(ts, h.clock, now)
+		h.in.time(timestamp(buf), h.clock, now)
 	}
 	if h.in.codec != h.name {
 		h.in.codec = h.name
 		h.in.name.Store(h.name)
 	}
-	s.send(h, buf, start, end, seq, ts, now)
+	s.send(h, buf, start, end, now)
 }
 
 // enters reports whether a packet's sender is the peer, and whether this is where that
@@ -172,10 +185,6 @@ func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, s
 // unprotect decrypts in place. Anything but a genuine packet is dropped and counted; it
 // never ends a call.
 func (s *socket) unprotect(rt *route, buf []byte, n int) (length int, ok bool) {
-	if rt.rx == nil {
-		s.t.drops.noRoute.Add(1)
-		return 0, false
-	}
 	clear, err := rt.rx.DecryptRTP(buf[:0], buf[:n], &s.header)
 	switch {
 	case err == nil:
@@ -190,7 +199,12 @@ func (s *socket) unprotect(rt *route, buf []byte, n int) (length int, ok bool) {
 
 // send rewrites the packet in place, with a plain header before its payload, protects it
 // and sends it.
-func (s *socket) send(h *hop, buf []byte, start, end int, seq uint16, ts uint32, now int64) {
+func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
+	if h.pending {
+		s.holdAhead(buf[:end], start)
+		return
+	}
+	seq, ts := sequence(buf), timestamp(buf)
 	if h.out == nil || h.lost || h.to == nil {
 		switch {
 		case h.out == nil:

@@ -160,6 +160,73 @@ func TestPathStripsTheHeader(t *testing.T) {
 	}
 }
 
+// What a peer says before the other end is there waits, the last 200 ms of it.
+func TestFirstWords(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcmu()))
+	a.call(g.answer(2, call.A, b.describe(media.Active, pcmu())))
+	for i := range uint16(holdMax + 2) {
+		a.say(0, 100+i, 160*uint32(i), string(rune('a'+i)))
+	}
+	eventually(t, "holding", func() bool { return g.Stats()[call.A].Dropped.NoRoute == 2 })
+	offer.Streams[0].Transport.DTLS.Setup = media.Passive
+	if err := b.connect(offer, false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	a.say(0, 100+holdMax+2, 160*(holdMax+2), "m")
+	var seq uint16
+	for i := range uint16(holdMax + 1) {
+		got := b.hear()
+		if want := string(rune('c' + i)); string(got.Payload) != want || i > 0 && got.SequenceNumber != seq+1 {
+			t.Fatalf("packet %d after %d: got %q, want %q", got.SequenceNumber, seq, got.Payload, want)
+		}
+		seq = got.SequenceNumber
+	}
+}
+
+// A peer's first packets may be there before its keys are.
+func TestPacketsBeforeKeys(t *testing.T) {
+	s := newStraight(t, srtp.ProtectionProfileAeadAes128Gcm)
+	ready := s.in.route.Load()
+	waiting := *ready
+	waiting.rx = nil
+	s.in.route.Store(&waiting)
+	for range 3 {
+		s.in.packet(s.buf, s.next(t), s.peer)
+	}
+	out := ready.hops[0].out
+	if n := out.packets.Load(); n != 0 {
+		t.Fatalf("%d packets were sent without keys", n)
+	}
+	s.in.route.Store(ready)
+	s.in.packet(s.buf, s.next(t), s.peer)
+	if n := out.packets.Load(); n != 4 {
+		t.Errorf("%d packets were sent, want 4", n)
+	}
+	if d := s.in.t.drops.read(); d != (media.Drops{}) {
+		t.Errorf("dropped %+v", d)
+	}
+}
+
+// A packet may even come before the peer has said where it is; then that is checked.
+func TestPacketsBeforeTheAnswer(t *testing.T) {
+	s := newStraight(t, 0)
+	ready := s.in.route.Load()
+	waiting := *ready
+	waiting.gate = &gate{}
+	s.in.route.Store(&waiting)
+	stranger := netip.MustParseAddrPort("127.0.0.3:9")
+	s.in.packet(s.buf, s.next(t), stranger)
+	s.in.packet(s.buf, s.next(t), s.peer)
+	s.in.route.Store(ready)
+	s.in.packet(s.buf, s.next(t), s.peer)
+	if n, d := ready.hops[0].out.packets.Load(), s.in.t.drops.read(); n != 2 || d.WrongSource != 1 {
+		t.Errorf("%d packets were sent, dropped %+v", n, d)
+	}
+}
+
 func FuzzPacket(f *testing.F) {
 	f.Add(packet(0, 1, 1, 1, "payload"))
 	f.Add([]byte{0x80, 200, 0, 6, 0, 0, 0, 1})

@@ -49,7 +49,8 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 	if c.Speech() {
 		h.clock = c.ClockRate
 	}
-	if to.t == nil || !to.live() {
+	if !to.live() {
+		h.pending = l.kind == media.Audio
 		return h, c.PT
 	}
 	h.out = &to.out
@@ -65,7 +66,11 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 		return h, c.PT
 	}
 	h.pt = to.agreed[i].PT
-	if !l.flow.Sends() || !to.flow.Receives() || !to.t.ready() {
+	if !l.flow.Sends() || !to.flow.Receives() {
+		return h, c.PT
+	}
+	if !to.t.ready() {
+		h.pending = true
 		return h, c.PT
 	}
 	h.to, h.dest = to.t.via, to.t.remote
