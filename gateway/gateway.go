@@ -128,8 +128,8 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 		return nil, err
 	}
 	g.log.Info("call begins", "call", string(a.id), "from", in.Edge.String(), "trunk", a.rec.Trunk, "rule", a.rec.Rule)
-	g.log.Debug("call parties", "call", string(a.id), "caller", in.Target.From.URI+in.Target.From.JID,
-		"callee", in.Target.To.URI+in.Target.To.JID)
+	g.log.Debug("call parties", "call", string(a.id), "caller_uri", in.Target.From.URI, "caller_jid", in.Target.From.JID,
+		"callee_uri", in.Target.To.URI, "callee_jid", in.Target.To.JID)
 	limits := g.opt.Limits
 	if in.Target.NoAnswer > 0 {
 		limits.NoAnswer = in.Target.NoAnswer
