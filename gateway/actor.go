@@ -197,6 +197,8 @@ func (a *actor) do(actions []call.Action) {
 			a.legs[x.Side].RefuseUpdate(x.Cause)
 		case call.CandidatesLeg:
 			a.legs[x.Side].Candidates(x.Media)
+		case call.DigitLeg:
+			a.legs[x.Side].Digit(x.Digit)
 		case call.EndLeg:
 			a.legs[x.Side].End(x.Cause, x.Detail)
 		case call.OfferMedia:
@@ -207,6 +209,8 @@ func (a *actor) do(actions []call.Action) {
 			a.bridge.Join(x.Op, x.Side, x.Media)
 		case call.CandidatesMedia:
 			a.bridge.Candidates(x.Side, x.Media)
+		case call.DigitMedia:
+			a.bridge.Digit(x.Side, x.Digit)
 		case call.ReleaseMedia:
 			a.rec.Media = a.bridge.Stats()
 			a.bridge.Release()
@@ -295,5 +299,6 @@ func (noBridge) Offer(call.Op, call.Side, media.Description)  {}
 func (noBridge) Answer(call.Op, call.Side, media.Description) {}
 func (noBridge) Join(call.Op, call.Side, media.Description)   {}
 func (noBridge) Candidates(call.Side, media.Description)      {}
+func (noBridge) Digit(call.Side, call.Digit)                  {}
 func (noBridge) Release()                                     {}
 func (noBridge) Stats() [2]media.Stats                        { return [2]media.Stats{} }

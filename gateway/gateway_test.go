@@ -54,6 +54,7 @@ func (l *fakeLeg) Answer(media.Description)       { l.say("answer") }
 func (l *fakeLeg) Candidates(media.Description)   { l.say("candidates") }
 func (l *fakeLeg) Update(media.Description)       { l.say("update") }
 func (l *fakeLeg) AnswerUpdate(media.Description) { l.say("answer update") }
+func (l *fakeLeg) Digit(d call.Digit)             { l.say("digit " + string(d.Key)) }
 func (l *fakeLeg) RefuseUpdate(c call.Cause)      { l.say("refuse update " + c.String()) }
 
 func (l *fakeLeg) End(c call.Cause, _ call.Detail) {
@@ -81,7 +82,10 @@ func (b *fakeBridge) Join(op call.Op, _ call.Side, _ media.Description) {
 	b.post(call.MediaAnswered{Op: op, Media: some})
 }
 func (b *fakeBridge) Candidates(call.Side, media.Description) {}
-func (b *fakeBridge) Release()                                { b.released++ }
+func (b *fakeBridge) Digit(side call.Side, d call.Digit) {
+	b.post(call.MediaDigit{Side: side, Digit: d})
+}
+func (b *fakeBridge) Release() { b.released++ }
 
 func (b *fakeBridge) Stats() [2]media.Stats {
 	return [2]media.Stats{

@@ -23,6 +23,7 @@ type Leg interface {
 	Update(offer media.Description)
 	AnswerUpdate(answer media.Description)
 	RefuseUpdate(cause call.Cause)
+	Digit(digit call.Digit)
 	End(cause call.Cause, detail call.Detail)
 }
 
@@ -135,6 +136,9 @@ type Bridge interface {
 	Join(op call.Op, side call.Side, own media.Description)
 	// Candidates hands over what the peer of side says of its transports between offers.
 	Candidates(side call.Side, transports media.Description)
+	// Digit plays a DTMF digit to the peer of side, after those before it. Where the media
+	// of that side has no form for it, MediaDigit is posted.
+	Digit(side call.Side, digit call.Digit)
 	// Release gives back everything. It may be called once, at any time.
 	Release()
 	// Stats returns the figures so far, by side. It may be called from any goroutine, also

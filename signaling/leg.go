@@ -261,6 +261,9 @@ func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUp
 
 func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }
 
+// Digit does nothing: INFO is not sent yet.
+func (l *leg) Digit(call.Digit) {}
+
 func (l *leg) End(cause call.Cause, detail call.Detail) {
 	l.command(dialog.End{Cause: cause, Detail: detail})
 }

@@ -4,9 +4,10 @@
 //
 // A good call goes through the states in this order: Preparing (the media plane makes an
 // offer), Calling (leg B has it), Ringing, Answering (the media plane makes the answer),
-// Confirming (leg A has it), Active, and, while a side changes the session, Updating. From
-// each of them it may go to Ending, where every leg is closed and nothing else matters,
-// and from there to Ended.
+// Confirming (leg A has it), Active, and, while a side changes the session, Updating (the
+// media plane answers it) and Passing (the other side is told of it). From each of them it
+// may go to Ending, where every leg is closed and nothing else matters, and from there to
+// Ended.
 //
 // The rules are the table in table.go; testdata/table.golden is the chart made from it.
 package call
@@ -28,6 +29,7 @@ const (
 	Confirming
 	Active
 	Updating
+	Passing
 	Ending
 	Ended
 	states
@@ -35,7 +37,7 @@ const (
 
 var stateNames = [...]string{
 	"Preparing", "Calling", "Ringing", "Answering", "Confirming", "Active", "Updating",
-	"Ending", "Ended",
+	"Passing", "Ending", "Ended",
 }
 
 // String returns the state's name.
@@ -81,8 +83,11 @@ type Call struct {
 	confirmed bool // A has confirmed our answer
 	settled   bool // the media plane has B's final answer
 	open      [2]bool
-	ending    [2]bool // EndLeg was sent
-	side      Side    // the side that changes the session, in Updating
+	ending    [2]bool              // EndLeg was sent
+	side      Side                 // the side that changes the session, in Updating and Passing
+	said      [2]media.Description // what each side described last
+	change    media.Description    // what side wants now; empty when there is nothing to give back
+	told      media.Description    // what side was answered
 
 	ops     Op // the last one given out
 	waiting Op // the request whose result is awaited; 0 if none
@@ -97,6 +102,7 @@ type Call struct {
 // is empty in the modes Announced and Offerless.
 func New(limits Limits, offer media.Description, mode Mode) (*Call, []Action) {
 	c := &Call{limits: limits, mode: mode, offer: offer, open: [2]bool{true, true}}
+	c.said[A] = offer
 	if mode == Early {
 		c.emit(JoinMedia{c.op(), A, offer})
 	} else {
@@ -142,7 +148,7 @@ func (c *Call) stale(e Event) bool {
 		return e.Op != c.waiting
 	case MediaFailed:
 		return e.Op != 0 && e.Op != c.waiting
-	case MediaCandidates, MediaConnected, TimerFired, Aborted:
+	case MediaCandidates, MediaDigit, MediaConnected, TimerFired, Aborted:
 		return false
 	default:
 		return !c.open[sideOf(e)]
@@ -193,9 +199,13 @@ func sideOf(e Event) Side {
 		return e.Side
 	case LegCandidates:
 		return e.Side
+	case LegDigit:
+		return e.Side
 	case LegEnded:
 		return e.Side
 	case MediaCandidates:
+		return e.Side
+	case MediaDigit:
 		return e.Side
 	case MediaConnected:
 		return e.Side

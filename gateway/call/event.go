@@ -42,6 +42,12 @@ func (t Timer) String() string {
 	return [...]string{"alert", "no_answer", "confirm", "linger"}[t&3]
 }
 
+// A Digit is one DTMF digit (RFC 4733 section 3.2): 0 to 9, *, #, or A to D.
+type Digit struct {
+	Key    byte
+	Length time.Duration // how long the key was down
+}
+
 // An Event is what a leg, the media plane or a timer tells the call.
 type Event interface{ kind() kind }
 
@@ -96,6 +102,12 @@ type (
 		Media media.Description
 	}
 
+	// LegDigit is a DTMF digit that a peer sent by signalling.
+	LegDigit struct {
+		Side  Side
+		Digit Digit
+	}
+
 	// LegEnded says that a leg is closed, by its peer or after EndLeg. It is the last
 	// event of that leg.
 	LegEnded struct {
@@ -124,6 +136,12 @@ type (
 	MediaCandidates struct {
 		Side  Side
 		Media media.Description
+	}
+
+	// MediaDigit is a DTMF digit for a side whose media cannot carry it.
+	MediaDigit struct {
+		Side  Side
+		Digit Digit
 	}
 
 	// MediaConnected says that packets can flow on one side.
@@ -161,10 +179,12 @@ const (
 	kLegRefused
 	kLegConfirmed
 	kLegCandidates
+	kLegDigit
 	kLegEnded
 	kMediaOffered
 	kMediaAnswered
 	kMediaCandidates
+	kMediaDigit
 	kMediaConnected
 	kMediaFailed
 	kTimerFired
@@ -188,10 +208,12 @@ func (LegUpdated) kind() kind      { return kLegUpdated }
 func (LegRefused) kind() kind      { return kLegRefused }
 func (LegConfirmed) kind() kind    { return kLegConfirmed }
 func (LegCandidates) kind() kind   { return kLegCandidates }
+func (LegDigit) kind() kind        { return kLegDigit }
 func (LegEnded) kind() kind        { return kLegEnded }
 func (MediaOffered) kind() kind    { return kMediaOffered }
 func (MediaAnswered) kind() kind   { return kMediaAnswered }
 func (MediaCandidates) kind() kind { return kMediaCandidates }
+func (MediaDigit) kind() kind      { return kMediaDigit }
 func (MediaConnected) kind() kind  { return kMediaConnected }
 func (MediaFailed) kind() kind     { return kMediaFailed }
 func (TimerFired) kind() kind      { return kTimerFired }
@@ -250,6 +272,12 @@ type (
 		Media media.Description
 	}
 
+	// DigitLeg sends the peer a DTMF digit by signalling.
+	DigitLeg struct {
+		Side  Side
+		Digit Digit
+	}
+
 	// EndLeg closes the leg, whatever it takes in its protocol; LegEnded follows.
 	EndLeg struct {
 		Side   Side
@@ -290,6 +318,13 @@ type (
 		Media media.Description
 	}
 
+	// DigitMedia has a DTMF digit played to the peer of Side, in whatever form its media
+	// takes; MediaDigit says that there is none.
+	DigitMedia struct {
+		Side  Side
+		Digit Digit
+	}
+
 	// ReleaseMedia gives back every resource of the call's media.
 	ReleaseMedia struct{}
 
@@ -317,11 +352,13 @@ func (UpdateLeg) action()       {}
 func (AnswerUpdate) action()    {}
 func (RefuseUpdate) action()    {}
 func (CandidatesLeg) action()   {}
+func (DigitLeg) action()        {}
 func (EndLeg) action()          {}
 func (OfferMedia) action()      {}
 func (AnswerMedia) action()     {}
 func (JoinMedia) action()       {}
 func (CandidatesMedia) action() {}
+func (DigitMedia) action()      {}
 func (ReleaseMedia) action()    {}
 func (StartTimer) action()      {}
 func (StopTimer) action()       {}

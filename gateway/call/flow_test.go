@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway/media"
 )
@@ -89,7 +90,17 @@ func described(words []string, i int) media.Description {
 	if len(words) <= i || words[i] == "nothing" {
 		return media.Description{}
 	}
-	return media.Description{Streams: []media.Stream{{Name: words[i]}}}
+	d := media.Description{Streams: []media.Stream{{Name: words[i]}}}
+	switch {
+	case strings.HasPrefix(words[i], "hold"):
+		d.Streams[0].Direction = media.SendOnly
+	case strings.HasPrefix(words[i], "inactive"):
+		d.Streams[0].Direction = media.Inactive
+	}
+	if strings.HasSuffix(words[i], "+video") || strings.HasSuffix(words[i], "-video") {
+		d.Streams = append(d.Streams, media.Stream{Kind: media.Video, Rejected: strings.HasSuffix(words[i], "-video")})
+	}
+	return d
 }
 
 func eventOf(t *testing.T, c *Call, words []string) Event {
@@ -117,12 +128,20 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		return LegAnswered{side, described(words, 2)}
 	case "A offers", "B offers":
 		return LegOffered{side, described(words, 2)}
+	case "A updated", "B updated":
+		return LegUpdated{side, described(words, 2)}
+	case "A refuses", "B refuses":
+		return LegRefused{side, cause(2)}
 	case "A confirms", "B confirms":
 		return LegConfirmed{side, described(words, 2)}
 	case "A candidates", "B candidates":
 		return LegCandidates{side, described(words, 2)}
 	case "A ends", "B ends":
 		return LegEnded{side, cause(2), Detail{}}
+	case "A presses", "B presses":
+		return LegDigit{side, Digit{words[2][0], 100 * time.Millisecond}}
+	case "media undelivered":
+		return MediaDigit{B, Digit{words[2][0], 100 * time.Millisecond}}
 	case "media offered":
 		return MediaOffered{c.ops, described(words, 2)}
 	case "media answered":
@@ -178,6 +197,10 @@ func show(a Action) string {
 		return a.Side.String() + " candidates" + m(a.Media)
 	case EndLeg:
 		return a.Side.String() + " end " + a.Cause.String()
+	case DigitLeg:
+		return fmt.Sprintf("%s digit %c", a.Side, a.Digit.Key)
+	case DigitMedia:
+		return fmt.Sprintf("media digit %c to %s", a.Digit.Key, a.Side)
 	case OfferMedia:
 		return fmt.Sprintf("media %d offer to %s%s", a.Op, a.Side, m(a.Media))
 	case AnswerMedia:

@@ -40,6 +40,9 @@ var (
 	forAnswer guard = timer(TimerNoAnswer)
 	forA      guard = timer(TimerConfirm)
 	forEnd    guard = timer(TimerLinger)
+	passes    guard = &condition{"concerns the other", func(c *Call, _ Event) bool { return differ(c.said[c.side], c.change) }}
+	gains     guard = &condition{"the other takes more", func(c *Call, _ Event) bool { return c.gained() }}
+	ofOther   guard = &condition{"by the other", func(c *Call, e Event) bool { return sideOf(e) != c.side }}
 	request   guard = &condition{"the request", func(_ *Call, e Event) bool { return e.(MediaFailed).Op != 0 }}
 )
 
@@ -109,6 +112,7 @@ var rules = []rule{
 	{Active, kLegEnded, fromA, nil, Ending, endB},
 	{Active, kLegEnded, fromB, nil, Ending, endA},
 
+	{Updating, kMediaAnswered, either, passes, Passing, answerAndPass},
 	{Updating, kMediaAnswered, either, nil, Active, answerUpdate},
 	{Updating, kMediaFailed, either, request, Active, refuseChanger}, // the session is as it was
 	{Updating, kLegOffered, either, nil, Updating, refuse},           // RFC 3261 14.2
@@ -116,12 +120,25 @@ var rules = []rule{
 	{Updating, kLegEnded, fromA, nil, Ending, endB},
 	{Updating, kLegEnded, fromB, nil, Ending, endA},
 
+	{Passing, kMediaOffered, either, nil, Passing, updateOther},
+	{Passing, kLegUpdated, either, ofOther, Passing, hearOther},
+	{Passing, kLegRefused, either, ofOther, Active, settled},    // the change is one side's alone
+	{Passing, kMediaAnswered, either, gains, Passing, giveBack}, // what the changer was refused at first
+	{Passing, kMediaAnswered, either, nil, Active, settled},
+	{Passing, kMediaFailed, either, request, Active, settled},
+	{Passing, kLegOffered, either, nil, Passing, refuse},
+	{Passing, kMediaFailed, either, nil, Ending, failed},
+	{Passing, kLegEnded, fromA, nil, Ending, endB},
+	{Passing, kLegEnded, fromB, nil, Ending, endA},
+
 	// An answer that crosses our end is the leg's to undo; here it is too late.
 	{Ending, kLegRinging, either, nil, Ending, nil},
 	{Ending, kLegProgress, either, nil, Ending, nil},
 	{Ending, kLegAnswered, either, nil, Ending, nil},
 	{Ending, kLegOffered, either, nil, Ending, nil},
 	{Ending, kLegConfirmed, either, nil, Ending, nil},
+	{Ending, kLegUpdated, either, nil, Ending, nil},
+	{Ending, kLegRefused, either, nil, Ending, nil},
 	{Ending, kLegEnded, either, nil, Ending, nil},
 	{Ending, kMediaFailed, either, nil, Ending, nil},
 	{Ending, kTimerFired, either, forEnd, Ending, giveUp},
@@ -131,6 +148,8 @@ var rules = []rule{
 var always = []rule{
 	{0, kLegCandidates, either, nil, 0, candidatesIn},
 	{0, kMediaCandidates, either, nil, 0, candidatesOut},
+	{0, kLegDigit, either, nil, 0, digitIn},
+	{0, kMediaDigit, either, nil, 0, digitOut},
 	{0, kMediaConnected, either, nil, 0, nil},
 	{0, kAborted, either, nil, Ending, abort},
 }
@@ -201,6 +220,7 @@ func hearB(c *Call, e Event) {
 
 func answerMedia(c *Call, e Event) {
 	c.answer = e.(LegAnswered).Media
+	c.said[B] = c.answer
 	c.emit(
 		StopTimer{TimerAlert},
 		StopTimer{TimerNoAnswer},
@@ -239,7 +259,10 @@ func answerOffering(c *Call, e Event) {
 }
 
 // hearA hands over the answer that came with the confirmation.
-func hearA(c *Call, e Event) { c.emit(AnswerMedia{c.op(), B, e.(LegConfirmed).Media}) }
+func hearA(c *Call, e Event) {
+	c.said[A] = e.(LegConfirmed).Media
+	c.emit(AnswerMedia{c.op(), B, c.said[A]})
+}
 
 func joinedLate(c *Call, e Event) {
 	c.waiting = 0
@@ -251,6 +274,7 @@ func unanswered(c *Call, _ Event) { c.end(BadRequest, Detail{}, A, B) }
 
 func joinA(c *Call, e Event) {
 	c.offer = e.(LegOffered).Media
+	c.said[A] = c.offer
 	c.emit(JoinMedia{c.op(), A, c.offer})
 }
 
@@ -269,13 +293,87 @@ func activate(c *Call, _ Event) {
 
 func joinSide(c *Call, e Event) {
 	o := e.(LegOffered)
-	c.side = o.Side
+	c.side, c.change = o.Side, o.Media
 	c.emit(JoinMedia{c.op(), o.Side, o.Media})
 }
 
 func answerUpdate(c *Call, e Event) {
 	c.waiting = 0
-	c.emit(AnswerUpdate{c.side, e.(MediaAnswered).Media})
+	c.said[c.side] = c.change
+	c.told = e.(MediaAnswered).Media
+	c.emit(AnswerUpdate{c.side, c.told})
+}
+
+// answerAndPass answers the side that changes the session at once, for it must not wait for
+// a person (INTERWORKING 2.6), and then tells the other.
+func answerAndPass(c *Call, e Event) {
+	answerUpdate(c, e)
+	c.emit(OfferMedia{c.op(), c.side.Other(), c.change})
+}
+
+func updateOther(c *Call, e Event) {
+	c.waiting = 0
+	c.emit(UpdateLeg{c.side.Other(), e.(MediaOffered).Media})
+}
+
+func hearOther(c *Call, e Event) {
+	c.said[c.side.Other()] = e.(LegUpdated).Media
+	c.emit(AnswerMedia{c.op(), c.side, e.(LegUpdated).Media})
+}
+
+func settled(c *Call, _ Event) { c.waiting = 0 }
+
+// gained reports whether the other side has taken a stream that the changer wanted and was
+// refused, because nobody had asked the other side yet.
+func (c *Call) gained() bool {
+	other := c.said[c.side.Other()]
+	for i, s := range c.change.Streams {
+		refused := i >= len(c.told.Streams) || c.told.Streams[i].Rejected
+		if !s.Rejected && refused && other.Live(s.Kind) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// giveBack offers the changer what the other side has taken. The other side is now the one
+// that changes, and there is nothing to give back to it.
+func giveBack(c *Call, _ Event) {
+	c.side, c.change = c.side.Other(), media.Description{}
+	c.emit(OfferMedia{c.op(), c.side.Other(), c.said[c.side]})
+}
+
+// digitIn plays a digit to the other side, if there is anyone to hear it.
+func digitIn(c *Call, e Event) {
+	if d := e.(LegDigit); c.open[d.Side.Other()] {
+		c.emit(DigitMedia{d.Side.Other(), d.Digit})
+	}
+}
+
+func digitOut(c *Call, e Event) {
+	if d := e.(MediaDigit); c.open[d.Side] {
+		c.emit(DigitLeg(d))
+	}
+}
+
+// differ reports whether two descriptions of one side differ in what concerns the other
+// side: which streams there are, and which way they flow. Addresses, candidates and
+// payload types end at the gateway.
+func differ(a, b media.Description) bool {
+	for i := range max(len(a.Streams), len(b.Streams)) {
+		var x, y media.Stream
+		x.Rejected, y.Rejected = true, true
+		if i < len(a.Streams) {
+			x = a.Streams[i]
+		}
+		if i < len(b.Streams) {
+			y = b.Streams[i]
+		}
+		if x.Rejected != y.Rejected || !x.Rejected && (x.Kind != y.Kind || x.Flow() != y.Flow()) {
+			return true
+		}
+	}
+	return false
 }
 
 func refuseChanger(c *Call, e Event) {

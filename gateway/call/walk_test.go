@@ -25,6 +25,7 @@ type world struct {
 	timers   map[Timer]bool
 	requests map[Op]string // to the media plane, unanswered
 	updates  int           // LegOffered in a running session, unanswered
+	asked    int           // UpdateLeg, unanswered
 	offered  [2]bool
 	ended    [2]bool // LegEnded was given
 	told     [2]bool // EndLeg was sent
@@ -61,6 +62,12 @@ func (w *world) do(actions []Action) {
 			w.updates--
 			if w.updates < 0 {
 				w.fail("an update answered that nobody asked for")
+			}
+		case UpdateLeg:
+			w.leg(a.Side)
+			w.asked++
+			if w.asked > 1 {
+				w.fail("a leg is asked to change before the last change is settled")
 			}
 		case CandidatesLeg:
 			w.leg(a.Side)
@@ -107,13 +114,14 @@ func (w *world) step(e Event) {
 	}
 	before := w.c.State()
 	actions, ok := w.c.Step(e)
-	if o, isOffer := e.(LegOffered); isOffer && ok && (before == Active || before == Updating) {
-		w.updates++
-		_ = o
-	}
-	if before == Confirming {
-		if o, isOffer := e.(LegOffered); isOffer && ok && o.Side == B {
+	switch o := e.(type) {
+	case LegOffered:
+		if ok && (before >= Active && before < Ending || before == Confirming && o.Side == B) {
 			w.updates++
+		}
+	case LegUpdated, LegRefused:
+		if ok && before == Passing {
+			w.asked = 0 // whether it was asked or speaks out of turn
 		}
 	}
 	if !ok && len(actions) > 0 {
@@ -124,7 +132,7 @@ func (w *world) step(e Event) {
 
 func (w *world) random() Event {
 	side := Side(w.rng.IntN(2))
-	some := media.Description{Streams: []media.Stream{{Name: "m"}}}
+	some := media.Description{Streams: []media.Stream{{Name: "m", Direction: media.Direction(w.rng.IntN(4))}}}
 	if w.rng.IntN(4) == 0 {
 		some = media.Description{}
 	}
@@ -148,6 +156,12 @@ func (w *world) random() Event {
 		}
 		return LegEnded{side, cause, Detail{}}
 	case 9:
+		switch w.rng.IntN(3) {
+		case 0:
+			return LegUpdated{side, some}
+		case 1:
+			return LegRefused{side, cause}
+		}
 		return MediaCandidates{side, some}
 	case 10:
 		return MediaFailed{Op(w.rng.IntN(4)), side, cause, Detail{}}
@@ -227,17 +241,27 @@ func TestEveryUpdateIsAnswered(t *testing.T) {
 		}
 		clear(w.requests)
 		for range 20 {
-			switch w.rng.IntN(3) {
+			switch w.rng.IntN(6) {
 			case 0:
-				w.step(LegOffered{Side(w.rng.IntN(2)), offer})
+				changed := offer.Clone()
+				changed.Streams[0].Direction = media.Direction(w.rng.IntN(4))
+				w.step(LegOffered{Side(w.rng.IntN(2)), changed})
 			case 1:
 				w.step(MediaAnswered{w.c.ops, offer})
 			case 2:
 				w.step(MediaFailed{w.c.ops, A, Incompatible, Detail{}})
+			case 3:
+				w.step(MediaOffered{w.c.ops, offer})
+			case 4:
+				w.step(LegUpdated{Side(w.rng.IntN(2)), offer})
+			case 5:
+				w.step(LegRefused{Side(w.rng.IntN(2)), Conflict})
 			}
 		}
 		w.step(MediaAnswered{w.c.ops, offer})
-		if w.updates != 0 || w.c.State() != Active {
+		w.step(MediaOffered{w.c.ops, offer})
+		w.step(LegRefused{w.c.side.Other(), Conflict})
+		if w.updates != 0 || w.asked != 0 || w.c.State() != Active {
 			w.fail("seed %d: %d updates open in %s", seed, w.updates, w.c.State())
 		}
 	}

@@ -103,6 +103,15 @@ func (b *Bridge) Join(op call.Op, side call.Side, own media.Description) {
 	b.tellSelf(joinInput{op, side, own.Clone()})
 }
 
+// Digit hands a digit back: it is the leg's to signal.
+func (b *Bridge) Digit(side call.Side, d call.Digit) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.post != nil {
+		b.post(call.MediaDigit{Side: side, Digit: d})
+	}
+}
+
 // Candidates hands over what the peer of side says of its transports between offers.
 func (b *Bridge) Candidates(side call.Side, transports media.Description) {
 	b.tellSelf(candidatesInput{side, transports.Clone()})
