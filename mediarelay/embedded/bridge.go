@@ -297,7 +297,7 @@ func (b *Bridge) candidates(in candidatesInput) {
 		if l == nil || s.Transport.ICE == nil {
 			continue
 		}
-		if l.t.ice == nil {
+		if l.t.ice == nil || !l.live() {
 			e.hold(s)
 			continue
 		}

@@ -203,7 +203,7 @@ func TestTrickleBeforeTheAnswer(t *testing.T) {
 	offer := g.offer(1, call.B, a.describe(pcmu()))
 	g.Candidates(call.B, b.trickled())
 	bare := b.describe(media.Active, pcmu())
-	bare.Streams[0].Transport.ICE.Candidates = nil
+	bare.Streams[0].Transport.ICE = nil // it was said already
 	a.call(g.answer(2, call.A, bare))
 	offer.Streams[0].Transport.ICE.Candidates = offer.Streams[0].Transport.ICE.Candidates[:1]
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
@@ -211,6 +211,48 @@ func TestTrickleBeforeTheAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
+	talk(t, a, 0, b, 0)
+}
+
+// A phone may ring for long after its candidates came.
+func TestNoChecksWhileItRings(t *testing.T) {
+	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Connect = 50 * time.Millisecond })
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	g.offer(1, call.B, a.describe(pcmu()))
+	g.Candidates(call.B, b.trickled())
+	select {
+	case e := <-g.events:
+		t.Errorf("while it rings came %+v", e)
+	case <-time.After(200 * time.Millisecond):
+	}
+	m := g.ends[call.B].transports[0].mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.checked) != 0 {
+		t.Errorf("%d addresses were checked", len(m.checked))
+	}
+}
+
+// A leg that was protected once stays so, whatever its policy.
+func TestProtectionStays(t *testing.T) {
+	policy := jinglePolicy()
+	policy.DTLS = false
+	g := newRig(t, policy, sipPolicy(), nil)
+	a, b := newClient(t), newPhone(t, "127.0.0.1")
+	own := a.describe(media.ActPass, pcmu())
+	b.call(g.offer(1, call.B, own))
+	answer := g.answer(2, call.A, b.describe(pcmu()))
+	if err := a.connect(answer, true); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.A)
+	bare := own.Clone()
+	bare.Streams[0].Transport.DTLS = nil
+	bare.Streams[0].Transport.Profile = media.AVP
+	g.Join(3, call.A, bare)
+	if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Insecure {
+		t.Errorf("got %+v", got)
+	}
 	talk(t, a, 0, b, 0)
 }
 

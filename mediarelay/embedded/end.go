@@ -10,8 +10,8 @@ import (
 	"sipxmppgw/gateway/media"
 )
 
-// maxEarly is how many messages with candidates are kept of a peer whose offer has not
-// been answered yet.
+// maxEarly is how many messages with candidates are kept of a peer while an offer, its own
+// or ours, has not been answered yet.
 const maxEarly = 64
 
 // An end is one side of a bridge: what was said between us and its peer, and the
@@ -27,7 +27,7 @@ type end struct {
 	remote   media.Description // what the peer said last
 	asked    bool              // the peer's offer is answered by Answer, and may be again
 	offering bool              // the last offer between us was ours
-	early    []media.Stream    // candidates that came before our answer
+	early    []media.Stream    // candidates that came before the answer
 	cname    string
 
 	facts atomic.Pointer[facts]
@@ -101,11 +101,32 @@ func (e *end) laneOf(name string) *lane {
 	return nil
 }
 
-// hold keeps candidates until the peer's offer is answered.
+// hold keeps candidates until there is an answer. Checks do not begin before: a device
+// that rings does not answer them, however long it rings.
 func (e *end) hold(s media.Stream) {
 	if len(e.early) < maxEarly {
+		ice := s.Transport.ICE
+		ice.Candidates = ice.Candidates[:min(len(ice.Candidates), maxCandidates)]
 		e.early = append(e.early, s)
 	}
+}
+
+// release gives ICE the candidates that were held for a stream.
+func (e *end) release(t *transport, name string) error {
+	if t.ice == nil {
+		return nil
+	}
+	mine := func(s media.Stream) bool { return s.Name == name || s.Name == "" }
+	for _, s := range e.early {
+		if !mine(s) {
+			continue
+		}
+		if _, err := t.ice.hear(s.Transport.ICE); err != nil {
+			return err
+		}
+	}
+	e.early = slices.DeleteFunc(e.early, mine)
+	return nil
 }
 
 // listen takes an offer of the peer that will be answered later.
@@ -127,12 +148,13 @@ func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 	tr := s.Transport
 	named := tr.DTLS != nil && len(tr.DTLS.Fingerprints) > 0
 	good := len(trusted(tr.DTLS)) > 0
+	secured := int(s.Kind) < len(e.lanes) && e.lanes[s.Kind].t != nil && e.lanes[s.Kind].t.secure
 	switch {
 	case tr.Profile == media.NoRTP:
 		return call.Incompatible, "the profile is not RTP"
 	case named && !good:
 		return call.Insecure, "the fingerprint is of no hash we trust"
-	case e.policy.DTLS && !good:
+	case (e.policy.DTLS || secured) && !good:
 		return call.Insecure, "media must be protected by DTLS"
 	case tr.Profile != media.AVP && tr.Profile != media.AVPF && !good:
 		return call.Insecure, "protection without DTLS is not supported"
@@ -325,7 +347,7 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 		if l.kind == media.Video && l.t == e.lanes[media.Audio].t {
 			continue
 		}
-		if cause, text = e.connect(l, said[k].Transport, e.local.Streams[l.slot].Transport.RTCPMux && said[k].Transport.RTCPMux); text != "" {
+		if cause, text = e.connect(l, e.local.Streams[l.slot].Name, said[k].Transport, e.local.Streams[l.slot].Transport.RTCPMux && said[k].Transport.RTCPMux); text != "" {
 			return cause, text
 		}
 	}
@@ -352,22 +374,32 @@ func (e *end) acceptableAnswer(s media.Stream) (call.Cause, string) {
 	if t.secure && len(trusted(s.Transport.DTLS)) == 0 {
 		return call.Insecure, "no fingerprint in answer to ours"
 	}
-	if t.ice != nil && t.ice.peer.Ufrag != "" {
+	if e.spokeICE(t) {
 		return 0, "" // candidates came first, with the credentials
 	}
 	return e.acceptable(s)
 }
 
+// spokeICE reports whether the peer has told its ICE credentials before.
+func (e *end) spokeICE(t *transport) bool {
+	return t.ice != nil && (t.ice.peer.Ufrag != "" ||
+		slices.ContainsFunc(e.early, func(s media.Stream) bool { return e.speaksICE(s.Transport) }))
+}
+
 // connect applies what the peer says of a transport.
-func (e *end) connect(l *lane, peer media.Transport, muxed bool) (call.Cause, string) {
+func (e *end) connect(l *lane, name string, peer media.Transport, muxed bool) (call.Cause, string) {
 	t := l.t
-	if t.ice != nil && t.ice.peer.Ufrag == "" && !e.speaksICE(peer) {
+	if t.ice != nil && !e.speaksICE(peer) && !e.spokeICE(t) {
 		t.ice.agent.GracefulClose()
 		t.ice = nil
 	}
 	if t.ice != nil {
 		t.muxed = true
-		if _, err := t.ice.hear(peer.ICE); err != nil {
+		_, err := t.ice.hear(peer.ICE)
+		if err == nil {
+			err = e.release(t, name)
+		}
+		if err != nil {
 			return call.TransportFailed, "ice: " + err.Error()
 		}
 	} else {
@@ -541,19 +573,5 @@ func (e *end) follow(l *lane, offered media.Stream) (call.Cause, string) {
 		t.expectPeer()
 	}
 	e.offering = false
-	if cause, text := e.connect(l, offered.Transport, offered.Transport.RTCPMux); text != "" {
-		return cause, text
-	}
-	if t.ice != nil {
-		for _, s := range e.early {
-			if s.Name != offered.Name && s.Name != "" {
-				continue
-			}
-			if _, err := t.ice.hear(s.Transport.ICE); err != nil {
-				return call.TransportFailed, "ice: " + err.Error()
-			}
-		}
-		e.early = slices.DeleteFunc(e.early, func(s media.Stream) bool { return s.Name == offered.Name || s.Name == "" })
-	}
-	return 0, ""
+	return e.connect(l, offered.Name, offered.Transport, offered.Transport.RTCPMux)
 }

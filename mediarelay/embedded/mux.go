@@ -251,6 +251,9 @@ func (c *muxConn) Close() error {
 				break
 			}
 		}
+		if len(m.conns) == 0 {
+			clear(m.checked)
+		}
 		for a, to := range m.remotes {
 			if to == c {
 				delete(m.remotes, a)
