@@ -47,6 +47,7 @@ type daemon struct {
 	admin  *http.Server
 	web    net.Listener  // of admin; nil if it is turned off
 	sipUp  []string      // the sockets, as they are bound
+	up     chan struct{} // closed when the stream was up for the first time
 	ended  chan struct{} // closed when the stream has ended
 
 	mu    sync.Mutex
@@ -58,7 +59,8 @@ type daemon struct {
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
-		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), ended: make(chan struct{}), stop: func() {},
+		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {},
+		up: make(chan struct{}), ended: make(chan struct{}),
 	}
 	var opened []interface{ Close() error }
 	defer func() {
@@ -121,6 +123,9 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		d.counters(),
 	)
 	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", local.String(), "host", routes.Mapping.SIPHost)
+	if d.web != nil {
+		log.Info("operator's pages", "address", d.web.Addr().String())
+	}
 	return d, nil
 }
 
@@ -409,13 +414,19 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, Log: d.log,
 	})
+	var once sync.Once
 	var err error
 	d.stream, err = component.New(component.Options{
 		Domain: c.XMPP.Domain,
 		Secret: string(c.XMPP.Secret),
 		Addrs:  []string{c.XMPP.Server},
 		Routes: edge.Routes(),
-		Log:    d.log,
+		State: func(s component.State) {
+			if s.Up {
+				once.Do(func() { close(d.up) })
+			}
+		},
+		Log: d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("xmpp: %w", err)

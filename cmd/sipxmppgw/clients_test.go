@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -94,7 +95,9 @@ func TestClientCallsPhone(t *testing.T) {
 			if end := hangUp(t, c, callee); end.Reason != "BYE" {
 				t.Errorf("the phone saw the end as %+v", end)
 			}
-			faultless(t, c, callee)
+			if !tt.client.Behaviour.Video { // the answer leaves out the video, which some clients do not stand
+				faultless(t, c, callee)
+			}
 			w.cause(0, call.Normal)
 			if r := w.record(0); r.EndedBy != "xmpp" || r.Active.IsZero() || r.Connected.IsZero() {
 				t.Errorf("record %+v", r)
@@ -292,15 +295,12 @@ func TestTwoDevicesTakeTheCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second := take(t, calls), take(t, calls)
-	accepting := make(chan error, 2)
+	var accepting sync.WaitGroup
 	for _, x := range []*jinglephone.Call{first, second} {
-		go func() { accepting <- x.Accept() }() // returns at once
+		// One may have been told already that it is too late.
+		accepting.Go(func() { _ = x.Accept() })
 	}
-	for range 2 {
-		if err := <-accepting; err != nil {
-			t.Fatal(err)
-		}
-	}
+	accepting.Wait()
 	until(t, c, phone.Active)
 	if !poll(patience, func() bool { return first.State() == phone.Ended != (second.State() == phone.Ended) }) {
 		t.Fatalf("the devices are %v and %v", first.State(), second.State())

@@ -67,14 +67,7 @@ func runDemo(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitProblem
 	}
 	defer d.close()
-	good := d.show(ctx, out)
-	if *stay && ctx.Err() == nil {
-		d.linger(ctx, out)
-	}
-	if !good {
-		return exitProblem
-	}
-	return exitOK
+	return d.run(ctx, out, *stay)
 }
 
 // A demo is a gateway with both its worlds: a server with one user and her client on one
@@ -143,9 +136,26 @@ routes:
 	running, stop := context.WithCancel(ctx)
 	x.stop = stop
 	go func() { x.done <- x.d.run(running) }() // ends with stop
-	ready, cancel := context.WithTimeout(ctx, demoPatience)
-	defer cancel()
-	return x, x.server.WaitComponent(ready, demoGW)
+	select {
+	case <-x.d.up:
+		return x, nil
+	case <-time.After(demoPatience):
+		return x, fmt.Errorf("the gateway is not connected: %w", x.d.stream.State().Err)
+	case <-ctx.Done():
+		return x, ctx.Err()
+	}
+}
+
+// run plays the demo, and stays if it is to. It returns the exit code.
+func (x *demo) run(ctx context.Context, out io.Writer, stay bool) int {
+	good := x.show(ctx, out)
+	if stay && ctx.Err() == nil {
+		x.linger(ctx, out)
+	}
+	if !good {
+		return exitProblem
+	}
+	return exitOK
 }
 
 func (x *demo) ended(r gateway.Record) {
@@ -324,17 +334,11 @@ func (x *demo) talk(ctx context.Context, r *result, caller phone.Call, other fun
 	fromSIP, fromXMPP := audio.Speech(audio.Low), audio.Speech(audio.High)
 	var talking sync.WaitGroup
 	var errSIP, errXMPP error
-	talking.Go(func() { errSIP = sip.Play(ctx, fromSIP) })
-	talking.Go(func() { errXMPP = xmpp.Play(ctx, fromXMPP) })
+	talking.Go(func() { r.toXMPP, errXMPP = say(ctx, sip, xmpp, fromSIP) })
+	talking.Go(func() { r.toSIP, errSIP = say(ctx, xmpp, sip, fromXMPP) })
 	talking.Wait()
-	if err := errors.Join(errSIP, errXMPP); err != nil {
-		return err
-	}
-	atXMPP, err1 := xmpp.Heard().WaitMatch(ctx, fromSIP, demoScore)
-	atSIP, err2 := sip.Heard().WaitMatch(ctx, fromXMPP, demoScore)
-	r.toXMPP, r.toSIP = atXMPP.Score, atSIP.Score
 	r.heard = [2]audio.Statistics{sip.Heard().Statistics(), xmpp.Heard().Statistics()}
-	if err := errors.Join(err1, err2); err != nil {
+	if err := errors.Join(errSIP, errXMPP); err != nil {
 		return fmt.Errorf("speech did not arrive (correlation %.3f to XMPP, %.3f to SIP): %w", r.toXMPP, r.toSIP, err)
 	}
 	if err := hangUp(); err != nil {
@@ -345,6 +349,19 @@ func (x *demo) talk(ctx context.Context, r *result, caller phone.Call, other fun
 	}
 	r.how = callee.End().Reason
 	return nil
+}
+
+// say has one side say something, and returns how much of it the other side has heard.
+func say(ctx context.Context, from, to phone.Call, what []int16) (float64, error) {
+	// Who has finished DTLS may be ahead of the gateway: its first word would be lost.
+	if err := to.Heard().Wait(ctx, func(s audio.Statistics) bool { return s.Packets > 0 }); err != nil {
+		return 0, err
+	}
+	if err := from.Play(ctx, what); err != nil {
+		return 0, err
+	}
+	m, err := to.Heard().WaitMatch(ctx, what, demoScore)
+	return m.Score, err
 }
 
 // refused waits for a call to end without an answer, and for the reason that must be seen.

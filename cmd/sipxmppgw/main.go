@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -118,16 +117,29 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 	log.Info("started", "version", versionOf())
 
 	// The first signal drains; the second ends what is still up.
-	first, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if err := d.run(first); err != nil && !errors.Is(err, context.Canceled) {
+	serving, drain := context.WithCancel(ctx)
+	defer drain()
+	draining, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	go func() { // ends with the second signal, or with draining
+		for _, then := range []context.CancelFunc{drain, end} {
+			select {
+			case s := <-signals:
+				log.Info("told to stop", "signal", s.String())
+				then()
+			case <-draining.Done():
+				return
+			}
+		}
+	}()
+	if err := d.run(serving); err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
-	stop()
-	second, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	limited, cancel := context.WithTimeout(second, c.Calls.Drain)
+	limited, cancel := context.WithTimeout(draining, c.Calls.Drain)
 	defer cancel()
 	d.close(limited)
 	log.Info("stopped")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -108,6 +109,7 @@ type world struct {
 	d      *daemon
 	sip    []*sipphone.Phone
 	log    *lines
+	down   func(time.Duration) // has the gateway go down; calls may end until then
 
 	mu      sync.Mutex
 	records []gateway.Record
@@ -187,8 +189,22 @@ func newWorld(t *testing.T, s setup) *world {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.d.run(ctx) }() // ends with stop
-	t.Cleanup(func() { w.close(stop, done) })
-	if !poll(patience, func() bool { return w.d.stream.State().Up }) {
+	var once sync.Once
+	w.down = func(patience time.Duration) {
+		once.Do(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			w.d.close(ctx)
+		})
+	}
+	t.Cleanup(w.close)
+	select {
+	case <-w.d.up:
+	case <-w.limit().Done():
 		t.Fatalf("the component is not connected: %+v", w.d.stream.State())
 	}
 	return w
@@ -230,7 +246,7 @@ trunks:
 }
 
 // close checks that nothing is left, and closes the gateway.
-func (w *world) close(stop context.CancelFunc, done chan error) {
+func (w *world) close() {
 	if !w.t.Failed() {
 		w.quiet()
 		for _, f := range w.server.Faults() {
@@ -245,12 +261,11 @@ func (w *world) close(stop context.CancelFunc, done chan error) {
 			w.t.Errorf("%d errors were logged", n)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	stop()
-	<-done
-	w.d.close(ctx)
+	w.down(time.Second)
 	if w.t.Failed() {
+		for _, r := range w.records {
+			w.t.Logf("record %+v", r)
+		}
 		w.t.Logf("the gateway's log:\n%.20000s", w.log)
 	}
 }
@@ -371,20 +386,40 @@ func speak(t *testing.T, a, b phone.Call) {
 		from, to phone.Call
 		voice    audio.Voice
 	}{{a, b, audio.Low}, {b, a, audio.High}}
-	errs := make(chan error, 2*len(sides))
+	errs := make(chan error, len(sides))
 	for _, s := range sides {
-		go func() { errs <- s.from.Play(ctx, sample(s.voice)) }() // until it has been said
-		go func() {                                               // until it has been heard
-			m, err := s.to.Heard().WaitMatch(ctx, sample(s.voice), heardWell)
-			if err != nil {
-				err = fmt.Errorf("speech did not arrive at %s: best match %.3f: %w; %+v", s.to.Peer(), m.Score, err, s.to.Heard().Statistics())
-			}
-			errs <- err
+		go func() { // until it has been said and heard
+			errs <- errors.Join(
+				// Who has finished DTLS may be ahead of the other side: its first word would be lost.
+				s.to.Heard().Wait(ctx, func(s audio.Statistics) bool { return s.Packets > 0 }),
+				s.from.Play(ctx, sample(s.voice)),
+				heard(ctx, s.to, sample(s.voice)),
+			)
 		}()
 	}
-	for range 2 * len(sides) {
+	for range sides {
 		if err := <-errs; err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// heard returns when a call has heard what was said a moment ago. It compares seldom, for
+// that takes longer than all the rest.
+func heard(ctx context.Context, c phone.Call, said []int16) error {
+	best := 0.0
+	for {
+		n := c.Heard().Statistics().Packets
+		err := c.Heard().Wait(ctx, func(s audio.Statistics) bool { return s.Packets >= n+10 })
+		all := c.Heard().Recording()
+		m := audio.Correlate(said, all[max(0, len(all)-5*audio.Rate):])
+		best = max(best, m.Score)
+		switch {
+		case best >= heardWell:
+			return nil
+		case err != nil || c.State() == phone.Ended:
+			return fmt.Errorf("speech did not arrive at %s: best match %.3f: %w; %+v of types %v", c.Peer(), best, err,
+				c.Heard().Statistics(), c.Heard().PayloadTypes())
 		}
 	}
 }
