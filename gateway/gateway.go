@@ -134,6 +134,7 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	if in.Target.NoAnswer > 0 {
 		limits.NoAnswer = in.Target.NoAnswer
 	}
+	limits.Renew = in.Target.Edge == SIP // Timer C; a person's client sends no such signs
 	a.c, a.first = call.New(limits, in.Offer, modeOf(in))
 	a.legs[call.A] = in.Leg(inbox{a, call.A})
 	go a.run() // ends with the call

@@ -47,6 +47,7 @@ func (s State) String() string { return stateNames[s] }
 type Limits struct {
 	Alert    time.Duration // for a sign of ringing, before the caller is told that we go on
 	NoAnswer time.Duration // for B to answer; a proxy gives it more than 3 minutes (RFC 3261 16.6)
+	Renew    bool          // NoAnswer begins anew with each sign of B's going on (RFC 3261 16.7, step 2)
 	Confirm  time.Duration // for A to confirm the answer; above the 64*T1 of RFC 3261 13.3.1.4
 	Linger   time.Duration // for both legs to finish closing
 }

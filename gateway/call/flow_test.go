@@ -69,7 +69,9 @@ func play(t *testing.T, text string) []byte {
 		var actions []Action
 		if words[0] == "call" {
 			mode := map[string]Mode{"early": Early, "announced": Announced, "offerless": Offerless}[words[len(words)-1]]
-			c, actions = New(DefaultLimits(), described(words, 1), mode)
+			limits := DefaultLimits()
+			limits.Renew = words[len(words)-1] == "renewed"
+			c, actions = New(limits, described(words, 1), mode)
 		} else {
 			var ok bool
 			if actions, ok = c.Step(eventOf(t, c, words)); !ok {

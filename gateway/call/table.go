@@ -63,7 +63,7 @@ var rules = []rule{
 	{Calling, kLegConfirmed, fromA, nil, Calling, confirm},
 	{Calling, kLegRinging, fromB, nil, Ringing, ringA},
 	{Calling, kLegProgress, fromB, early, Calling, hearB}, // early media reaches only an answered caller
-	{Calling, kLegProgress, fromB, nil, Calling, nil},
+	{Calling, kLegProgress, fromB, nil, Calling, renew},
 	{Calling, kMediaAnswered, either, early, Calling, nil},
 	{Calling, kLegAnswered, fromB, nil, Answering, answerMedia},
 	{Calling, kTimerFired, either, forAlert, Calling, progressA},
@@ -73,9 +73,9 @@ var rules = []rule{
 	{Calling, kMediaFailed, either, nil, Ending, failed},
 
 	{Ringing, kLegConfirmed, fromA, nil, Ringing, confirm},
-	{Ringing, kLegRinging, fromB, nil, Ringing, nil}, // sent again every minute (RFC 3261 13.3.1.1)
+	{Ringing, kLegRinging, fromB, nil, Ringing, renew}, // sent again every minute (RFC 3261 13.3.1.1)
 	{Ringing, kLegProgress, fromB, early, Ringing, hearB},
-	{Ringing, kLegProgress, fromB, nil, Ringing, nil},
+	{Ringing, kLegProgress, fromB, nil, Ringing, renew},
 	{Ringing, kMediaAnswered, either, early, Ringing, nil},
 	{Ringing, kLegAnswered, fromB, nil, Answering, answerMedia},
 	{Ringing, kTimerFired, either, forAnswer, Ending, noAnswer},
@@ -207,7 +207,16 @@ func offerB(c *Call, e Event) {
 	)
 }
 
-func ringA(c *Call, _ Event) { c.emit(StopTimer{TimerAlert}, RingLeg{A}) }
+func ringA(c *Call, e Event) {
+	c.emit(StopTimer{TimerAlert}, RingLeg{A})
+	renew(c, e)
+}
+
+func renew(c *Call, _ Event) {
+	if c.limits.Renew {
+		c.emit(StartTimer{TimerNoAnswer, c.limits.NoAnswer})
+	}
+}
 
 func progressA(c *Call, _ Event) { c.emit(ProgressLeg{A, media.Description{}}) }
 
@@ -216,6 +225,7 @@ func hearB(c *Call, e Event) {
 	if m := e.(LegProgress).Media; !m.Empty() {
 		c.emit(AnswerMedia{c.op(), A, m})
 	}
+	renew(c, e)
 }
 
 func answerMedia(c *Call, e Event) {
