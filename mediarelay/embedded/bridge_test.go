@@ -63,6 +63,23 @@ func TestPlainToPlain(t *testing.T) {
 	}
 }
 
+// A tone that was pressed is not what a leg speaks.
+func TestStatsNameTheCodecOfSpeech(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
+	a.call(g.answer(2, call.A, b.describe(pcmu(), events(101, 8000))))
+	g.connected(call.A)
+	say(t, a, 0, b, 0, 1000)
+	a.say(101, 1005, 160*1005, "\x05\x80\x00\xa0")
+	if got := b.hear(); got.PayloadType != 101 {
+		t.Fatalf("got type %d, want the tone", got.PayloadType)
+	}
+	if s := g.Stats()[call.A]; s.Codec != "PCMU" {
+		t.Errorf("the leg speaks %s", s.Codec)
+	}
+}
+
 func TestPhoneCallsClient(t *testing.T) {
 	for _, setup := range []media.Setup{media.Active, media.Passive} {
 		t.Run("client answers "+setup.String(), func(t *testing.T) {

@@ -161,10 +161,10 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
 	h.in.note(end-start, now)
 	if h.clock != 0 {
 		h.in.time(timestamp(buf), h.clock, now)
-	}
-	if h.in.codec != h.name {
-		h.in.codec = h.name
-		h.in.name.Store(h.name)
+		if h.in.codec != h.name {
+			h.in.codec = h.name
+			h.in.name.Store(h.name)
+		}
 	}
 	s.send(h, buf, start, end, now)
 }
