@@ -214,6 +214,7 @@ func TestForks(t *testing.T) {
 		p.answerTo(invite, "180 Ringing", "a", "", "")
 		p.answerTo(invite, "180 Ringing", "b", "", "")
 		c.wants(t, "rings")
+		c.wants(t, "rings")
 		p.answerTo(invite, "200 OK", "b", "Contact: <sip:b@198.51.100.9>", theirSDP)
 		p.wants("ACK sip:b@198.51.100.9 SIP/2.0")
 		c.wants(t, "answers PCMA")

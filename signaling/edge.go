@@ -3,6 +3,7 @@ package signaling
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,8 @@ func New(o Options) (*Edge, error) {
 	so.Trace = e.trace.packet
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
+	so.Gate.Allow = strings.Split(allowed, ", ")
+	so.Gate.Reason = reasonOf
 	if so.Log == nil {
 		so.Log = e.o.Log
 	}

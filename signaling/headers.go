@@ -97,6 +97,16 @@ func (e *Edge) refusal(cause call.Cause, detail call.Detail) (status int, phrase
 	return status, translate.PhraseOf(status), append(hs, explain(status)...)
 }
 
+// reasonOf is the Reason of a refusal that nothing else is known of (INTERWORKING 2.13 B).
+// Where the table has no Q.850 cause it is 31, normal and unspecified.
+func reasonOf(status int) string {
+	_, q850 := translate.StatusOf(translate.CauseOfStatus(status, 0), call.Detail{Status: status})
+	if q850 == 0 {
+		q850 = 31
+	}
+	return translate.Q850Reason(q850).String()
+}
+
 // explain are the headers that a status must have.
 func explain(status int) []sip.Header {
 	switch status {
@@ -106,6 +116,8 @@ func explain(status int) []sip.Header {
 		return []sip.Header{header("Accept", accepted)}
 	case 469:
 		return []sip.Header{header("Recv-Info", "")} // none (RFC 6086 section 4.2.3)
+	case 489:
+		return []sip.Header{header("Allow-Events", "")} // none (RFC 6665 section 8.3.2)
 	}
 	return nil
 }

@@ -64,7 +64,9 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.loop(tx, trunk)
 		return
 	}
-	target.NoAnswer = patience(req, target.NoAnswer)
+	asked := patience(req, target.NoAnswer)
+	l.expires = asked != target.NoAnswer
+	target.NoAnswer = asked
 	l.answer(tx)
 	var made *leg
 	_, err = e.o.Calls.Accept(gateway.Incoming{

@@ -61,6 +61,7 @@ type leg struct {
 	caller      string       // bare JID of the XMPP user who calls; empty if the peer called
 	first       []sip.Header // of our INVITE alone
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
+	expires     bool         // the peer's INVITE has said how long it waits
 
 	mu      sync.Mutex
 	queue   []any
@@ -264,7 +265,12 @@ func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cau
 // Digit does nothing: INFO is not sent yet.
 func (l *leg) Digit(call.Digit) {}
 
+// End implements [gateway.Leg]. A caller who set a time, in which no device showed itself,
+// is told that it is over (INTERWORKING 2.5 row 18).
 func (l *leg) End(cause call.Cause, detail call.Detail) {
+	if l.expires && cause == call.NoAnswer && detail == (call.Detail{Q850: 18}) {
+		detail.Status = 408
+	}
 	l.command(dialog.End{Cause: cause, Detail: detail})
 }
 

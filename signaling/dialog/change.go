@@ -120,8 +120,11 @@ func (d *Dialog) retry() {
 // changeRequest takes a re-INVITE of the peer.
 func (d *Dialog) changeRequest(r Request) {
 	switch {
+	case d.pending():
+		d.emit(Reply{ID: r.ID, Status: 500, Later: true}) // RFC 3261 section 14.2
+		return
 	case d.state != confirmed:
-		d.reply(r, 491) // the first INVITE is not settled
+		d.reply(r, 491) // ours, or our answer to theirs, is not settled
 		return
 	case d.change.state == sent || d.change.state == unacknowledged:
 		d.reply(r, 491)

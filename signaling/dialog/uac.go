@@ -7,10 +7,8 @@ import (
 
 // uacState is what only the side that calls needs.
 type uacState struct {
-	tried     bool // a provisional response came: CANCEL may be sent
-	withdrawn bool // CANCEL was sent
-	rang      bool
-	moving    bool            // the call knows that we go on
+	tried     bool            // a provisional response came: CANCEL may be sent
+	withdrawn bool            // CANCEL was sent
 	early     map[string]Body // the last answer of each early dialog
 	acked     Send            // the ACK of the 2xx we took
 	forks     map[string]Send // the ACKs of those we did not take
@@ -80,17 +78,16 @@ func (d *Dialog) progress(r Response) {
 		return
 	}
 	d.early[r.Tag] = known
-	if (r.Status == 180 || r.Status == 182) && !d.rang {
-		d.rang = true
+	// Each is told, for it begins the time to answer anew (RFC 3261 section 16.7).
+	ringing := r.Status == 180 || r.Status == 182
+	if ringing {
 		d.event(call.LegRinging{Side: d.side})
 	}
 	switch {
 	case r.Body.usable() && r.Body.Text != known.Text:
 		d.early[r.Tag] = r.Body
-		d.moving = true
 		d.event(call.LegProgress{Side: d.side, Media: r.Body.Media})
-	case r.Status == 183 && !d.moving:
-		d.moving = true
+	case !ringing:
 		d.event(call.LegProgress{Side: d.side})
 	}
 }

@@ -80,6 +80,14 @@ type Rules struct {
 	// Extensions are the option tags that a Require may name. Default 100rel, timer,
 	// replaces, norefersub, tdialog, path, outbound, histinfo.
 	Extensions []string
+
+	// Allow is what a 405 and a 501 say is served, when that is less than Methods; by
+	// default it is Methods.
+	Allow []string
+
+	// Reason returns the value of the Reason that a refusal of that status has, empty for
+	// none. There is none when nil.
+	Reason func(status int) string
 }
 
 // withDefaults fills the zero fields.
@@ -133,6 +141,11 @@ func (r Rules) Check(raw []byte, from netip.AddrPort, stream bool) Verdict {
 		return v
 	}
 	v.Action, v.Status = Answer, p.status
+	if r.Reason != nil {
+		if reason := r.Reason(p.status); reason != "" {
+			p.headers = append(p.headers, "Reason: "+reason)
+		}
+	}
 	v.Answer, v.To = m.answer(p)
 	return v
 }
@@ -245,7 +258,13 @@ func (m *message) refuse(r Rules) *fault {
 	return &fault{status: 405, problem: "method not served", headers: []string{allow(r)}}
 }
 
-func allow(r Rules) string { return "Allow: " + strings.Join(r.Methods, ", ") }
+func allow(r Rules) string {
+	served := r.Allow
+	if served == nil {
+		served = r.Methods
+	}
+	return "Allow: " + strings.Join(served, ", ")
+}
 
 func (m *message) checkURI() *fault {
 	scheme, _, ok := strings.Cut(m.uri, ":")

@@ -117,10 +117,12 @@ func responseTo(req *sip.Request, tag string, status int, reason string) *sip.Re
 	return res
 }
 
-// Respond sends a response, which belongs to the stack from then on. After a final one
+// Respond sends a response, which belongs to the stack from then on. A refusal without a
+// Reason gets the one of [gate.Rules]. After a final one
 // only the 2xx of an INVITE may be sent again; anything else gives [ErrAnswered]. A
 // 2xx is not retransmitted by the stack (RFC 3261 section 13.3.1.4).
 func (tx *ServerTx) Respond(res *sip.Response) error {
+	tx.s.reason(res)
 	if _, err := serialize(res); err != nil {
 		tx.s.count.refused.Add(1)
 		return err
@@ -332,7 +334,21 @@ func (s *Stack) refuse(req *sip.Request, from arrival, status int, headers ...si
 		res.AppendHeader(h)
 	}
 	res.SetBody(nil)
+	s.reason(res)
 	_ = s.back(req, from).WriteMsg(res) // if it is lost, the request comes again
+}
+
+// reason gives a refusal the Reason that its status has, if it has none yet. Content-Length
+// stays the last.
+func (s *Stack) reason(res *sip.Response) {
+	if res.StatusCode < 300 || s.o.Gate.Reason == nil || res.GetHeader("Reason") != nil {
+		return
+	}
+	if v := s.o.Gate.Reason(res.StatusCode); v != "" {
+		res.RemoveHeader("Content-Length")
+		res.AppendHeader(sip.NewHeader("Reason", v))
+		res.SetBody(res.Body())
+	}
 }
 
 // excuse answers a request whose handling has panicked.
