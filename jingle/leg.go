@@ -77,16 +77,14 @@ func (l *leg) Offer(offer media.Description) {
 	l.e.greet(l.self, l.target.To.JID)
 	l.do(session.Offer{Media: offer})
 }
-func (l *leg) Ring()                             { l.do(session.Ring{}) }
-func (l *leg) Progress(answer media.Description) { l.do(session.Progress{Media: answer}) }
-func (l *leg) Answer(answer media.Description)   { l.do(session.Answer{Media: answer}) }
-func (l *leg) Candidates(d media.Description)    { l.do(session.Candidates{Media: d}) }
-func (l *leg) Update(offer media.Description)    { l.do(session.Update{Media: offer}) }
-func (l *leg) AnswerUpdate(a media.Description)  { l.do(session.AnswerUpdate{Media: a}) }
-func (l *leg) RefuseUpdate(cause call.Cause)     { l.do(session.RefuseUpdate{Cause: cause}) }
-
-// Digit does nothing: XEP-0181 is not spoken yet.
-func (l *leg) Digit(call.Digit)                    {}
+func (l *leg) Ring()                               { l.do(session.Ring{}) }
+func (l *leg) Progress(answer media.Description)   { l.do(session.Progress{Media: answer}) }
+func (l *leg) Answer(answer media.Description)     { l.do(session.Answer{Media: answer}) }
+func (l *leg) Candidates(d media.Description)      { l.do(session.Candidates{Media: d}) }
+func (l *leg) Update(offer media.Description)      { l.do(session.Update{Media: offer}) }
+func (l *leg) AnswerUpdate(a media.Description)    { l.do(session.AnswerUpdate{Media: a}) }
+func (l *leg) RefuseUpdate(cause call.Cause)       { l.do(session.RefuseUpdate{Cause: cause}) }
+func (l *leg) Digit(d call.Digit)                  { l.do(session.Digit{Digit: d}) }
 func (l *leg) End(cause call.Cause, d call.Detail) { l.do(session.End{Cause: cause, Detail: d}) }
 
 // do carries out a command on the call's goroutine; what it causes comes back as input.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -191,6 +192,13 @@ func (p *player) input(w []string) Input {
 }
 
 func (p *player) command(w []string) Input {
+	if w[1] == "presses" {
+		length, err := time.ParseDuration(w[3])
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return Digit{call.Digit{Key: w[2][0], Length: length}}
+	}
 	var contents []string
 	if len(w) > 2 {
 		contents = w[2:]
@@ -267,6 +275,15 @@ func (p *player) jingle(w []string) wire.Jingle {
 	for _, word := range w[1:] {
 		name, value, _ := strings.Cut(word, "=")
 		switch {
+		case j.Action == wire.SessionInfo && name == "code":
+			j.Info.Key = value[0]
+			j.Info.Length = 100 * time.Millisecond
+		case j.Action == wire.SessionInfo && name == "ms":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			j.Info.Length = time.Duration(n) * time.Millisecond
 		case j.Action == wire.SessionInfo:
 			for k := wire.InfoPing; k <= wire.InfoUnknown; k++ {
 				if k.String() == word {
@@ -423,7 +440,11 @@ func showOutput(o Output) string {
 	case SendReceipt:
 		return "receipt of " + o.ID + " to " + name(o.To)
 	case SendRequest:
-		return fmt.Sprintf("ask %d %s%s of %s", o.Ref, o.Jingle.Title(), showContents(o.Jingle), name(o.To))
+		tone := ""
+		if i := o.Jingle.Info; i.Kind == wire.InfoDTMF {
+			tone = fmt.Sprintf(" %c %v", i.Key, i.Length)
+		}
+		return fmt.Sprintf("ask %d %s%s%s of %s", o.Ref, o.Jingle.Title(), tone, showContents(o.Jingle), name(o.To))
 	case SendResult:
 		return "result " + o.ID + " to " + name(o.To)
 	case SendError:
@@ -504,6 +525,8 @@ func showEvent(e call.Event) string {
 		return "confirms"
 	case call.LegCandidates:
 		return "candidates" + showMedia(e.Media)
+	case call.LegDigit:
+		return fmt.Sprintf("presses %c %v", e.Digit.Key, e.Digit.Length)
 	case call.LegEnded:
 		s := "ends " + e.Cause.String()
 		if e.Detail.Q850 > 0 {

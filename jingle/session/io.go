@@ -70,6 +70,7 @@ type (
 	Update       struct{ Media media.Description }
 	AnswerUpdate struct{ Media media.Description }
 	RefuseUpdate struct{ Cause call.Cause }
+	Digit        struct{ Digit call.Digit }
 	End          struct {
 		Cause  call.Cause
 		Detail call.Detail
@@ -93,6 +94,7 @@ func (Candidates) input()   {}
 func (Update) input()       {}
 func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
+func (Digit) input()        {}
 func (End) input()          {}
 
 // A Ref numbers our requests within the session.

@@ -96,22 +96,51 @@ func (s *Session) info(r Request) {
 	case wire.InfoPing, wire.InfoMute, wire.InfoUnmute:
 		s.result(r)
 	case wire.InfoDTMF:
-		s.refuse(r, s.tone())
+		s.tone(r)
 	default:
 		s.refuse(r, wire.UnsupportedInfo)
 	}
 }
 
-// tone says why tones by XEP-0181 are not taken: they come in the media, or not at all.
-func (s *Session) tone() wire.Error {
-	for _, stream := range s.remote.Streams {
+// tone takes a key of XEP-0181. Beside telephone-event it would be heard twice.
+func (s *Session) tone(r Request) {
+	i := r.Jingle.Info
+	switch {
+	case s.tonesInMedia():
+		s.refuse(r, wire.Error{Type: "cancel", Condition: "not-acceptable", Text: "tones come in the media"})
+	case i.Key == 0:
+		s.refuse(r, wire.UnsupportedInfo)
+	default:
+		s.result(r)
+		if i.Length > 0 {
+			s.tell(call.LegDigit{Side: s.opt.Side, Digit: call.Digit{Key: i.Key, Length: i.Length}})
+		}
+	}
+}
+
+// tonesInMedia reports whether tones can go in the media: what both sides have said, or the one
+// that has said anything.
+func (s *Session) tonesInMedia() bool {
+	ours, theirs := takesTones(s.local), takesTones(s.remote)
+	switch {
+	case s.state == Accepted:
+		return ours && theirs
+	case s.role == wire.Initiator:
+		return ours
+	default:
+		return theirs
+	}
+}
+
+func takesTones(d media.Description) bool {
+	for _, stream := range d.Streams {
 		for _, c := range stream.Codecs {
-			if c.Event() {
-				return wire.Error{Type: "cancel", Condition: "not-acceptable"}
+			if !stream.Rejected && c.Event() {
+				return true
 			}
 		}
 	}
-	return wire.Error{Type: "cancel", Condition: "service-unavailable"}
+	return false
 }
 
 // modified takes the peer's change of who sends.

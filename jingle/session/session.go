@@ -187,12 +187,23 @@ func (s *Session) command(in Input) {
 		s.answerUpdate(in.Media)
 	case RefuseUpdate:
 		s.refuseUpdate(in.Cause)
+	case Digit:
+		s.digit(in.Digit)
 	case End:
 		s.close(in.Cause, in.Detail)
 	}
 }
 
-// by says whether the session came about by proposal.
+// digit sends the peer a key by XEP-0181. One whose session does not go on yet hears none.
+func (s *Session) digit(d call.Digit) {
+	if s.state == Accepted && d.Length > 0 {
+		s.ask(aboutOther, wire.Jingle{
+			Action: wire.SessionInfo, Info: wire.Info{Kind: wire.InfoDTMF, Key: d.Key, Length: d.Length},
+		})
+	}
+}
+
+// proposed says whether the session came about by proposal.
 func (s *Session) proposed() bool { return s.opt.Mode != Direct }
 
 func (s *Session) emit(o ...Output)               { s.out = append(s.out, o...) }

@@ -27,7 +27,7 @@ func TestRandomSessions(t *testing.T) {
 		"propose", "ringing", "proceed", "reject", "retract", "finish", "session-initiate", "session-accept",
 		"session-terminate", "session-info", "transport-info", "content-modify", "content-reject", "transport-reject",
 		"call.LegRinging", "call.LegAnswered", "call.LegOffered", "call.LegConfirmed", "call.LegCandidates",
-		"call.LegUpdated", "call.LegRefused", "call.LegEnded",
+		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegEnded",
 	} {
 		if !seen[want] {
 			t.Errorf("no walk saw %s: they go nowhere", want)
@@ -134,6 +134,9 @@ func (w *walk) input() Input {
 	case 17:
 		return AnswerUpdate{ours(w.t, []string{"0"})}
 	case 18:
+		if r.IntN(2) == 0 {
+			return Digit{call.Digit{Key: pick(r, byte('1'), '#'), Length: 100}}
+		}
 		return RefuseUpdate{pick(r, call.Conflict, call.Unsupported)}
 	default:
 		if r.IntN(10) == 0 {
@@ -169,6 +172,7 @@ func (w *walk) jingle() wire.Jingle {
 	switch j.Action {
 	case wire.SessionInfo:
 		j.Info.Kind = wire.InfoKind(r.IntN(int(wire.InfoUnknown) + 1))
+		j.Info.Key, j.Info.Length = pick(r, byte('5'), 0), 100
 	case wire.TransportInfo, wire.ContentModify, wire.ContentRemove:
 		j.Contents = []wire.Content{p.content(j.Action, pick(r, "0", "1:video", "7")+pick(r, "", ":c=1", ":u=peer", ":u=new:p=x", ":sendonly", ":end"))}
 	default:

@@ -3,6 +3,7 @@ package wire
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"gosrc.io/xmpp/stanza"
 
@@ -96,12 +97,22 @@ var infoNames = [...]string{"", "ringing", "hold", "active", "mute", "unmute", "
 // String returns the element's name.
 func (k InfoKind) String() string { return infoNames[min(k, InfoUnknown)] }
 
-// An Info is the payload of a session-info, with what mute says besides.
+// An Info is the payload of a session-info, with what mute and dtmf say besides.
 type Info struct {
 	Kind    InfoKind
 	Creator Role
 	Name    string // of the content; empty for all
+
+	Key    byte          // of a dtmf: 0 to 9, *, #, A to D; 0 for a code that is none of them
+	Length time.Duration // how long the key is down; 0 means that there is nothing to hear
 }
+
+// What the length of a tone may be (XEP-0181 section 2). Longer ones do not fit into
+// RFC 4733 at 8000 Hz.
+const (
+	toneLength = 100 * time.Millisecond // if nothing is said
+	maxTone    = 5 * time.Second
+)
 
 // What one stanza may hold; what is more is left out, or is an error for contents.
 const (
@@ -278,6 +289,8 @@ func parseInfo(n *stanza.Node) Info {
 	}
 	if n.XMLName.Space == NSDTMF && n.XMLName.Local == "dtmf" {
 		i.Kind = InfoDTMF
+		i.Key = keyOf(Attr(n, "code"))
+		i.Length = lengthOf(n)
 	}
 	if n.XMLName.Space != NSRTPInfo {
 		return i
@@ -291,6 +304,32 @@ func parseInfo(n *stanza.Node) Info {
 		}
 	}
 	return i
+}
+
+// codeOf returns the code of a key, nothing for none.
+func codeOf(key byte) string {
+	if key == 0 {
+		return ""
+	}
+	return string(rune(key))
+}
+
+// keyOf returns the key of a code, 0 if there is none such.
+func keyOf(code string) byte {
+	code = strings.ToUpper(code)
+	if len(code) != 1 || !strings.Contains("0123456789*#ABCD", code) {
+		return 0
+	}
+	return code[0]
+}
+
+// lengthOf reads how many milliseconds a tone is long.
+func lengthOf(n *stanza.Node) time.Duration {
+	ms, ok := number(n, "duration", 1<<32-1)
+	if !ok {
+		return toneLength
+	}
+	return min(time.Duration(ms)*time.Millisecond, maxTone)
 }
 
 // Description returns what the contents say, as their describer means it: the party in
@@ -445,8 +484,11 @@ func (c Content) element(a Action) stanza.Node {
 }
 
 func (i Info) elements() []stanza.Node {
-	if i.Kind == InfoPing || i.Kind >= InfoDTMF {
+	switch i.Kind {
+	case InfoPing, InfoUnknown:
 		return nil
+	case InfoDTMF:
+		return []stanza.Node{Element(NSDTMF, "dtmf", "code", codeOf(i.Key), "duration", decimal(i.Length.Milliseconds()))}
 	}
 	creator := ""
 	if i.Name != "" {

@@ -73,6 +73,6 @@ func clip(s string) string {
 	return s
 }
 
-func decimal[T ~int | ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string {
+func decimal[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string {
 	return strconv.FormatUint(uint64(v), 10)
 }

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"gosrc.io/xmpp/stanza"
 
@@ -436,7 +437,12 @@ func TestInfo(t *testing.T) {
 		{"mute of one content", `<mute xmlns='urn:xmpp:jingle:apps:rtp:info:1' creator='responder' name='a'/>`, Info{Kind: InfoMute, Creator: Responder, Name: "a"}},
 		{"mute without a creator", `<mute xmlns='urn:xmpp:jingle:apps:rtp:info:1' name='a'/>`, Info{Kind: InfoMute, Name: "a"}},
 		{"unmute of all", `<unmute xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>`, Info{Kind: InfoUnmute}},
-		{"a tone", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='5'/>`, Info{Kind: InfoDTMF}},
+		{"a tone", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='5'/>`, Info{Kind: InfoDTMF, Key: '5', Length: 100 * time.Millisecond}},
+		{"a long tone", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='#' duration='400'/>`, Info{Kind: InfoDTMF, Key: '#', Length: 400 * time.Millisecond}},
+		{"a tone without length", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='d' duration='0'/>`, Info{Kind: InfoDTMF, Key: 'D'}},
+		{"a tone without end", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='*' duration='4294967295'/>`, Info{Kind: InfoDTMF, Key: '*', Length: 5 * time.Second}},
+		{"a tone of negative length", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='1' duration='-1'/>`, Info{Kind: InfoDTMF, Key: '1', Length: 100 * time.Millisecond}},
+		{"no tone", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='12'/>`, Info{Kind: InfoDTMF, Length: 100 * time.Millisecond}},
 		{"another", `<transfer xmlns='urn:xmpp:jingle:transfer:0'/>`, Info{Kind: InfoUnknown}},
 	}
 	for _, tt := range tests {
@@ -446,7 +452,7 @@ func TestInfo(t *testing.T) {
 			if err != nil || j.Info != tt.want {
 				t.Fatalf("got %+v, %v, want %+v", j.Info, err, tt.want)
 			}
-			if j.Info.Kind >= InfoDTMF {
+			if j.Info.Kind == InfoUnknown {
 				return
 			}
 			out := j.Element()

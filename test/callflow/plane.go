@@ -230,7 +230,10 @@ func (b *bridge) reach(side call.Side, s media.Stream) {
 }
 
 // Digit has no media to play it in: the leg is to signal it.
-func (b *bridge) Digit(side call.Side, d call.Digit) { b.post(call.MediaDigit{Side: side, Digit: d}) }
+func (b *bridge) Digit(side call.Side, d call.Digit) {
+	b.p.note(fmt.Sprintf("digit %c %s for leg %s", d.Key, d.Length, side))
+	b.post(call.MediaDigit{Side: side, Digit: d})
+}
 
 // Candidates answers an ICE restart with credentials of its own.
 func (b *bridge) Candidates(side call.Side, d media.Description) {

@@ -267,6 +267,8 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 			return jing(args[0], "")
 		}
 		return jing(args[0], fmt.Sprintf("<%s xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>", arg(1)))
+	case "presses": // KEY [MILLISECONDS]
+		return jing("session-info", fmt.Sprintf("<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='%s' duration='%s'/>", esc(arg(1)), arg(2)))
 	case "session-terminate":
 		return jing(args[0], reason(arg(1), ""))
 	case "result":

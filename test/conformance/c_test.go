@@ -29,6 +29,7 @@ var callChecks = map[string]func(*testing.T){
 	"C-19": checkImmediateACK,
 	"C-34": checkEarlySDP,
 	"C-39": checkVideoNotAwaited,
+	"C-45": checkTones,
 	"C-47": checkUnknownPackage,
 	"C-49": checkDirectCall,
 	"C-50": checkSessionPing,
