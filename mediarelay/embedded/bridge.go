@@ -81,6 +81,14 @@ type (
 		assoc *association
 	}
 	keyframeInput struct{ side call.Side } // the peer of side wants a whole picture
+	digitInput    struct {
+		side  call.Side
+		digit call.Digit
+	}
+	digitHeardInput struct { // in the media, for the peer of side
+		side  call.Side
+		digit call.Digit
+	}
 )
 
 // Offer makes an offer to side from what the other side offered, which may be empty. It
@@ -101,15 +109,6 @@ func (b *Bridge) Answer(op call.Op, side call.Side, other media.Description) {
 // MediaAnswered or, with everything left as it was, MediaFailed.
 func (b *Bridge) Join(op call.Op, side call.Side, own media.Description) {
 	b.tellSelf(joinInput{op, side, own.Clone()})
-}
-
-// Digit hands a digit back: it is the leg's to signal.
-func (b *Bridge) Digit(side call.Side, d call.Digit) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.post != nil {
-		b.post(call.MediaDigit{Side: side, Digit: d})
-	}
 }
 
 // Candidates hands over what the peer of side says of its transports between offers.
@@ -220,6 +219,12 @@ func (b *Bridge) take(in input) {
 		}
 	case keyframeInput:
 		b.keyframe(in.side)
+		return
+	case digitInput:
+		b.digit(in)
+		return
+	case digitHeardInput:
+		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
 		return
 	}
 	b.wire()

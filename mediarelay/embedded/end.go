@@ -3,6 +3,7 @@ package embedded
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -243,11 +244,7 @@ func (e *end) prepare(t *transport) error {
 func (e *end) suggest(d *media.Description, k media.Kind, codecs []media.Codec, o *end) {
 	l := e.lanes[k]
 	if l.slot < 0 || l.slot >= len(d.Streams) {
-		l.slot = len(d.Streams)
-		d.Streams = append(d.Streams, media.Stream{})
-		if e.policy.ICE || e.policy.Bundle {
-			d.Streams[l.slot].Name = string('0' + rune(l.slot%10))
-		}
+		l.slot = e.slotFor(d, k)
 	}
 	s := &d.Streams[l.slot]
 	s.Kind, s.Rejected, s.Codecs = k, false, codecs
@@ -269,6 +266,24 @@ func (e *end) suggest(d *media.Description, k media.Kind, codecs []media.Codec, 
 		s.Feedback = pictureFeedback()
 	}
 	l.mine = codecs
+}
+
+// slotFor returns the slot for a new stream of an offer: that of one of its kind which was
+// refused before (RFC 3264 section 8.1), or one more.
+func (e *end) slotFor(d *media.Description, k media.Kind) int {
+	for i, s := range d.Streams {
+		if s.Rejected && s.Kind == k {
+			return i
+		}
+	}
+	var s media.Stream
+	if e.policy.ICE || e.policy.Bundle {
+		for n := len(d.Streams); s.Name == "" || d.Stream(s.Name) != nil; n++ {
+			s.Name = strconv.Itoa(n)
+		}
+	}
+	d.Streams = append(d.Streams, s)
+	return len(d.Streams) - 1
 }
 
 // decorate adds what names our source, for peers that want to know (XEP-0339).
@@ -321,7 +336,7 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 		if s == nil || s.Rejected {
 			continue
 		}
-		if l.kind == media.Video && l.t == e.lanes[media.Audio].t && !bundles(answer, e.local, s.Name) {
+		if l.kind == media.Video && l.t == e.lanes[media.Audio].t && !e.bundles(answer, s) {
 			continue // a transport of its own, which we did not offer
 		}
 		agreed[k], said[k] = media.Intersect(s.Codecs, l.mine), s
@@ -359,9 +374,18 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 	return 0, ""
 }
 
-// bundles reports whether an answer puts a stream on the transport of the audio.
-func bundles(answer, offer media.Description, name string) bool {
-	return slices.Contains(answer.Bundle, name) && len(answer.Bundle) > 1 && len(offer.Bundle) > 1
+// bundles reports whether an answer puts a stream on the transport of the audio: by its
+// group, or by the same ICE credentials, where only the stream is described.
+func (e *end) bundles(answer media.Description, s *media.Stream) bool {
+	if len(e.local.Bundle) < 2 {
+		return false
+	}
+	if slices.Contains(answer.Bundle, s.Name) && len(answer.Bundle) > 1 {
+		return true
+	}
+	audio := e.lanes[media.Audio].t
+	return answer.Bundle == nil && audio.ice != nil && audio.ice.peer.Ufrag != "" &&
+		s.Transport.ICE != nil && s.Transport.ICE.Ufrag == audio.ice.peer.Ufrag
 }
 
 // acceptableAnswer reports what is wrong with the transport of an answer to our offer.

@@ -158,10 +158,7 @@ func (o *outflow) next(in *inflow, seq uint16, ts uint32, now int64) (outSeq uin
 	clock := in.clock
 	if !o.started || o.again || o.source != in.ssrc || o.epoch != in.epoch || o.clock != clock {
 		begins = true
-		o.tsOff = o.lastTS - ts
-		if o.started {
-			o.tsOff += uint32((now - o.lastAt) / 1000 * int64(clock) / 1e6)
-		}
+		o.tsOff = o.at(now, clock) - ts
 		o.seqOff = o.lastSeq + 1 - seq
 		o.started, o.again = true, false
 		o.source, o.epoch, o.clock = in.ssrc, in.epoch, clock
@@ -172,6 +169,24 @@ func (o *outflow) next(in *inflow, seq uint16, ts uint32, now int64) (outSeq uin
 		o.stamp.Store(uint64(outTS)<<32 | uint64(uint32(now/1e6)))
 	}
 	return outSeq, outTS, begins
+}
+
+// at returns the timestamp of now in the stream.
+func (o *outflow) at(now int64, clock uint32) uint32 {
+	if !o.started {
+		return o.lastTS
+	}
+	return o.lastTS + uint32((now-o.lastAt)/1000*int64(clock)/1e6)
+}
+
+// insert makes room for a packet of ours among those that are passed on, and returns its
+// sequence number.
+func (o *outflow) insert(ts uint32, now int64) uint16 {
+	o.started = true
+	o.lastSeq++
+	o.seqOff++
+	o.lastTS, o.lastAt = ts, now
+	return o.lastSeq
 }
 
 // skip closes the gap that a packet leaves that is not passed on.

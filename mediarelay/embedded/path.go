@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
@@ -28,10 +30,16 @@ type socket struct {
 	rtcp  bool // carries RTCP alone: the second of a pair
 	route atomic.Pointer[route]
 
-	seen   *route // that the last packet took
-	early  *queue // packets that came before the route could judge them; nil for none
-	ahead  *queue // good packets that came before the other end was there; nil for none
-	latch  latch
+	seen  *route // that the last packet took
+	early *queue // packets that came before the route could judge them; nil for none
+	ahead *queue // good packets that came before the other end was there; nil for none
+	latch latch
+
+	digits  chan playing // that wait to be played
+	playing *playing     // nil for none
+	digitTS uint32       // of the last digit that signalling had to carry
+	digitAt int64
+
 	header rtp.Header // scratch for the SRTP contexts
 	out    rtp.Header
 }
@@ -45,6 +53,7 @@ type route struct {
 	rx     *srtp.Context
 	lanes  []*lane // that RTCP is about
 	hops   []hop
+	events *eventWay  // for digits of ours; nil if they cannot be heard
 	types  [128]uint8 // from payload type to hop, plus one; 0 for none
 }
 
@@ -57,6 +66,7 @@ type hop struct {
 	mark  bool     // the marker means a talk spurt, as in audio
 
 	lost     bool    // the other end has no such payload type; the gap is closed
+	events   uint32  // clock rate of events that are told by signalling when lost; 0 for others
 	pending  bool    // the other end is not connected yet; the last packets are held
 	to       *socket // nil: pending, lost or on hold; after hold, what follows begins anew
 	dest     netip.AddrPort
@@ -73,10 +83,27 @@ func (s *socket) run() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			s.playAll()
+			continue
+		}
 		if err != nil {
 			continue // an ICMP error of a packet we sent; the next read waits again
 		}
 		s.packet(buf, n, from)
+	}
+}
+
+// playAll does what is due for digits, and sets the time at which reading is interrupted
+// for the next. A digit that came meanwhile is not forgotten: it is looked for after that.
+func (s *socket) playAll() {
+	for {
+		now := time.Now()
+		next := s.play(now)
+		s.conn.SetReadDeadline(next)
+		if next.After(now) || next.IsZero() && len(s.digits) == 0 {
+			return
+		}
 	}
 }
 
@@ -210,10 +237,18 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		case h.out == nil:
 		case h.lost:
 			h.out.skip(h.in, seq)
+			if h.events != 0 {
+				s.digitHeard(h, buf[start:end], ts, now)
+				return
+			}
 		default:
 			h.out.again = true
 		}
 		s.t.drops.noRoute.Add(1)
+		return
+	}
+	if s.playing != nil && s.playing.after.IsZero() && h.clock != 0 && h.mark {
+		h.out.skip(h.in, seq) // a digit sounds instead
 		return
 	}
 	marker := buf[1] & 0x80
@@ -231,7 +266,11 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		d := uint32(binary.BigEndian.Uint16(buf[start+2:])) * h.num / h.den
 		binary.BigEndian.PutUint16(buf[start+2:], uint16(min(d, 0xffff)))
 	}
-	p = p[:headerLen+end-start]
+	s.transmit(h, p[:headerLen+end-start], end-start)
+}
+
+// transmit protects a packet and sends it. The slice has room for the tag.
+func (s *socket) transmit(h *hop, p []byte, payload int) {
 	if h.protect != nil {
 		var err error
 		if p, err = h.protect.EncryptRTP(p[:0], p, &s.out); err != nil {
@@ -240,10 +279,10 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		}
 	}
 	h.out.packets.Add(1)
-	h.out.octets.Add(int64(end - start))
+	h.out.octets.Add(int64(payload))
 	if _, err := h.to.conn.WriteToUDPAddrPort(p, h.dest); err != nil {
 		h.out.packets.Add(-1)
-		h.out.octets.Add(int64(start - end))
+		h.out.octets.Add(int64(-payload))
 	}
 }
 

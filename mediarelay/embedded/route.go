@@ -30,6 +30,9 @@ func (e *end) route(t *transport, far *end) *route {
 			r.add(l.hop(c, to))
 		}
 	}
+	if e.lanes[media.Audio].t == t {
+		r.events = far.events()
+	}
 	return r
 }
 
@@ -63,6 +66,9 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 	}
 	if i < 0 {
 		h.lost = true
+		if c.Event() {
+			h.events = c.ClockRate
+		}
 		return h, c.PT
 	}
 	h.pt = to.agreed[i].PT

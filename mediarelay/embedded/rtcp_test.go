@@ -180,6 +180,37 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// Pictures that come in a running session: one side is answered at once, the other is
+// asked, and what it takes is given back, in the same slot (RFC 3264 section 8.1).
+func TestPicturesAreAdded(t *testing.T) {
+	sip, jingle := sipPolicy(), jinglePolicy()
+	sip.Video, jingle.Video = true, true
+	g := newRig(t, sip, jingle, nil)
+	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	g.offer(1, call.B, a.describe(pcmu()))
+	g.answer(2, call.A, b.describe(media.Active, pcmu()))
+	more := a.describe(pcmu())
+	v := more.Streams[0]
+	v.Kind, v.Codecs = media.Video, []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}}
+	more.Streams = append(more.Streams, v)
+	if got := g.join(3, call.A, more); len(got.Streams) != 2 || !got.Streams[1].Rejected {
+		t.Fatalf("A is answered %+v", got)
+	}
+	offer := g.offer(4, call.B, more)
+	if len(offer.Streams) != 2 || offer.Streams[1].Name != "1" || len(offer.Bundle) != 2 {
+		t.Fatalf("B is offered %+v", offer)
+	}
+	answer := b.describe(media.Active, pcmu())
+	w := answer.Streams[0]
+	w.Name, w.Kind, w.Codecs = "1", media.Video, offer.Streams[1].Codecs
+	answer.Streams = append(answer.Streams, w) // and no word of a bundle
+	g.answer(5, call.A, answer)
+	back := g.offer(6, call.A, answer)
+	if len(back.Streams) != 2 || back.Streams[1].Rejected || back.Streams[1].Kind != media.Video {
+		t.Errorf("A is offered %+v", back)
+	}
+}
+
 func TestBundledPictures(t *testing.T) {
 	sip, jingle := sipPolicy(), jinglePolicy()
 	sip.Video, jingle.Video = true, true
@@ -203,6 +234,8 @@ func TestBundledPictures(t *testing.T) {
 		answer.Streams = append(answer.Streams, v)
 		if bundled {
 			answer.Bundle = offer.Bundle
+		} else {
+			answer.Streams[1].Transport.ICE = &media.ICE{Ufrag: "other", Pwd: "otherotherotherotherother"}
 		}
 		got := g.answer(2, call.A, answer)
 		if rejected := got.Streams[1].Rejected; rejected == bundled {

@@ -63,7 +63,7 @@ func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*trans
 		t.mine = &sync.Mutex{}
 	}
 	for _, c := range ports.rtp {
-		t.sockets = append(t.sockets, &socket{t: t, conn: c, local: localOf(c)})
+		t.sockets = append(t.sockets, &socket{t: t, conn: c, local: localOf(c), digits: make(chan playing, digitQueue)})
 	}
 	for _, c := range ports.rtcp {
 		t.control = append(t.control, &socket{t: t, conn: c, local: localOf(c), rtcp: true})

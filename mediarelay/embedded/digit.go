@@ -1,0 +1,176 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+const (
+	digitKeys   = "0123456789*#ABCD" // by event (RFC 4733 section 3.2)
+	digitQueue  = 32                 // digits that wait at a socket
+	digitStep   = 20 * time.Millisecond
+	digitLength = 100 * time.Millisecond // of one whose length was not said (XEP-0181)
+	digitLeast  = 40 * time.Millisecond
+	digitMost   = time.Second
+	digitGap    = 60 * time.Millisecond
+	digitEnds   = 3 // the last packet is sent so often (RFC 4733 section 2.5.1.4)
+	digitVolume = 10
+)
+
+// An eventWay is how digits of ours go to the peer of an end: events among the packets
+// that it gets from the other end.
+type eventWay struct {
+	out   *outflow
+	hop   hop    // dest, protect and pt
+	clock uint32 // of the events' durations, in hertz
+	ticks uint32 // of the stream's timestamps, in hertz
+}
+
+// A playing digit belongs to the goroutine of the socket it is played at: the one that
+// reads the other end, and so owns the numbering of what the peer gets.
+type playing struct {
+	event  byte
+	length time.Duration
+	began  time.Time
+	ts     uint32
+	ended  int
+	after  time.Time // when the next digit may begin
+}
+
+// Digit plays a DTMF digit to the peer of side, after those before it. If events were not
+// agreed with that peer, MediaDigit is posted, for signalling to carry it.
+func (b *Bridge) Digit(side call.Side, d call.Digit) { b.tellSelf(digitInput{side, d}) }
+
+// digit hands a digit to the socket that plays it. What control says after the push wakes
+// the reader, whatever it is doing.
+func (b *Bridge) digit(in digitInput) {
+	e, far := b.ends[in.side], b.ends[in.side.Other()]
+	key := strings.IndexByte(digitKeys, in.digit.Key)
+	if l := e.lanes[media.Audio]; key < 0 || eventOf(l.agreed) < 0 {
+		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
+		return
+	}
+	length := in.digit.Length
+	if length <= 0 {
+		length = digitLength
+	}
+	s := far.lanes[media.Audio].t.sockets[0]
+	select {
+	case s.digits <- playing{event: byte(key), length: min(max(length, digitLeast), digitMost)}:
+		s.conn.SetReadDeadline(time.Now())
+	default:
+		b.relay.options.Log.Info("digit dropped", "call", b.id, "leg", in.side)
+	}
+}
+
+// play does what is due for the digits and says when the next thing is due; the zero time
+// means never.
+func (s *socket) play(now time.Time) (next time.Time) {
+	rt := s.route.Load()
+	if rt != nil && rt.mine != nil {
+		rt.mine.Lock()
+		defer rt.mine.Unlock()
+	}
+	if s.playing == nil {
+		select {
+		case d := <-s.digits:
+			s.playing = &d
+		default:
+			return time.Time{}
+		}
+	}
+	d := s.playing
+	if !d.after.IsZero() {
+		if now.Before(d.after) {
+			return d.after
+		}
+		s.playing = nil
+		return now
+	}
+	if rt == nil || rt.events == nil { // nobody to play to
+		s.playing = nil
+		return now
+	}
+	s.step(rt.events, d, now)
+	if d.ended == digitEnds {
+		d.after = now.Add(digitGap)
+		return d.after
+	}
+	return now.Add(digitStep)
+}
+
+// step sends one packet of a digit (RFC 4733 section 2.5).
+func (s *socket) step(way *eventWay, d *playing, now time.Time) {
+	clock := s.t.relay.now()
+	first := d.began.IsZero()
+	if first {
+		d.began = now
+		d.ts = way.out.at(clock, way.ticks)
+	}
+	lasted := now.Sub(d.began) + digitStep
+	over := lasted >= d.length
+	if over {
+		lasted = d.length
+		d.ended++
+	}
+	var p [headerLen + 4 + 32]byte
+	p[0], p[1] = 0x80, way.hop.pt
+	if first {
+		p[1] |= 0x80
+	}
+	binary.BigEndian.PutUint16(p[2:], way.out.insert(d.ts, clock))
+	binary.BigEndian.PutUint32(p[4:], d.ts)
+	binary.BigEndian.PutUint32(p[8:], way.out.ssrc)
+	p[12], p[13] = d.event, digitVolume
+	if over {
+		p[13] |= 0x80
+	}
+	ticks := uint64(lasted) * uint64(way.clock) / uint64(time.Second)
+	binary.BigEndian.PutUint16(p[14:], uint16(min(ticks, 0xffff)))
+	s.transmit(&way.hop, p[:headerLen+4], 4)
+}
+
+// digitHeard tells control of a digit in the media of one end that the media of the other
+// cannot carry, once, when its end comes.
+func (s *socket) digitHeard(h *hop, payload []byte, ts uint32, now int64) {
+	if len(payload) < 4 || payload[1]&0x80 == 0 || int(payload[0]) >= len(digitKeys) {
+		return
+	}
+	if s.digitAt != 0 && (s.digitTS == ts || now-s.digitAt < int64(digitLeast)) {
+		return
+	}
+	s.digitAt, s.digitTS = now, ts
+	ticks := time.Duration(binary.BigEndian.Uint16(payload[2:]))
+	s.t.b.tellSelf(digitHeardInput{s.t.side.Other(), call.Digit{
+		Key:    digitKeys[payload[0]],
+		Length: (ticks * time.Second / time.Duration(h.events)).Round(time.Millisecond),
+	}})
+}
+
+// events works out how digits of ours reach the peer of an end; nil if they do not.
+func (e *end) events() *eventWay {
+	l := e.lanes[media.Audio]
+	if !l.live() || !l.flow.Receives() || !l.t.ready() {
+		return nil
+	}
+	way := &eventWay{out: &l.out, ticks: media.Speech(l.agreed)[0].ClockRate}
+	i := -1
+	for n, c := range l.agreed {
+		if c.Event() && c.ClockRate > 0 && (i < 0 || c.ClockRate == way.ticks) {
+			i = n
+		}
+	}
+	if i < 0 {
+		return nil
+	}
+	way.clock = l.agreed[i].ClockRate
+	way.hop = hop{out: &l.out, to: l.t.via, dest: l.t.remote, pt: l.agreed[i].PT}
+	if l.t.secure {
+		way.hop.protect = l.t.keys.flows[l.kind]
+	}
+	return way
+}
