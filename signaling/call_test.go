@@ -272,13 +272,16 @@ func TestIncomingRefused(t *testing.T) {
 		detail call.Detail
 		status string
 		reason string
+		retry  string
 	}{
-		{"busy", call.Busy, call.Detail{}, "486 Busy Here", `Q.850;cause=17;text="user busy"`},
-		{"declined", call.Declined, call.Detail{}, "603 Decline", `Q.850;cause=21;text="call rejected"`},
-		{"no answer", call.NoAnswer, call.Detail{Q850: 19}, "480 Temporarily Unavailable", `Q.850;cause=19;text="no answer from user"`},
-		{"no codec", call.Incompatible, call.Detail{}, "488 Not Acceptable Here", `Q.850;cause=65;text="bearer capability not implemented"`},
-		{"failed", call.Failed, call.Detail{Text: "a\r\nb"}, "500 Server Internal Error", `Q.850;cause=41;text="temporary failure"`},
-		{"overloaded", call.Overloaded, call.Detail{}, "503 Service Unavailable", `Q.850;cause=42;text="switching equipment congestion"`},
+		{"busy", call.Busy, call.Detail{}, "486 Busy Here", `Q.850;cause=17;text="user busy"`, ""},
+		{"declined", call.Declined, call.Detail{}, "603 Decline", `Q.850;cause=21;text="call rejected"`, ""},
+		{"no answer", call.NoAnswer, call.Detail{Q850: 19}, "480 Temporarily Unavailable", `Q.850;cause=19;text="no answer from user"`, ""},
+		{"no codec", call.Incompatible, call.Detail{}, "488 Not Acceptable Here", `Q.850;cause=65;text="bearer capability not implemented"`, ""},
+		{"failed", call.Failed, call.Detail{Text: "a\r\nb"}, "500 Server Internal Error", `Q.850;cause=41;text="temporary failure"`, ""},
+		{"overloaded", call.Overloaded, call.Detail{}, "503 Service Unavailable", `Q.850;cause=42;text="switching equipment congestion"`, "10"},
+		{"a device has no room", call.Overloaded, call.Detail{Status: 480, Q850: 42}, "480 Temporarily Unavailable", `Q.850;cause=42;text="switching equipment congestion"`, "30"},
+		{"no XMPP server", call.Unreachable, call.Detail{}, "503 Service Unavailable", `Q.850;cause=41;text="temporary failure"`, "5"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,6 +294,9 @@ func TestIncomingRefused(t *testing.T) {
 				got := p.wants("SIP/2.0 " + tt.status)
 				if reason := p.field("reason"); reason != tt.reason {
 					t.Errorf("reason %q in\n%s", reason, got)
+				}
+				if retry := p.field("retry-after"); retry != tt.retry {
+					t.Errorf("Retry-After %q, want %q", retry, tt.retry)
 				}
 				c.wants(t, strings.TrimRight(shown(call.LegEnded{Cause: tt.cause, Detail: tt.detail}), ""))
 				p.learn()

@@ -88,8 +88,8 @@ func reasonHeaders(reasons []translate.ReasonHeader) []sip.Header {
 func (e *Edge) refusal(cause call.Cause, detail call.Detail) (status int, phrase string, hs []sip.Header) {
 	status, q850 := e.o.Refusals.StatusOf(cause, detail)
 	hs = reasonHeaders(translate.ResponseReasons(q850))
-	if status == 503 {
-		hs = append(hs, header("Retry-After", "10"))
+	if after := translate.RetryAfterOf(cause, detail); after > 0 {
+		hs = append(hs, header("Retry-After", digits(after)))
 	}
 	if detail.Text != "" {
 		hs = append(hs, header("Warning", translate.Warning(e.o.Host, detail.Text)))
