@@ -145,8 +145,9 @@ func (b *browser) login(t *testing.T, s *server, o clientOptions) *client {
 	if o.user == "" {
 		o.user = users[0]
 	}
-	c := &client{browser: b, page: fmt.Sprintf("%s %s", t.Name(), o.user), events: make(chan browserEvent, 1000)}
+	c := &client{browser: b, events: make(chan browserEvent, 1000)}
 	b.mu.Lock()
+	c.page = fmt.Sprintf("%s %s %d", t.Name(), o.user, len(b.pages)) // who logs in again has a page of its own
 	b.pages[c.page] = c.events
 	b.mu.Unlock()
 	if err := b.call("", "open", nil, c.page); err != nil {

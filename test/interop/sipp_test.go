@@ -28,6 +28,7 @@ type sippOptions struct {
 	port   int    // own, UDP; 0 takes a free one
 	target int    // port of 127.0.0.1 that a caller sends to
 	uri    string // that a caller asks for
+	user   string // who SIPp is; empty for phoneUser
 }
 
 // startSipp runs a script. Its steps stand one a line or are parted by semicolons:
@@ -44,10 +45,13 @@ func startSipp(t *testing.T, o sippOptions, script string) *sipp {
 	if s.port == 0 {
 		s.port = freePort(t)
 	}
+	if o.user == "" {
+		o.user = phoneUser
+	}
 	dir := t.TempDir()
 	s.trace, s.errors = filepath.Join(dir, "messages"), filepath.Join(dir, "errors")
 	scenario := filepath.Join(dir, "scenario.xml")
-	if err := os.WriteFile(scenario, []byte(compile(t, script, o.uri)), 0o644); err != nil {
+	if err := os.WriteFile(scenario, []byte(compile(t, script, o)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	argv := []string{
@@ -145,6 +149,7 @@ func header(message, name string) string {
 type compiler struct {
 	out    strings.Builder
 	uri    string // Request-URI
+	user   string // SIPp's own
 	caller bool
 	index  int    // of the next message
 	invite int    // index of the INVITE sent
@@ -152,10 +157,10 @@ type compiler struct {
 	status int    // last received
 }
 
-func compile(t *testing.T, script, uri string) string {
+func compile(t *testing.T, script string, o sippOptions) string {
 	t.Helper()
 	steps := strings.FieldsFunc(script, func(r rune) bool { return r == ';' || r == '\n' })
-	c := &compiler{uri: uri}
+	c := &compiler{uri: o.uri, user: o.user}
 	for i, step := range steps {
 		words := strings.Fields(step)
 		if len(words) != 2 {
@@ -271,7 +276,7 @@ func (c *compiler) send(what string) {
 const ownTag = ";tag=[pid]t[call_number]"
 
 func (c *compiler) request(method string) []string {
-	own := "<sip:" + phoneUser + "@[local_ip]:[local_port]>"
+	own := "<sip:" + c.user + "@[local_ip]:[local_port]>"
 	uri, branch := c.uri, "[branch]"
 	from, to := "From: "+own+ownTag, "To: <"+c.uri+">"
 	number := 1
@@ -325,7 +330,7 @@ func (c *compiler) response(status string) []string {
 		from,
 		to,
 		cseq,
-		"Contact: <sip:" + phoneUser + "@[local_ip]:[local_port]>",
+		"Contact: <sip:" + c.user + "@[local_ip]:[local_port]>",
 	}
 }
 
