@@ -55,7 +55,12 @@ func (l *leg) send(s dialog.Send) {
 		}
 	}
 	req.AppendHeader(header("User-Agent", l.e.o.UserAgent))
-	l.describe(req, s.Media)
+	if s.Type != "" {
+		req.AppendHeader(header("Content-Type", s.Type))
+		req.SetBody([]byte(s.Text))
+	} else {
+		l.describe(req, s.Media)
+	}
 	l.dispatch(s, req, next)
 }
 
@@ -150,6 +155,8 @@ func (l *leg) reply(r dialog.Reply) {
 	case status >= 300 && r.Cause != call.Normal:
 		_, q850 := translate.StatusOf(r.Cause, call.Detail{Q850: r.Detail.Q850})
 		hs = append(reasonHeaders(translate.ResponseReasons(q850)), explain(status)...)
+	case status == 415 && tx.Request().Method == sip.INFO:
+		hs = []sip.Header{header("Accept", digitTypes)}
 	default:
 		hs = explain(status)
 	}
@@ -162,7 +169,7 @@ func (l *leg) reply(r dialog.Reply) {
 		if invite {
 			res.AppendHeader(header("Contact", l.contact))
 		} else {
-			res.AppendHeader(header("Accept", accepted))
+			res.AppendHeader(header("Accept", accepted+", "+digitTypes))
 		}
 		res.AppendHeader(header("Allow", allowed))
 	}

@@ -291,6 +291,8 @@ func shown(e call.Event) string {
 		return strings.TrimSpace("confirms " + codecs(e.Media))
 	case call.LegOffered:
 		return "offers " + codecs(e.Media) + " " + e.Media.Streams[0].Direction.String()
+	case call.LegDigit:
+		return fmt.Sprintf("presses %c for %s", e.Digit.Key, e.Digit.Length)
 	case call.LegEnded:
 		return fmt.Sprintf("ends %s %d/%d %s", e.Cause, e.Detail.Status, e.Detail.Q850, e.Detail.Text)
 	}

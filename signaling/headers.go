@@ -16,8 +16,9 @@ import (
 
 // What we say of ourselves. A method or extension is here when it works.
 const (
-	allowed  = "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"
-	accepted = "application/sdp"
+	allowed    = "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"
+	accepted   = "application/sdp"
+	digitTypes = "application/dtmf-relay, application/dtmf" // of an INFO
 )
 
 // anonymousURI is who a caller is who does not want to be known (RFC 3323 section 4.1.1.3).

@@ -261,9 +261,7 @@ func (l *leg) Update(offer media.Description)        { l.command(dialog.Update{M
 func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUpdate{Media: answer}) }
 
 func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }
-
-// Digit does nothing: INFO is not sent yet.
-func (l *leg) Digit(call.Digit) {}
+func (l *leg) Digit(digit call.Digit)        { l.command(dialog.Digit{Digit: digit}) }
 
 // End implements [gateway.Leg]. A caller who set a time, in which no device showed itself,
 // is told that it is over (INTERWORKING 2.5 row 18).
@@ -359,7 +357,8 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 			r.Body = l.body(req).Body
 		}
 	case "INFO":
-		if len(req.Body()) == 0 {
+		r.Text = string(req.Body())
+		if r.Text == "" {
 			r.Type = ""
 		}
 	}

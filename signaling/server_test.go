@@ -33,7 +33,7 @@ func TestStranger(t *testing.T) {
 func TestOutOfDialog(t *testing.T) {
 	tests := []struct{ method, status, header, value string }{
 		{"OPTIONS", "200 OK", "allow", allowed},
-		{"OPTIONS", "200 OK", "accept", "application/sdp"},
+		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf"},
 		{"REGISTER", "405 Method Not Allowed", "allow", allowed},
 		{"MESSAGE", "405 Method Not Allowed", "allow", allowed},
 		{"REFER", "405 Method Not Allowed", "allow", allowed},
@@ -429,6 +429,62 @@ func TestInDialog(t *testing.T) {
 		p.inDialog("INVITE", 51, "Content-Disposition: session", "hello")
 		p.wants("SIP/2.0 400 ")
 		p.inDialog("ACK", 51, "", "")
+		c.quiet(t)
+	})
+}
+
+// TestDigits sends digits in INFO, and reads those of the peer.
+func TestDigits(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		c := w.dial(toOtto())
+		p.wants("INVITE ")
+		p.answer("200 OK", "u77", "Contact: <sip:otto@198.51.100.9>", theirSDP)
+		p.wants("ACK ")
+		p.tags["contact"] = "sip:x-id1@192.0.2.10:5060"
+		c.wants(t, "answers PCMA")
+		c.do(func() {
+			c.leg.Digit(call.Digit{Key: '#', Length: 160 * time.Millisecond})
+			c.leg.Digit(call.Digit{Key: '1'})
+		})
+		got := p.wants("INFO sip:otto@198.51.100.9 SIP/2.0\r\n")
+		if body := "\r\n\r\nSignal=#\r\nDuration=160\r\n"; !strings.HasSuffix(got, body) || p.field("content-type") != "application/dtmf-relay" {
+			t.Errorf("got\n%s", got)
+		}
+		p.answer("415 Unsupported Media Type", "", "", "")
+		got = p.wants("INFO ")
+		if !strings.HasSuffix(got, "\r\n\r\n#") || p.field("content-type") != "application/dtmf" {
+			t.Errorf("got\n%s", got)
+		}
+		p.answer("200 OK", "", "", "")
+		p.wants("INFO ")
+		p.answer("415 Unsupported Media Type", "", "", "")
+		p.silent()
+		c.quiet(t)
+	})
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		p.wants("SIP/2.0 200 OK")
+		p.learn()
+		p.inDialog("ACK", 10, "", "")
+		c.wants(t, "confirms")
+		info := func(cseq int, kind, body string) {
+			p.raw(fmt.Sprintf("INFO %s SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKi%d\r\nMax-Forwards: 70\r\nFrom: <sip:otto@voip.example>;tag=o55\r\nTo: <sip:mira@jabber.example>;tag=%s\r\nCall-ID: 9f20c1@198.51.100.9\r\nCSeq: %d INFO\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", p.tags["contact"], cseq, p.tags["tag"], cseq, kind, len(body), body))
+		}
+		info(11, "application/dtmf-relay", "Signal=5\r\nDuration=160\r\n")
+		p.wants("SIP/2.0 200 OK")
+		c.wants(t, "presses 5 for 160ms")
+		info(12, "text/plain", "5")
+		p.wants("SIP/2.0 415 ")
+		if a := p.field("accept"); a != digitTypes {
+			t.Errorf("accept %q", a)
+		}
+		info(13, "application/dtmf", "?")
+		p.wants("SIP/2.0 400 ")
 		c.quiet(t)
 	})
 }

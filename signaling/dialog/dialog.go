@@ -80,6 +80,7 @@ type Dialog struct {
 	change  change
 	settled settled
 	awaited ackState
+	digits  digits
 
 	end     *ending // set once we or the call want it over
 	ended   bool    // LegEnded was reported
@@ -146,6 +147,8 @@ func (d *Dialog) command(in Input) {
 		d.answerUpdate(in.Media)
 	case RefuseUpdate:
 		d.refuseUpdate(in.Cause)
+	case Digit:
+		d.digit(in.Digit)
 	}
 }
 
@@ -211,8 +214,8 @@ func (d *Dialog) report(why ending) {
 	if d.ended {
 		return
 	}
-	d.ended = true
 	d.event(call.LegEnded{Side: d.side, Cause: why.cause, Detail: why.detail})
+	d.ended = true
 }
 
 // finish says that the dialog can be forgotten, when it can.
@@ -233,14 +236,17 @@ func (d *Dialog) finish() {
 
 // send sends a request inside the dialog and returns its ID.
 func (d *Dialog) send(method string, m media.Description, why ending) int {
+	s := d.next(method)
+	s.Media, s.Cause, s.Detail = m, why.cause, why.detail
+	d.emit(s)
+	return s.ID
+}
+
+// next is a new request inside the dialog, to be filled in and sent.
+func (d *Dialog) next(method string) Send {
 	d.cseq++
 	d.ids++
-	d.emit(Send{
-		ID: d.ids, Method: method, CSeq: d.cseq,
-		Tag: d.tag, Target: d.target, Route: d.route,
-		Media: m, Cause: why.cause, Detail: why.detail,
-	})
-	return d.ids
+	return Send{ID: d.ids, Method: method, CSeq: d.cseq, Tag: d.tag, Target: d.target, Route: d.route}
 }
 
 // response takes a response of any of our requests.
@@ -250,6 +256,8 @@ func (d *Dialog) response(r Response) {
 		d.inviteResponse(r)
 	case d.change.state == sent && r.ID == d.change.id:
 		d.changeResponse(r)
+	case d.digits.id != 0 && r.ID == d.digits.id:
+		d.digitResponse(r)
 	case r.ID == d.settled.id && r.Status/100 == 2:
 		d.emit(d.settled.ack) // our ACK was lost
 	case d.state == leaving && r.ID == d.byeID && r.Status >= 200:
@@ -270,6 +278,8 @@ func (d *Dialog) failure(f Failure) {
 		if d.state == confirmed {
 			d.fail(ending{f.Cause, f.Detail}) // as 408 (RFC 3261 section 12.2.1.2)
 		}
+	case d.digits.id != 0 && f.ID == d.digits.id:
+		d.muteDigits()
 	case d.state == leaving && f.ID == d.byeID:
 		d.terminate(*d.end)
 	}
@@ -310,8 +320,14 @@ func (d *Dialog) stop(t Timer) {
 	}
 }
 
-func (d *Dialog) emit(o Output)      { d.out = append(d.out, o) }
-func (d *Dialog) event(e call.Event) { d.events = append(d.events, e) }
+func (d *Dialog) emit(o Output) { d.out = append(d.out, o) }
+
+// event tells the call something, until it knows of the end.
+func (d *Dialog) event(e call.Event) {
+	if !d.ended {
+		d.events = append(d.events, e)
+	}
+}
 
 // retarget takes the peer's new Contact (RFC 3261 section 12.2).
 func (d *Dialog) retarget(contact string) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -116,6 +117,9 @@ func (p *player) input(words []string, args map[string]string) Input {
 		return AnswerUpdate{described(word(1))}
 	case "refuse-update":
 		return RefuseUpdate{p.cause(word(1))}
+	case "digit":
+		ms, _ := strconv.Atoi(word(2))
+		return Digit{call.Digit{Key: word(1)[0], Length: time.Duration(ms) * time.Millisecond}}
 	case "end":
 		return End{Cause: p.cause(word(1))}
 	case "timer":
@@ -147,7 +151,7 @@ func (p *player) request(method string, args map[string]string) Request {
 	r := Request{
 		Method: method, CSeq: uint32(cseq), Tag: or(args["tag"], "a"),
 		Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]),
-		Type: args["type"], Package: args["package"], Cause: p.cause(args["cause"]),
+		Type: args["type"], Text: strings.NewReplacer(`:`, "=", `\n`, "\n").Replace(args["text"]), Package: args["package"], Cause: p.cause(args["cause"]),
 	}
 	if method != "ACK" {
 		p.ids++
@@ -182,6 +186,9 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 				s += " route=" + strings.Join(o.Route, ",")
 			}
 			s += said(o.Media)
+			if o.Text != "" {
+				s += " " + o.Type + " " + strings.ReplaceAll(strings.TrimSpace(o.Text), "\r\n", " ")
+			}
 			if o.Method == "BYE" {
 				s += " " + o.Cause.String()
 			}
@@ -235,6 +242,8 @@ func shown(e call.Event) string {
 		return e.Side.String() + " agrees" + said(e.Media)
 	case call.LegRefused:
 		return e.Side.String() + " refuses " + e.Cause.String()
+	case call.LegDigit:
+		return fmt.Sprintf("%s presses %c for %s", e.Side, e.Digit.Key, e.Digit.Length)
 	case call.LegEnded:
 		return e.Side.String() + " ends " + e.Cause.String()
 	}

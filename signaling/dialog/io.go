@@ -35,8 +35,9 @@ type (
 		Contact string   // URI; empty if there was none
 		Route   []string // Record-Route, in order
 		Body    Body
-		// Type and Package are the Content-Type and the Info-Package of an INFO.
-		Type, Package string
+		// Type, Package and Text are the Content-Type, the Info-Package and the body of an
+		// INFO.
+		Type, Package, Text string
 		// Cause and Detail are what a Reason says, Normal without one.
 		Cause  call.Cause
 		Detail call.Detail
@@ -81,6 +82,7 @@ type (
 	Update       struct{ Media media.Description }
 	AnswerUpdate struct{ Media media.Description }
 	RefuseUpdate struct{ Cause call.Cause }
+	Digit        struct{ Digit call.Digit }
 	End          struct {
 		Cause  call.Cause
 		Detail call.Detail
@@ -99,6 +101,7 @@ func (Answer) input()       {}
 func (Update) input()       {}
 func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
+func (Digit) input()        {}
 func (End) input()          {}
 
 // An Output is something that the edge is to do. Outputs are carried out in order.
@@ -114,6 +117,8 @@ type (
 		Target string   // Request-URI
 		Route  []string // in order, for Route
 		Media  media.Description
+		// Type and Text are a body that is no SDP, of an INFO.
+		Type, Text string
 		// Cause and Detail are why, for the Reason of a BYE.
 		Cause  call.Cause
 		Detail call.Detail

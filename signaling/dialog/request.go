@@ -1,7 +1,5 @@
 package dialog
 
-import "strings"
-
 // request takes a request of the peer inside the dialog.
 func (d *Dialog) request(r Request) {
 	if r.Method == "ACK" {
@@ -24,6 +22,8 @@ func (d *Dialog) request(r Request) {
 		d.reply(r, 481)
 	case r.Method == "INVITE":
 		d.changeRequest(r)
+	case r.Method == "INFO":
+		d.info(r)
 	default:
 		d.reply(r, refusal(r))
 	}
@@ -55,14 +55,6 @@ func (d *Dialog) reply(r Request, status int) { d.emit(Reply{ID: r.ID, Status: s
 func refusal(r Request) int {
 	switch r.Method {
 	case "OPTIONS":
-		return 200
-	case "INFO":
-		switch {
-		case r.Package != "":
-			return 469
-		case strings.TrimSpace(r.Type) != "":
-			return 415
-		}
 		return 200
 	case "NOTIFY", "PRACK":
 		return 481 // there is no subscription, and no reliable response

@@ -91,6 +91,9 @@ func (w *walk) wind() {
 func (w *walk) request(method string) Request {
 	w.cseq++
 	r := Request{Method: method, CSeq: w.cseq, Tag: w.tag(), Contact: "sip:c@198.51.100.9", Body: w.body()}
+	if method == "INFO" {
+		r.Type, r.Text = typePlain, []string{"5", "?"}[w.r.IntN(2)]
+	}
 	if w.r.IntN(8) == 0 {
 		r.CSeq = uint32(w.r.IntN(10))
 	}
@@ -124,6 +127,8 @@ func (w *walk) any() Input {
 		return AnswerUpdate{described("answer")}
 	case 9:
 		return RefuseUpdate{call.Incompatible}
+	case 29:
+		return Digit{call.Digit{Key: '5'}}
 	case 10:
 		if w.r.IntN(4) > 0 {
 			return Ring{}
@@ -134,7 +139,7 @@ func (w *walk) any() Input {
 	case 12, 13, 14:
 		return Fired{Timer(w.r.IntN(int(timers) + 1))}
 	case 15, 16, 17:
-		methods := []string{"BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "X"}
+		methods := []string{"BYE", "OPTIONS", "INFO", "INFO", "UPDATE", "PRACK", "X"}
 		return w.request(methods[w.r.IntN(len(methods))])
 	case 18, 19, 20:
 		return w.request("INVITE")
@@ -156,7 +161,7 @@ func (w *walk) fromNetwork() Input {
 	if w.r.IntN(12) == 0 {
 		return Failure{ID: s.ID, Cause: call.Unreachable}
 	}
-	statuses := []int{100, 180, 183, 199, 200, 200, 200, 481, 486, 491}
+	statuses := []int{100, 180, 183, 199, 200, 200, 200, 415, 481, 486, 491}
 	res := Response{
 		ID: s.ID, Status: statuses[w.r.IntN(len(statuses))], Tag: w.tag(), Contact: "sip:d@198.51.100.9",
 		Body: w.body(), Cause: call.Busy,

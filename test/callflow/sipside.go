@@ -138,11 +138,12 @@ func between(addr string) string {
 }
 
 // command carries out one line of the script: a request by its method, or a response by
-// its status. Words with a colon are headers, "sdp=NAME" is a body.
+// its status. Words with a colon are headers, "sdp=NAME" is a body, and so is "body=TEXT"
+// with its "type=TYPE", where | stands for a line end.
 func (s *sipSide) command(text string, sdp func(string) (string, error)) error {
 	words := fields(text)
 	var extra []string
-	body := ""
+	body, kind := "", "application/sdp"
 	var rest []string
 	for _, w := range words {
 		name, value, isSDP := strings.Cut(w, "sdp=")
@@ -152,6 +153,10 @@ func (s *sipSide) command(text string, sdp func(string) (string, error)) error {
 			if body, err = sdp(value); err != nil {
 				return err
 			}
+		case strings.HasPrefix(w, "type="):
+			kind = strings.TrimPrefix(w, "type=")
+		case strings.HasPrefix(w, "body="):
+			body = strings.ReplaceAll(strings.TrimPrefix(w, "body="), "|", "\r\n")
 		case strings.Contains(w, ": "):
 			extra = append(extra, w)
 		default:
@@ -160,6 +165,9 @@ func (s *sipSide) command(text string, sdp func(string) (string, error)) error {
 	}
 	if len(rest) == 0 {
 		return fmt.Errorf("sip: nothing to send in %q", text)
+	}
+	if body != "" {
+		extra = append(extra, "Content-Type: "+kind)
 	}
 	if status, err := strconv.Atoi(rest[0]); err == nil {
 		return s.respond(status, rest[1:], extra, body)
@@ -234,9 +242,6 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 	}
 	for _, h := range extra {
 		line("%s", h)
-	}
-	if body != "" {
-		line("Content-Type: application/sdp")
 	}
 	line("Content-Length: %d\r\n", len(body))
 	b.WriteString(body)
@@ -320,9 +325,6 @@ func (s *sipSide) respond(status int, args, extra []string, body string) error {
 	for _, h := range extra {
 		line("%s", h)
 	}
-	if body != "" {
-		line("Content-Type: application/sdp")
-	}
 	line("Content-Length: %d\r\n", len(body))
 	b.WriteString(body)
 	return s.send(b.String())
@@ -398,6 +400,9 @@ func (m *sipMessage) show(withBody bool) []string {
 		}
 		v, _, _ = strings.Cut(v, ";tag=")
 		fmt.Fprintf(&b, "  %s: %s", name, v)
+	}
+	if m.method() == "INFO" && m.body != "" {
+		fmt.Fprintf(&b, "  %s: %s", m.header.Get("Content-Type"), strings.ReplaceAll(strings.TrimSpace(m.body), "\r\n", "|"))
 	}
 	lines := []string{b.String()}
 	if withBody && m.body != "" {

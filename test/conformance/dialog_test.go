@@ -10,6 +10,7 @@ import (
 // dialogChecks are those of group C that are about the dialog with S alone.
 var dialogChecks = map[string]func(*testing.T){
 	"C-21": checkOverlappingInvite,
+	"C-46": checkInfoDigit,
 	"C-57": checkOfferless,
 	"C-59": checkTimerC,
 }
@@ -24,6 +25,12 @@ func checkOverlappingInvite(t *testing.T) {
 		t.Errorf("Retry-After is %q", headerOf(l.Raw, "Retry-After"))
 	}
 	r.one("sip 486", "Cseq: 1 INVITE")
+}
+
+func checkInfoDigit(t *testing.T) {
+	r := play(t, answered+"sip INFO type=application/dtmf-relay body=Signal=5|Duration=160\nsip INFO type=application/dtmf body=#\nsip BYE")
+	r.count(2, "sip 200", "for INFO")
+	r.order(r.one("media digit 5 160ms for leg B"), r.one("media digit # 100ms for leg B"))
 }
 
 func checkOfferless(t *testing.T) {
