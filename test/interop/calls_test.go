@@ -22,7 +22,7 @@ type bench struct {
 
 func newBench(t *testing.T, s *server, b *browser) *bench {
 	t.Helper()
-	g := startGateway(t, s)
+	g := startGateway(t, s, gatewayOptions{})
 	return &bench{server: s, gateway: g, browser: b, phone: startBaresip(t, g.phone, g.sip)}
 }
 

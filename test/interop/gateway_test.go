@@ -24,7 +24,7 @@ const (
 	noRouteNumber = "+81312345678"
 )
 
-// noAnswer is how long the gateway of these tests lets a callee ring.
+// noAnswer is how long the gateway of these tests lets a callee ring, unless they say so.
 const noAnswer = 5 * time.Second
 
 // A gateway is what all this is about: the program, run as an operator runs it.
@@ -41,6 +41,8 @@ type gateway struct {
 type gatewayOptions struct {
 	secret string // empty for the right one
 	domain string // empty for the right one
+
+	noAnswer time.Duration // 0 for noAnswer
 }
 
 // built is where the program is, once it is.
@@ -80,9 +82,9 @@ func build(t *testing.T) string {
 }
 
 // startGateway starts the gateway beside a server and waits until it is ready.
-func startGateway(t *testing.T, s *server) *gateway {
+func startGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 	t.Helper()
-	g := launchGateway(t, s, gatewayOptions{})
+	g := launchGateway(t, s, o)
 	eventually(t, 10*time.Second, "the gateway is ready", g.ready)
 	return g
 }
@@ -97,6 +99,9 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 	if o.domain == "" {
 		o.domain = gatewayDomain
 	}
+	if o.noAnswer == 0 {
+		o.noAnswer = noAnswer
+	}
 	program := build(t)
 	dir := t.TempDir()
 	g := &gateway{
@@ -107,7 +112,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 	writeTemplate(t, "gateway.yaml", g.config, map[string]any{
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
-		"NoAnswer": noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
+		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
 	})
 	t.Cleanup(func() { // runs when the process has been stopped
 		if g.err != nil {
