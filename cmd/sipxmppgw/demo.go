@@ -40,8 +40,9 @@ const (
 	// demoScore is the least normalised cross-correlation that counts as speech that has
 	// arrived. G.711 that lost nothing gives more than 0.99.
 	demoScore = 0.95
-	// demoPatience is how long any single step of the demo may take.
-	demoPatience = 10 * time.Second
+	// demoPatience is how long any single call of the demo may take. It takes 4 seconds, but
+	// a machine may have other things to do.
+	demoPatience = 30 * time.Second
 	// demoRing is how long a callee lets it ring before it answers.
 	demoRing = 300 * time.Millisecond
 )

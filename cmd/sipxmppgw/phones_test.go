@@ -161,7 +161,13 @@ func TestHoldAndResume(t *testing.T) {
 	talk(t, c, callee)
 	reinvite := func(direction string) {
 		t.Helper()
-		if status, err := c.Reinvite(w.limit(), direction); status != 200 || err != nil {
+		status, err := 0, error(nil)
+		// While the change before is passed on, it is refused (RFC 3261 section 14.2).
+		poll(patience, func() bool {
+			status, err = c.Reinvite(w.limit(), direction)
+			return status != 491
+		})
+		if status != 200 || err != nil {
 			t.Fatalf("re-INVITE %s: %d %v", direction, status, err)
 		}
 	}
