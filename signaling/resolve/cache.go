@@ -12,10 +12,11 @@ const (
 	minTTL      = time.Second     // so that a TTL of 0 does not have DNS asked for each request
 	maxTTL      = time.Hour       // so that a slip in a zone is over in an hour
 	maxNegative = 5 * time.Minute // the same for "no such name" (RFC 2308 section 5)
-	hostsTTL    = 10 * time.Second
+	hostsTTL    = 2 * time.Minute
+	hostsRenew  = 10 * time.Second // what the hosts file says is looked up again after this, but not waited for
 
 	staleFor  = 24 * time.Hour          // what has run out is used while DNS is down (RFC 8767 section 5 has 1 to 3 days)
-	patience  = 1800 * time.Millisecond // for a new answer when there is an old one (RFC 8767 section 5)
+	patience  = 1800 * time.Millisecond // of a lookup for new answers when there are old ones (RFC 8767 section 5)
 	recheck   = 30 * time.Second        // between questions for which there is an old answer (RFC 8767 section 5)
 	holdOff   = 5 * time.Second         // and for which there is none (RFC 9520 section 3.2)
 	flights   = 1000                    // questions under way at a time
@@ -34,9 +35,9 @@ type key struct {
 // An entry is what is known of a question. It is touched under the resolver's lock.
 type entry struct {
 	key   key
-	got   records // the last answer, which is never changed; also "there is none"
-	has   bool    // there was an answer
-	ttl   time.Duration
+	got   records   // the last answer, which is never changed; also "there is none"
+	has   bool      // there was an answer
+	renew time.Time // when it is asked for again if it is used, and nobody waits for that
 	fresh time.Time // until when got holds
 	stale time.Time // and until when it is used for want of better
 	retry time.Time // when a question that had no answer may be asked again
@@ -110,15 +111,15 @@ var errUnknown = fmt.Errorf("%w: not asked yet", ErrNoAnswer)
 // errBusy says that too much is under way.
 var errBusy = fmt.Errorf("%w: too many questions under way", ErrNoAnswer)
 
-// ask returns the answer to a question: from the cache or, unless only what is known is
-// wanted, when it comes. The error wraps ErrNoAnswer or ErrClosed.
-func (r *Resolver) ask(ctx context.Context, k key, known bool) result {
+// ask returns the answer to a question: from the cache or, unless the search wants only what is
+// known, when it comes. The error wraps ErrNoAnswer or ErrClosed.
+func (r *Resolver) ask(s *search, k key) result {
 	r.mu.Lock()
 	now := time.Now()
 	e := r.cache.get(k)
 	if e != nil && e.has && now.Before(e.fresh) {
-		if e.fresh.Sub(now) < e.ttl/renewPart {
-			r.begin(k, e, now)
+		if now.After(e.renew) {
+			_, _ = r.begin(k, e, now) // there is no need for it yet
 		}
 		got := e.got
 		r.mu.Unlock()
@@ -135,21 +136,21 @@ func (r *Resolver) ask(ctx context.Context, k key, known bool) result {
 	f, err := r.begin(k, e, now)
 	r.mu.Unlock()
 	switch {
-	case known:
+	case s.known:
 		return result{err: errUnknown}
 	case errors.Is(err, ErrClosed), err != nil && e == nil:
 		return result{err: err}
 	case err != nil:
 		return last
 	}
-	return f.wait(ctx, last)
+	return f.wait(s, last)
 }
 
-// wait returns the result of a flight. Who has an old one does not wait for long.
-func (f *flight) wait(ctx context.Context, last result) result {
+// wait returns the result of a flight. With an old one there is less patience.
+func (f *flight) wait(s *search, last result) result {
 	var enough <-chan time.Time
 	if last.err != errUnknown {
-		t := time.NewTimer(patience)
+		t := time.NewTimer(time.Until(s.patient))
 		defer t.Stop()
 		enough = t.C
 	}
@@ -158,11 +159,11 @@ func (f *flight) wait(ctx context.Context, last result) result {
 		return f.result
 	case <-enough:
 		return last
-	case <-ctx.Done():
+	case <-s.ctx.Done():
 		if last.stale {
 			return last
 		}
-		return result{err: fmt.Errorf("%w: %w", ErrNoAnswer, ctx.Err())}
+		return result{err: fmt.Errorf("%w: %w", ErrNoAnswer, s.ctx.Err())}
 	}
 }
 
@@ -225,6 +226,13 @@ func (r *Resolver) land(k key, got records, ttl time.Duration, err error) result
 		}
 		return last
 	}
-	*e = entry{key: k, got: got, has: true, ttl: ttl, fresh: now.Add(ttl), stale: now.Add(ttl + staleFor)}
+	renew := ttl - ttl/renewPart
+	if k.kind == kindHosts {
+		renew = hostsRenew
+	}
+	*e = entry{
+		key: k, got: got, has: true,
+		renew: now.Add(renew), fresh: now.Add(ttl), stale: now.Add(ttl + staleFor),
+	}
 	return result{got: got}
 }

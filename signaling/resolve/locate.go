@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -15,11 +16,12 @@ const maxTargets = 64
 
 // A search is one lookup.
 type search struct {
-	r      *Resolver
-	ctx    context.Context // unused when known
-	known  bool            // nothing is waited for
-	missed bool            // something would have to be
-	stale  bool            // something used has run out
+	r       *Resolver
+	ctx     context.Context // nil when known
+	patient time.Time       // until when new answers are waited for where there are old ones
+	known   bool            // nothing is waited for
+	missed  bool            // something would have to be
+	stale   bool            // something used has run out
 }
 
 // A way is a transport, and the name of its SRV records.
@@ -246,7 +248,7 @@ func (s *search) arrange(addrs []netip.Addr) []netip.Addr {
 
 // ask returns what there is of a name.
 func (s *search) ask(k key) (records, error) {
-	a := s.r.ask(s.ctx, k, s.known)
+	a := s.r.ask(s, k)
 	if s.known && a.err == errUnknown {
 		s.missed = true
 	}

@@ -29,6 +29,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -209,7 +210,7 @@ func New(o Options) *Resolver {
 // Lookup finds where to send a request. It blocks while DNS is asked, until the context is
 // over at the latest. The error wraps ErrQuery, ErrNoName, ErrNoAnswer or ErrClosed.
 func (r *Resolver) Lookup(ctx context.Context, q Query) (Answer, error) {
-	s := search{r: r, ctx: ctx}
+	s := search{r: r, ctx: ctx, patient: time.Now().Add(patience)}
 	targets, err := s.find(q)
 	r.count.lookups.Add(1)
 	switch {
