@@ -13,7 +13,7 @@ import (
 // Options are what a relay is made from. The zero value of a field means its default.
 type Options struct {
 	// Addresses are the local addresses that media sockets are bound to, at most one of
-	// each family. Default: 127.0.0.1, which needs AllowLoopback.
+	// each family, none of them unspecified. Default: 127.0.0.1, which needs AllowLoopback.
 	Addresses []netip.Addr
 	// External are the addresses that peers are told in place of the local ones, for a
 	// gateway behind a 1:1 NAT; the one of the same family counts. Default: the local ones.
@@ -31,7 +31,8 @@ type Options struct {
 	AllowLoopback bool
 	// Log gets the faults of peers and of the relay. Default: none.
 	Log *slog.Logger
-	// Rand is where names, SSRCs and the like come from. Default: crypto/rand.
+	// Rand is where credentials, SSRCs and names come from; it is read by several
+	// goroutines. Keys are made by crypto/rand always. Default: crypto/rand.
 	Rand io.Reader
 }
 
