@@ -224,6 +224,40 @@ func TestSlowIsNotStaleForever(t *testing.T) {
 	})
 }
 
+// TestLongUnused: what is older than a day is waited for like what was never known.
+func TestLongUnused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "plain 60 A 192.0.2.1")
+		r := newResolver(t, z, Options{Families: IPv4Only, Exchange: func(ctx context.Context, q *dns.Msg, s string) (*dns.Msg, error) {
+			time.Sleep(1900 * time.Millisecond)
+			return z.exchange(ctx, q, s)
+		}})
+		_, _ = r.Lookup(t.Context(), one)
+		z.set(t, "plain 60 A 192.0.2.2")
+		time.Sleep(staleFor + time.Hour)
+		if got := show(r.Lookup(t.Context(), one)); got != "UDP 192.0.2.2:5060" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestNoTimeButAnOldAnswer: who cannot wait has the old answer.
+func TestNoTimeButAnOldAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZone(t, "plain 60 A 192.0.2.1")
+		r := newResolver(t, z, Options{})
+		_, _ = r.Lookup(t.Context(), one)
+		z.fault("all", "silent")
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if got := show(r.Lookup(ctx, one)); got != "UDP 192.0.2.1:5060 (stale)" || time.Since(start) != time.Second {
+			t.Errorf("got %s after %v", got, time.Since(start))
+		}
+	})
+}
+
 // TestGoneIsGone: a name that DNS says is no more is not served from memory.
 func TestGoneIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -372,6 +406,7 @@ func TestBounds(t *testing.T) {
 			wg.Go(func() { _, _ = r.Lookup(context.Background(), Query{Host: fmt.Sprintf("y%d.example.org", i), Port: 1}) })
 		}
 		synctest.Wait()
+		time.Sleep(time.Second) // all have got beyond the hosts file
 		if n := r.Stats().Flights; n != flights {
 			t.Errorf("%d questions under way, want %d", n, flights)
 		}
