@@ -89,6 +89,10 @@ type Call struct {
 	said      [2]media.Description // what each side described last
 	change    media.Description    // what side wants now; empty when there is nothing to give back
 	told      media.Description    // what side was answered
+	joining   Op                   // of what side wants beyond that, while the last change is passed on
+	next      media.Description    // what that is
+	more      bool                 // there is more to pass on
+	idle      bool                 // the last change is passed on; joining is awaited
 
 	ops     Op // the last one given out
 	waiting Op // the request whose result is awaited; 0 if none
@@ -144,11 +148,11 @@ func (c *Call) Step(e Event) (actions []Action, ok bool) {
 func (c *Call) stale(e Event) bool {
 	switch e := e.(type) {
 	case MediaOffered:
-		return e.Op != c.waiting
+		return e.Op == 0 || e.Op != c.waiting
 	case MediaAnswered:
-		return e.Op != c.waiting
+		return e.Op == 0 || e.Op != c.waiting && e.Op != c.joining
 	case MediaFailed:
-		return e.Op != 0 && e.Op != c.waiting
+		return e.Op != 0 && e.Op != c.waiting && e.Op != c.joining
 	case MediaCandidates, MediaDigit, MediaConnected, TimerFired, Aborted:
 		return false
 	default:
@@ -175,7 +179,8 @@ func (c *Call) take() []Action {
 	return out
 }
 
-// op gives out the number of a new request; only its result is awaited from now on.
+// op gives out the number of a new request; its result is awaited from now on, and no
+// other but that of joining.
 func (c *Call) op() Op {
 	c.ops++
 	c.waiting = c.ops

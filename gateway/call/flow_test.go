@@ -148,6 +148,14 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		return MediaOffered{c.ops, described(words, 2)}
 	case "media answered":
 		return MediaAnswered{c.ops, described(words, 2)}
+	case "media joined":
+		return MediaAnswered{c.joining, described(words, 2)}
+	case "media rejected":
+		return MediaFailed{c.joining, A, cause(2), Detail{}}
+	case "media passed":
+		return MediaAnswered{c.waiting, described(words, 2)}
+	case "media suggested":
+		return MediaOffered{c.waiting, described(words, 2)}
 	case "media stale":
 		return MediaAnswered{c.ops - 1, described(words, 2)}
 	case "media refused":

@@ -42,6 +42,10 @@ var (
 	forEnd    guard = timer(TimerLinger)
 	passes    guard = &condition{"concerns the other", func(c *Call, _ Event) bool { return differ(c.said[c.side], c.change) }}
 	gains     guard = &condition{"the other takes more", func(c *Call, _ Event) bool { return c.gained() }}
+	again     guard = &condition{"by the changer", func(c *Call, e Event) bool { return sideOf(e) == c.side && c.joining == 0 }}
+	joins     guard = &condition{"that", func(c *Call, e Event) bool { return c.joins(e) }}
+	joinsLast guard = &condition{"that, and passed on", func(c *Call, e Event) bool { return c.joins(e) && c.idle }}
+	unsettled guard = &condition{"more to pass on", func(c *Call, e Event) bool { return c.unsettled(e) }}
 	ofOther   guard = &condition{"by the other", func(c *Call, e Event) bool { return sideOf(e) != c.side }}
 	request   guard = &condition{"the request", func(_ *Call, e Event) bool { return e.(MediaFailed).Op != 0 }}
 )
@@ -120,8 +124,16 @@ var rules = []rule{
 	{Updating, kLegEnded, fromA, nil, Ending, endB},
 	{Updating, kLegEnded, fromB, nil, Ending, endA},
 
+	// The changer may change again meanwhile: that is answered at once, and passed on after.
+	{Passing, kLegOffered, either, again, Passing, joinAgain},
+	{Passing, kMediaAnswered, either, joins, Passing, answerAgainAndPass},
+	{Passing, kMediaFailed, either, joinsLast, Active, refuseAgain},
+	{Passing, kMediaFailed, either, joins, Passing, refuseAgain},
 	{Passing, kMediaOffered, either, nil, Passing, updateOther},
 	{Passing, kLegUpdated, either, ofOther, Passing, hearOther},
+	{Passing, kLegRefused, either, unsettled, Passing, passAgain},
+	{Passing, kMediaAnswered, either, unsettled, Passing, passAgain},
+	{Passing, kMediaFailed, either, unsettled, Passing, passAgain},
 	{Passing, kLegRefused, either, ofOther, Active, settled},    // the change is one side's alone
 	{Passing, kMediaAnswered, either, gains, Passing, giveBack}, // what the changer was refused at first
 	{Passing, kMediaAnswered, either, nil, Active, settled},
@@ -304,6 +316,7 @@ func activate(c *Call, _ Event) {
 func joinSide(c *Call, e Event) {
 	o := e.(LegOffered)
 	c.side, c.change = o.Side, o.Media
+	c.joining, c.more, c.idle = 0, false, false
 	c.emit(JoinMedia{c.op(), o.Side, o.Media})
 }
 
@@ -332,6 +345,62 @@ func hearOther(c *Call, e Event) {
 }
 
 func settled(c *Call, _ Event) { c.waiting = 0 }
+
+// joins reports whether an event is the result of what the changer wants now.
+func (c *Call) joins(e Event) bool {
+	switch e := e.(type) {
+	case MediaAnswered:
+		return c.joining != 0 && e.Op == c.joining
+	case MediaFailed:
+		return c.joining != 0 && e.Op == c.joining
+	}
+	return false
+}
+
+// unsettled reports whether an event ends the passing on of one change while there is
+// another.
+func (c *Call) unsettled(e Event) bool {
+	if f, is := e.(MediaFailed); is && f.Op == 0 {
+		return false
+	}
+	if r, is := e.(LegRefused); is && r.Side == c.side {
+		return false
+	}
+	return c.more || c.joining != 0
+}
+
+// joinAgain has a further change answered, beside the passing on of the last one.
+func joinAgain(c *Call, e Event) {
+	o := e.(LegOffered)
+	c.ops++
+	c.joining, c.next = c.ops, o.Media
+	c.emit(JoinMedia{c.joining, o.Side, o.Media})
+}
+
+func answerAgainAndPass(c *Call, e Event) {
+	c.joining, c.more = 0, true
+	c.change, c.told = c.next, e.(MediaAnswered).Media
+	c.said[c.side] = c.change
+	c.emit(AnswerUpdate{c.side, c.told})
+	if c.idle {
+		passAgain(c, e)
+	}
+}
+
+func refuseAgain(c *Call, e Event) {
+	c.joining, c.idle = 0, false
+	c.emit(RefuseUpdate{c.side, e.(MediaFailed).Cause})
+}
+
+// passAgain passes on what came meanwhile, once it has been answered.
+func passAgain(c *Call, _ Event) {
+	c.waiting = 0
+	if c.idle = c.joining != 0; c.idle {
+		return
+	}
+	c.more = false
+	c.emit(OfferMedia{c.op(), c.side.Other(), c.change})
+}
 
 // gained reports whether the other side has taken a stream that the changer wanted and was
 // refused, because nobody had asked the other side yet.
