@@ -60,6 +60,7 @@ type Edge struct {
 	caps    [2]wire.Caps
 
 	people people
+	kept   atomic.Int64 // endings that wait for a connection
 
 	mu    sync.Mutex
 	legs  map[key]*leg

@@ -166,10 +166,18 @@ func (l *leg) step(input any) []call.Event {
 func (l *leg) carryOut(o session.Output) {
 	switch o := o.(type) {
 	case session.SendSignal:
-		sent := l.send(l.signal(o), o.JMI.Title())
-		if box := l.inbox(); !sent && o.JMI.Signal == wire.Propose && box != nil {
-			// Nobody will answer what nobody has; the caller is told at once.
-			box.Post(session.End{Cause: call.Unreachable})
+		st := l.signal(o)
+		if l.send(st, o.JMI.Title()) {
+			return
+		}
+		switch o.JMI.Signal {
+		case wire.Propose:
+			if box := l.inbox(); box != nil {
+				// Nobody will answer what nobody has; the caller is told at once.
+				box.Post(session.End{Cause: call.Unreachable})
+			}
+		case wire.Retract, wire.Reject, wire.Finish:
+			l.e.keep(st)
 		}
 	case session.SendReceipt:
 		st := l.stanza(component.Message, "chat", o.To, l.e.opt.NewID())
@@ -232,6 +240,9 @@ func (l *leg) request(o session.SendRequest) {
 	l.trace(true, st, o.Jingle.Title())
 	l.e.request(st, func(answer component.Stanza, err error) {
 		r := session.Response{Ref: o.Ref}
+		if errors.Is(err, component.ErrDown) && o.Jingle.Action == wire.SessionTerminate {
+			l.e.keep(st)
+		}
 		switch {
 		case errors.Is(err, component.ErrTimeout):
 			r.Silent = true

@@ -374,3 +374,9 @@ func TestCallIsNotAllowed(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// headed reports whether a SIP message has a header line that begins so.
+func headed(message, header string) bool {
+	head, _, _ := strings.Cut(message, "\r\n\r\n")
+	return strings.Contains(head, "\r\n"+header)
+}
