@@ -43,6 +43,10 @@ func (l *leg) send(s dialog.Send) {
 	if s.Method == "INVITE" {
 		req.AppendHeader(header("Contact", l.contact))
 		req.AppendHeader(header("Allow", allowed))
+		req.AppendHeader(header("Supported", extensions))
+	}
+	if s.RAck.RSeq != 0 {
+		req.AppendHeader(header("RAck", digits(int(s.RAck.RSeq))+" "+digits(int(s.RAck.CSeq))+" "+s.RAck.Method))
 	}
 	if s.Method == "INVITE" && s.Tag == "" {
 		for _, h := range l.first {
@@ -172,6 +176,11 @@ func (l *leg) reply(r dialog.Reply) {
 			res.AppendHeader(header("Accept", accepted+", "+digitTypes))
 		}
 		res.AppendHeader(header("Allow", allowed))
+		res.AppendHeader(header("Supported", extensions))
+	}
+	if r.RSeq != 0 {
+		res.AppendHeader(header("Require", "100rel"))
+		res.AppendHeader(header("RSeq", digits(int(r.RSeq))))
 	}
 	for _, h := range hs {
 		res.AppendHeader(h)

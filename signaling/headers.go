@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,13 +11,15 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/dialog"
 	"sipxmppgw/signaling/gate"
 	"sipxmppgw/signaling/stack"
 )
 
 // What we say of ourselves. A method or extension is here when it works.
 const (
-	allowed    = "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS"
+	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, INFO, OPTIONS"
+	extensions = "100rel"
 	accepted   = "application/sdp"
 	digitTypes = "application/dtmf-relay, application/dtmf" // of an INFO
 )
@@ -199,6 +202,37 @@ func requestURI(s string) (u sip.Uri, ok bool) {
 		return u, false
 	}
 	return u, gate.Clean(s) == s
+}
+
+// supports says what a message says of an extension.
+func supports(m sip.Message, tag string) dialog.Support {
+	has := func(name string) bool {
+		return slices.ContainsFunc(values(m, name), func(v string) bool {
+			return slices.ContainsFunc(strings.Split(v, ","), func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), tag) })
+		})
+	}
+	switch {
+	case has("Require"):
+		return dialog.Required
+	case has("Supported"):
+		return dialog.Supported
+	}
+	return dialog.Unsupported
+}
+
+// rack reads the value of a RAck; of one that cannot be read it is zero, which matches
+// nothing.
+func rack(v string) dialog.RAck {
+	f := strings.Fields(v)
+	if len(f) != 3 {
+		return dialog.RAck{}
+	}
+	rseq, err := strconv.ParseUint(f[0], 10, 32)
+	cseq, wrong := strconv.ParseUint(f[1], 10, 32)
+	if err != nil || wrong != nil {
+		return dialog.RAck{}
+	}
+	return dialog.RAck{RSeq: uint32(rseq), CSeq: uint32(cseq), Method: f[2]}
 }
 
 func digits(n int) string { return strconv.Itoa(n) }

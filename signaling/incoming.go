@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +17,6 @@ import (
 	"sipxmppgw/signaling/sdp"
 	"sipxmppgw/signaling/stack"
 )
-
-// noExtension says that no option tag can be required of us yet.
-const noExtension = ""
 
 // incoming takes a new INVITE of a trunk: it becomes leg A of a call, or is refused
 // (INTERWORKING 2.5 row 1).
@@ -162,10 +160,11 @@ func private(req *sip.Request) bool {
 
 // unsupported are the option tags that a request requires and that we have not got.
 func unsupported(req *sip.Request) string {
+	ours := strings.Split(extensions, ", ")
 	var missing []string
 	for _, v := range values(req, "Require") {
 		for _, t := range strings.Split(v, ",") {
-			if t = strings.TrimSpace(t); t != noExtension && len(missing) < 16 {
+			if t = strings.TrimSpace(t); t != "" && !slices.Contains(ours, strings.ToLower(t)) && len(missing) < 16 {
 				missing = append(missing, t)
 			}
 		}

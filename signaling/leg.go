@@ -3,6 +3,7 @@ package signaling
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -111,6 +112,7 @@ func (l *leg) answer(tx *stack.ServerTx) {
 func (l *leg) invite(tx *stack.ServerTx, offer body) dialog.Request {
 	r := l.request(tx.Request())
 	r.Body = offer.Body
+	r.Reliable, r.RSeq = supports(tx.Request(), "100rel"), 1+uint32(l.e.o.Rand(1<<30))
 	l.servers[r.ID] = tx
 	return r
 }
@@ -350,6 +352,9 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 		r.ID = l.ids
 	}
 	switch r.Method {
+	case "PRACK":
+		r.RAck = rack(value(req, "RAck"))
+		r.Body = l.body(req).Body
 	case "BYE":
 		r.Cause, r.Detail = translate.CauseOfBye(reasons(req), false)
 	case "INVITE", "ACK":
@@ -379,6 +384,10 @@ func (l *leg) response(id int, res *sip.Response) dialog.Response {
 		r.Cause = translate.CauseOfStatus(res.StatusCode, q850)
 		r.Detail = call.Detail{Status: res.StatusCode, Q850: q850, Text: text}
 		return r
+	}
+	if res.IsProvisional() && supports(res, "100rel") == dialog.Required {
+		n, _ := strconv.ParseUint(value(res, "RSeq"), 10, 32) // 0 is none
+		r.RSeq = uint32(n)
 	}
 	if res.CSeq().MethodName == sip.INVITE && res.StatusCode > 100 {
 		r.Body = l.body(res).Body

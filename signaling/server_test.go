@@ -33,6 +33,7 @@ func TestStranger(t *testing.T) {
 func TestOutOfDialog(t *testing.T) {
 	tests := []struct{ method, status, header, value string }{
 		{"OPTIONS", "200 OK", "allow", allowed},
+		{"OPTIONS", "200 OK", "supported", extensions},
 		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf"},
 		{"REGISTER", "405 Method Not Allowed", "allow", allowed},
 		{"MESSAGE", "405 Method Not Allowed", "allow", allowed},
@@ -77,7 +78,7 @@ func TestInviteRefused(t *testing.T) {
 		status       string
 		header, want string
 	}{
-		{name: "an extension that is not built yet", more: "Require: 100rel", body: theirOffer, status: "420 ", header: "unsupported", want: "100rel"},
+		{name: "an extension that is not built yet", more: "Require: 100rel, replaces", body: theirOffer, status: "420 ", header: "unsupported", want: "replaces"},
 		{name: "no SDP in SDP", body: "hello", status: "400 ", header: "warning", want: `399 gw.jabber.example "sdp: is empty"`},
 		{name: "multicast", body: strings.Replace(theirOffer, "c=IN IP4 198.51.100.9", "c=IN IP4 224.1.2.3", 1), status: "488 ", header: "warning", want: `399 gw.jabber.example "sdp line 4: c= is multicast"`},
 		{name: "no streams", body: "v=0\ns=-\nt=0 0\n", status: "400 "},
@@ -486,6 +487,65 @@ func TestDigits(t *testing.T) {
 		info(13, "application/dtmf", "?")
 		p.wants("SIP/2.0 400 ")
 		c.quiet(t)
+	})
+}
+
+// TestReliable acknowledges reliable responses, and has ours acknowledged (RFC 3262).
+func TestReliable(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		c := w.dial(toOtto())
+		invite := p.wants("INVITE ")
+		if s := p.field("supported"); s != extensions {
+			t.Errorf("supported %q", s)
+		}
+		p.answerTo(invite, "183 Session Progress", "u77", "Contact: <sip:otto@198.51.100.9>\nRequire: 100rel\nRSeq: 73", theirSDP)
+		p.wants("PRACK sip:otto@198.51.100.9 SIP/2.0\r\n")
+		if r := p.field("rack"); r != "73 1 INVITE" {
+			t.Errorf("rack %q", r)
+		}
+		p.answer("200 OK", "", "", "")
+		c.wants(t, "goes on PCMA")
+		p.answerTo(invite, "180 Ringing", "u77", "RSeq: 74", "") // not required: not reliable
+		p.silent()
+		c.wants(t, "rings")
+		p.answerTo(invite, "200 OK", "u77", "Contact: <sip:otto@198.51.100.9>", "")
+		p.wants("ACK ")
+		c.wants(t, "answers PCMA")
+	})
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("Require: 100rel", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Ring() })
+		p.wants("SIP/2.0 180 ")
+		if p.field("require") != "100rel" || p.field("rseq") != "8" {
+			t.Errorf("got\n%s", p.last)
+		}
+		p.learn()
+		<-time.After(500 * time.Millisecond)
+		p.wants("SIP/2.0 180 ")
+		for i, tt := range []struct{ rack, status string }{
+			{"9 10 INVITE", "481 "}, {"8 11 INVITE", "481 "}, {"8 10 UPDATE", "481 "}, {"8 10", "481 "}, {"x 10 INVITE", "481 "},
+			{"8 10 INVITE", "200 "}, {"8 10 INVITE", "481 "},
+		} {
+			p.inDialog("PRACK", 11+i, "RAck: "+tt.rack, "")
+			p.wants("SIP/2.0 " + tt.status)
+		}
+		c.do(func() { c.leg.Progress(described("PCMA")) })
+		p.wants("SIP/2.0 183 ")
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		<-time.After(600 * time.Millisecond)
+		p.wants("SIP/2.0 183 ")
+		p.inDialog("PRACK", 20, "RAck: 9 10 INVITE", "")
+		for range 2 {
+			if p.wants("SIP/2.0 200 OK"); p.field("cseq") == "10 INVITE" && !strings.Contains(p.last, "\r\nm=audio ") {
+				t.Errorf("got\n%s", p.last)
+			}
+		}
+		p.inDialog("ACK", 10, "", "")
+		c.wants(t, "confirms")
 	})
 }
 

@@ -130,15 +130,15 @@ func (d *Dialog) command(in Input) {
 			d.call(in.Media)
 		}
 	case Ring:
-		if d.pending() {
+		if d.open() {
 			d.provisional(180, media.Description{})
 		}
 	case Progress:
-		if d.pending() {
+		if d.open() {
 			d.provisional(183, in.Media)
 		}
 	case Answer:
-		if d.pending() {
+		if d.open() {
 			d.accept(in.Media)
 		}
 	case Update:
@@ -154,6 +154,9 @@ func (d *Dialog) command(in Input) {
 
 // pending reports whether we have the peer's INVITE to answer.
 func (d *Dialog) pending() bool { return !d.uac && d.state == calling }
+
+// open is pending before the call has answered.
+func (d *Dialog) open() bool { return d.pending() && !d.reliable.accepted }
 
 // endBy is the call's wish to end, in whatever way the state has.
 func (d *Dialog) endBy(in End) {
@@ -301,6 +304,8 @@ func (d *Dialog) fired(t Timer) {
 		d.missingAck()
 	case TimerRetry:
 		d.retry()
+	case TimerReliable:
+		d.resendReliable()
 	case TimerClose:
 		if d.end != nil {
 			d.report(*d.end)

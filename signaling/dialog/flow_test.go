@@ -134,7 +134,7 @@ func (p *player) input(words []string, args map[string]string) Input {
 		if status, err := strconv.Atoi(word(1)); err == nil {
 			return Response{
 				ID: p.sends[word(2)], Status: status, Tag: or(args["tag"], "a"),
-				Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]), Cause: cause,
+				Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]), RSeq: number(args["rseq"]), Cause: cause,
 			}
 		}
 		if word(1) == "CANCEL" {
@@ -151,6 +151,7 @@ func (p *player) request(method string, args map[string]string) Request {
 	r := Request{
 		Method: method, CSeq: uint32(cseq), Tag: or(args["tag"], "a"),
 		Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]),
+		Reliable: support(args["100rel"]), RSeq: 100, RAck: rack(args["rack"]),
 		Type: args["type"], Text: strings.NewReplacer(`:`, "=", `\n`, "\n").Replace(args["text"]), Package: args["package"], Cause: p.cause(args["cause"]),
 	}
 	if method != "ACK" {
@@ -159,6 +160,21 @@ func (p *player) request(method string, args map[string]string) Request {
 		p.requests[r.ID] = fmt.Sprintf("%s %d", method, cseq)
 	}
 	return r
+}
+
+func support(word string) Support {
+	return map[string]Support{"": Unsupported, "supported": Supported, "required": Required}[word]
+}
+
+// rack is RSeq,CSeq of an INVITE.
+func rack(word string) RAck {
+	rseq, cseq, _ := strings.Cut(word, ",")
+	return RAck{RSeq: number(rseq), CSeq: number(cseq), Method: "INVITE"}
+}
+
+func number(word string) uint32 {
+	n, _ := strconv.ParseUint(word, 10, 32)
+	return uint32(n)
 }
 
 func (p *player) cause(name string) call.Cause {
@@ -189,6 +205,9 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 			if o.Text != "" {
 				s += " " + o.Type + " " + strings.ReplaceAll(strings.TrimSpace(o.Text), "\r\n", " ")
 			}
+			if o.RAck.RSeq != 0 {
+				s += fmt.Sprintf(" rack=%d,%d", o.RAck.RSeq, o.RAck.CSeq)
+			}
 			if o.Method == "BYE" {
 				s += " " + o.Cause.String()
 			}
@@ -201,6 +220,9 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 				status = "refuse"
 			}
 			s := "> " + status + " to " + p.requests[o.ID] + said(o.Media)
+			if o.RSeq != 0 {
+				s += fmt.Sprintf(" rseq=%d", o.RSeq)
+			}
 			if o.Cause != call.Normal {
 				s += " " + o.Cause.String()
 			}

@@ -20,6 +20,22 @@ type Body struct {
 
 func (b Body) usable() bool { return b.Text != "" && b.Status == 0 && !b.Media.Empty() }
 
+// Support is what a peer says of an extension.
+type Support uint8
+
+// What Supported and Require say.
+const (
+	Unsupported Support = iota
+	Supported
+	Required
+)
+
+// A RAck names a reliable provisional response (RFC 3262 section 7.2).
+type RAck struct {
+	RSeq, CSeq uint32
+	Method     string
+}
+
 // An Input is something that happens to a dialog.
 type Input interface{ input() }
 
@@ -38,6 +54,13 @@ type (
 		// Type, Package and Text are the Content-Type, the Info-Package and the body of an
 		// INFO.
 		Type, Package, Text string
+		// Reliable is what the INVITE that begins it all says of 100rel, and RSeq where
+		// the numbers of our reliable responses begin (RFC 3262 section 3): from 1 to
+		// 2^31-1, and random.
+		Reliable Support
+		RSeq     uint32
+		// RAck is what a PRACK acknowledges.
+		RAck RAck
 		// Cause and Detail are what a Reason says, Normal without one.
 		Cause  call.Cause
 		Detail call.Detail
@@ -57,6 +80,7 @@ type (
 		Contact string   // URI; empty if there was none
 		Route   []string // Record-Route, in order
 		Body    Body
+		RSeq    uint32 // of a reliable provisional response, which requires 100rel; else 0
 		// Cause and Detail are what a final response says of a failure.
 		Cause  call.Cause
 		Detail call.Detail
@@ -119,6 +143,7 @@ type (
 		Media  media.Description
 		// Type and Text are a body that is no SDP, of an INFO.
 		Type, Text string
+		RAck       RAck // of a PRACK
 		// Cause and Detail are why, for the Reason of a BYE.
 		Cause  call.Cause
 		Detail call.Detail
@@ -137,6 +162,7 @@ type (
 		ID     int
 		Status int
 		Media  media.Description
+		RSeq   uint32 // of a reliable provisional response; else 0
 		// Later asks the peer to try again after 0 to 10 seconds (RFC 3261 section 14.2).
 		Later  bool
 		Cause  call.Cause
@@ -168,17 +194,18 @@ func (Done) output()   {}
 type Timer uint8
 
 const (
-	TimerTrying  Timer = iota // UAC: for a final response, from the last provisional one
-	TimerRefresh              // UAS: until the last provisional response is sent again
-	TimerResend               // until a 2xx is sent again
-	TimerAck                  // for the ACK of a 2xx
-	TimerRetry                // until a change that got 491 is tried again
-	TimerForks                // UAC: for a 2xx of another fork
-	TimerClose                // for the peer to agree to the end
+	TimerTrying   Timer = iota // UAC: for a final response, from the last provisional one
+	TimerRefresh               // UAS: until the last provisional response is sent again
+	TimerResend                // until a 2xx is sent again
+	TimerAck                   // for the ACK of a 2xx
+	TimerRetry                 // until a change that got 491 is tried again
+	TimerForks                 // UAC: for a 2xx of another fork
+	TimerReliable              // UAS: until a reliable response is sent again
+	TimerClose                 // for the peer to agree to the end
 	timers
 )
 
 // String returns the timer's name.
 func (t Timer) String() string {
-	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "close"}[t%timers]
+	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "reliable", "close"}[t%timers]
 }

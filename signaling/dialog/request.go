@@ -22,6 +22,8 @@ func (d *Dialog) request(r Request) {
 		d.reply(r, 481)
 	case r.Method == "INVITE":
 		d.changeRequest(r)
+	case r.Method == "PRACK":
+		d.prack(r)
 	case r.Method == "INFO":
 		d.info(r)
 	default:
@@ -56,8 +58,8 @@ func refusal(r Request) int {
 	switch r.Method {
 	case "OPTIONS":
 		return 200
-	case "NOTIFY", "PRACK":
-		return 481 // there is no subscription, and no reliable response
+	case "NOTIFY":
+		return 481 // there is no subscription
 	case "SUBSCRIBE":
 		return 489
 	default:

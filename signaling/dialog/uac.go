@@ -7,18 +7,25 @@ import (
 
 // uacState is what only the side that calls needs.
 type uacState struct {
-	tried     bool            // a provisional response came: CANCEL may be sent
-	withdrawn bool            // CANCEL was sent
-	early     map[string]Body // the last answer of each early dialog
-	acked     Send            // the ACK of the 2xx we took
-	forks     map[string]Send // the ACKs of those we did not take
+	tried     bool             // a provisional response came: CANCEL may be sent
+	withdrawn bool             // CANCEL was sent
+	early     map[string]early // by tag
+	acked     Send             // the ACK of the 2xx we took
+	forks     map[string]Send  // the ACKs of those we did not take
+}
+
+// early is an early dialog.
+type early struct {
+	body    Body   // the last answer
+	settled bool   // which is the answer, for it came reliably (RFC 3261 section 13.2.1)
+	rseq    uint32 // of the last reliable response; 0 for none
 }
 
 // NewUAC returns a dialog that calls target, a SIP URI, when it is given an Offer.
 func NewUAC(side call.Side, target string) *Dialog {
 	return &Dialog{
 		side: side, uac: true, target: target,
-		uacState: uacState{early: map[string]Body{}, forks: map[string]Send{}},
+		uacState: uacState{early: map[string]early{}, forks: map[string]Send{}},
 	}
 }
 
@@ -53,6 +60,9 @@ func (d *Dialog) inviteResponse(r Response) {
 		// The answer was taken; nothing else counts.
 	case r.Status < 200:
 		d.tried = true
+		if !d.inOrder(r) {
+			return
+		}
 		if d.end != nil {
 			d.cancel()
 			return
@@ -67,6 +77,28 @@ func (d *Dialog) inviteResponse(r Response) {
 	}
 }
 
+// inOrder acknowledges a reliable provisional response. It is false for one that does not
+// count: it came before, or one before it has not come yet, and the peer will send both
+// again (RFC 3262 section 4).
+func (d *Dialog) inOrder(r Response) bool {
+	if r.RSeq == 0 || r.Status == 100 {
+		return true
+	}
+	e, ok := d.early[r.Tag]
+	if !ok && len(d.early) == maxEarly || e.rseq != 0 && r.RSeq != e.rseq+1 {
+		return false
+	}
+	e.rseq = r.RSeq
+	d.early[r.Tag] = e
+	a := d.ackTo(r)
+	d.cseq++
+	d.ids++
+	a.ID, a.Method, a.CSeq = d.ids, "PRACK", d.cseq
+	a.RAck = RAck{RSeq: r.RSeq, CSeq: d.invite, Method: "INVITE"}
+	d.emit(a)
+	return true
+}
+
 // progress takes a provisional response; each To tag is an early dialog.
 func (d *Dialog) progress(r Response) {
 	if r.Status == 199 { // that dialog is over (RFC 6228)
@@ -77,19 +109,21 @@ func (d *Dialog) progress(r Response) {
 	if !ok && len(d.early) == maxEarly {
 		return
 	}
-	d.early[r.Tag] = known
 	// Each is told, for it begins the time to answer anew (RFC 3261 section 16.7).
 	ringing := r.Status == 180 || r.Status == 182
 	if ringing {
 		d.event(call.LegRinging{Side: d.side})
 	}
 	switch {
-	case r.Body.usable() && r.Body.Text != known.Text:
-		d.early[r.Tag] = r.Body
+	case r.Body.usable() && !known.settled && r.Body.Text != known.body.Text:
 		d.event(call.LegProgress{Side: d.side, Media: r.Body.Media})
 	case !ringing:
 		d.event(call.LegProgress{Side: d.side})
 	}
+	if r.Body.usable() && !known.settled {
+		known.body, known.settled = r.Body, r.RSeq != 0
+	}
+	d.early[r.Tag] = known
 }
 
 // success takes a 2xx. It is acknowledged at once, each time it comes.
@@ -106,8 +140,8 @@ func (d *Dialog) success(r Response) {
 	d.stop(TimerTrying)
 	d.start(TimerForks, patient)
 	body := r.Body
-	if body.Text == "" {
-		body = d.early[r.Tag] // said in a provisional response
+	if e := d.early[r.Tag]; e.settled || body.Text == "" {
+		body = e.body // said in a provisional response
 	}
 	d.early = nil
 	switch {
@@ -155,8 +189,9 @@ func (d *Dialog) lateSuccess(r Response) {
 func (d *Dialog) endFork(ack Send, cause call.Cause) {
 	d.emit(ack)
 	bye := ack
+	d.cseq++
 	d.ids++
-	bye.ID, bye.Method, bye.CSeq, bye.Cause = d.ids, "BYE", ack.CSeq+1, cause
+	bye.ID, bye.Method, bye.CSeq, bye.Cause = d.ids, "BYE", d.cseq, cause
 	d.emit(bye)
 }
 

@@ -9,6 +9,7 @@ import (
 type uasState struct {
 	offerless bool  // the INVITE had no SDP: ours is the offer, and the ACK has the answer
 	last      Reply // the last provisional response above 100
+	reliable  reliable
 }
 
 // NewUAS returns a dialog for a new INVITE, whose Body is usable or none. The edge has
@@ -19,8 +20,11 @@ func NewUAS(side call.Side, invite Request) *Dialog {
 		tag: invite.Tag, target: invite.Contact, route: invite.Route,
 		peer: invite.CSeq, spoke: true,
 		invite: invite.CSeq, id: invite.ID,
-		remote:   invite.Body.Text,
-		uasState: uasState{offerless: invite.Body.Text == ""},
+		remote: invite.Body.Text,
+		uasState: uasState{
+			offerless: invite.Body.Text == "",
+			reliable:  reliable{support: invite.Reliable, rseq: invite.RSeq},
+		},
 	}
 }
 
@@ -29,8 +33,13 @@ func (d *Dialog) provisional(status int, m media.Description) {
 	if status == 180 && d.last.Status == 180 && d.running[TimerRefresh] {
 		return
 	}
+	if d.offerless {
+		m = media.Description{} // our offer is in the 200
+	}
 	d.last = Reply{ID: d.id, Status: status, Media: m}
-	d.emit(d.last)
+	if !d.reliably(d.last) {
+		d.emit(d.last)
+	}
 	d.start(TimerRefresh, refresh)
 }
 
@@ -43,9 +52,21 @@ func (d *Dialog) accept(m media.Description) {
 		d.terminate(why)
 		return
 	}
+	if d.reliable.answer != nil {
+		m = *d.reliable.answer // it has the answer, and there is one (RFC 3261 section 13.2.1)
+	}
 	d.local, d.answered = m, !d.offerless
+	if d.reliable.told() {
+		d.reliable.accepted = true // until it has arrived (RFC 3262 section 3)
+		return
+	}
+	d.sendAnswer()
+}
+
+func (d *Dialog) sendAnswer() {
+	d.stopReliable()
 	d.state = unconfirmed
-	d.sendSuccess(d.invite, Reply{ID: d.id, Status: 200, Media: m})
+	d.sendSuccess(d.invite, Reply{ID: d.id, Status: 200, Media: d.local})
 }
 
 // cancelled takes the peer's CANCEL of the INVITE. After our answer it is too late.

@@ -53,6 +53,7 @@ func (w *walk) play() {
 		if w.r.IntN(4) == 0 {
 			first.Body = Body{}
 		}
+		first.Reliable, first.RSeq = Support(w.r.IntN(3)), 7
 		w.d = NewUAS(call.A, first)
 	}
 	for range 3 + w.r.IntN(40) {
@@ -91,6 +92,7 @@ func (w *walk) wind() {
 func (w *walk) request(method string) Request {
 	w.cseq++
 	r := Request{Method: method, CSeq: w.cseq, Tag: w.tag(), Contact: "sip:c@198.51.100.9", Body: w.body()}
+	r.RAck = RAck{7 + uint32(w.r.IntN(4)), 1, "INVITE"}
 	if method == "INFO" {
 		r.Type, r.Text = typePlain, []string{"5", "?"}[w.r.IntN(2)]
 	}
@@ -139,7 +141,7 @@ func (w *walk) any() Input {
 	case 12, 13, 14:
 		return Fired{Timer(w.r.IntN(int(timers) + 1))}
 	case 15, 16, 17:
-		methods := []string{"BYE", "OPTIONS", "INFO", "INFO", "UPDATE", "PRACK", "X"}
+		methods := []string{"BYE", "OPTIONS", "INFO", "INFO", "UPDATE", "PRACK", "PRACK", "X"}
 		return w.request(methods[w.r.IntN(len(methods))])
 	case 18, 19, 20:
 		return w.request("INVITE")
@@ -165,6 +167,9 @@ func (w *walk) fromNetwork() Input {
 	res := Response{
 		ID: s.ID, Status: statuses[w.r.IntN(len(statuses))], Tag: w.tag(), Contact: "sip:d@198.51.100.9",
 		Body: w.body(), Cause: call.Busy,
+	}
+	if w.r.IntN(3) == 0 {
+		res.RSeq = 1 + uint32(w.r.IntN(3))
 	}
 	if s.Tag != "" {
 		res.Tag = s.Tag

@@ -10,6 +10,9 @@ import (
 // dialogChecks are those of group C that are about the dialog with S alone.
 var dialogChecks = map[string]func(*testing.T){
 	"C-21": checkOverlappingInvite,
+	"C-31": checkPRACK,
+	"C-32": checkStrayPRACK,
+	"C-33": checkReliableAnswer,
 	"C-46": checkInfoDigit,
 	"C-57": checkOfferless,
 	"C-59": checkTimerC,
@@ -25,6 +28,44 @@ func checkOverlappingInvite(t *testing.T) {
 		t.Errorf("Retry-After is %q", headerOf(l.Raw, "Retry-After"))
 	}
 	r.one("sip 486", "Cseq: 1 INVITE")
+}
+
+// reliable are the headers of a reliable response.
+const reliable = " 'Require: 100rel' 'RSeq: "
+
+func checkPRACK(t *testing.T) {
+	r := play(t, propose+`sip 183 sdp=g711`+reliable+`7'
+	sip 200 for PRACK
+	sip 183 sdp=g711`+reliable+`7'
+	sip 180`+reliable+`9'
+	sip 180`+reliable+`8'
+	sip 200 for PRACK
+	sip 486
+	`)
+	l := r.count(2, "sip PRACK")
+	equal(t, "the first RAck", headerOf(l[0].Raw, "Rack"), "7 1 INVITE")
+	equal(t, "the second RAck", headerOf(l[1].Raw, "Rack"), "8 1 INVITE")
+}
+
+func checkStrayPRACK(t *testing.T) {
+	r := play(t, `sip INVITE sip:juliet%40example.org@x.gw.example 'Require: 100rel' sdp=g711
+	juliet@example.org/balcony: ringing
+	sip PRACK 'RAck: 1 2 INVITE'
+	juliet@example.org/balcony: reject busy
+	`)
+	r.one("sip 481", "for PRACK")
+	ringing := r.one("sip 180")
+	equal(t, "Require", headerOf(ringing.Raw, "Require"), "100rel")
+}
+
+func checkReliableAnswer(t *testing.T) {
+	r := play(t, initiate+`sip 183 sdp=g711`+reliable+`1'
+	sip 200 for PRACK
+	sip 200
+	juliet@example.org/balcony: session-terminate success
+	sip 200 for BYE
+	`)
+	r.order(r.one("sip PRACK"), r.one("sip ACK"), r.one("session-accept"))
 }
 
 func checkInfoDigit(t *testing.T) {

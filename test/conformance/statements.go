@@ -70,7 +70,7 @@ var statements = []statement{
 	{"C-28", `422 leads to an INVITE with a longer Session-Expires`, "RFC 4028 6"},
 	{"C-29", `a session of 1800 s is refreshed at half; without a refresh it ends before it expires`, "RFC 4028 10"},
 	{"C-30", `a Session-Expires below 90 is answered 422 with Min-SE`, "RFC 4028"},
-	{"C-31", `reliable provisionals are acknowledged, duplicates again, those out of order never`, "RFC 3262 4"},
+	{"C-31", `reliable provisionals are acknowledged, duplicates and those out of order are not`, "RFC 3262 4"},
 	{"C-32", `a PRACK that matches nothing is answered 481`, "RFC 3262 3"},
 	{"C-33", `the answer of a reliable provisional counts when the 2xx has none`, "RFC 3262"},
 	{"C-34", `early SDP is not handed to X in late and direct mode`, "stox-media"},
