@@ -169,8 +169,9 @@ func (l *leg) reply(r dialog.Reply) {
 	}
 	res := tx.Response(status, phrase, nil)
 	res.RemoveHeader("Content-Length") // it is to be the last
-	if status < 300 && (invite || tx.Request().Method == sip.OPTIONS) {
-		if invite {
+	method := tx.Request().Method
+	if status < 300 && (invite || method == sip.UPDATE || method == sip.OPTIONS) {
+		if method != sip.OPTIONS {
 			res.AppendHeader(header("Contact", l.contact))
 		} else {
 			res.AppendHeader(header("Accept", accepted+", "+digitTypes))

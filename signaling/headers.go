@@ -18,7 +18,7 @@ import (
 
 // What we say of ourselves. A method or extension is here when it works.
 const (
-	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, INFO, OPTIONS"
+	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS"
 	extensions = "100rel"
 	accepted   = "application/sdp"
 	digitTypes = "application/dtmf-relay, application/dtmf" // of an INFO

@@ -357,6 +357,8 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 		r.Body = l.body(req).Body
 	case "BYE":
 		r.Cause, r.Detail = translate.CauseOfBye(reasons(req), false)
+	case "UPDATE":
+		r.Body = l.body(req).Body
 	case "INVITE", "ACK":
 		if l.d != nil { // the first has been read
 			r.Body = l.body(req).Body

@@ -394,8 +394,8 @@ func TestInDialog(t *testing.T) {
 			{"OPTIONS", "", "200 OK", "allow", allowed},
 			{"INFO", "", "200 OK", "", ""},
 			{"INFO", "Info-Package: foo", "469 ", "recv-info", ""},
-			{"UPDATE", "", "405 ", "allow", allowed},
-			{"UPDATE", "Require: timer", "420 ", "unsupported", "timer"},
+			{"UPDATE", "", "200 ", "allow", allowed},
+			{"UPDATE", "Require: precondition", "420 ", "unsupported", "precondition"},
 			{"PRACK", "RAck: 1 10 INVITE", "481 ", "", ""},
 			{"REFER", "Refer-To: <sip:x@y>", "405 ", "allow", allowed},
 			{"SUBSCRIBE", "Event: dialog", "489 ", "", ""},
@@ -546,6 +546,41 @@ func TestReliable(t *testing.T) {
 		}
 		p.inDialog("ACK", 10, "", "")
 		c.wants(t, "confirms")
+	})
+}
+
+// TestUpdate changes the session by UPDATE (RFC 3311).
+func TestUpdate(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		p.invite("", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		c.do(func() { c.leg.Ring() })
+		p.wants("SIP/2.0 180 ")
+		p.learn()
+		p.inDialog("UPDATE", 11, "", theirOffer)
+		p.wants("SIP/2.0 500 ")
+		if p.field("retry-after") != "7" {
+			t.Errorf("got\n%s", p.last)
+		}
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		p.wants("SIP/2.0 200 ")
+		p.inDialog("ACK", 10, "", "")
+		c.wants(t, "confirms")
+		p.inDialog("UPDATE", 12, "", strings.Replace(theirOffer, "sendrecv", "sendonly", 1))
+		c.wants(t, "offers PCMU PCMA telephone-event sendonly")
+		c.do(func() { c.leg.AnswerUpdate(described("PCMU")) })
+		got := p.wants("SIP/2.0 200 OK")
+		if !strings.Contains(got, "\r\nm=audio 40010 RTP/AVP 0") || p.field("contact") == "" {
+			t.Errorf("got\n%s", got)
+		}
+		p.inDialog("UPDATE", 13, "", "hello")
+		p.wants("SIP/2.0 400 ")
+		c.do(func() { c.leg.Update(described("PCMA")) })
+		p.wants("INVITE ")
+		p.inDialog("UPDATE", 14, "", theirOffer)
+		p.wants("SIP/2.0 491 ")
 	})
 }
 

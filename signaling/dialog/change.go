@@ -7,11 +7,12 @@ import (
 	"sipxmppgw/gateway/media"
 )
 
-// A change is a re-INVITE under way, ours or the peer's; there is one at a time (RFC 3261
-// section 14).
+// A change is a re-INVITE under way, ours or the peer's, or an UPDATE with an offer of the
+// peer's; there is one at a time (RFC 3261 section 14, RFC 3311 section 5).
 type change struct {
 	state   changeState
-	id      int // ours: of the Send; the peer's: of the Request
+	update  bool // it is an UPDATE
+	id      int  // ours: of the Send; the peer's: of the Request
 	cseq    uint32
 	offer   media.Description
 	tries   int
@@ -135,12 +136,41 @@ func (d *Dialog) changeRequest(r Request) {
 	case r.Body.Status != 0:
 		d.reply(r, r.Body.Status)
 		return
-	case d.change.state == waiting:
+	}
+	d.takeChange(r)
+}
+
+// updateRequest takes an UPDATE of the peer: a new target, and perhaps an offer (C-22).
+func (d *Dialog) updateRequest(r Request) {
+	switch {
+	case r.Body.Status != 0:
+		d.reply(r, r.Body.Status)
+	case r.Body.Text == "":
+		if !d.uac || d.state != calling { // of several early dialogs none has the target yet
+			d.retarget(r.Contact)
+		}
+		d.reply(r, 200)
+	case d.pending() && d.reliable.answer != nil && r.Body.Text == d.remote:
+		d.emit(Reply{ID: r.ID, Status: 200, Media: *d.reliable.answer})
+	case d.pending() || d.change.state == received:
+		d.emit(Reply{ID: r.ID, Status: 500, Later: true}) // their offer has no answer yet
+	case d.state != confirmed || d.change.state == sent || d.change.state == unacknowledged:
+		d.reply(r, 491) // ours has none
+	default:
+		d.takeChange(r)
+	}
+}
+
+// takeChange hands the peer's offer to the call.
+func (d *Dialog) takeChange(r Request) {
+	if d.change.state == waiting {
 		// Theirs came first after all; ours would wait for nothing.
 		d.stop(TimerRetry)
 		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
 	}
-	d.change = change{state: received, id: r.ID, cseq: r.CSeq, body: r.Body, contact: r.Contact}
+	d.change = change{
+		state: received, update: r.Method == "UPDATE", id: r.ID, cseq: r.CSeq, body: r.Body, contact: r.Contact,
+	}
 	switch {
 	case r.Body.Text == "", r.Body.Text == d.remote && d.answered:
 		d.answerChange(d.local) // nothing changes, or ours is the offer again
@@ -153,9 +183,15 @@ func (d *Dialog) changeRequest(r Request) {
 }
 
 func (d *Dialog) answerChange(m media.Description) {
-	d.change.state = unacknowledged
 	d.retarget(d.change.contact)
-	d.sendSuccess(d.change.cseq, Reply{ID: d.change.id, Status: 200, Media: m})
+	r := Reply{ID: d.change.id, Status: 200, Media: m}
+	if d.change.update {
+		d.change.state = none
+		d.emit(r)
+		return
+	}
+	d.change.state = unacknowledged
+	d.sendSuccess(d.change.cseq, r)
 }
 
 func (d *Dialog) answerUpdate(m media.Description) {

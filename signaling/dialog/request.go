@@ -22,6 +22,8 @@ func (d *Dialog) request(r Request) {
 		d.reply(r, 481)
 	case r.Method == "INVITE":
 		d.changeRequest(r)
+	case r.Method == "UPDATE":
+		d.updateRequest(r)
 	case r.Method == "PRACK":
 		d.prack(r)
 	case r.Method == "INFO":

@@ -9,13 +9,45 @@ import (
 
 // dialogChecks are those of group C that are about the dialog with S alone.
 var dialogChecks = map[string]func(*testing.T){
+	"C-20": checkGlare,
 	"C-21": checkOverlappingInvite,
+	"C-22": checkOverlappingUpdate,
 	"C-31": checkPRACK,
 	"C-32": checkStrayPRACK,
 	"C-33": checkReliableAnswer,
 	"C-46": checkInfoDigit,
 	"C-57": checkOfferless,
 	"C-59": checkTimerC,
+}
+
+func checkGlare(t *testing.T) {
+	for _, tt := range []struct {
+		up       string
+		min, max time.Duration
+	}{
+		{answered, 0, 2 * time.Second},
+		{lateAnswered, 2100 * time.Millisecond, 4 * time.Second}, // the Call-ID is ours
+	} {
+		r := play(t, tt.up+`juliet@example.org/balcony: session-info hold
+		sip INVITE sdp=g711-held
+		sip 491
+		wait 4s
+		sip 200 sdp=g711
+		sip BYE
+		`)
+		refused := r.one("sip 491")
+		var again []time.Duration
+		last := ""
+		for _, l := range r.Find("sip INVITE", "a=sendonly") {
+			if cseq := headerOf(l.Raw, "Cseq"); cseq != last { // it is no retransmission
+				again = append(again, l.At-refused.At)
+				last = cseq
+			}
+		}
+		if len(again) != 2 || again[1] < tt.min || again[1] > tt.max {
+			t.Errorf("tried after %s:\n%s", again, r.Text)
+		}
+	}
 }
 
 func checkOverlappingInvite(t *testing.T) {
@@ -28,6 +60,16 @@ func checkOverlappingInvite(t *testing.T) {
 		t.Errorf("Retry-After is %q", headerOf(l.Raw, "Retry-After"))
 	}
 	r.one("sip 486", "Cseq: 1 INVITE")
+}
+
+func checkOverlappingUpdate(t *testing.T) {
+	r := play(t, answered+`juliet@example.org/balcony: session-info hold
+	sip UPDATE sdp=g711-held
+	sip 200 sdp=g711
+	sip UPDATE sdp=g711-held
+	sip BYE
+	`)
+	r.order(r.one("sip INVITE"), r.one("sip 491", "for UPDATE"), r.one("sip 200", "for UPDATE"))
 }
 
 // reliable are the headers of a reliable response.
