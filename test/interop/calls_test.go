@@ -107,6 +107,7 @@ func TestCalls(t *testing.T) {
 	chromium := startBrowser(t, userTone)
 	for _, kind := range servers {
 		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t, kind.start(t), chromium)
 			for _, plays := range [][]play{fromBaresip, fromSipp, toBaresip, toSipp, elsewhere} {
 				for _, p := range plays {

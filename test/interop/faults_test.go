@@ -19,6 +19,7 @@ import (
 const slack = 2 * time.Second
 
 func TestServerDiesDuringACall(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, startProsody(t), startBrowser(t, userTone))
 	user := b.login(t)
 	b.phone.dial(t, uriOf("romeo"))
@@ -64,6 +65,7 @@ func TestServerDiesDuringACall(t *testing.T) {
 }
 
 func TestServerRefusesTheGateway(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		options gatewayOptions
@@ -103,6 +105,7 @@ func TestServerRefusesTheGateway(t *testing.T) {
 // A server that is stopped looks like a cable that was pulled: its kernel still takes what
 // is sent, and nothing comes back.
 func TestServerFallsSilent(t *testing.T) {
+	t.Parallel()
 	s := startProsody(t)
 	g := startGateway(t, s, gatewayOptions{})
 	s.signal(syscall.SIGSTOP)
@@ -117,6 +120,7 @@ func TestServerFallsSilent(t *testing.T) {
 }
 
 func TestTrunkIsNotThere(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, startProsody(t), startBrowser(t, userTone))
 	user := b.login(t)
 	asked := time.Now()
@@ -135,6 +139,7 @@ func TestTrunkIsNotThere(t *testing.T) {
 // A trunk that takes datagrams and says nothing is not waited for as long as a phone that
 // rings.
 func TestTrunkIsSilent(t *testing.T) {
+	t.Parallel()
 	s := startProsody(t)
 	g := startGateway(t, s, gatewayOptions{noAnswer: time.Minute})
 	user := startBrowser(t, userTone).login(t, s, clientOptions{})
