@@ -477,7 +477,7 @@ func TestHostsAgain(t *testing.T) {
 		}
 		time.Sleep(hostsRenew)
 		want("UDP 192.0.2.1:5060")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, ok := r.Cached(one); !ok { // the old or, if it is quick, the new
 			t.Error("nothing is known")
 		}
