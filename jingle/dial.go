@@ -38,6 +38,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	opt := session.Options{
 		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: words,
+		Video: target.Policy.Video,
 	}
 	if device := e.people.direct(bare); device != "" {
 		opt.Peer, opt.Mode = device, session.Direct

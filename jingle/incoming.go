@@ -195,6 +195,7 @@ func (e *Edge) newResponder(from, to translate.JID, sid string, mode session.Mod
 func (l *leg) options(peer string, mode session.Mode) session.Options {
 	return session.Options{
 		SID: l.key.sid, Side: call.A, Self: l.self, Peer: peer, Mode: mode, Words: words,
+		Video: l.e.opt.Policy.Video,
 	}
 }
 

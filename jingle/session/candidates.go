@@ -58,6 +58,9 @@ func (s *Session) transports(r Request) {
 	}
 	var news media.Description
 	for _, c := range d.Streams {
+		if s.waits(c) {
+			continue
+		}
 		own := s.remote.Stream(c.Name)
 		if own == nil || own.Rejected || own.Transport.ICE == nil || !complete(own.Transport.ICE, c.Transport.ICE) {
 			continue
@@ -75,6 +78,22 @@ func (s *Session) transports(r Request) {
 	if !news.Empty() {
 		s.tell(call.LegCandidates{Side: s.opt.Side, Media: news})
 	}
+}
+
+// waits keeps what is said of the transport of a content that one side wants to add and
+// the other has not answered, and reports whether it is one.
+func (s *Session) waits(c media.Stream) bool {
+	switch {
+	case s.adds(c.Name):
+		merge(&s.remote, media.Description{Streams: []media.Stream{c}})
+	case s.change != nil && has(s.change.added, c.Name):
+		if len(s.change.ahead) < maxHeld {
+			s.change.ahead = append(s.change.ahead, media.Description{Streams: []media.Stream{c}})
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // complete fills in what clients leave out of the credentials of a trickled candidate. It

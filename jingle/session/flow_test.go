@@ -94,7 +94,7 @@ func play(t *testing.T, text string) []byte {
 
 // begin makes the session: "session calls late" is ours, "session called late" mira's.
 func (p *player) begin(who, mode string) {
-	opt := Options{SID: "sid", Side: call.A, Self: self, Peer: account + "/tablet", Words: words}
+	opt := Options{SID: "sid", Side: call.A, Self: self, Peer: account + "/tablet", Words: words, Video: true}
 	for m := Late; m <= Direct; m++ {
 		if m.String() == mode {
 			opt.Mode = m

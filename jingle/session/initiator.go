@@ -233,6 +233,14 @@ func (s *Session) accepted(r Request) {
 	s.stop(TimerAccept)
 	s.state = Accepted
 	s.remote = answer
+	for i := range s.remote.Streams {
+		theirs, own := &s.remote.Streams[i], &s.local.Streams[i]
+		own.Rejected = own.Rejected || theirs.Rejected
+		if !theirs.Rejected {
+			s.wire[theirs.Name] = theirs.Direction
+			theirs.Direction = wanted(theirs.Direction, own.Direction)
+		}
+	}
 	for _, d := range s.ahead {
 		merge(&s.remote, d)
 	}

@@ -111,10 +111,12 @@ const (
 	TimerReject              // a rejection after it was nobody's decision
 	TimerGone                // a caller whose resource left may come back
 	TimerRetry               // a change that could not be told the call is told again
+	TimerAdd                 // for the other side to take what the peer wants to add
+	TimerAdded               // for the peer to take what we add
 	timers
 )
 
-var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry"}
+var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry", "add", "added"}
 
 // String returns the timer's name.
 func (t Timer) String() string { return timerNames[min(t, timers-1)] }
@@ -126,6 +128,8 @@ var times = [timers]time.Duration{
 	TimerReject: 28 * time.Second, // clients reject by themselves after 30 (section 2.13 B)
 	TimerGone:   10 * time.Second, // section 2.4 row 20
 	TimerRetry:  time.Second,
+	TimerAdd:    10 * time.Second, // section 2.10
+	TimerAdded:  20 * time.Second, // a person may be asked
 }
 
 // An Output is what the session wants done. Outputs are carried out in order.

@@ -32,34 +32,35 @@ func (s *Session) request(r Request) {
 	case wire.TransportInfo:
 		s.transports(r)
 	case wire.ContentAdd:
-		s.result(r)
-		s.reject(r, wire.ContentReject)
+		s.added(r)
+	case wire.ContentAccept:
+		s.adopted(r)
+	case wire.ContentReject:
+		s.turnedDown(r)
 	case wire.ContentModify:
 		s.modified(r)
 	case wire.ContentRemove:
 		s.removed(r)
 	case wire.TransportReplace:
 		s.result(r)
-		s.reject(r, wire.TransportReject)
+		s.rejectTransport(r)
 	case wire.DescriptionInfo:
 		s.result(r) // what it hints at is in our offer and answer already
 	case wire.SecurityInfo:
 		s.refuse(r, wire.UnsupportedInfo)
-	case wire.ContentAccept, wire.ContentReject, wire.TransportAccept, wire.TransportReject:
+	case wire.TransportAccept, wire.TransportReject:
 		s.refuse(r, wire.OutOfOrder) // of what we never asked
 	default:
 		s.refuse(r, wire.UnknownAction)
 	}
 }
 
-// reject says no to what a request asks for its contents.
-func (s *Session) reject(r Request, action wire.Action) {
-	j := wire.Jingle{Action: action}
+// rejectTransport says no to another transport, such as raw UDP when ICE fails: nothing
+// else would go through.
+func (s *Session) rejectTransport(r Request) {
+	j := wire.Jingle{Action: wire.TransportReject}
 	for _, c := range r.Jingle.Contents {
 		j.Contents = append(j.Contents, wire.Content{Creator: c.Creator, Name: c.Name})
-	}
-	if action == wire.ContentReject {
-		j.Reason = &wire.Reason{Name: "unsupported-applications"}
 	}
 	s.ask(aboutOther, j)
 }
@@ -149,7 +150,7 @@ func (s *Session) modified(r Request) {
 	case s.state != Accepted:
 		s.refuse(r, wire.OutOfOrder)
 		return
-	case s.change != nil && s.role == wire.Initiator:
+	case s.change != nil && s.change.left > 0 && s.role == wire.Initiator:
 		s.refuse(r, wire.TieBreak) // XEP-0166 section 7.2.5: ours goes first
 		return
 	}
@@ -161,8 +162,26 @@ func (s *Session) modified(r Request) {
 		}
 	}
 	s.result(r)
+	var back []wire.Content
 	for _, c := range said.Streams {
-		s.remote.Stream(c.Name).Direction = c.Direction
+		theirs := s.remote.Stream(c.Name)
+		before := s.wire
+		if s.change != nil { // it does not know of ours
+			before = s.change.wire
+		}
+		theirs.Direction = turned(theirs.Direction, before[c.Name], c.Direction)
+		s.wire[c.Name], before[c.Name] = c.Direction, c.Direction
+		// The peer wants more than the other side, which holds, lets it have.
+		own := s.local.Stream(c.Name)
+		if own == nil || own.Rejected || s.change != nil {
+			continue
+		}
+		if both := c.Direction.And(own.Direction.Reverse()); both != c.Direction {
+			back = append(back, s.modify(c.Name, both))
+		}
+	}
+	if back != nil {
+		s.ask(aboutOther, wire.Jingle{Action: wire.ContentModify, Contents: back})
 	}
 	s.tellChange()
 }
@@ -170,19 +189,10 @@ func (s *Session) modified(r Request) {
 // removed takes contents away. With the last one the session ends.
 func (s *Session) removed(r Request) {
 	s.result(r)
-	live := 0
-	for i := range s.remote.Streams {
-		stream := &s.remote.Streams[i]
-		for _, c := range r.Jingle.Contents {
-			if c.Name == stream.Name {
-				stream.Rejected, stream.Direction = true, media.Inactive
-			}
-		}
-		if !stream.Rejected {
-			live++
-		}
+	for _, c := range r.Jingle.Contents {
+		s.drop(c.Name)
 	}
-	if live > 0 || s.remote.Empty() {
+	if s.live() > 0 || s.remote.Empty() {
 		s.tellChange()
 		return
 	}

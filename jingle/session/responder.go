@@ -83,11 +83,7 @@ func (s *Session) answer(answer media.Description) {
 
 func (s *Session) accept(answer media.Description) {
 	s.local = answer.Clone()
-	for i := range s.local.Streams {
-		if own := &s.local.Streams[i]; own.Name == "" && i < len(s.remote.Streams) {
-			own.Name = s.remote.Streams[i].Name
-		}
-	}
+	s.pair()
 	for _, d := range s.held {
 		merge(&s.local, d)
 	}
@@ -96,10 +92,31 @@ func (s *Session) accept(answer media.Description) {
 	if len(s.remote.Bundle) == 0 {
 		groups = nil // an answer makes no group that was not offered (RFC 8843 section 7.3)
 	}
+	for i := range s.local.Streams {
+		if own := &s.local.Streams[i]; !own.Rejected {
+			s.wire[own.Name] = own.Direction.Reverse()
+			own.Direction = wanted(own.Direction, s.remote.Streams[i].Direction)
+		}
+	}
 	s.state = Accepted
 	s.ask(aboutAccept, wire.Jingle{
 		Action: wire.SessionAccept, Responder: s.opt.Self, Contents: contents, Groups: groups,
 	})
+}
+
+// pair gives our side a slot for each of the peer's, of the same name. What the peer has
+// taken away in the meantime is not accepted.
+func (s *Session) pair() {
+	n := len(s.remote.Streams)
+	s.local.Streams = s.local.Streams[:min(n, len(s.local.Streams))]
+	for i, o := range s.remote.Streams {
+		if i == len(s.local.Streams) {
+			s.local.Streams = append(s.local.Streams, media.Refuse(o))
+		}
+		own := &s.local.Streams[i]
+		own.Name = o.Name
+		own.Rejected = own.Rejected || o.Rejected
+	}
 }
 
 // acceptAnswered takes the answer to our session-accept.

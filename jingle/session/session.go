@@ -28,6 +28,7 @@ type Options struct {
 	Peer  string    // full JID of a caller; of a callee the bare JID to propose to, or, in Direct mode, the full one
 	Mode  Mode      // an initiator knows Late, which means by proposal, and Direct
 	Words Words
+	Video bool // pictures may be added
 }
 
 // Words translate between what Jingle and what the call says.
@@ -77,13 +78,17 @@ type Session struct {
 	ahead  []media.Description // the peer's, until it has accepted
 	losers []string            // resources that proceeded too late, until the first has the session
 
-	asked  map[Ref]question
-	ref    Ref
-	change *change           // ours, that the peer has not answered
-	onHold bool              // the peer said hold
-	told   []media.Direction // of the peer's streams, as the call knows them
-	theirs bool              // the call has not answered the peer's change
-	tries  int               // of telling the call
+	asked    map[Ref]question
+	ref      Ref
+	change   *change                    // ours, that the peer has not answered
+	onHold   bool                       // the peer said hold
+	wire     map[string]media.Direction // what senders says to the peer, by content
+	made     map[string]wire.Role       // who created a content that was not there from the beginning
+	adding   []string                   // contents that the peer wants to add
+	told     []media.Direction          // of the peer's streams, as the call knows them
+	toldHold bool                       // and whether that counts a hold
+	theirs   bool                       // the call has not answered the peer's change
+	tries    int                        // of telling the call
 
 	out    []Output
 	events []call.Event
@@ -96,7 +101,8 @@ const (
 	aboutOther question = iota
 	aboutInitiate
 	aboutAccept
-	aboutModify
+	aboutChange
+	aboutAdd
 )
 
 // Bounds of what is kept for a peer.
@@ -108,7 +114,7 @@ const (
 
 // NewInitiator returns a session that will call the peer; [Offer] begins it.
 func NewInitiator(opt Options) *Session {
-	s := &Session{opt: opt, role: wire.Initiator, asked: make(map[Ref]question)}
+	s := newSession(opt, wire.Initiator)
 	if opt.Mode == Direct {
 		s.peer = opt.Peer
 	}
@@ -118,7 +124,16 @@ func NewInitiator(opt Options) *Session {
 // NewResponder returns a session that the peer begins: the first input is its proposal or,
 // in Direct mode, its session-initiate.
 func NewResponder(opt Options) *Session {
-	return &Session{opt: opt, role: wire.Responder, peer: opt.Peer, asked: make(map[Ref]question)}
+	s := newSession(opt, wire.Responder)
+	s.peer = opt.Peer
+	return s
+}
+
+func newSession(opt Options, role wire.Role) *Session {
+	return &Session{
+		opt: opt, role: role,
+		asked: make(map[Ref]question), wire: make(map[string]media.Direction), made: make(map[string]wire.Role),
+	}
 }
 
 // State returns where the session is.
@@ -233,6 +248,11 @@ func (s *Session) ask(about question, j wire.Jingle) {
 	s.ref++
 	s.asked[s.ref] = about
 	j.SID = s.opt.SID
+	for i := range j.Contents {
+		if creator, later := s.made[j.Contents[i].Name]; later {
+			j.Contents[i].Creator = creator
+		}
+	}
 	s.emit(SendRequest{s.ref, s.peer, j})
 }
 
@@ -329,6 +349,10 @@ func (s *Session) fired(t Timer) {
 		s.end(call.Cancelled, call.Detail{})
 	case TimerRetry:
 		s.tellChange()
+	case TimerAdd:
+		s.rejectAdded()
+	case TimerAdded:
+		s.withdraw()
 	}
 }
 
@@ -356,8 +380,8 @@ func (s *Session) response(r Response) {
 		s.acceptAnswered(r.Err)
 	case r.Err != nil && r.Err.Jingle == wire.UnknownSession.Jingle:
 		s.end(call.Unavailable, call.Detail{Text: r.Err.Text})
-	case about == aboutModify:
-		s.changeAnswered(r.Err)
+	case about == aboutChange, about == aboutAdd:
+		s.changeAnswered(about, r.Err)
 	}
 }
 

@@ -25,7 +25,7 @@ func TestRandomSessions(t *testing.T) {
 	}
 	for _, want := range []string{
 		"propose", "ringing", "proceed", "reject", "retract", "finish", "session-initiate", "session-accept",
-		"session-terminate", "session-info", "transport-info", "content-modify", "content-reject", "transport-reject",
+		"session-terminate", "session-info", "transport-info", "content-modify", "content-reject", "content-add", "content-accept", "content-remove", "transport-reject",
 		"call.LegRinging", "call.LegAnswered", "call.LegOffered", "call.LegConfirmed", "call.LegCandidates",
 		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegEnded",
 	} {
@@ -54,7 +54,7 @@ type walk struct {
 
 func (w *walk) run() {
 	w.once, w.opened = make(map[string]int), make(map[Ref]bool)
-	opt := Options{SID: "sid", Self: self, Peer: account + "/tablet", Mode: Mode(w.rand.IntN(3)), Words: words}
+	opt := Options{SID: "sid", Self: self, Peer: account + "/tablet", Mode: Mode(w.rand.IntN(3)), Words: words, Video: true}
 	if w.rand.IntN(2) == 0 {
 		w.s = NewResponder(opt)
 		if opt.Mode == Direct {
@@ -70,7 +70,7 @@ func (w *walk) run() {
 		w.s = NewInitiator(opt)
 		w.step(Offer{ours(w.t, []string{"0:c=1", "1:video", "bundle"})})
 	}
-	for range 10 + w.rand.IntN(50) {
+	for range 10 + w.rand.IntN(90) {
 		w.step(w.input())
 	}
 	w.step(End{call.Normal, call.Detail{}})
@@ -130,9 +130,9 @@ func (w *walk) input() Input {
 	case 15:
 		return Candidates{ours(w.t, []string{pick(r, "0:c=1", "0:end", "0:u=x:p=y", "9:c=1")})}
 	case 16:
-		return Update{ours(w.t, []string{pick(r, "0", "0:sendonly", "0:inactive"), "1:video", "2:video"})}
+		return Update{ours(w.t, []string{pick(r, "0", "0:sendonly", "0:inactive"), pick(r, "nothing", "1:video", "1:video:rejected"), pick(r, "nothing", "2:video")})}
 	case 17:
-		return AnswerUpdate{ours(w.t, []string{"0"})}
+		return AnswerUpdate{ours(w.t, []string{"0", pick(r, "nothing", "1:video", "1:video:rejected")})}
 	case 18:
 		if r.IntN(2) == 0 {
 			return Digit{call.Digit{Key: pick(r, byte('1'), '#'), Length: 100}}
@@ -149,7 +149,10 @@ func (w *walk) input() Input {
 func (w *walk) contents() []wire.Content {
 	p := &player{t: w.t}
 	var all []wire.Content
-	for _, c := range []string{"0:c=1", "1:video", "f:file"} {
+	for i, c := range []string{"0:c=1", "1:video", "f:file"} {
+		if i > 0 && w.seed%2 == 0 {
+			break // room to add some later
+		}
 		if w.rand.IntN(4) > 0 {
 			all = append(all, p.content(wire.SessionInitiate, c+pick(w.rand, "", "", "", ":nonet", ":noapp")))
 		}
@@ -161,7 +164,7 @@ func (w *walk) jingle() wire.Jingle {
 	r := w.rand
 	p := &player{t: w.t}
 	j := wire.Jingle{SID: "sid", Action: pick(
-		r, wire.ContentAccept, wire.ContentAdd, wire.ContentModify, wire.ContentModify, wire.ContentReject, wire.ContentRemove,
+		r, wire.ContentAccept, wire.ContentAccept, wire.ContentAdd, wire.ContentAdd, wire.ContentAdd, wire.ContentModify, wire.ContentModify, wire.ContentReject, wire.ContentRemove,
 		wire.DescriptionInfo, wire.SecurityInfo, wire.SessionAccept, wire.SessionAccept, wire.SessionInfo, wire.SessionInfo, wire.SessionInitiate,
 		wire.SessionInitiate, wire.TransportAccept, wire.TransportInfo, wire.TransportInfo, wire.TransportReject,
 		wire.TransportReplace, "nonsense",
@@ -173,6 +176,8 @@ func (w *walk) jingle() wire.Jingle {
 	case wire.SessionInfo:
 		j.Info.Kind = wire.InfoKind(r.IntN(int(wire.InfoUnknown) + 1))
 		j.Info.Key, j.Info.Length = pick(r, byte('5'), 0), 100
+	case wire.ContentAdd, wire.ContentAccept, wire.ContentReject:
+		j.Contents = []wire.Content{p.content(j.Action, pick(r, "1:video", "1:video", "1:video:sendonly", "2:video", "0"))}
 	case wire.TransportInfo, wire.ContentModify, wire.ContentRemove:
 		j.Contents = []wire.Content{p.content(j.Action, pick(r, "0", "1:video", "7")+pick(r, "", ":c=1", ":u=peer", ":u=new:p=x", ":sendonly", ":end"))}
 	default:

@@ -152,7 +152,11 @@ func (b *bridge) answer(op call.Op, to call.Side, offer media.Description, far [
 		own := b.stream(to, codecs, setup)
 		own.Name = s.Name
 		own.Transport.RTCPMux = s.Transport.RTCPMux
-		own.Direction = media.AnswerDirection(s.Flow(), media.SendRecv)
+		want := media.SendRecv
+		if i := b.remote[to.Other()].Live(s.Kind); i >= 0 {
+			want = b.remote[to.Other()].Streams[i].Flow()
+		}
+		own.Direction = media.AnswerDirection(s.Flow(), want)
 		d.Streams = append(d.Streams, own)
 	}
 	if !live {

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What happens in a session that is up, as the XMPP side sees it.
 
@@ -20,4 +23,94 @@ func checkTones(t *testing.T) {
 	r.order(r.one("media digit 5 160ms for leg B"), r.one("media digit # 100ms for leg B"))
 	r.count(2, "media digit")
 	r.one("xmpp iq error", "feature-not-implemented")
+}
+
+// hangUpByX ends a call from the XMPP side.
+const hangUpByX = "juliet@example.org/balcony: session-terminate success\nsip 200 for BYE"
+
+func checkTieOfChanges(t *testing.T) {
+	// The gateway is the initiator: its change goes first.
+	r := play(t, answered+`results off
+	sip INVITE sdp=g711-held
+	juliet@example.org/balcony: content-modify jingle=only-responder
+	juliet@example.org/balcony: result
+	juliet@example.org/balcony: result
+	results on
+	sip ACK
+	sip BYE
+	`)
+	r.one("xmpp iq error", "<conflict", "<tie-break")
+	r.none("sip INVITE")
+	// The client is: its own goes first, and reaches the SIP side.
+	r = play(t, lateAnswered+`results off
+	sip INVITE sdp=g711-held
+	sip ACK
+	juliet@example.org/balcony: content-modify jingle=only-initiator
+	juliet@example.org/balcony: result
+	juliet@example.org/balcony: error conflict with='<tie-break xmlns="urn:xmpp:jingle:errors:1"/>'
+	results on
+	sip 200 sdp=g711-inactive
+	sip BYE
+	`)
+	r.none("xmpp iq error", "<tie-break")
+	if again := r.Find("sip INVITE", "a=sendonly"); len(again) == 0 {
+		t.Errorf("the client's hold is lost:\n%s", r.Text)
+	}
+}
+
+func checkHoldByX(t *testing.T) {
+	for _, tt := range []struct{ name, up, hold, resume string }{
+		{"by session-info", lateAnswered, "session-info hold", "session-info active"},
+		{"by senders of the initiator", lateAnswered, "content-modify jingle=only-initiator", "content-modify jingle=both"},
+		{"by senders of the responder", answered, "content-modify jingle=only-responder", "content-modify jingle=both"},
+		{"by session-info of who was called", answered, "session-info hold", "session-info unhold"},
+	} {
+		r := play(t, tt.up+"juliet@example.org/balcony: "+tt.hold+"\nsip 200 sdp=g711-follows-hold\n"+
+			"juliet@example.org/balcony: "+tt.resume+"\nsip 200 sdp=g711\n"+hangUpByX)
+		held := r.one("sip INVITE", "a=sendonly")
+		if n := strings.Count(held.Raw, "\nm="); n != strings.Count(held.Raw, "a=sendonly") {
+			t.Errorf("%s: not every m-line is held:\n%s", tt.name, held.Raw)
+		}
+		all := r.Find("sip INVITE", "a=sendrecv")
+		if len(all) == 0 || r.index(all[len(all)-1]) < r.index(held) {
+			t.Errorf("%s: the call is not taken back:\n%s", tt.name, r.Text)
+		}
+	}
+}
+
+func checkHoldByS(t *testing.T) {
+	for _, tt := range []struct{ name, up, sdp, senders string }{
+		{"sendonly, as initiator", answered, "g711-held", "initiator"},
+		{"sendonly, as responder", lateAnswered, "g711-held", "responder"},
+		{"inactive", answered, "g711-inactive", "none"},
+		{"an address of zeros", answered, "g711-held-old", "initiator"},
+	} {
+		r := play(t, tt.up+"sip INVITE sdp="+tt.sdp+"\nsip ACK\nsip INVITE sdp=g711\nsip ACK\n"+hangUpByX)
+		modify := r.count(2, "content-modify")
+		held := only(t, stanzaOf(t, modify[0].Raw), "jingle").Child("urn:xmpp:jingle:1", "content")
+		equal(t, tt.name, held.Attr("senders"), tt.senders)
+		resumed := only(t, stanzaOf(t, modify[1].Raw), "jingle").Child("urn:xmpp:jingle:1", "content")
+		equal(t, tt.name+", taken back", resumed.Attr("senders"), "both")
+		r.order(modify[0], r.one("session-info", "<hold"), modify[1], r.one("session-info", "<active"))
+	}
+}
+
+func checkHoldByBoth(t *testing.T) {
+	r := play(t, lateAnswered+`juliet@example.org/balcony: content-modify jingle=only-initiator
+	sip 200 sdp=g711-follows-hold
+	sip INVITE sdp=g711-held
+	sip ACK
+	`+hangUpByX)
+	r.one("sip 200", "a=inactive")
+	r.one("content-modify", "senders='none'")
+	// The SIP side first: what it answers to our hold makes it inactive.
+	r = play(t, lateAnswered+`sip INVITE sdp=g711-held
+	sip ACK
+	juliet@example.org/balcony: session-info hold
+	sip 200 sdp=g711-inactive
+	sip INVITE sdp=g711
+	sip ACK
+	`+hangUpByX)
+	r.one("sip INVITE", "a=sendonly")
+	r.one("sip 200", "a=sendonly") // the SIP side takes the call back, and X still holds
 }
