@@ -84,10 +84,14 @@ func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
 		b.post(call.MediaFailed{Op: op, Side: to, Cause: call.Incompatible})
 		return
 	}
-	d := media.Description{Streams: []media.Stream{b.stream(to, codecs, media.ActPass)}}
+	audio := b.stream(to, codecs, media.ActPass)
 	if i := other.Live(media.Audio); i >= 0 {
-		d.Streams[0].Direction = other.Streams[i].Flow()
+		audio.Direction = other.Streams[i].Flow()
 	}
+	d := b.local[to].Clone()
+	d.Bundle = nil
+	b.put(&d, audio)
+	b.suggestVideo(to, &d, other)
 	b.finish(to, &d)
 	b.local[to] = d
 	b.post(call.MediaOffered{Op: op, Media: d})
@@ -140,16 +144,17 @@ func (b *bridge) answer(op call.Op, to call.Side, offer media.Description, far [
 	live := false
 	for _, s := range offer.Streams {
 		codecs := media.AnswerCodecs(b.policies[to], s.Codecs, far)
+		if v, ok := b.answerVideo(to, s, setupFor(s)); ok {
+			v.Name, v.Transport.RTCPMux = s.Name, s.Transport.RTCPMux
+			d.Streams = append(d.Streams, v)
+			continue
+		}
 		if s.Kind != media.Audio || s.Rejected || live || len(codecs) == 0 {
 			d.Streams = append(d.Streams, media.Refuse(s))
 			continue
 		}
 		live = true
-		setup := media.Active
-		if s.Transport.DTLS != nil && s.Transport.DTLS.Setup == media.Active {
-			setup = media.Passive
-		}
-		own := b.stream(to, codecs, setup)
+		own := b.stream(to, codecs, setupFor(s))
 		own.Name = s.Name
 		own.Transport.RTCPMux = s.Transport.RTCPMux
 		want := media.SendRecv
@@ -166,6 +171,63 @@ func (b *bridge) answer(op call.Op, to call.Side, offer media.Description, far [
 	b.finish(to, &d)
 	b.local[to] = d
 	b.post(call.MediaAnswered{Op: op, Media: d})
+}
+
+// setupFor says who begins DTLS that a peer offers.
+func setupFor(s media.Stream) media.Setup {
+	if s.Transport.DTLS != nil && s.Transport.DTLS.Setup == media.Active {
+		return media.Passive
+	}
+	return media.Active
+}
+
+// put puts a stream into the slot of its kind, or a new one.
+func (b *bridge) put(d *media.Description, s media.Stream) {
+	for i, old := range d.Streams {
+		if old.Kind == s.Kind {
+			if old.Name != "" {
+				s.Name = old.Name
+			}
+			d.Streams[i] = s
+			return
+		}
+	}
+	if s.Name != "" {
+		s.Name = fmt.Sprint(len(d.Streams))
+	}
+	d.Streams = append(d.Streams, s)
+}
+
+// suggestVideo offers a side the pictures of the other, or takes them away.
+func (b *bridge) suggestVideo(to call.Side, d *media.Description, other media.Description) {
+	i := other.Live(media.Video)
+	if i < 0 || !b.policies[to].Video {
+		if k := d.Live(media.Video); k >= 0 {
+			d.Streams[k].Rejected = true
+		}
+		return
+	}
+	b.put(d, b.video(to, media.PassCodecs(other.Streams[i].Codecs), other.Streams[i].Flow(), media.ActPass))
+}
+
+func (b *bridge) video(side call.Side, codecs []media.Codec, flow media.Direction, setup media.Setup) media.Stream {
+	s := b.stream(side, codecs, setup)
+	s.Kind, s.Direction = media.Video, flow
+	if s.Transport.Addr.IsValid() {
+		s.Transport.Addr = netip.AddrPortFrom(s.Transport.Addr.Addr(), s.Transport.Addr.Port()+4)
+	}
+	return s
+}
+
+// answerVideo answers pictures with what the other side has taken of them.
+func (b *bridge) answerVideo(to call.Side, offered media.Stream, setup media.Setup) (media.Stream, bool) {
+	far := b.remote[to.Other()]
+	i := far.Live(media.Video)
+	if offered.Kind != media.Video || offered.Rejected || !b.policies[to].Video || i < 0 {
+		return media.Stream{}, false
+	}
+	codecs := media.Intersect(media.Speech(offered.Codecs), far.Streams[i].Codecs)
+	return b.video(to, codecs, media.AnswerDirection(offered.Flow(), far.Streams[i].Flow()), setup), len(codecs) > 0
 }
 
 // insecure refuses a description without a fingerprint on a leg that wants one.

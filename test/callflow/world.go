@@ -41,6 +41,7 @@ const (
 type settings struct {
 	early    bool
 	trusted  bool
+	video    bool
 	noAnswer time.Duration
 }
 
@@ -52,6 +53,8 @@ func (s *settings) apply(text string) error {
 			s.early = true
 		case "trusted":
 			s.trusted = true
+		case "video":
+			s.video = true
 		case "no_answer":
 			d, err := time.ParseDuration(value)
 			if err != nil {
@@ -103,8 +106,8 @@ func newWorld(t *testing.T, set settings) *world {
 		{From: "capulet.example", To: "*", Trunk: "trunk"},
 	}, route.Plan{Domains: []string{pbxDomain}})
 	check(t, err)
-	sipPolicy := media.Policy{Codecs: media.DefaultCodecs(), PTime: 20 * time.Millisecond}
-	xmppPolicy := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+	sipPolicy := media.Policy{Video: set.video, Codecs: media.DefaultCodecs(), PTime: 20 * time.Millisecond}
+	xmppPolicy := media.Policy{Video: set.video, ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
 
 	log := slog.New(slog.DiscardHandler)
 	ids := 0

@@ -260,7 +260,7 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 	case "session-initiate":
 		x.last["sid"], x.last["number"] = sid, to
 		return jing(args[0], content)
-	case "session-accept", "transport-info", "content-add", "content-modify", "description-info", "transport-replace", "security-info":
+	case "session-accept", "transport-info", "content-add", "content-accept", "content-reject", "content-modify", "content-remove", "description-info", "transport-replace", "security-info":
 		return jing(args[0], content)
 	case "session-info":
 		if arg(1) == "" {

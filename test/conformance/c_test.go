@@ -32,6 +32,7 @@ var callChecks = map[string]func(*testing.T){
 	"C-35": checkHoldByX,
 	"C-36": checkHoldByS,
 	"C-37": checkHoldByBoth,
+	"C-38": checkVideoAdded,
 	"C-39": checkVideoNotAwaited,
 	"C-45": checkTones,
 	"C-47": checkUnknownPackage,

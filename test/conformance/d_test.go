@@ -28,6 +28,7 @@ var sdpChecks = map[string]func(*testing.T){
 	"D-07": checkDirections,
 	"D-08": checkNoDirection,
 	"D-09": checkStrangeNames,
+	"D-10": checkSlotStays,
 	"D-11": checkRefusedContent,
 	"D-12": checkBundle,
 	"D-13": checkSecured,

@@ -114,3 +114,56 @@ func checkHoldByBoth(t *testing.T) {
 	r.one("sip INVITE", "a=sendonly")
 	r.one("sip 200", "a=sendonly") // the SIP side takes the call back, and X still holds
 }
+
+func checkVideoAdded(t *testing.T) {
+	add := "with video\n" + lateAnswered + "juliet@example.org/balcony: content-add jingle=video\n"
+	r := play(t, add+"sip 200 sdp=g711-vp8\n"+hangUpByX)
+	accept := r.one("content-accept")
+	r.order(r.one("sip INVITE", "\nm=video 4"), accept)
+	c := only(t, stanzaOf(t, accept.Raw), "jingle").Child("urn:xmpp:jingle:1", "content")
+	equal(t, "the name", c.Attr("name"), "1")
+	equal(t, "the creator", c.Attr("creator"), "initiator")
+	r.none("content-reject")
+	for _, answer := range []string{"sip 200 sdp=g711-no-video", "sip 488"} {
+		r = play(t, add+answer+"\nwait 11s\nsip 200 sdp=g711-no-video\n"+hangUpByX)
+		reject := r.one("content-reject", "<unsupported-applications")
+		r.order(r.one("sip INVITE", "\nm=video 4"), reject)
+		r.none("content-accept")
+	}
+	// Where the operator wants none, the SIP side is not asked.
+	r = play(t, lateAnswered+"juliet@example.org/balcony: content-add jingle=video\n"+hangUpByX)
+	r.one("content-reject", "<unsupported-applications")
+	r.one("sip INVITE")
+}
+
+func checkSlotStays(t *testing.T) {
+	r := play(t, "with video\n"+lateAnswered+`juliet@example.org/balcony: content-add jingle=video
+	sip 200 sdp=g711-vp8
+	juliet@example.org/balcony: content-remove jingle=video-named
+	sip 200 sdp=g711-no-video
+	juliet@example.org/balcony: session-info hold
+	sip 200 sdp=g711-no-video
+	juliet@example.org/balcony: content-add jingle=video
+	sip 200 sdp=g711-vp8
+	`+hangUpByX)
+	invites := r.Find("sip INVITE", "\nm=video ")
+	if len(invites) < 4 {
+		t.Fatalf("%d offers with video:\n%s", len(invites), r.Text)
+	}
+	for i, port := range []string{"4", "0 ", "0 ", "4"} {
+		if raw := invites[i].Raw; strings.Count(raw, "\nm=") != 2 || !strings.Contains(raw, "\nm=video "+port) {
+			t.Errorf("offer %d is\n%s", i+1, raw)
+		}
+	}
+	// The other way: port 0 takes the content away, and the last one ends the session.
+	r = play(t, "with video\n"+initiateBoth+`sip 200 sdp=g711-vp8
+	sip INVITE sdp=g711-no-video
+	sip ACK
+	`+hangUpByX)
+	remove := only(t, stanzaOf(t, r.one("content-remove").Raw), "jingle").Child("urn:xmpp:jingle:1", "content")
+	equal(t, "what is removed", remove.Attr("name"), "1")
+	r.one("sip 200", "Cseq: 1 INVITE", "\nm=video 0 ")
+}
+
+// initiateBoth is a call from X with video.
+const initiateBoth = "juliet@example.org/balcony: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-and-video\n"
