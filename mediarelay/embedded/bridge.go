@@ -220,6 +220,8 @@ func (b *Bridge) take(in input) {
 	case keyframeInput:
 		b.keyframe(in.side)
 		return
+	case ringInput:
+		b.ring(in)
 	case digitInput:
 		b.digit(in)
 		return
@@ -352,6 +354,9 @@ func (b *Bridge) wire() {
 			r := e.route(t, far)
 			for _, s := range t.sockets {
 				s.route.Store(r)
+			}
+			if r.fill != nil {
+				t.sockets[0].conn.SetReadDeadline(time.Now()) // to begin
 			}
 			for _, s := range t.control {
 				s.route.Store(&route{gate: t.gateOf(1), secure: t.secure, lanes: r.lanes})

@@ -69,8 +69,7 @@ func (b *Bridge) digit(in digitInput) {
 
 // play does what is due for the digits and says when the next thing is due; the zero time
 // means never.
-func (s *socket) play(now time.Time) (next time.Time) {
-	rt := s.route.Load()
+func (s *socket) play(rt *route, now time.Time) (next time.Time) {
 	if rt != nil && rt.mine != nil {
 		rt.mine.Lock()
 		defer rt.mine.Unlock()
@@ -122,7 +121,8 @@ func (s *socket) step(way *eventWay, d *playing, now time.Time) {
 	if first {
 		p[1] |= 0x80
 	}
-	binary.BigEndian.PutUint16(p[2:], way.out.insert(d.ts, clock))
+	// The event's timestamp is that of its begin; the stream goes on from there.
+	binary.BigEndian.PutUint16(p[2:], way.out.insert(d.ts, clock-int64(now.Sub(d.began))))
 	binary.BigEndian.PutUint32(p[4:], d.ts)
 	binary.BigEndian.PutUint32(p[8:], way.out.ssrc)
 	p[12], p[13] = d.event, digitVolume

@@ -30,6 +30,12 @@ type end struct {
 	offering bool              // the last offer between us was ours
 	early    []media.Stream    // candidates that came before the answer
 	cname    string
+	held     bool // a side holds, so that silence is right
+
+	told    bool  // that the other side rings, or not any more
+	ringing bool  // the peer shall hear that the other side rings
+	rungAt  int64 // since then, or not any more
+	rungFor int64 // packets of the other side that end it
 
 	facts atomic.Pointer[facts]
 }
@@ -369,8 +375,8 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 	t := e.lanes[media.Audio].t
 	t.checkedAt = e.b.relay.now()
 	// A caller that was answered first hears what the callee plays before it answers; the
-	// first answer may be of that kind, and ringing may be silent.
-	t.early = first && !o.asked && o.lanes[media.Audio].live()
+	// first answer may be of that kind, and ringing may be silent. Ring knows better.
+	t.early = o.ringing || !o.told && first && !o.asked && o.lanes[media.Audio].live()
 	return 0, ""
 }
 

@@ -146,6 +146,7 @@ type outflow struct {
 	lastSeq uint16
 	lastTS  uint32
 	lastAt  int64
+	passed  int64 // when a packet of the other end's peer was passed on last
 
 	packets atomic.Int64
 	octets  atomic.Int64
@@ -156,6 +157,7 @@ type outflow struct {
 // packet begins a talk spurt of ours.
 func (o *outflow) next(in *inflow, seq uint16, ts uint32, now int64) (outSeq uint16, outTS uint32, begins bool) {
 	clock := in.clock
+	o.passed = now
 	if !o.started || o.again || o.source != in.ssrc || o.epoch != in.epoch || o.clock != clock {
 		begins = true
 		o.tsOff = o.at(now, clock) - ts

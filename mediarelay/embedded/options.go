@@ -26,6 +26,21 @@ type Options struct {
 	Rest time.Duration
 	// Times are the times the relay waits.
 	Times Times
+	// Hold is what a peer hears while the other side holds and sends nothing: quiet
+	// noise by default, as comfort noise (RFC 3389) if that was agreed. It is sent as
+	// G.711 and at 8000 Hz alone: noise goes to peers that speak G.711, music to peers
+	// that agreed to it beside what they speak. A peer that knows but opus or G722 hears
+	// nothing, and gets RTCP. Default: HoldComfort.
+	Hold Hold
+	// Music is what HoldMusic plays, over and over: samples of 16 bits, one channel, 8000
+	// a second. Default: a melody of 13 s.
+	Music []int16
+	// Ringback is what a caller hears that was answered before the callee, while the
+	// callee rings. Default: 425 Hz, 1 s on and 4 s off, as in most of Europe.
+	Ringback Tone
+	// InbandDTMF says that digits for a peer that speaks G.711 and has no telephone-event
+	// are played as tones (ITU-T Q.23) in place of speech; else signalling carries them.
+	InbandDTMF bool
 	// AllowLoopback says that candidates of peers may be loopback and link-local
 	// addresses; for tests and for peers on the same machine.
 	AllowLoopback bool
@@ -101,6 +116,9 @@ func (o *Options) defaults() error {
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
+	}
+	if len(o.Ringback.Cadence) == 0 {
+		o.Ringback = Tone{Hertz: [2]int{425}, Cadence: []time.Duration{time.Second, 4 * time.Second}}
 	}
 	o.Times.defaults()
 	return nil

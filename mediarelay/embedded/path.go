@@ -37,7 +37,9 @@ type socket struct {
 
 	digits  chan playing // that wait to be played
 	playing *playing     // nil for none
-	digitTS uint32       // of the last digit that signalling had to carry
+	filling filling
+	spare   [headerLen + int(longestTime*toneRate/time.Second) + 32]byte // for packets of ours
+	digitTS uint32                                                       // of the last digit that signalling had to carry
 	digitAt int64
 
 	header rtp.Header // scratch for the SRTP contexts
@@ -54,6 +56,7 @@ type route struct {
 	lanes  []*lane // that RTCP is about
 	hops   []hop
 	events *eventWay  // for digits of ours; nil if they cannot be heard
+	fill   *fill      // for the silence of this end; nil for none
 	types  [128]uint8 // from payload type to hop, plus one; 0 for none
 }
 
@@ -94,18 +97,28 @@ func (s *socket) run() {
 	}
 }
 
-// playAll does what is due for digits, and sets the time at which reading is interrupted
-// for the next. A digit that came meanwhile is not forgotten: it is looked for after that.
+// playAll does what is due of all that we play, and sets the time at which reading is
+// interrupted for the next. What control did meanwhile is not forgotten: a digit or a
+// route that came is looked for after that.
 func (s *socket) playAll() {
 	for {
 		now := time.Now()
-		next := s.play(now)
+		rt := s.route.Load()
+		next := s.play(rt, now)
+		if due := s.fillUp(rt); due != 0 {
+			if at := s.t.relay.began.Add(time.Duration(due)); next.IsZero() || at.Before(next) {
+				next = at
+			}
+		}
 		s.conn.SetReadDeadline(next)
-		if next.After(now) || next.IsZero() && len(s.digits) == 0 {
+		if s.route.Load() == rt && (next.After(now) || next.IsZero() && len(s.digits) == 0) {
 			return
 		}
 	}
 }
+
+// sounding reports whether a digit of ours takes the place of the peer's speech.
+func (s *socket) sounding() bool { return s.playing != nil && s.playing.after.IsZero() }
 
 // packet tells STUN, DTLS, RTP and RTCP apart by the first octets (RFC 7983, RFC 5761).
 func (s *socket) packet(buf []byte, n int, from netip.AddrPort) {
@@ -247,7 +260,7 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		s.t.drops.noRoute.Add(1)
 		return
 	}
-	if s.playing != nil && s.playing.after.IsZero() && h.clock != 0 && h.mark {
+	if s.sounding() && h.clock != 0 && h.mark {
 		h.out.skip(h.in, seq) // a digit sounds instead
 		return
 	}

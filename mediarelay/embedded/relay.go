@@ -22,6 +22,7 @@ type Relay struct {
 	pool     *pool
 	identity identity
 	began    time.Time
+	sounds   *sounds
 
 	mu      sync.Mutex
 	bridges map[*Bridge]bool
@@ -45,6 +46,7 @@ func New(o Options) (*Relay, error) {
 		pool:     newPool(o),
 		identity: id,
 		began:    time.Now(),
+		sounds:   newSounds(&o),
 		bridges:  map[*Bridge]bool{},
 	}, nil
 }

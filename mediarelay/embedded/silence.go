@@ -9,7 +9,7 @@ import (
 
 // silence looks whether the peer of an end without ICE has been silent for too long
 // (RELIABILITY 7 row 14). Ends with ICE have consent for that. On hold, RTCP counts as
-// life too.
+// life too; a side that holds need not play anything, and one that is held need not speak.
 func (e *end) silence() {
 	l := e.lanes[media.Audio]
 	t := l.t
@@ -18,9 +18,15 @@ func (e *end) silence() {
 	}
 	times := &e.b.relay.options.Times
 	limit := times.Silence
+	far := e.b.ends[e.side.Other()].lanes[media.Audio]
+	held := l.flow != media.SendRecv || far.live() && far.flow != media.SendRecv
+	if e.held && !held {
+		t.checkedAt = e.b.relay.now()
+	}
+	e.held = held
 	last := max(l.in.last.Load(), t.checkedAt)
 	switch {
-	case !l.flow.Sends():
+	case held:
 		limit = times.Held
 		last = max(last, l.in.control.Load())
 	case l.in.first.Load() == 0 && t.early:

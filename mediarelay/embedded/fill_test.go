@@ -1,0 +1,359 @@
+package embedded
+
+import (
+	"bytes"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+func noise() media.Codec { return media.Codec{PT: 13, Name: "CN", ClockRate: 8000, Channels: 1} }
+
+// phones connects two phones that speak what is listed, the second of them held by the
+// first in the way given.
+func phones(t *testing.T, hold media.Direction, change func(*Options), codecs ...media.Codec) (g *rig, a, b *phone) {
+	t.Helper()
+	policy := sipPolicy()
+	policy.Codecs = append(policy.Codecs, noise())
+	g = newRig(t, policy, policy, change)
+	a, b = newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(codecs...)))
+	a.call(g.answer(2, call.A, b.describe(codecs...)))
+	if hold != media.SendRecv {
+		g.join(3, call.A, holding(a, hold, codecs...))
+	}
+	return g, a, b
+}
+
+func holding(p *phone, d media.Direction, codecs ...media.Codec) media.Description {
+	held := p.describe(codecs...)
+	held.Streams[0].Direction = d
+	return held
+}
+
+// run takes packets that must follow each other, each so many samples after the last.
+func run(t *testing.T, hear func() rtp.Packet, n int, samples uint32) []rtp.Packet {
+	t.Helper()
+	var all []rtp.Packet
+	for i := range n {
+		p := hear()
+		if i > 0 {
+			last := all[i-1]
+			if p.SequenceNumber != last.SequenceNumber+1 || p.Timestamp != last.Timestamp+samples || p.SSRC != last.SSRC || p.Marker {
+				t.Fatalf("packet %d is %+v after %+v", i, p.Header, last.Header)
+			}
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func TestHoldIsNotSilent(t *testing.T) {
+	tune := make([]int16, 400)
+	for i := range tune {
+		tune[i] = int16(i * 50)
+	}
+	music := func(o *Options) { o.Hold, o.Music = HoldMusic, tune }
+	tests := []struct {
+		name    string
+		hold    media.Direction
+		change  func(*Options)
+		codecs  []media.Codec
+		pt      uint8
+		payload []byte // of the first packet; nil for noise of any kind
+		octets  int
+		samples uint32
+	}{
+		{"noise in mu-law", media.SendOnly, nil, []media.Codec{pcmu()}, 0, nil, 160, 160},
+		{"noise in A-law", media.Inactive, nil, []media.Codec{pcma(), pcmu()}, 8, nil, 160, 160},
+		{"comfort noise", media.SendOnly, nil, []media.Codec{pcmu(), noise()}, 13, []byte{comfortLevel}, 1, 3200},
+		{"music", media.SendOnly, music, []media.Codec{pcmu()}, 0, newSound(tune)[lawMu][:160], 160, 160},
+		{"music to a peer that speaks better", media.Inactive, music, []media.Codec{g722(), pcma()}, 8, newSound(tune)[lawA][:160], 160, 160},
+		{"no music from one that listens", media.RecvOnly, music, []media.Codec{pcmu()}, 0, nil, 160, 160},
+		{"the melody", media.SendOnly, func(o *Options) { o.Hold = HoldMusic }, []media.Codec{pcmu()}, 0, newSound(melody())[lawMu][:160], 160, 160},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, _, b := phones(t, tt.hold, tt.change, tt.codecs...)
+			n := 4
+			if tt.octets == 1 {
+				n = 2
+			}
+			began := time.Now()
+			for i, p := range run(t, b.hear, n, tt.samples) {
+				if p.PayloadType != tt.pt || len(p.Payload) != tt.octets || i == 0 && tt.payload != nil && !bytes.Equal(p.Payload, tt.payload) {
+					t.Errorf("packet %d is type %d, %d octets: %x", i, p.PayloadType, len(p.Payload), p.Payload)
+				}
+				if i == 0 && p.Marker != (tt.octets > 1) {
+					t.Errorf("the marker of the first is %v", p.Marker)
+				}
+			}
+			pace := time.Duration(n-1) * time.Duration(tt.samples) * time.Second / toneRate
+			if d := time.Since(began); d < pace {
+				t.Errorf("%d packets came within %v", n, d)
+			}
+		})
+	}
+}
+
+func TestHoldThatIsSilent(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Options)
+		codecs []media.Codec
+	}{
+		{"by option", func(o *Options) { o.Hold = HoldSilence }, []media.Codec{pcmu()}},
+		{"opus alone", nil, []media.Codec{opus(96)}},
+		{"music and opus alone", func(o *Options) { o.Hold = HoldMusic }, []media.Codec{opus(96)}},
+		{"noise at another rate than what is spoken", nil, []media.Codec{opus(96), noise()}},
+		{"noise is not worth a change of codec", nil, []media.Codec{g722(), pcmu()}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, _, b := phones(t, media.SendOnly, tt.change, tt.codecs...)
+			if p, ok := b.listen(2 * fillAfter); ok {
+				t.Errorf("B heard %+v", p)
+			}
+		})
+	}
+}
+
+// What the holder plays itself is heard in place of ours, and ours again after it; and
+// once the call goes on, speech follows without a gap.
+func TestHoldGivesWay(t *testing.T) {
+	g, a, b := phones(t, media.SendRecv, nil, pcmu())
+	say(t, a, 0, b, 0, 1000)
+	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
+	ours := run(t, b.hear, 3, 160)
+	if !ours[0].Marker {
+		t.Error("our first packet has no marker")
+	}
+	a.say(0, 1005, 1005*160, "theirs")
+	last := ours[2]
+	for {
+		p := b.hear()
+		if p.SequenceNumber != last.SequenceNumber+1 || int32(p.Timestamp-last.Timestamp) < 0 {
+			t.Fatalf("got %+v after %+v", p.Header, last.Header)
+		}
+		last = p
+		if string(p.Payload) == "theirs" {
+			break
+		}
+	}
+	if !last.Marker {
+		t.Error("theirs has no marker")
+	}
+	then := time.Now()
+	if p := b.hear(); !p.Marker || p.SequenceNumber != last.SequenceNumber+1 || len(p.Payload) != 160 || time.Since(then) < fillAfter/2 {
+		t.Errorf("got %+v after %v", p.Header, time.Since(then))
+	}
+	g.join(4, call.A, a.describe(pcmu()))
+	a.say(0, 1006, 1006*160, "again")
+	for {
+		if p := b.hear(); string(p.Payload) == "again" {
+			if !p.Marker {
+				t.Error("speech after hold has no marker")
+			}
+			break
+		}
+	}
+	if p, ok := b.listen(2 * fillAfter); ok {
+		t.Errorf("B heard %+v after the hold", p)
+	}
+}
+
+// A client that ignores hold goes on speaking and hears noise; neither ends the call
+// (INTERWORKING 2.12).
+func TestHoldThatIsIgnored(t *testing.T) {
+	g, a, b, _ := pair(t, func(o *Options) {
+		o.Times.Silence, o.Times.First, o.Times.Tick = 50*time.Millisecond, time.Hour, 10*time.Millisecond
+	}, pcmu())
+	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
+	for n := range uint16(20) {
+		b.say(0, n, 160*uint32(n), "still here")
+		run(t, b.hear, 1, 160)
+	}
+	select {
+	case e := <-g.events:
+		if f, ok := e.(call.MediaFailed); ok {
+			t.Errorf("got %+v", f)
+		}
+	default:
+	}
+	if p, ok := a.listen(10 * time.Millisecond); ok {
+		t.Errorf("A heard %q", p.Payload)
+	}
+}
+
+// INTERWORKING 2.9, eager mode.
+func TestRingback(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Ringback = Tone{Hertz: [2]int{440, 480}, Cadence: []time.Duration{100 * time.Millisecond, 100 * time.Millisecond}}
+		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
+	})
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	own := a.describe(pcma())
+	a.call(g.join(1, call.A, own))
+	b.call(g.offer(2, call.B, own))
+	a.say(8, 1, 160, "A is there")
+	if p, ok := a.listen(2 * fillAfter); ok {
+		t.Fatalf("A heard %+v before anything rings", p.Header)
+	}
+	began := time.Now()
+	g.Ring(call.A, true)
+	heard := run(t, a.hear, 10, 160)
+	if d := time.Since(began); d < fillAfter || !heard[0].Marker || heard[0].PayloadType != 8 {
+		t.Errorf("it began after %v with %+v", d, heard[0].Header)
+	}
+	loud, quiet := byte(0xd5), 0
+	for _, p := range heard[5:] {
+		for _, v := range p.Payload {
+			if v != loud {
+				quiet++
+			}
+		}
+	}
+	if quiet != 0 {
+		t.Errorf("%d samples of the pause sound", quiet)
+	}
+	g.answer(3, call.A, b.describe(pcma()))
+	for n := range uint16(ringEnough) {
+		b.say(8, n, 160*uint32(n), "please hold the line")
+	}
+	for n := 0; n < ringEnough; {
+		if p := a.hear(); string(p.Payload) == "please hold the line" {
+			n++
+		}
+	}
+	if p, ok := a.listen(2 * fillAfter); ok {
+		t.Errorf("A heard %+v beside the callee", p.Header)
+	}
+	g.Ring(call.A, false)
+	g.answer(4, call.A, b.describe(pcma()))
+}
+
+// The first answer may be the final one, if the call says so.
+func TestFinalAnswerAtOnce(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
+	})
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	own := a.describe(pcmu())
+	a.call(g.join(1, call.A, own))
+	g.offer(2, call.B, own)
+	a.say(0, 1, 160, "A is there")
+	g.Ring(call.A, false)
+	g.answer(3, call.A, b.describe(pcmu()))
+	failure(g, call.B)
+}
+
+// A final answer ends the tone, and the time of one that rings.
+func TestRingbackEnds(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{First: 300 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
+	})
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	own := a.describe(pcmu())
+	a.call(g.join(1, call.A, own))
+	b.call(g.offer(2, call.B, own))
+	a.say(0, 1, 160, "A is there")
+	g.Ring(call.A, true)
+	g.answer(3, call.A, b.describe(pcmu()))
+	g.answer(4, call.A, b.describe(pcmu())) // of another early dialog
+	for range 30 {                          // 600 ms
+		a.say(0, 2, 320, "A is still there")
+		a.hear()
+	}
+	g.Ring(call.A, false)
+	for ok := true; ok; {
+		_, ok = a.listen(2 * digitStep)
+	}
+	for {
+		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {
+			return
+		}
+	}
+}
+
+// decodeMu and decodeA are the other way round of G.711.
+func decodeMu(c byte) int {
+	c = ^c
+	v := (int(c&0x0f)<<3+0x84)<<(c>>4&7) - 0x84
+	if c&0x80 != 0 {
+		return -v
+	}
+	return v
+}
+
+func decodeA(c byte) int {
+	c ^= 0x55
+	v := int(c&0x0f)<<4 + 8
+	if s := c >> 4 & 7; s > 0 {
+		v = (v + 0x100) << (s - 1)
+	}
+	if c&0x80 == 0 {
+		return -v
+	}
+	return v
+}
+
+func TestG711(t *testing.T) {
+	for c := range 256 {
+		mu := decodeMu(byte(c))
+		if got := encodeMu(int16(mu)); int(got) != c && mu != 0 { // there are two zeros
+			t.Errorf("mu-law %#x is %d, which is %#x", c, mu, got)
+		}
+		if got := encodeA(int16(decodeA(byte(c)))); int(got) != c {
+			t.Errorf("A-law %#x is %d, which is %#x", c, decodeA(byte(c)), got)
+		}
+	}
+	for v := math.MinInt16; v <= math.MaxInt16; v++ {
+		clip := max(min(v, 32635), -32635)
+		if d := decodeMu(encodeMu(int16(v))) - clip; d < -1024 || d > 1024 || d*d > max(v*v/256, 64) {
+			t.Fatalf("mu-law makes %d of %d", decodeMu(encodeMu(int16(v))), v)
+		}
+		if d := decodeA(encodeA(int16(v))) - v; d < -1024 || d > 1024 || d*d > max(v*v/256, 256) {
+			t.Fatalf("A-law makes %d of %d", decodeA(encodeA(int16(v))), v)
+		}
+	}
+}
+
+// goertzel returns the level of a frequency in linear samples, in dBm0.
+func goertzel(samples []int, hertz float64) float64 {
+	var re, im float64
+	for i, v := range samples {
+		phase := 2 * math.Pi * hertz * float64(i) / toneRate
+		re, im = re+float64(v)*math.Cos(phase), im+float64(v)*math.Sin(phase)
+	}
+	peak := 2 * math.Hypot(re, im) / float64(len(samples))
+	return 20*math.Log10(peak/32124) + 3.14
+}
+
+func TestToneLevels(t *testing.T) {
+	s := newSound(Tone{Hertz: [2]int{425}, Cadence: []time.Duration{time.Second, time.Second}}.samples(ringLevel))
+	for law, decode := range []func(byte) int{decodeMu, decodeA} {
+		var linear []int
+		for _, c := range s[law] {
+			linear = append(linear, decode(c))
+		}
+		if len(linear) != 2*toneRate {
+			t.Fatalf("there are %d samples", len(linear))
+		}
+		if got := goertzel(linear[:toneRate], 425); math.Abs(got-ringLevel) > 0.5 {
+			t.Errorf("law %d: the tone is at %.1f dBm0", law, got)
+		}
+		if got := goertzel(linear[toneRate:], 425); got > -60 {
+			t.Errorf("law %d: the pause is at %.1f dBm0", law, got)
+		}
+	}
+	if n := len(Tone{Cadence: []time.Duration{time.Hour, time.Hour}}.samples(0)); n != int(longest/time.Second)*toneRate {
+		t.Errorf("a cadence without measure makes %d samples", n)
+	}
+}

@@ -1,0 +1,146 @@
+package embedded
+
+import (
+	"math"
+	"time"
+)
+
+// toneRate is the rate of samples of all sounds of ours, in hertz.
+const toneRate = 8000
+
+// The levels of sounds of ours, in dBm0.
+const (
+	ringLevel    = -13 // ITU-T E.180 section 6: -10 with 5 either way
+	digitLow     = -11 // ETSI ES 201 235-2 section 4.2.2: the higher group is 2 dB louder
+	digitHigh    = -9
+	musicLevel   = -19
+	comfortLevel = 70 // below overload, in dB (RFC 3389 section 3.1)
+)
+
+// A Tone is a sound of up to two frequencies that comes and goes.
+type Tone struct {
+	// Hertz are the frequencies; one may be 0.
+	Hertz [2]int
+	// Cadence is how long the tone is on, then off, and so on, over and over.
+	Cadence []time.Duration
+}
+
+// longest is the longest cadence that is played; what is beyond is left out.
+const longest = 30 * time.Second
+
+// samples returns one round of the cadence.
+func (t Tone) samples(level float64) []int16 {
+	var out []int16
+	on := true
+	for _, d := range t.Cadence {
+		n := int(min(max(d, 0), longest) * toneRate / time.Second)
+		n = min(n, int(longest/time.Second)*toneRate-len(out))
+		part := make([]int16, n)
+		if on {
+			for _, hz := range t.Hertz {
+				addSine(part, float64(hz), amplitude(level))
+			}
+		}
+		out, on = append(out, part...), !on
+	}
+	return out
+}
+
+// amplitude returns the peak of a sine of a level in dBm0: the loudest that G.711 has is
+// 3.14 (ITU-T G.711 section 4).
+func amplitude(dBm0 float64) float64 { return 32124 * math.Pow(10, (dBm0-3.14)/20) }
+
+func addSine(to []int16, hertz, peak float64) {
+	for i := range to {
+		to[i] += int16(peak * math.Sin(2*math.Pi*hertz*float64(i)/toneRate))
+	}
+}
+
+// comfort returns a second of quiet noise, so that a line is not taken for dead.
+func comfort() []int16 {
+	out := make([]int16, toneRate)
+	peak := 32767 * math.Pow(10, -comfortLevel/20.0) * math.Sqrt(3)
+	state := uint32(1)
+	for i := range out {
+		state = state*1664525 + 1013904223 // the same noise everywhere
+		out[i] = int16(math.Round(peak * (float64(state>>8)/(1<<23) - 1)))
+	}
+	return out
+}
+
+// melody returns the music that is played when the operator has none: eight bars of
+// broken chords.
+func melody() []int16 {
+	const beat = toneRate * 2 / 5
+	chords := [][4]float64{
+		{261.63, 329.63, 392.00, 523.25}, // C
+		{220.00, 261.63, 329.63, 440.00}, // a
+		{174.61, 261.63, 349.23, 440.00}, // F
+		{196.00, 246.94, 293.66, 392.00}, // G
+	}
+	var out []int16
+	for bar := range 2 * len(chords) {
+		for note := range 4 {
+			if bar >= len(chords) {
+				note = 3 - note
+			}
+			hertz, part := chords[bar%len(chords)][note], make([]int16, beat)
+			addSine(part, hertz, amplitude(musicLevel))
+			addSine(part, 2*hertz, amplitude(musicLevel-10))
+			for i := range part { // struck, and dying away
+				rise := min(float64(i)/80, 1)
+				part[i] = int16(float64(part[i]) * rise * math.Exp(-3*float64(i)/beat))
+			}
+			out = append(out, part...)
+		}
+	}
+	return out
+}
+
+// The frequencies of DTMF, by row and column (ITU-T Q.23).
+var (
+	digitRows    = [4]float64{697, 770, 852, 941}
+	digitColumns = [4]float64{1209, 1336, 1477, 1633}
+)
+
+const digitPad = "123A456B789C*0#D"
+
+// digitSamples returns a second of a digit's tones. All frequencies are whole, so that
+// the second can be a loop.
+func digitSamples(place int) []int16 {
+	out := make([]int16, toneRate)
+	addSine(out, digitRows[place/4], amplitude(digitLow))
+	addSine(out, digitColumns[place%4], amplitude(digitHigh))
+	return out
+}
+
+// sounds are what a relay can play by itself.
+type sounds struct {
+	comfort *sound
+	hold    *sound   // nil for the noise
+	ring    *sound   // nil for none
+	digits  []*sound // by event (RFC 4733 section 3.2); nil unless played as tones
+}
+
+func newSounds(o *Options) *sounds {
+	s := &sounds{comfort: newSound(comfort())}
+	if o.Hold == HoldMusic {
+		if s.hold = newSound(o.Music); len(o.Music) == 0 {
+			s.hold = newSound(melody())
+		}
+	}
+	if ring := o.Ringback.samples(ringLevel); len(ring) > 0 {
+		s.ring = newSound(ring)
+	}
+	if o.InbandDTMF {
+		s.digits = make([]*sound, len(digitKeys))
+		for place, key := range digitPad {
+			for event, k := range digitKeys {
+				if k == key {
+					s.digits[event] = newSound(digitSamples(place))
+				}
+			}
+		}
+	}
+	return s
+}
