@@ -40,10 +40,14 @@ func (l *leg) send(s dialog.Send) {
 	req.AppendHeader(header("To", l.to(s.Tag)))
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: s.CSeq, MethodName: req.Method})
-	if s.Method == "INVITE" {
+	if s.Method == "INVITE" || s.Method == "UPDATE" {
 		req.AppendHeader(header("Contact", l.contact))
 		req.AppendHeader(header("Allow", allowed))
 		req.AppendHeader(header("Supported", extensions))
+	}
+	if s.Session.Expires > 0 {
+		req.AppendHeader(header("Session-Expires", expires(s.Session)))
+		req.AppendHeader(header("Min-SE", digits(s.Session.Min)))
 	}
 	if s.RAck.RSeq != 0 {
 		req.AppendHeader(header("RAck", digits(int(s.RAck.RSeq))+" "+digits(int(s.RAck.CSeq))+" "+s.RAck.Method))
@@ -178,6 +182,12 @@ func (l *leg) reply(r dialog.Reply) {
 		}
 		res.AppendHeader(header("Allow", allowed))
 		res.AppendHeader(header("Supported", extensions))
+	}
+	if r.Session.Expires > 0 {
+		res.AppendHeader(header("Session-Expires", expires(r.Session)))
+		if r.Session.Timer && r.Session.Refresher == dialog.UAC {
+			res.AppendHeader(header("Require", "timer"))
+		}
 	}
 	if r.RSeq != 0 {
 		res.AppendHeader(header("Require", "100rel"))

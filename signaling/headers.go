@@ -19,7 +19,7 @@ import (
 // What we say of ourselves. A method or extension is here when it works.
 const (
 	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS"
-	extensions = "100rel"
+	extensions = "100rel, timer"
 	accepted   = "application/sdp"
 	digitTypes = "application/dtmf-relay, application/dtmf" // of an INFO
 )
@@ -118,6 +118,8 @@ func explain(status int) []sip.Header {
 		return []sip.Header{header("Allow", allowed)}
 	case 415:
 		return []sip.Header{header("Accept", accepted)}
+	case 422:
+		return []sip.Header{header("Min-SE", digits(dialog.MinSession))}
 	case 469:
 		return []sip.Header{header("Recv-Info", "")} // none (RFC 6086 section 4.2.3)
 	case 489:
@@ -218,6 +220,50 @@ func supports(m sip.Message, tag string) dialog.Support {
 		return dialog.Supported
 	}
 	return dialog.Unsupported
+}
+
+// session reads what a message says of the session timer (RFC 4028). What cannot be read is
+// not there.
+func session(m sip.Message) dialog.Session {
+	s := dialog.Session{Timer: supports(m, "timer") != dialog.Unsupported}
+	v, params, _ := strings.Cut(value(m, "Session-Expires"), ";")
+	s.Expires = seconds(v)
+	for p := range strings.SplitSeq(params, ";") {
+		k, v, _ := strings.Cut(p, "=")
+		who := dialog.Refresher(strings.ToLower(strings.TrimSpace(v)))
+		if strings.EqualFold(strings.TrimSpace(k), "refresher") && (who == dialog.UAC || who == dialog.UAS) {
+			s.Refresher = who
+		}
+	}
+	v, _, _ = strings.Cut(value(m, "Min-SE"), ";")
+	s.Min = seconds(v)
+	return s
+}
+
+func seconds(v string) int {
+	n, _ := strconv.ParseUint(strings.TrimSpace(v), 10, 32) // 0 if it is none
+	return int(n)
+}
+
+// expires is the value of a Session-Expires.
+func expires(s dialog.Session) string {
+	if s.Refresher == "" {
+		return digits(s.Expires)
+	}
+	return digits(s.Expires) + ";refresher=" + string(s.Refresher)
+}
+
+// allows are the methods that a message allows; nil if it says nothing.
+func allows(m sip.Message) []string {
+	var methods []string
+	for _, v := range values(m, "Allow") {
+		for method := range strings.SplitSeq(v, ",") {
+			if method = strings.TrimSpace(method); len(methods) < 64 {
+				methods = append(methods, method)
+			}
+		}
+	}
+	return methods
 }
 
 // rack reads the value of a RAck; of one that cannot be read it is zero, which matches

@@ -32,6 +32,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.refuse(tx, trunk, 420, "", header("Unsupported", missing))
 		return
 	}
+	if session(req).TooBrief() {
+		e.refuse(tx, trunk, 422, "session timer", explain(422)...)
+		return
+	}
 	uri := req.Recipient.String()
 	own := e.legs.sharing(req.CallID().Value())
 	if served(own, uri) {

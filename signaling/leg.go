@@ -359,7 +359,9 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 		r.Cause, r.Detail = translate.CauseOfBye(reasons(req), false)
 	case "UPDATE":
 		r.Body = l.body(req).Body
+		r.Session, r.Allow = session(req), allows(req)
 	case "INVITE", "ACK":
+		r.Session, r.Allow = session(req), allows(req)
 		if l.d != nil { // the first has been read
 			r.Body = l.body(req).Body
 		}
@@ -377,6 +379,9 @@ func (l *leg) response(id int, res *sip.Response) dialog.Response {
 	r := dialog.Response{
 		ID: id, Status: res.StatusCode, Tag: tag(res.To().Params),
 		Contact: contactOf(res), Route: values(res, "Record-Route"),
+	}
+	if !res.IsProvisional() {
+		r.Session, r.Allow = session(res), allows(res)
 	}
 	if res.StatusCode >= 300 {
 		q850, text := translate.Q850Of(reasons(res))

@@ -79,6 +79,7 @@ func TestInviteRefused(t *testing.T) {
 		header, want string
 	}{
 		{name: "an extension that is not built yet", more: "Require: 100rel, replaces", body: theirOffer, status: "420 ", header: "unsupported", want: "replaces"},
+		{name: "a session too brief", more: "Supported: timer\nSession-Expires: 89;refresher=uac", body: theirOffer, status: "422 ", header: "min-se", want: "90"},
 		{name: "no SDP in SDP", body: "hello", status: "400 ", header: "warning", want: `399 gw.jabber.example "sdp: is empty"`},
 		{name: "multicast", body: strings.Replace(theirOffer, "c=IN IP4 198.51.100.9", "c=IN IP4 224.1.2.3", 1), status: "488 ", header: "warning", want: `399 gw.jabber.example "sdp line 4: c= is multicast"`},
 		{name: "no streams", body: "v=0\ns=-\nt=0 0\n", status: "400 "},
@@ -584,6 +585,68 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+// TestSessionTimer looks at what is said of session timers (RFC 4028).
+func TestSessionTimer(t *testing.T) {
+	for _, tt := range []struct{ name, more, expires, require string }{
+		{"unknown to the caller", "", "1800;refresher=uas", ""},
+		{"not asked for", "Supported: timer", "1800;refresher=uac", "timer"},
+		{"asked for, ours", "Supported: 100rel, timer\nSession-Expires: 600 ; refresher=uas", "600;refresher=uas", ""},
+		{"asked for, theirs", "k: Timer\nx: 600;refresher=UAC\nMin-SE: 120", "600;refresher=uac", "timer"},
+		{"nonsense", "Supported: timer\nSession-Expires: soon;refresher=me\nMin-SE: x", "1800;refresher=uac", "timer"},
+		{"for years", "Supported: timer\nSession-Expires: 4294967295", "86400;refresher=uac", "timer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *world) {
+				p := w.peer(peers)
+				p.invite(tt.more, theirOffer)
+				p.wants("SIP/2.0 100 ")
+				c := w.calls.last()
+				c.do(func() { c.leg.Answer(described("PCMA")) })
+				p.wants("SIP/2.0 200 ")
+				if p.field("session-expires") != tt.expires || p.field("require") != tt.require {
+					t.Errorf("got\n%s", p.last)
+				}
+				p.learn()
+				p.inDialog("ACK", 10, "", "")
+				p.inDialog("UPDATE", 11, "Supported: timer\nSession-Expires: 60", "")
+				if p.wants("SIP/2.0 422 "); p.field("min-se") != "90" {
+					t.Errorf("got\n%s", p.last)
+				}
+			})
+		})
+	}
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		c := w.dial(toOtto())
+		p.wants("INVITE ")
+		p.answer("422 Session Interval Too Small", "u1", "Min-SE: 3600", "")
+		p.wants("ACK ")
+		p.wants("INVITE ")
+		if p.field("session-expires") != "3600" || p.field("min-se") != "3600" || p.field("cseq") != "2 INVITE" {
+			t.Errorf("got\n%s", p.last)
+		}
+		p.answer("200 OK", "u77", "Contact: <sip:otto@198.51.100.9>\nAllow: INVITE, UPDATE\nAllow: BYE\nSession-Expires: 3600;refresher=uac", theirSDP)
+		p.wants("ACK ")
+		c.wants(t, "answers PCMA")
+		<-time.After(30*time.Minute - time.Second)
+		p.silent()
+		<-time.After(time.Second)
+		p.wants("UPDATE sip:otto@198.51.100.9 SIP/2.0\r\n")
+		if p.field("session-expires") != "3600;refresher=uac" || p.field("contact") == "" || !strings.HasSuffix(p.last, "\r\nContent-Length: 0\r\n\r\n") {
+			t.Errorf("got\n%s", p.last)
+		}
+		p.answer("200 OK", "", "Session-Expires: 3600;refresher=uas", "")
+		<-time.After(time.Hour - 33*time.Second)
+		p.silent()
+		<-time.After(2 * time.Second)
+		if got := p.wants("BYE "); !strings.Contains(got, "Reason: SIP;cause=408") {
+			t.Errorf("got\n%s", got)
+		}
+		p.answer("200 OK", "", "", "")
+		c.wants(t, "ends timeout 408/0 ")
+	})
+}
+
 // TestStrictRoute goes through a router that wants to stand in the Request-URI.
 func TestStrictRoute(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
@@ -636,10 +699,10 @@ func TestStaleTimer(t *testing.T) {
 func TestManyExtensions(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		p := w.peer(peers)
-		p.invite("Require: "+strings.TrimSuffix(strings.Repeat("timer, ", 40), ", "), theirOffer)
+		p.invite("Require: "+strings.TrimSuffix(strings.Repeat("replaces, ", 40), ", "), theirOffer)
 		p.wants("SIP/2.0 100 ")
 		p.wants("SIP/2.0 420 ")
-		if n := strings.Count(p.field("unsupported"), "timer"); n != 16 {
+		if n := strings.Count(p.field("unsupported"), "replaces"); n != 16 {
 			t.Errorf("%d extensions repeated", n)
 		}
 		p.learn()

@@ -18,6 +18,9 @@ type change struct {
 	tries   int
 	body    Body   // the peer's offer
 	contact string // the peer's, to be taken when it is answered
+	session Session
+	refresh bool               // ours changes nothing, and the call does not know of it
+	after   *media.Description // what the call wants changed meanwhile
 }
 
 // settled is our last change that had an answer, and its ACK.
@@ -43,6 +46,8 @@ const maxTries = 4
 func (d *Dialog) update(offer media.Description) {
 	switch {
 	case d.end != nil || d.state < unconfirmed || d.state > confirmed:
+	case d.change.refresh && (d.change.state == sent || d.change.state == waiting):
+		d.change.after = &offer
 	case d.state == unconfirmed || d.change.state != none:
 		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
 	default:
@@ -54,8 +59,10 @@ func (d *Dialog) update(offer media.Description) {
 func (d *Dialog) sendChange() {
 	d.change.state = sent
 	d.change.tries++
-	d.change.id = d.send("INVITE", d.change.offer, ending{})
-	d.change.cseq = d.cseq
+	s := d.next("INVITE")
+	s.Media, s.Session = d.change.offer, d.proposed()
+	d.change.id, d.change.cseq = s.ID, s.CSeq
+	d.emit(s)
 }
 
 func (d *Dialog) changeResponse(r Response) {
@@ -74,6 +81,11 @@ func (d *Dialog) changeResponse(r Response) {
 	case r.Status == 491 && d.change.tries < maxTries:
 		d.change.state = waiting
 		d.waitForRetry()
+	case d.tooBrief(r):
+		d.sendChange()
+	case d.change.refresh:
+		d.notRefreshed(r.Status)
+		d.refreshed(d.change.after)
 	case r.Status == 491:
 		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
 	default:
@@ -91,6 +103,17 @@ func (d *Dialog) changeSuccess(r Response) {
 	}
 	d.emit(d.settled.ack)
 	if d.state != confirmed {
+		return
+	}
+	d.learn(r.Allow)
+	d.agree(r.Session)
+	if d.change.refresh {
+		d.answered = false
+		if r.Body.usable() && r.Body.Text != d.remote {
+			d.remote = r.Body.Text
+			d.event(call.LegOffered{Side: d.side, Media: r.Body.Media})
+		}
+		d.refreshed(d.change.after)
 		return
 	}
 	if !r.Body.usable() {
@@ -133,6 +156,9 @@ func (d *Dialog) changeRequest(r Request) {
 	case d.change.state == received:
 		d.emit(Reply{ID: r.ID, Status: 500, Later: true}) // RFC 3261 section 14.2
 		return
+	case r.Session.TooBrief():
+		d.reply(r, 422)
+		return
 	case r.Body.Status != 0:
 		d.reply(r, r.Body.Status)
 		return
@@ -143,13 +169,21 @@ func (d *Dialog) changeRequest(r Request) {
 // updateRequest takes an UPDATE of the peer: a new target, and perhaps an offer (C-22).
 func (d *Dialog) updateRequest(r Request) {
 	switch {
+	case r.Session.TooBrief():
+		d.reply(r, 422)
 	case r.Body.Status != 0:
 		d.reply(r, r.Body.Status)
 	case r.Body.Text == "":
-		if !d.uac || d.state != calling { // of several early dialogs none has the target yet
+		reply := Reply{ID: r.ID, Status: 200}
+		switch {
+		case d.state != calling:
+			d.retarget(r.Contact)
+			d.learn(r.Allow)
+			reply.Session = d.granted(r.Session)
+		case !d.uac: // of several early dialogs of ours none has the target yet
 			d.retarget(r.Contact)
 		}
-		d.reply(r, 200)
+		d.emit(reply)
 	case d.pending() && d.reliable.answer != nil && r.Body.Text == d.remote:
 		d.emit(Reply{ID: r.ID, Status: 200, Media: *d.reliable.answer})
 	case d.pending() || d.change.state == received:
@@ -166,10 +200,13 @@ func (d *Dialog) takeChange(r Request) {
 	if d.change.state == waiting {
 		// Theirs came first after all; ours would wait for nothing.
 		d.stop(TimerRetry)
-		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
+		if !d.change.refresh || d.change.after != nil {
+			d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
+		}
 	}
+	d.learn(r.Allow)
 	d.change = change{
-		state: received, update: r.Method == "UPDATE", id: r.ID, cseq: r.CSeq, body: r.Body, contact: r.Contact,
+		state: received, session: r.Session, update: r.Method == "UPDATE", id: r.ID, cseq: r.CSeq, body: r.Body, contact: r.Contact,
 	}
 	switch {
 	case r.Body.Text == "", r.Body.Text == d.remote && d.answered:
@@ -184,7 +221,7 @@ func (d *Dialog) takeChange(r Request) {
 
 func (d *Dialog) answerChange(m media.Description) {
 	d.retarget(d.change.contact)
-	r := Reply{ID: d.change.id, Status: 200, Media: m}
+	r := Reply{ID: d.change.id, Status: 200, Media: m, Session: d.granted(d.change.session)}
 	if d.change.update {
 		d.change.state = none
 		d.emit(r)

@@ -81,6 +81,7 @@ type Dialog struct {
 	settled settled
 	awaited ackState
 	digits  digits
+	session session
 
 	end     *ending // set once we or the call want it over
 	ended   bool    // LegEnded was reported
@@ -187,7 +188,7 @@ func (d *Dialog) endBy(in End) {
 func (d *Dialog) bye(why ending) {
 	d.end = &why
 	d.abandonChange()
-	for _, t := range []Timer{TimerResend, TimerAck} {
+	for _, t := range []Timer{TimerResend, TimerAck, TimerSession} {
 		d.stop(t)
 	}
 	d.state = leaving
@@ -257,10 +258,16 @@ func (d *Dialog) response(r Response) {
 	switch {
 	case d.uac && r.ID == d.id:
 		d.inviteResponse(r)
+	case d.attempts[r.ID] != 0:
+		if r.Status/100 == 2 {
+			d.straySuccess(r)
+		}
 	case d.change.state == sent && r.ID == d.change.id:
 		d.changeResponse(r)
 	case d.digits.id != 0 && r.ID == d.digits.id:
 		d.digitResponse(r)
+	case d.session.id != 0 && r.ID == d.session.id:
+		d.refreshResponse(r)
 	case r.ID == d.settled.id && r.Status/100 == 2:
 		d.emit(d.settled.ack) // our ACK was lost
 	case d.state == leaving && r.ID == d.byeID && r.Status >= 200:
@@ -283,6 +290,11 @@ func (d *Dialog) failure(f Failure) {
 		}
 	case d.digits.id != 0 && f.ID == d.digits.id:
 		d.muteDigits()
+	case d.session.id != 0 && f.ID == d.session.id:
+		d.session.id = 0
+		if d.state == confirmed {
+			d.fail(ending{f.Cause, f.Detail})
+		}
 	case d.state == leaving && f.ID == d.byeID:
 		d.terminate(*d.end)
 	}
@@ -304,6 +316,8 @@ func (d *Dialog) fired(t Timer) {
 		d.missingAck()
 	case TimerRetry:
 		d.retry()
+	case TimerSession:
+		d.sessionFired()
 	case TimerReliable:
 		d.resendReliable()
 	case TimerClose:

@@ -134,7 +134,7 @@ func (p *player) input(words []string, args map[string]string) Input {
 		if status, err := strconv.Atoi(word(1)); err == nil {
 			return Response{
 				ID: p.sends[word(2)], Status: status, Tag: or(args["tag"], "a"),
-				Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]), RSeq: number(args["rseq"]), Cause: cause,
+				Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]), RSeq: number(args["rseq"]), Session: se(args), Allow: list(args["allow"]), Cause: cause,
 			}
 		}
 		if word(1) == "CANCEL" {
@@ -151,6 +151,7 @@ func (p *player) request(method string, args map[string]string) Request {
 	r := Request{
 		Method: method, CSeq: uint32(cseq), Tag: or(args["tag"], "a"),
 		Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]),
+		Session: se(args), Allow: list(args["allow"]),
 		Reliable: support(args["100rel"]), RSeq: 100, RAck: rack(args["rack"]),
 		Type: args["type"], Text: strings.NewReplacer(`:`, "=", `\n`, "\n").Replace(args["text"]), Package: args["package"], Cause: p.cause(args["cause"]),
 	}
@@ -160,6 +161,27 @@ func (p *player) request(method string, args map[string]string) Request {
 		p.requests[r.ID] = fmt.Sprintf("%s %d", method, cseq)
 	}
 	return r
+}
+
+// se is se=SECONDS,REFRESHER, min=SECONDS and timer=yes.
+func se(args map[string]string) Session {
+	expires, who, _ := strings.Cut(args["se"], ",")
+	return Session{Expires: int(number(expires)), Refresher: Refresher(who), Min: int(number(args["min"])), Timer: args["timer"] != ""}
+}
+
+// expiring is what we say of it.
+func expiring(s Session) string {
+	text := ""
+	if s.Expires != 0 {
+		text = fmt.Sprintf(" se=%d", s.Expires)
+		if s.Refresher != "" {
+			text += "," + string(s.Refresher)
+		}
+	}
+	if s.Min > MinSession {
+		text += fmt.Sprintf(" min=%d", s.Min)
+	}
+	return text
 }
 
 func support(word string) Support {
@@ -205,6 +227,7 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 			if o.Text != "" {
 				s += " " + o.Type + " " + strings.ReplaceAll(strings.TrimSpace(o.Text), "\r\n", " ")
 			}
+			s += expiring(o.Session)
 			if o.RAck.RSeq != 0 {
 				s += fmt.Sprintf(" rack=%d,%d", o.RAck.RSeq, o.RAck.CSeq)
 			}
@@ -220,6 +243,7 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 				status = "refuse"
 			}
 			s := "> " + status + " to " + p.requests[o.ID] + said(o.Media)
+			s += expiring(o.Session)
 			if o.RSeq != 0 {
 				s += fmt.Sprintf(" rseq=%d", o.RSeq)
 			}

@@ -54,6 +54,8 @@ type (
 		// Type, Package and Text are the Content-Type, the Info-Package and the body of an
 		// INFO.
 		Type, Package, Text string
+		Session             Session
+		Allow               []string // methods; nil without an Allow
 		// Reliable is what the INVITE that begins it all says of 100rel, and RSeq where
 		// the numbers of our reliable responses begin (RFC 3262 section 3): from 1 to
 		// 2^31-1, and random.
@@ -81,6 +83,8 @@ type (
 		Route   []string // Record-Route, in order
 		Body    Body
 		RSeq    uint32 // of a reliable provisional response, which requires 100rel; else 0
+		Session Session
+		Allow   []string // methods; nil without an Allow
 		// Cause and Detail are what a final response says of a failure.
 		Cause  call.Cause
 		Detail call.Detail
@@ -144,6 +148,7 @@ type (
 		// Type and Text are a body that is no SDP, of an INFO.
 		Type, Text string
 		RAck       RAck // of a PRACK
+		Session    Session
 		// Cause and Detail are why, for the Reason of a BYE.
 		Cause  call.Cause
 		Detail call.Detail
@@ -159,10 +164,11 @@ type (
 	// Reply answers a request. A Status of 0 stands for the one that Cause and Detail
 	// ask for.
 	Reply struct {
-		ID     int
-		Status int
-		Media  media.Description
-		RSeq   uint32 // of a reliable provisional response; else 0
+		ID      int
+		Status  int
+		Media   media.Description
+		RSeq    uint32  // of a reliable provisional response; else 0
+		Session Session // of a 2xx
 		// Later asks the peer to try again after 0 to 10 seconds (RFC 3261 section 14.2).
 		Later  bool
 		Cause  call.Cause
@@ -201,11 +207,12 @@ const (
 	TimerRetry                 // until a change that got 491 is tried again
 	TimerForks                 // UAC: for a 2xx of another fork
 	TimerReliable              // UAS: until a reliable response is sent again
+	TimerSession               // until the session is refreshed, or lacks a refresh
 	TimerClose                 // for the peer to agree to the end
 	timers
 )
 
 // String returns the timer's name.
 func (t Timer) String() string {
-	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "reliable", "close"}[t%timers]
+	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "reliable", "session", "close"}[t%timers]
 }

@@ -9,6 +9,7 @@ import (
 type uacState struct {
 	tried     bool             // a provisional response came: CANCEL may be sent
 	withdrawn bool             // CANCEL was sent
+	attempts  map[int]uint32   // INVITEs before the last: ID to CSeq
 	early     map[string]early // by tag
 	acked     Send             // the ACK of the 2xx we took
 	forks     map[string]Send  // the ACKs of those we did not take
@@ -25,7 +26,7 @@ type early struct {
 func NewUAC(side call.Side, target string) *Dialog {
 	return &Dialog{
 		side: side, uac: true, target: target,
-		uacState: uacState{early: map[string]early{}, forks: map[string]Send{}},
+		uacState: uacState{attempts: map[int]uint32{}, early: map[string]early{}, forks: map[string]Send{}},
 	}
 }
 
@@ -33,8 +34,20 @@ func NewUAC(side call.Side, target string) *Dialog {
 func (d *Dialog) call(offer media.Description) {
 	d.local = offer
 	d.state = calling
-	d.id = d.send("INVITE", offer, ending{})
-	d.invite = d.cseq
+	d.invites()
+}
+
+// invites sends the INVITE, for the first time or again.
+func (d *Dialog) invites() {
+	if d.id != 0 {
+		d.attempts[d.id] = d.invite
+	}
+	s := d.next("INVITE")
+	s.Media, s.Session = d.local, d.proposed()
+	d.id, d.invite = s.ID, s.CSeq
+	d.tried, d.early = false, map[string]early{}
+	d.stop(TimerTrying)
+	d.emit(s)
 }
 
 // giveUp cancels the INVITE, or remembers to (RFC 3261 section 9.1).
@@ -71,6 +84,8 @@ func (d *Dialog) inviteResponse(r Response) {
 			d.start(TimerTrying, trying)
 			d.progress(r)
 		}
+	case d.end == nil && d.tooBrief(r):
+		d.invites()
 	default:
 		d.start(TimerForks, patient)
 		d.terminate(ending{r.Cause, r.Detail})
@@ -153,6 +168,8 @@ func (d *Dialog) success(r Response) {
 	default:
 		d.state = confirmed
 		d.remote = body.Text
+		d.learn(r.Allow)
+		d.agree(r.Session)
 		d.event(call.LegAnswered{Side: d.side, Media: body.Media})
 	}
 }
@@ -177,6 +194,22 @@ func (d *Dialog) successAgain(r Response) {
 	}
 	d.forks[r.Tag] = d.ackTo(r)
 	d.endFork(d.forks[r.Tag], call.Elsewhere)
+}
+
+// straySuccess takes a 2xx to an INVITE that we have sent once more since: a fork answered
+// after all.
+func (d *Dialog) straySuccess(r Response) {
+	if ack, known := d.forks[r.Tag]; known {
+		d.emit(ack)
+		return
+	}
+	if len(d.forks) == maxForks {
+		return
+	}
+	ack := d.ackTo(r)
+	ack.CSeq = d.attempts[r.ID]
+	d.forks[r.Tag] = ack
+	d.endFork(ack, call.Elsewhere)
 }
 
 // lateSuccess takes a 2xx that comes after the INVITE was given up for lost.

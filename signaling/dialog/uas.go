@@ -10,12 +10,13 @@ type uasState struct {
 	offerless bool  // the INVITE had no SDP: ours is the offer, and the ACK has the answer
 	last      Reply // the last provisional response above 100
 	reliable  reliable
+	wanted    Session // of the INVITE
 }
 
 // NewUAS returns a dialog for a new INVITE, whose Body is usable or none. The edge has
 // sent 100.
 func NewUAS(side call.Side, invite Request) *Dialog {
-	return &Dialog{
+	d := &Dialog{
 		side: side, state: calling,
 		tag: invite.Tag, target: invite.Contact, route: invite.Route,
 		peer: invite.CSeq, spoke: true,
@@ -24,8 +25,11 @@ func NewUAS(side call.Side, invite Request) *Dialog {
 		uasState: uasState{
 			offerless: invite.Body.Text == "",
 			reliable:  reliable{support: invite.Reliable, rseq: invite.RSeq},
+			wanted:    invite.Session,
 		},
 	}
+	d.learn(invite.Allow)
+	return d
 }
 
 // provisional answers the INVITE with 180 or 183, and again every minute. It rings once.
@@ -66,7 +70,7 @@ func (d *Dialog) accept(m media.Description) {
 func (d *Dialog) sendAnswer() {
 	d.stopReliable()
 	d.state = unconfirmed
-	d.sendSuccess(d.invite, Reply{ID: d.id, Status: 200, Media: d.local})
+	d.sendSuccess(d.invite, Reply{ID: d.id, Status: 200, Media: d.local, Session: d.granted(d.wanted)})
 }
 
 // cancelled takes the peer's CANCEL of the INVITE. After our answer it is too late.

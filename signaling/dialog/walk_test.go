@@ -92,6 +92,7 @@ func (w *walk) wind() {
 func (w *walk) request(method string) Request {
 	w.cseq++
 	r := Request{Method: method, CSeq: w.cseq, Tag: w.tag(), Contact: "sip:c@198.51.100.9", Body: w.body()}
+	r.Session = w.session()
 	r.RAck = RAck{7 + uint32(w.r.IntN(4)), 1, "INVITE"}
 	if method == "INFO" {
 		r.Type, r.Text = typePlain, []string{"5", "?"}[w.r.IntN(2)]
@@ -111,6 +112,13 @@ func (w *walk) tag() string { return []string{"a", "a", "a", "a", "b", "c"}[w.r.
 
 func (w *walk) body() Body {
 	return []Body{{}, body("x"), body("y"), body("488"), {Text: "empty"}}[w.r.IntN(5)]
+}
+
+func (w *walk) session() Session {
+	return Session{
+		Expires: []int{0, 60, 90, 1800}[w.r.IntN(4)], Refresher: []Refresher{"", UAC, UAS}[w.r.IntN(3)],
+		Min: []int{0, 100, 3600}[w.r.IntN(3)], Timer: w.r.IntN(2) == 0,
+	}
 }
 
 func (w *walk) any() Input {
@@ -163,10 +171,14 @@ func (w *walk) fromNetwork() Input {
 	if w.r.IntN(12) == 0 {
 		return Failure{ID: s.ID, Cause: call.Unreachable}
 	}
-	statuses := []int{100, 180, 183, 199, 200, 200, 200, 415, 481, 486, 491}
+	statuses := []int{100, 180, 183, 199, 200, 200, 200, 405, 415, 422, 481, 486, 491}
 	res := Response{
 		ID: s.ID, Status: statuses[w.r.IntN(len(statuses))], Tag: w.tag(), Contact: "sip:d@198.51.100.9",
 		Body: w.body(), Cause: call.Busy,
+	}
+	res.Session = w.session()
+	if w.r.IntN(3) == 0 {
+		res.Allow = []string{"UPDATE"}
 	}
 	if w.r.IntN(3) == 0 {
 		res.RSeq = 1 + uint32(w.r.IntN(3))

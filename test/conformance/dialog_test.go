@@ -12,6 +12,9 @@ var dialogChecks = map[string]func(*testing.T){
 	"C-20": checkGlare,
 	"C-21": checkOverlappingInvite,
 	"C-22": checkOverlappingUpdate,
+	"C-28": checkSessionTooBrief,
+	"C-29": checkSessionTimer,
+	"C-30": checkTooBrief,
 	"C-31": checkPRACK,
 	"C-32": checkStrayPRACK,
 	"C-33": checkReliableAnswer,
@@ -70,6 +73,48 @@ func checkOverlappingUpdate(t *testing.T) {
 	sip BYE
 	`)
 	r.order(r.one("sip INVITE"), r.one("sip 491", "for UPDATE"), r.one("sip 200", "for UPDATE"))
+}
+
+func checkSessionTooBrief(t *testing.T) {
+	r := play(t, propose+"sip 422 'Min-SE: 3600'\nsip 486")
+	sent := r.count(2, "sip INVITE")
+	equal(t, "the first Session-Expires", headerOf(sent[0].Raw, "Session-Expires"), "1800")
+	equal(t, "the second Session-Expires", headerOf(sent[1].Raw, "Session-Expires"), "3600")
+}
+
+func checkSessionTimer(t *testing.T) {
+	r := play(t, propose+`sip 200 sdp=g711 'Session-Expires: 1800;refresher=uac' 'Allow: INVITE, UPDATE'
+	juliet@example.org/balcony: session-initiate jingle=audio
+	wait 900100ms
+	sip 200 for UPDATE 'Session-Expires: 1800;refresher=uas'
+	wait 1768100ms
+	sip 200 for BYE
+	`)
+	refresh := r.one("sip UPDATE")
+	if refresh.At < 900*time.Second || refresh.At > 901*time.Second || strings.Contains(refresh.Raw, "m=audio") {
+		t.Errorf("refreshed after %s:\n%s", refresh.At, r.Text)
+	}
+	end := r.one("sip BYE")
+	if since := end.At - refresh.At; since < 1767*time.Second || since > 1769*time.Second || !strings.Contains(end.Raw, "SIP;cause=408") {
+		t.Errorf("the call ended %s after its refresh:\n%s", since, r.Text)
+	}
+	r.one("session-terminate", "<timeout")
+	r = play(t, propose+`sip 200 sdp=g711 'Session-Expires: 90;refresher=uac'
+	juliet@example.org/balcony: session-initiate jingle=audio
+	wait 45100ms
+	sip 200 sdp=g711 'Session-Expires: 90;refresher=uac'
+	sip BYE
+	`)
+	sent := r.count(2, "sip INVITE")
+	_, before, _ := strings.Cut(sent[0].Raw, "\nv=0")
+	_, after, _ := strings.Cut(sent[1].Raw, "\nv=0")
+	equal(t, "the session description", after, before)
+}
+
+func checkTooBrief(t *testing.T) {
+	r := play(t, "sip INVITE sip:juliet%40example.org@x.gw.example 'Supported: timer' 'Session-Expires: 60' sdp=g711")
+	equal(t, "Min-SE", headerOf(r.one("sip 422").Raw, "Min-Se"), "90")
+	r.none("<propose")
 }
 
 // reliable are the headers of a reliable response.
