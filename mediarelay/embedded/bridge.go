@@ -226,7 +226,7 @@ func (b *Bridge) take(in input) {
 		b.digit(in)
 		return
 	case digitHeardInput:
-		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
+		b.digit(digitInput(in))
 		return
 	}
 	b.wire()

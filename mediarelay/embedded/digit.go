@@ -38,11 +38,13 @@ type playing struct {
 	began  time.Time
 	ts     uint32
 	ended  int
+	tones  int       // packets of them
 	after  time.Time // when the next digit may begin
 }
 
-// Digit plays a DTMF digit to the peer of side, after those before it. If events were not
-// agreed with that peer, MediaDigit is posted, for signalling to carry it.
+// Digit plays a DTMF digit to the peer of side, after those before it: as events, or, if
+// the relay may, as tones. If neither can be, MediaDigit is posted, for signalling to
+// carry it.
 func (b *Bridge) Digit(side call.Side, d call.Digit) { b.tellSelf(digitInput{side, d}) }
 
 // digit hands a digit to the socket that plays it. What control says after the push wakes
@@ -50,7 +52,7 @@ func (b *Bridge) Digit(side call.Side, d call.Digit) { b.tellSelf(digitInput{sid
 func (b *Bridge) digit(in digitInput) {
 	e, far := b.ends[in.side], b.ends[in.side.Other()]
 	key := strings.IndexByte(digitKeys, in.digit.Key)
-	if l := e.lanes[media.Audio]; key < 0 || eventOf(l.agreed) < 0 {
+	if l := e.lanes[media.Audio]; key < 0 || eventOf(l.agreed) < 0 && e.tones() == nil {
 		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
 		return
 	}
@@ -90,7 +92,10 @@ func (s *socket) play(rt *route, now time.Time) (next time.Time) {
 		s.playing = nil
 		return now
 	}
-	if rt == nil || rt.events == nil { // nobody to play to
+	switch {
+	case rt != nil && rt.tones != nil:
+		return s.stepTone(rt.tones, d, now)
+	case rt == nil || rt.events == nil: // nobody to play to
 		s.playing = nil
 		return now
 	}
@@ -134,21 +139,95 @@ func (s *socket) step(way *eventWay, d *playing, now time.Time) {
 	s.transmit(&way.hop, p[:headerLen+4], 4)
 }
 
-// digitHeard tells control of a digit in the media of one end that the media of the other
-// cannot carry, once, when its end comes.
-func (s *socket) digitHeard(h *hop, payload []byte, ts uint32, now int64) {
-	if len(payload) < 4 || payload[1]&0x80 == 0 || int(payload[0]) >= len(digitKeys) {
+// stepTone sends one packet of a digit's tones, and says when the next thing is due.
+func (s *socket) stepTone(f *fill, d *playing, now time.Time) (next time.Time) {
+	clock := s.t.relay.now()
+	begins := d.tones == 0
+	if begins {
+		d.began = now
+		d.ts = f.out.at(clock, toneRate)
+	} else {
+		d.ts += uint32(f.step)
+	}
+	loop := s.t.relay.sounds.digits[d.event][f.law]
+	p := s.spare[:headerLen]
+	for i := range f.step {
+		p = append(p, loop[(d.tones*f.step+i)%len(loop)])
+	}
+	s.own(&f.hop, p, d.ts, begins, clock)
+	d.tones++
+	lasted := time.Duration(d.tones) * f.every
+	next = d.began.Add(lasted)
+	if lasted >= d.length {
+		d.after = next.Add(digitGap)
+		return d.after
+	}
+	return next
+}
+
+// A hearing is a digit in the media of one end that the media of the other cannot carry.
+type hearing struct {
+	known bool
+	open  bool // its end has not come
+	key   byte
+	epoch uint32 // of the stream
+	ts    uint32
+	clock uint32 // in hertz
+	ticks uint32 // that it has lasted
+	whole uint32 // of these, in segments that are over
+}
+
+// digitHeard takes an event of the peer that is to be told by other means: once, when its
+// end comes, or what follows it when that is lost. A long digit comes in segments
+// (RFC 4733 section 2.5.1.3).
+func (s *socket) digitHeard(h *hop, payload []byte, ts uint32) {
+	if len(payload) < 4 || int(payload[0]) >= len(digitKeys) {
 		return
 	}
-	if s.digitAt != 0 && (s.digitTS == ts || now-s.digitAt < int64(digitLeast)) {
+	d, key, ticks := &s.hearing, digitKeys[payload[0]], uint32(binary.BigEndian.Uint16(payload[2:]))
+	begins := true
+	if d.known && d.epoch == h.in.epoch {
+		ahead := int32(ts - d.ts)
+		// COMPAT(old phones): the timestamp of an event moves from packet to packet.
+		slack := int32(h.events / 25)
+		switch {
+		case ahead < 0:
+			return // of a digit before this one
+		case key == d.key && ahead < slack:
+			d.ts, begins = ts, false
+		case key == d.key && d.open && d.ticks-d.whole == 0xffff && ahead >= 0xffff && ahead < 0xffff+slack:
+			d.ts, d.whole, begins = ts, d.ticks, false
+		}
+	}
+	if begins {
+		s.digitOver()
+		*d = hearing{known: true, open: true, key: key, epoch: h.in.epoch, ts: ts, clock: h.events}
+	}
+	d.ticks = max(d.ticks, d.whole+ticks)
+	if payload[1]&0x80 != 0 {
+		s.digitOver()
+	}
+}
+
+// digitOver tells control of the digit that was heard.
+func (s *socket) digitOver() {
+	d := &s.hearing
+	if !d.open {
 		return
 	}
-	s.digitAt, s.digitTS = now, ts
-	ticks := time.Duration(binary.BigEndian.Uint16(payload[2:]))
-	s.t.b.tellSelf(digitHeardInput{s.t.side.Other(), call.Digit{
-		Key:    digitKeys[payload[0]],
-		Length: (ticks * time.Second / time.Duration(h.events)).Round(time.Millisecond),
-	}})
+	d.open = false
+	lasted := time.Duration(d.ticks) * time.Second / time.Duration(d.clock)
+	s.t.b.tellSelf(digitHeardInput{s.t.side.Other(), call.Digit{Key: d.key, Length: lasted.Round(time.Millisecond)}})
+}
+
+// tones works out how digits of ours are played to the peer of an end in place of speech;
+// nil if they are not: events are better, and no codec but G.711 is sure to keep them.
+func (e *end) tones() *fill {
+	l, digits := e.lanes[media.Audio], e.b.relay.sounds.digits
+	if digits == nil || !l.live() || !l.flow.Receives() || !l.t.ready() || eventOf(l.agreed) >= 0 {
+		return nil
+	}
+	return e.voice(digits[0], false)
 }
 
 // events works out how digits of ours reach the peer of an end; nil if they do not.

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
 )
 
 func TestDigitsArePlayed(t *testing.T) {
@@ -103,5 +106,224 @@ func TestEventsThatGetNoFurther(t *testing.T) {
 			t.Errorf("got %+v again", e)
 		}
 	case <-time.After(50 * time.Millisecond):
+	}
+}
+
+// toneOf returns the digit whose two frequencies sound in a packet of mu-law, or 0.
+func toneOf(payload []byte) byte {
+	var linear []int
+	for _, c := range payload {
+		linear = append(linear, decodeMu(c))
+	}
+	loudest := func(of [4]float64) int {
+		best, at := -30.0, -1
+		for i, hertz := range of {
+			if l := goertzel(linear, hertz); l > best {
+				best, at = l, i
+			}
+		}
+		return at
+	}
+	row, column := loudest(digitRows), loudest(digitColumns)
+	if row < 0 || column < 0 {
+		return 0
+	}
+	return digitPad[4*row+column]
+}
+
+func TestDigitsInSpeech(t *testing.T) {
+	g, a, b := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = true }, pcmu())
+	say(t, a, 0, b, 0, 1000)
+	g.Digit(call.B, call.Digit{Key: '7', Length: 50 * time.Millisecond})
+	g.Digit(call.B, call.Digit{Key: 'D', Length: 40 * time.Millisecond})
+	first := run(t, b.hear, 3, 160)
+	second := run(t, b.hear, 2, 160)
+	if !first[0].Marker || !second[0].Marker || second[0].SequenceNumber != first[2].SequenceNumber+1 {
+		t.Errorf("the digits begin with %+v and %+v", first[0].Header, second[0].Header)
+	}
+	if gap := second[0].Timestamp - first[2].Timestamp - 160; gap < 400 || gap > 4000 {
+		t.Errorf("the second begins %d samples after the end of the first", gap)
+	}
+	for i, p := range append(first, second...) {
+		want := byte('7')
+		if i >= 3 {
+			want = 'D'
+		}
+		if got := toneOf(p.Payload); got != want {
+			t.Errorf("packet %d sounds like %q, want %q", i, got, want)
+		}
+	}
+	eventually(t, "the end of digits", func() bool {
+		a.say(0, 1005, 160*1005, "after")
+		got, ok := b.listen(digitStep)
+		if ok && (string(got.Payload) != "after" || !got.Marker || got.SequenceNumber != second[1].SequenceNumber+1) {
+			t.Errorf("got %q, %+v", got.Payload, got.Header)
+		}
+		return ok
+	})
+	select {
+	case e := <-g.events:
+		if d, ok := e.(call.MediaDigit); ok {
+			t.Errorf("got %+v too", d)
+		}
+	default:
+	}
+}
+
+// What a peer says while a digit sounds is left out, and leaves no gap.
+func TestDigitsReplaceSpeech(t *testing.T) {
+	g, a, b := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = true }, pcmu())
+	say(t, a, 0, b, 0, 1000)
+	g.Digit(call.B, call.Digit{Key: '7', Length: 200 * time.Millisecond})
+	last := b.hear()
+	for n := range uint16(9) {
+		a.say(0, 1005+n, 160*uint32(1005+n), "speech")
+		p := b.hear()
+		if p.SequenceNumber != last.SequenceNumber+1 || p.Timestamp != last.Timestamp+160 || toneOf(p.Payload) != '7' {
+			t.Fatalf("got %q, %+v after %+v", p.Payload, p.Header, last.Header)
+		}
+		last = p
+	}
+}
+
+// Without option, or where speech is not G.711, signalling has to carry digits.
+func TestDigitsNotInSpeech(t *testing.T) {
+	tests := []struct {
+		name   string
+		inband bool
+		codec  media.Codec
+	}{
+		{"without the option", false, pcmu()},
+		{"opus", true, opus(96)},
+	}
+	for _, tt := range tests {
+		g, _, _ := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = tt.inband }, tt.codec)
+		g.Digit(call.B, call.Digit{Key: '7'})
+		if got := next[call.MediaDigit](g); got.Digit.Key != '7' {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+}
+
+func TestAllTones(t *testing.T) {
+	s := newSounds(&Options{InbandDTMF: true})
+	for event, key := range []byte(digitKeys) {
+		if got := toneOf(s.digits[event][lawMu][:160]); got != key {
+			t.Errorf("event %d sounds like %q, want %q", event, got, key)
+		}
+	}
+}
+
+// Digits that are played follow each other in time, and do not overlap (RFC 4733
+// section 2.5.1.2).
+func TestDigitsDoNotOverlap(t *testing.T) {
+	g, _, b := phones(t, media.SendRecv, nil, pcmu(), events(101, 8000))
+	for _, k := range []byte("12") {
+		g.Digit(call.B, call.Digit{Key: k, Length: 60 * time.Millisecond})
+	}
+	var first rtp.Packet
+	second := b.hear()
+	for ; second.Payload[0] == 1; second = b.hear() {
+		first = second
+	}
+	lasted := uint32(binary.BigEndian.Uint16(first.Payload[2:]))
+	if gap := second.Timestamp - first.Timestamp; gap < lasted+240 || gap > lasted+4000 {
+		t.Errorf("the second begins %d samples after the first, which lasted %d", gap, lasted)
+	}
+}
+
+// What a peer says of digits in its media, and what is made of it for signalling.
+func TestDigitsHeard(t *testing.T) {
+	type said struct {
+		ts      uint32
+		payload string // empty for speech
+	}
+	tests := []struct {
+		name string
+		said []said
+		want []call.Digit
+	}{
+		{
+			"two digits, ends sent three times",
+			[]said{
+				{160, "\x01\x0a\x00\xa0"}, {160, "\x01\x8a\x01\x40"}, {160, "\x01\x8a\x01\x40"}, {160, "\x01\x8a\x01\x40"},
+				{960, "\x01\x8a\x01\x40"}, {960, "\x01\x8a\x01\x40"},
+			},
+			[]call.Digit{{Key: '1', Length: 40 * time.Millisecond}, {Key: '1', Length: 40 * time.Millisecond}},
+		},
+		{
+			"an end that is lost, and speech",
+			[]said{{160, "\x05\x0a\x03\x20"}, {1600, ""}, {1760, ""}},
+			[]call.Digit{{Key: '5', Length: 100 * time.Millisecond}},
+		},
+		{
+			"an end that is lost, and another digit",
+			[]said{{160, "\x05\x0a\x03\x20"}, {1600, "\x06\x8a\x01\x40"}},
+			[]call.Digit{{Key: '5', Length: 100 * time.Millisecond}, {Key: '6', Length: 40 * time.Millisecond}},
+		},
+		{
+			"a long one, in segments",
+			[]said{{160, "\x05\x0a\xff\xff"}, {160 + 0xffff, "\x05\x0a\x03\x20"}, {160 + 0xffff, "\x05\x8a\x1f\x41"}},
+			[]call.Digit{{Key: '5', Length: 9192 * time.Millisecond}},
+		},
+		{
+			"timestamps that move",
+			[]said{{160, "\x05\x0a\x00\xa0"}, {320, "\x05\x0a\x01\x40"}, {480, "\x05\x8a\x01\xe0"}, {640, "\x05\x8a\x01\xe0"}},
+			[]call.Digit{{Key: '5', Length: 60 * time.Millisecond}},
+		},
+		{
+			"what is no digit, and what is cut short",
+			[]said{{160, "\x10\x8a\x01\x40"}, {160, "\x05\x8a\x01"}, {160, "\xff\xff\xff\xff"}, {320, "\x0f\x8a\x01\x40"}},
+			[]call.Digit{{Key: 'D', Length: 40 * time.Millisecond}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, sipPolicy(), sipPolicy(), nil)
+			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+			b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
+			a.call(g.answer(2, call.A, b.describe(pcmu())))
+			for i, s := range append([]said{{0, ""}}, tt.said...) {
+				pt := uint8(101)
+				if s.payload == "" {
+					pt, s.payload = 0, "speech"
+				}
+				a.say(pt, uint16(i), s.ts, s.payload)
+			}
+			for i, want := range tt.want {
+				if got := next[call.MediaDigit](g); got.Side != call.B || got.Digit != want {
+					t.Errorf("digit %d is %+v, want %+v", i, got, want)
+				}
+			}
+			a.say(0, uint16(len(tt.said)+1), 1<<20, "the last")
+			for string(b.hear().Payload) != "the last" {
+			}
+			g.join(3, call.A, a.describe(pcmu(), events(101, 8000)))
+			select {
+			case e := <-g.events:
+				if d, ok := e.(call.MediaDigit); ok {
+					t.Errorf("got %+v too", d)
+				}
+			default:
+			}
+		})
+	}
+}
+
+// A caller that was answered first presses digits while an announcement plays.
+func TestDigitsBeforeTheAnswer(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	own := a.describe(pcmu(), events(101, 8000))
+	a.call(g.join(1, call.A, own))
+	b.call(g.offer(2, call.B, own))
+	g.answer(3, call.A, b.describe(pcmu(), events(101, 8000))) // early
+	a.say(101, 1, 160, "\x05\x8a\x01\x40")
+	if got := b.hear(); got.PayloadType != 101 || string(got.Payload) != "\x05\x8a\x01\x40" {
+		t.Errorf("B heard %+v", got)
+	}
+	g.Digit(call.B, call.Digit{Key: '9'})
+	if got := b.hear(); got.PayloadType != 101 || got.Payload[0] != 9 {
+		t.Errorf("B heard %+v", got)
 	}
 }

@@ -20,6 +20,9 @@ const (
 	defaultTime = 20 * time.Millisecond // of a packet (RFC 3551 section 4.5)
 	longestTime = 60 * time.Millisecond
 	shortTime   = 10 * time.Millisecond
+
+	// spareLen is room for a packet of ours, and what protects it.
+	spareLen = headerLen + int(longestTime*toneRate/time.Second) + 32
 )
 
 // Hold is what a peer hears while the other side holds.
@@ -37,6 +40,7 @@ type fill struct {
 	out     *outflow
 	hop     hop
 	samples []byte // a loop; an octet of it is a sample, or the level of noise
+	law     int    // they are encoded by
 	step    int    // octets a packet
 	every   time.Duration
 	from    int64   // on the relay's clock
@@ -119,7 +123,7 @@ func (e *end) voice(s *sound, any bool) *fill {
 		}
 		every := e.packetTime(c)
 		return &fill{
-			out: &l.out, hop: l.own(c.PT, true), samples: s[law],
+			out: &l.out, hop: l.own(c.PT, true), samples: s[law], law: law,
 			step: int(every * toneRate / time.Second), every: every,
 		}
 	}

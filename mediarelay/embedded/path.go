@@ -38,9 +38,8 @@ type socket struct {
 	digits  chan playing // that wait to be played
 	playing *playing     // nil for none
 	filling filling
-	spare   [headerLen + int(longestTime*toneRate/time.Second) + 32]byte // for packets of ours
-	digitTS uint32                                                       // of the last digit that signalling had to carry
-	digitAt int64
+	spare   [spareLen]byte // for packets of ours
+	hearing hearing        // a digit that the media of the other end cannot carry
 
 	header rtp.Header // scratch for the SRTP contexts
 	out    rtp.Header
@@ -56,6 +55,7 @@ type route struct {
 	lanes  []*lane // that RTCP is about
 	hops   []hop
 	events *eventWay  // for digits of ours; nil if they cannot be heard
+	tones  *fill      // for those that are played in speech; nil if they are not
 	fill   *fill      // for the silence of this end; nil for none
 	types  [128]uint8 // from payload type to hop, plus one; 0 for none
 }
@@ -118,7 +118,10 @@ func (s *socket) playAll() {
 }
 
 // sounding reports whether a digit of ours takes the place of the peer's speech.
-func (s *socket) sounding() bool { return s.playing != nil && s.playing.after.IsZero() }
+func (s *socket) sounding() bool {
+	p := s.t.sockets[0].playing
+	return p != nil && p.after.IsZero()
+}
 
 // packet tells STUN, DTLS, RTP and RTCP apart by the first octets (RFC 7983, RFC 5761).
 func (s *socket) packet(buf []byte, n int, from netip.AddrPort) {
@@ -241,7 +244,7 @@ func (s *socket) unprotect(rt *route, buf []byte, n int) (length int, ok bool) {
 // and sends it.
 func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 	if h.pending {
-		s.holdAhead(buf[:end], start)
+		s.holdAhead(buf[:end], start, now)
 		return
 	}
 	seq, ts := sequence(buf), timestamp(buf)
@@ -251,7 +254,7 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		case h.lost:
 			h.out.skip(h.in, seq)
 			if h.events != 0 {
-				s.digitHeard(h, buf[start:end], ts, now)
+				s.digitHeard(h, buf[start:end], ts)
 				return
 			}
 		default:
@@ -259,6 +262,9 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		}
 		s.t.drops.noRoute.Add(1)
 		return
+	}
+	if s.hearing.open && h.clock != 0 && int32(ts-s.hearing.ts) > 0 {
+		s.digitOver() // its end was lost
 	}
 	if s.sounding() && h.clock != 0 && h.mark {
 		h.out.skip(h.in, seq) // a digit sounds instead

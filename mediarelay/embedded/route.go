@@ -32,6 +32,7 @@ func (e *end) route(t *transport, far *end) *route {
 	}
 	if e.lanes[media.Audio].t == t {
 		r.events = far.events()
+		r.tones = far.tones()
 		r.fill = e.fill(far)
 	}
 	return r
