@@ -1,14 +1,15 @@
 package stack
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/resolve"
 )
 
 var (
@@ -33,35 +34,35 @@ var (
 type Event struct {
 	Response *sip.Response // nil with Err
 	Err      error         // ErrTimeout, ErrTransport, ErrResolve, ErrRefused or ErrClosed, wrapped
+	Target   Target        // where Response has come from: what follows in its dialog can go there
 }
 
-// A ClientTx is the transaction of a request that we send. Its methods may be called from
-// any goroutine.
+// lastStart is the least time left in which another target is still tried.
+const lastStart = 500 * time.Millisecond
+
+// A ClientTx is a request that we send: to one target or, until one takes it, to one after
+// the other, each in a transaction of its own (RFC 3263 section 4.3). Its methods may be
+// called from any goroutine.
 type ClientTx struct {
-	s     *Stack
-	req   *sip.Request // ours since it was handed in
-	queue *queue
-	on    func(Event) // nil for a CANCEL, and when the user has been told of silence
+	s      *Stack
+	req    *sip.Request // ours since it was handed in; without a Via
+	queue  *queue
+	on     func(Event)
+	until  time.Time // after which no other target is tried
+	inside bool      // of a dialog, which has one target
 
-	mu        sync.Mutex // never held while the machine is called
-	key       string
-	machine   *sip.ClientTx
-	flow      *flow
-	routed    bool
-	why       error // that the machine is ended for
-	cancelled bool  // wanted
-	headers   []sip.Header
-	timer     *time.Timer // of a CANCEL that ends nothing (RFC 3261 section 9.1)
-	silence   *time.Timer // of an INVITE that nothing answers
-
-	// started is held while the machine starts: a response that came before it has set
-	// its timers would have them set for nothing.
-	started sync.Mutex
+	mu        sync.Mutex
+	targets   []resolve.Target // not tried yet
+	stream    bool             // a target over UDP takes TCP too
+	live      *attempt         // that the user hears of; nil while connecting
+	over      bool             // the user has been told of the end
+	cancelled bool             // wanted
+	headers   []sip.Header     // of the CANCEL
+	silence   *time.Timer      // of an INVITE that nothing answers
 
 	// Of the worker.
-	ringing  bool // has had a provisional response
-	final    bool
-	accepted bool // and it is a 2xx
+	taken    bool // a target has gone on with the request: no other is to
+	answered bool // the end was a 2xx
 }
 
 // Request sends a request in a client transaction. It does not block and may be called
@@ -70,66 +71,265 @@ type ClientTx struct {
 // What comes of it is given to on, which runs on the worker of the Call-ID and must not
 // block: any number of provisional responses, then one final response or one error. The
 // 2xx of an INVITE may come again, also with the tag of another fork.
+//
+// A request outside of a dialog goes on to the next place that the target has when one
+// cannot be reached, says nothing for [Limits.Next], or has trouble of its own (503, 408,
+// and 5xx but 501 and 505), unless one has rung, or the request was cancelled, or
+// [Limits.Silence] is nearly over. Only what comes of the last is told then.
 func (s *Stack) Request(req *sip.Request, to Target, on func(Event)) *ClientTx {
 	req = complete(req)
-	tx := &ClientTx{s: s, req: req, queue: s.queueOf(req), on: on}
+	tx := &ClientTx{s: s, req: req, queue: s.queueOf(req), on: on, stream: to.Stream, inside: inDialog(req)}
 	if req.CSeq() == nil || req.CallID() == nil || req.From() == nil || req.To() == nil {
 		tx.fail(fmt.Errorf("%w: From, To, Call-ID or CSeq missing", ErrRefused))
 		return tx
 	}
-	s.route(req, to, func(fl *flow, err error) {
-		if err != nil {
-			tx.fail(err)
-			return
-		}
-		tx.start(fl)
-	})
-	return tx
-}
-
-// start makes the machine and sends the request.
-func (tx *ClientTx) start(fl *flow) {
-	s := tx.s
-	warm(tx.req)
-	key := clientKey(tx.req)
-	machine := sip.NewClientTx(key, tx.req, fl, s.quiet)
-	tx.started.Lock()
-	defer tx.started.Unlock()
-	tx.mu.Lock()
-	tx.key, tx.machine, tx.flow, tx.routed = key, machine, fl, true
-	tx.mu.Unlock()
-	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		s.clients[key] = tx
-	}
-	s.mu.Unlock()
-	if closed {
-		tx.fail(ErrClosed)
-		return
-	}
-	machine.OnTerminate(func(_ string, err error) { tx.ended(err) })
-	if tx.req.Method == sip.INVITE && !inDialog(tx.req) {
+	tx.until = time.Now().Add(s.limits.Silence)
+	if req.Method == sip.INVITE && !tx.inside {
 		tx.mu.Lock()
 		tx.silence = time.AfterFunc(s.limits.Silence, func() { tx.queue.post(tx.giveUp) })
 		tx.mu.Unlock()
 	}
-	if err := machine.Init(); err != nil {
-		tx.end(wrapTransport(err))
+	s.locate(to, func(targets []resolve.Target, err error) {
+		if err != nil {
+			tx.fail(err)
+			return
+		}
+		tx.mu.Lock()
+		tx.targets = targets
+		tx.mu.Unlock()
+		tx.try()
+	})
+	return tx
+}
+
+// try sends the request to the next target.
+func (tx *ClientTx) try() {
+	tx.mu.Lock()
+	to := tx.targets[0]
+	tx.targets = tx.targets[1:]
+	stream := tx.stream
+	tx.mu.Unlock()
+	req := tx.req.Clone()
+	tx.s.reach(req, to, stream, func(fl *flow, err error) {
+		if err != nil {
+			tx.queue.post(func() { tx.unreached(to, err) })
+			return
+		}
+		a := &attempt{s: tx.s, tx: tx, req: req, queue: tx.queue, to: to}
+		tx.mu.Lock()
+		if tx.over {
+			tx.mu.Unlock()
+			return
+		}
+		tx.live = a
+		a.cancelled, a.headers = tx.cancelled, tx.headers
+		if fl.conn == nil && len(tx.targets) > 0 && !tx.inside {
+			a.patience = time.AfterFunc(tx.s.limits.Next, func() { tx.queue.post(func() { tx.hurry(a) }) })
+		}
+		tx.mu.Unlock()
+		a.start(fl)
+	})
+}
+
+// unreached goes on from a target to which no way was found, or ends.
+func (tx *ClientTx) unreached(to resolve.Target, err error) {
+	err = wrapTransport(err)
+	if errors.Is(err, ErrTransport) {
+		tx.s.locator.Penalize(to, 0)
+		if tx.more() {
+			tx.try()
+			return
+		}
 	}
+	tx.finish(Event{Err: err})
+}
+
+// hurry goes on from a target that says nothing, if there is another. The first may only be
+// slow: what it says later is seen to.
+func (tx *ClientTx) hurry(a *attempt) {
+	if !tx.hears(a) || a.ringing || a.final {
+		return
+	}
+	if tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}) {
+		a.leave()
+	}
+}
+
+// hears says whether the user hears of an attempt.
+func (tx *ClientTx) hears(a *attempt) bool {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	return tx.live == a && !tx.over
+}
+
+// hear takes what comes of an attempt, on the worker.
+func (tx *ClientTx) hear(a *attempt, e Event) {
+	res := e.Response
+	if res != nil {
+		e.Target = Target{Transport: Transport(a.to.Transport), Host: a.to.Addr.Addr().String(), Port: a.to.Addr.Port(), Stream: tx.stream}
+		if res.StatusCode != 503 {
+			tx.s.locator.Forgive(a.to)
+		}
+	}
+	answer := res != nil && res.IsSuccess() && tx.req.Method == sip.INVITE
+	tx.mu.Lock()
+	live, over := tx.live, tx.over
+	tx.mu.Unlock()
+	switch {
+	case over && answer && live == a && tx.answered:
+		tx.deliver(e) // once more, or of another fork
+	case over && answer:
+		tx.s.stray(res) // of a fork, after another has refused; or too late
+	case over:
+	case live != a && answer:
+		// The slow one has it, before the quick one.
+		tx.mu.Lock()
+		tx.live = a
+		tx.mu.Unlock()
+		if live != nil {
+			live.leave()
+		}
+		tx.finish(e)
+	case live != a:
+	case res != nil && res.IsProvisional():
+		tx.taken = tx.taken || res.StatusCode > 100
+		tx.deliver(e)
+	default:
+		if !tx.next(a, e) {
+			tx.finish(e)
+		}
+	}
+}
+
+// next goes on from an attempt that ended so, unless it has to be the last.
+func (tx *ClientTx) next(a *attempt, e Event) bool {
+	onward, dead, pause := verdict(e)
+	if dead && !tx.inside {
+		tx.s.locator.Penalize(a.to, pause)
+	}
+	if !onward || tx.inside || !tx.more() {
+		return false
+	}
+	tx.mu.Lock()
+	tx.live = nil
+	tx.mu.Unlock()
+	tx.s.count.failovers.Add(1)
+	tx.try()
+	return true
+}
+
+// more says whether another target may be tried.
+func (tx *ClientTx) more() bool {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	return !tx.taken && !tx.over && !tx.cancelled && len(tx.targets) > 0 && time.Until(tx.until) >= lastStart
+}
+
+// verdict says what the end of an attempt means: whether another target may do better,
+// whether this one is not to be used for a pause, and how long that is; 0 is for the default.
+func verdict(e Event) (onward, dead bool, pause time.Duration) {
+	if e.Err != nil {
+		lost := errors.Is(e.Err, ErrTransport) || errors.Is(e.Err, ErrTimeout)
+		return lost, lost, 0
+	}
+	switch status := e.Response.StatusCode; {
+	case status == 503:
+		return true, true, retryAfter(e.Response)
+	case status == 501 || status == 505:
+		return false, false, 0
+	default:
+		return status == 408 || status/100 == 5, false, 0
+	}
+}
+
+// retryAfter reads how long a peer wants to be left alone; 0 when it does not say (RFC 3261
+// section 20.33).
+func retryAfter(res *sip.Response) time.Duration {
+	h := res.GetHeader("Retry-After")
+	if h == nil {
+		return 0
+	}
+	digits := h.Value()
+	for i, c := range digits {
+		if c < '0' || c > '9' {
+			digits = digits[:i]
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }
 
 // giveUp tells the user that nobody answers, on the worker. It is not the end: the peer may
 // only have been slow, and what it says until timer B is cancelled, acknowledged or handed
 // to OnStray. It is not asked again.
 func (tx *ClientTx) giveUp() {
-	if tx.ringing || tx.final {
+	tx.mu.Lock()
+	a, over := tx.live, tx.over
+	tx.mu.Unlock()
+	if over || a != nil && a.ringing {
 		return
 	}
-	tx.deliver(Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Silence)})
-	tx.on = nil
-	tx.flow.muted.Store(true)
-	tx.Cancel()
+	if a != nil {
+		tx.s.locator.Penalize(a.to, 0)
+	}
+	tx.finish(Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Silence)})
+	if a != nil {
+		a.leave()
+	}
+}
+
+// fail ends the request with an error, from any goroutine.
+func (tx *ClientTx) fail(err error) {
+	tx.queue.post(func() { tx.finish(Event{Err: err}) })
+}
+
+// finish tells the user of the end, once.
+func (tx *ClientTx) finish(e Event) {
+	tx.mu.Lock()
+	over := tx.over
+	tx.over = true
+	if tx.silence != nil {
+		tx.silence.Stop()
+	}
+	tx.mu.Unlock()
+	if !over {
+		tx.answered = e.Response != nil && e.Response.IsSuccess()
+		tx.deliver(e)
+	}
+}
+
+// deliver calls the user, on the worker.
+func (tx *ClientTx) deliver(e Event) { tx.s.protected(func() { tx.on(e) }) }
+
+// Request is the request as it is sent, with its Via. It must not be changed. It is nil
+// until the first event, and while another target is being reached.
+func (tx *ClientTx) Request() *sip.Request {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.live == nil {
+		return nil
+	}
+	return tx.live.req
+}
+
+// Cancel cancels an INVITE (RFC 3261 section 9.1), with the given headers, such as a
+// Reason, in the CANCEL. Before the first provisional response it is remembered and sent
+// then; after a final one it does nothing. No other target is tried. The INVITE still has
+// its final response, or ErrTimeout 32 seconds after the CANCEL.
+func (tx *ClientTx) Cancel(headers ...sip.Header) {
+	tx.mu.Lock()
+	again, a := tx.cancelled, tx.live
+	if !again {
+		tx.cancelled, tx.headers = true, headers
+	}
+	tx.mu.Unlock()
+	if !again && a != nil {
+		a.cancel(headers)
+	}
 }
 
 // wrapTransport makes an error of a socket or of sipgo one of ours.
@@ -143,263 +343,4 @@ func wrapTransport(err error) error {
 		return ErrTimeout
 	}
 	return fmt.Errorf("%w: %w", ErrTransport, err)
-}
-
-// end ends the transaction, for a reason. It must not be called by the machine.
-func (tx *ClientTx) end(why error) {
-	tx.mu.Lock()
-	if tx.why == nil {
-		tx.why = why
-	}
-	machine := tx.machine
-	tx.mu.Unlock()
-	if machine == nil {
-		tx.fail(why)
-		return
-	}
-	machine.Terminate()
-}
-
-// ended is called by the machine, which is locked.
-func (tx *ClientTx) ended(err error) {
-	s := tx.s
-	s.mu.Lock()
-	if s.clients[tx.key] == tx {
-		delete(s.clients, tx.key)
-	}
-	s.mu.Unlock()
-	tx.stopTimers()
-	tx.mu.Lock()
-	if tx.why != nil {
-		err = tx.why
-	}
-	tx.mu.Unlock()
-	tx.fail(wrapTransport(err))
-}
-
-func (tx *ClientTx) stopTimers() {
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	for _, t := range []*time.Timer{tx.timer, tx.silence} {
-		if t != nil {
-			t.Stop()
-		}
-	}
-}
-
-// fail tells the user that there will be no final response, unless there was one.
-func (tx *ClientTx) fail(err error) {
-	tx.queue.post(func() {
-		if tx.final {
-			return
-		}
-		tx.final = true
-		tx.deliver(Event{Err: err})
-	})
-}
-
-// deliver calls the user, on the worker.
-func (tx *ClientTx) deliver(e Event) {
-	if tx.on != nil {
-		tx.s.protected(func() { tx.on(e) })
-	}
-}
-
-// receive handles a response, on the worker.
-func (tx *ClientTx) receive(res *sip.Response) {
-	tx.started.Lock()
-	machine, fl := tx.machine, tx.flow
-	tx.started.Unlock()
-	switch {
-	case !tx.final:
-	case tx.req.Method != sip.INVITE:
-		return
-	case tx.accepted && tx.on != nil && res.IsSuccess():
-		tx.deliver(Event{Response: res})
-		return
-	case res.IsSuccess():
-		tx.s.stray(res) // of a fork, after another has refused; or too late
-		return
-	default:
-		if !tx.accepted && !res.IsProvisional() && fl.ack != nil {
-			// sipgo's machine would sleep before it acknowledges again, and we with it.
-			_ = fl.write(fl.ack) // if it is lost, the response comes again
-		}
-		return
-	}
-	feed(machine, res)
-	if res.IsProvisional() {
-		tx.ringing = true
-	} else {
-		tx.final, tx.accepted = true, res.IsSuccess()
-		tx.stopTimers()
-	}
-	if tx.on == nil && tx.accepted && tx.req.Method == sip.INVITE {
-		tx.s.stray(res) // too late
-		return
-	}
-	tx.deliver(Event{Response: res})
-	tx.sendCancel()
-}
-
-// feed gives a response to the machine, which blocks until somebody takes it back.
-func feed(machine *sip.ClientTx, res *sip.Response) {
-	done := make(chan struct{})
-	go func() { // ends with done
-		select {
-		case <-machine.Responses():
-		case <-done:
-		}
-	}()
-	machine.Receive(res)
-	close(done)
-}
-
-// Request is the request as it is sent, with its Via. It must not be changed. It is
-// nil until the first event.
-func (tx *ClientTx) Request() *sip.Request {
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	if !tx.routed {
-		return nil
-	}
-	return tx.req
-}
-
-// Cancel cancels an INVITE (RFC 3261 section 9.1), with the given headers, such as a
-// Reason, in the CANCEL. Before the first provisional response it is remembered and sent
-// then; after a final one it does nothing. The INVITE still has its final response, or
-// ErrTimeout 32 seconds after the CANCEL.
-func (tx *ClientTx) Cancel(headers ...sip.Header) {
-	tx.mu.Lock()
-	again := tx.cancelled
-	if !again {
-		tx.cancelled, tx.headers = true, headers
-	}
-	tx.mu.Unlock()
-	if !again && tx.req.Method == sip.INVITE {
-		tx.queue.post(tx.sendCancel)
-	}
-}
-
-// sendCancel sends the CANCEL when it is wanted and allowed, on the worker.
-func (tx *ClientTx) sendCancel() {
-	tx.mu.Lock()
-	if !tx.cancelled || !tx.ringing || tx.final || tx.timer != nil || tx.flow == nil {
-		tx.mu.Unlock()
-		return
-	}
-	tx.timer = time.AfterFunc(lifetime, func() { tx.end(ErrTimeout) })
-	fl, headers := tx.flow, tx.headers
-	tx.mu.Unlock()
-	cancel := &ClientTx{s: tx.s, req: cancelOf(tx.req, headers), queue: tx.queue}
-	cancel.start(&flow{s: fl.s, port: fl.port, conn: fl.conn, remote: fl.remote})
-}
-
-// cancelOf returns the CANCEL of a request.
-func cancelOf(req *sip.Request, headers []sip.Header) *sip.Request {
-	c := sip.NewRequest(sip.CANCEL, *req.Recipient.Clone())
-	c.AppendHeader(sip.HeaderClone(req.Via()))
-	for _, h := range req.GetHeaders("Route") {
-		c.AppendHeader(sip.HeaderClone(h))
-	}
-	hops := sip.MaxForwardsHeader(70)
-	c.AppendHeader(&hops)
-	for _, h := range []sip.Header{req.From(), req.To(), req.CallID()} {
-		c.AppendHeader(sip.HeaderClone(h))
-	}
-	c.AppendHeader(&sip.CSeqHeader{SeqNo: req.CSeq().SeqNo, MethodName: sip.CANCEL})
-	for _, h := range headers {
-		c.AppendHeader(h)
-	}
-	c.SetBody(nil)
-	c.SetTransport(req.Transport())
-	return c
-}
-
-// clientKey is what a response and its request have in common (RFC 3261 section 17.1.3).
-func clientKey(msg sip.Message) string {
-	via, cseq := msg.Via(), msg.CSeq()
-	if via == nil || cseq == nil {
-		return ""
-	}
-	branch, _ := via.Params.Get("branch")
-	return branch + " " + string(cseq.MethodName)
-}
-
-// handleResponse finds the transaction of a response, on the worker.
-func (s *Stack) handleResponse(res *sip.Response) {
-	s.mu.Lock()
-	tx := s.clients[clientKey(res)]
-	s.mu.Unlock()
-	if tx != nil {
-		tx.receive(res)
-		return
-	}
-	if cseq := res.CSeq(); res.IsSuccess() && cseq != nil && cseq.MethodName == sip.INVITE {
-		s.stray(res)
-		return
-	}
-	s.count.orphans.Add(1)
-}
-
-// stray hands on a 2xx that no transaction takes.
-func (s *Stack) stray(res *sip.Response) {
-	if s.o.OnStray == nil {
-		s.count.orphans.Add(1)
-		return
-	}
-	s.protected(func() { s.o.OnStray(res) })
-}
-
-// undelivered ends the transaction of a request that did not reach a peer (RFC 3261 section
-// 18.4). Anyone can send such news, so it has to bring back the request's branch, which
-// nobody on the side can know; without, the timers decide.
-func (s *Stack) undelivered(to netip.AddrPort, sent []byte) {
-	key := quotedKey(sent)
-	s.mu.Lock()
-	tx := s.clients[key]
-	s.mu.Unlock()
-	if tx == nil {
-		return
-	}
-	tx.queue.post(func() {
-		tx.started.Lock()
-		fl := tx.flow
-		tx.started.Unlock()
-		if tx.ringing || tx.final || fl.remote != to {
-			return
-		}
-		tx.end(fmt.Errorf("%w: %v is unreachable", ErrTransport, to))
-	})
-}
-
-// quotedKey returns the key of a request of ours of which only the beginning has come
-// back; empty when the branch is not in it.
-func quotedKey(sent []byte) string {
-	method, rest, _ := bytes.Cut(sent, []byte(" "))
-	_, rest, _ = bytes.Cut(rest, []byte("\r\nVia: "))
-	_, branch, _ := bytes.Cut(rest, []byte(";branch="))
-	end := bytes.IndexAny(branch, ";\r")
-	if end < 0 {
-		return ""
-	}
-	return string(branch[:end]) + " " + string(method)
-}
-
-// lost ends the transactions that wait for a response over a connection that is closed.
-func (s *Stack) lost(c *conn) {
-	s.mu.Lock()
-	var waiting []*ClientTx
-	for _, tx := range s.clients {
-		tx.mu.Lock()
-		if tx.flow != nil && tx.flow.conn == c {
-			waiting = append(waiting, tx)
-		}
-		tx.mu.Unlock()
-	}
-	s.mu.Unlock()
-	for _, tx := range waiting {
-		tx.end(fmt.Errorf("%w: connection lost", ErrTransport))
-	}
 }

@@ -1,9 +1,6 @@
 package stack
 
 import (
-	"context"
-	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -277,45 +274,6 @@ func TestForkAfterRefusal(t *testing.T) {
 		b.send(reply(inv, "200 OK", "y"))
 		if got, stray := j.take(), strays.take(); got != "486" || stray != "200" {
 			t.Errorf("events %q, strays %q; want 486 and 200", got, stray)
-		}
-	})
-}
-
-func TestResolve(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t, Options{Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			switch host {
-			case "trunk.example.net":
-				time.Sleep(time.Second)
-				return []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.2")}, nil
-			case "slow.example.net":
-				<-ctx.Done()
-				return nil, ctx.Err()
-			default:
-				return nil, errors.New("no such name")
-			}
-		}})
-		var j journal
-		start := time.Now()
-		// Requests to one name go out in the order in which they were made.
-		b.stack.Request(build(sip.OPTIONS, "a"), Target{Host: "trunk.example.net"}, j.on)
-		b.stack.Send(build(sip.ACK, "a"), Target{Host: "trunk.example.net"}, nil)
-		if d := time.Since(start); d != 0 {
-			t.Errorf("Request took %v", d)
-		}
-		b.send(reply(b.want("OPTIONS"), "200 OK", "x"))
-		b.want("ACK")
-		if got := j.take(); got != "200" {
-			t.Errorf("events %q, want 200", got)
-		}
-		b.stack.Request(build(sip.OPTIONS, "b"), Target{Host: "nobody.example.net"}, j.on)
-		if got := j.take(); got != "resolve" {
-			t.Errorf("events %q, want that there is no address", got)
-		}
-		b.stack.Request(build(sip.OPTIONS, "c"), Target{Host: "slow.example.net"}, j.on)
-		time.Sleep(6 * time.Second)
-		if got := j.take(); got != "resolve" {
-			t.Errorf("events %q, want that there is no address", got)
 		}
 	})
 }

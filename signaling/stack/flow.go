@@ -11,6 +11,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/signaling/gate"
+	"sipxmppgw/signaling/resolve"
 )
 
 // streamAbove is the size in bytes from which a request goes over a stream where it can
@@ -24,13 +25,13 @@ type flow struct {
 	conn   *conn // of a stream
 	remote netip.AddrPort
 	ack    []byte      // the last ACK written, for a final response that comes again
-	muted  atomic.Bool // INVITEs are not sent again
+	muted  atomic.Bool // the request is not sent again
 }
 
 // WriteMsg sends a message, once the gate has read it back.
 func (f *flow) WriteMsg(msg sip.Message) error {
 	req, isRequest := msg.(*sip.Request)
-	if isRequest && req.Method == sip.INVITE && f.muted.Load() {
+	if isRequest && req.Method != sip.ACK && f.muted.Load() {
 		return nil
 	}
 	raw, err := serialize(msg)
@@ -83,67 +84,43 @@ func (f *flow) Ref(int) int            { return 1 }
 func (f *flow) TryClose() (int, error) { return 1, nil }
 func (f *flow) Close() error           { return nil }
 
-// route finds the way to a target and puts a Via on top of a request that says so. It calls
-// f with the flow or an error, at once or from another goroutine.
-func (s *Stack) route(req *sip.Request, to Target, f func(*flow, error)) {
-	to.Transport = or(to.Transport, UDP)
-	to.Port = or(to.Port, to.Transport.port())
-	if to.Transport != UDP && to.Transport != TCP {
-		f(nil, fmt.Errorf("%w: no %s", ErrTransport, to.Transport))
+// reach finds the way to a target and puts a Via on top of a request that says so. It calls f
+// with the flow or an error, at once or from another goroutine.
+func (s *Stack) reach(req *sip.Request, to resolve.Target, stream bool, f func(*flow, error)) {
+	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
+	via.Params.Add("branch", "z9hG4bK"+rand.Text())
+	req.PrependHeader(via)
+	if to.Transport != resolve.UDP {
+		s.reachStream(req, via, to.Addr, f)
 		return
 	}
-	s.resolve(to.Host, func(addrs []netip.Addr, err error) {
-		if err != nil {
-			f(nil, err)
-			return
-		}
-		via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
-		via.Params.Add("branch", "z9hG4bK"+rand.Text())
-		req.PrependHeader(via)
-		if to.Transport == UDP {
-			s.routePacket(req, via, to, addrs, f)
-			return
-		}
-		s.routeStream(req, via, to.Port, addrs, f)
-	})
-}
-
-func (s *Stack) routePacket(req *sip.Request, via *sip.ViaHeader, to Target, addrs []netip.Addr, f func(*flow, error)) {
-	for _, a := range addrs {
-		p := s.portFor(UDP, a)
-		if p == nil {
-			continue
-		}
-		overPacket := func() {
-			mark(req, via, UDP, p.external)
-			f(&flow{s: s, port: p, remote: netip.AddrPortFrom(a, to.Port)}, nil)
-		}
+	p := s.portFor(UDP, to.Addr.Addr())
+	if p == nil {
+		f(nil, fmt.Errorf("%w: no UDP socket for %s", ErrTransport, to.Name))
+		return
+	}
+	overPacket := func() {
 		mark(req, via, UDP, p.external)
-		if !to.Stream || len(req.String()) <= streamAbove {
+		f(&flow{s: s, port: p, remote: to.Addr}, nil)
+	}
+	mark(req, via, UDP, p.external)
+	if !stream || len(req.String()) <= streamAbove {
+		overPacket()
+		return
+	}
+	s.reachStream(req, via, to.Addr, func(fl *flow, err error) {
+		if err != nil {
 			overPacket()
 			return
 		}
-		s.routeStream(req, via, to.Port, []netip.Addr{a}, func(fl *flow, err error) {
-			if err != nil {
-				overPacket()
-				return
-			}
-			f(fl, nil)
-		})
-		return
-	}
-	f(nil, fmt.Errorf("%w: no UDP socket for %s", ErrTransport, to.Host))
+		f(fl, nil)
+	})
 }
 
-// routeStream connects to the first address that takes it.
-func (s *Stack) routeStream(req *sip.Request, via *sip.ViaHeader, port uint16, addrs []netip.Addr, f func(*flow, error)) {
-	remote := netip.AddrPortFrom(addrs[0], port)
+// reachStream connects, unless there is a connection.
+func (s *Stack) reachStream(req *sip.Request, via *sip.ViaHeader, remote netip.AddrPort, f func(*flow, error)) {
 	s.dialed.connect(TCP, remote, func(c *conn, err error) {
 		if err != nil {
-			if len(addrs) > 1 {
-				s.routeStream(req, via, port, addrs[1:], f)
-				return
-			}
 			f(nil, err)
 			return
 		}
@@ -187,12 +164,33 @@ func complete(req *sip.Request) *sip.Request {
 func (s *Stack) Send(req *sip.Request, to Target, failed func(error)) {
 	req = complete(req)
 	q := s.queueOf(req)
-	s.route(req, to, func(fl *flow, err error) {
-		if err == nil {
-			err = fl.WriteMsg(req)
-		}
-		if err != nil && failed != nil {
+	refuse := func(err error) {
+		if failed != nil {
 			q.post(func() { s.protected(func() { failed(wrapTransport(err)) }) })
+		}
+	}
+	s.locate(to, func(targets []resolve.Target, err error) {
+		if err != nil {
+			refuse(err)
+			return
+		}
+		s.sendTo(req, targets, to.Stream, refuse)
+	})
+}
+
+// sendTo sends to the first of the targets that can be reached.
+func (s *Stack) sendTo(req *sip.Request, targets []resolve.Target, stream bool, failed func(error)) {
+	one := req.Clone()
+	s.reach(one, targets[0], stream, func(fl *flow, err error) {
+		if err == nil {
+			err = fl.WriteMsg(one)
+		}
+		switch {
+		case err == nil:
+		case len(targets) > 1:
+			s.sendTo(req, targets[1:], stream, failed)
+		default:
+			failed(err)
 		}
 	})
 }

@@ -55,11 +55,13 @@ type Listener struct {
 	External netip.AddrPort
 }
 
-// A Target is the next hop of a request.
+// A Target is the next hop of a request. A name can have several places: with neither
+// Transport nor Port those of its NAPTR and SRV records, with a Transport alone those of its
+// SRV records, with a Port its addresses (RFC 3263 section 4).
 type Target struct {
-	Transport Transport // UDP when empty
-	Host      string    // an IP literal, without brackets, or a name with A or AAAA records
-	Port      uint16    // 0 for the transport's own: 5060 or 5061
+	Transport Transport // when empty DNS says it, or else it is UDP
+	Host      string    // an IP literal, with or without brackets, or a name
+	Port      uint16    // when 0 DNS says it, or else it is the transport's own: 5060 or 5061
 
 	// Stream says that a peer spoken to over UDP listens on TCP too, at the same
 	// address. A request above 1300 bytes then goes over TCP (RFC 3261 section
@@ -107,9 +109,9 @@ type Options struct {
 	// It is called from several goroutines.
 	Trace func(Packet)
 
-	// Resolve finds the addresses of a host, in the order in which to try them. By
-	// default the system's resolver is asked, and IPv4 addresses come first.
-	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Locate finds the places of targets that are names. By default the stack has a
+	// [resolve.Resolver] of its own.
+	Locate Locator
 
 	// Dial opens a connection for TCP. By default a [net.Dialer] does.
 	Dial func(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error)
@@ -141,15 +143,20 @@ type Limits struct {
 	Idle        time.Duration // for a stranger's connection to be silent; default 60s
 	KnownIdle   time.Duration // for an allowed peer's; default 30m
 	Keepalive   time.Duration // between the CRLFs we send on connections we opened; default 95s
-	Connect     time.Duration // to connect; default 4s
+	Connect     time.Duration // to connect; default 2s
 
-	// Silence is for a first response to an INVITE that begins a call to come; then it
-	// counts as one that did not arrive. It is shorter than timer B (32s), which nobody
-	// would wait for, and over UDP leaves time for five of the seven times that the
-	// request is sent. Default 12s.
+	// Silence is for a first response to an INVITE that begins a call to come, from
+	// whichever target; then it counts as one that did not arrive. It is shorter than
+	// timer B (32s), which nobody would wait for, and over UDP leaves time for five of
+	// the seven times that the request is sent. After it no request outside of a dialog
+	// is sent to yet another target. Default 12s.
 	Silence time.Duration
 
-	Resolve time.Duration // to find an address; default 5s
+	// Next is for a first response over UDP to come when there is another target; that is
+	// tried then. Default 4s.
+	Next time.Duration
+
+	Resolve time.Duration // to find the places of a target; default 5s
 	Write   time.Duration // for a stream to take what we write; default 10s
 }
 
@@ -176,8 +183,9 @@ func (l Limits) withDefaults() Limits {
 	l.Idle = or(l.Idle, 60*time.Second)
 	l.KnownIdle = or(l.KnownIdle, 30*time.Minute)
 	l.Keepalive = or(l.Keepalive, 95*time.Second)
-	l.Connect = or(l.Connect, 4*time.Second)
+	l.Connect = or(l.Connect, 2*time.Second)
 	l.Silence = or(l.Silence, 12*time.Second)
+	l.Next = or(l.Next, 4*time.Second)
 	l.Resolve = or(l.Resolve, 5*time.Second)
 	l.Write = or(l.Write, 10*time.Second)
 	return l

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"github.com/emiago/sipgo/sip"
+
+	"sipxmppgw/signaling/resolve"
 )
 
 // A Stack serves sockets and runs transactions.
@@ -26,8 +28,11 @@ type Stack struct {
 	meter  *meter
 	ports  []*port
 	dialed *injector
-	conns  *connTable
-	count  counters
+	own    *resolve.Resolver // nil if the options have one
+
+	locator Locator
+	conns   *connTable
+	count   counters
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -37,8 +42,8 @@ type Stack struct {
 	closed  bool
 	servers map[string]*ServerTx
 	merged  map[string]string // what merged requests have in common, to the key in servers
-	clients map[string]*ClientTx
-	lookups map[string][]func([]netip.Addr, error)
+	clients map[string]*attempt
+	lookups map[resolve.Query][]found
 }
 
 // New returns a stack that serves its listeners until Close. An error says which
@@ -52,8 +57,9 @@ func New(o Options) (*Stack, error) {
 		seed:    maphash.MakeSeed(),
 		servers: map[string]*ServerTx{},
 		merged:  map[string]string{},
-		clients: map[string]*ClientTx{},
-		lookups: map[string][]func([]netip.Addr, error){},
+		clients: map[string]*attempt{},
+		lookups: map[resolve.Query][]found{},
+		locator: o.Locate,
 	}
 	if s.log == nil {
 		s.log = s.quiet
@@ -66,6 +72,10 @@ func New(o Options) (*Stack, error) {
 			return nil, fmt.Errorf("listener %d: %w", i+1, err)
 		}
 		s.ports = append(s.ports, p)
+	}
+	if s.locator == nil {
+		s.own = resolve.New(resolve.Options{})
+		s.locator = s.own
 	}
 	s.dialed = newInjector(s)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -92,9 +102,9 @@ func (s *Stack) Close() error {
 		return ErrClosed
 	}
 	s.closed = true
-	var clients []*ClientTx
-	for _, tx := range s.clients {
-		clients = append(clients, tx)
+	var clients []*attempt
+	for _, a := range s.clients {
+		clients = append(clients, a)
 	}
 	var servers []*ServerTx
 	for _, tx := range s.servers {
@@ -109,13 +119,16 @@ func (s *Stack) Close() error {
 	for _, tx := range servers {
 		tx.end()
 	}
-	for _, tx := range clients {
-		tx.end(ErrClosed)
+	for _, a := range clients {
+		a.end(ErrClosed)
 	}
 	s.dialed.Close()
 	s.conns.closeAll()
 	for _, q := range s.queues {
 		q.close()
+	}
+	if s.own != nil {
+		s.own.Close()
 	}
 	s.wg.Wait()
 	return errors.Join(errs...)

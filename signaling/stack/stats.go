@@ -17,6 +17,7 @@ type Stats struct {
 	Sent        uint64 // messages given to sockets
 	Refused     uint64 // not sent: found unfit by the gate
 	Undelivered uint64 // datagrams of which ICMP said that they did not arrive
+	Failovers   uint64 // requests sent to another target after one had failed
 	ConnsOver   uint64 // connections refused: too many
 	ConnsSlow   uint64 // connections closed: message not whole in time, or idle
 	Conns       int    // stream connections now
@@ -27,7 +28,7 @@ type Stats struct {
 // counters are what Stats is made of.
 type counters struct {
 	received, strangers, throttled, dropped, rejected, unparsed, shed, orphans, merged,
-	panics, sent, refused, undelivered, connsOver, connsSlow atomic.Uint64
+	panics, sent, refused, undelivered, failovers, connsOver, connsSlow atomic.Uint64
 }
 
 // Stats returns the counts.
@@ -47,6 +48,7 @@ func (s *Stack) Stats() Stats {
 		Sent:        c.sent.Load(),
 		Refused:     c.refused.Load(),
 		Undelivered: c.undelivered.Load(),
+		Failovers:   c.failovers.Load(),
 		ConnsOver:   c.connsOver.Load(),
 		ConnsSlow:   c.connsSlow.Load(),
 	}
