@@ -89,6 +89,14 @@ type Media struct {
 	PortMax int `yaml:"port_max"`
 	// AllowLoopback lets media flow to 127.0.0.1 and ::1, for tests. Default false.
 	AllowLoopback bool `yaml:"allow_loopback"`
+	// OnHold is what someone on hold hears: noise, music or nothing. Default noise.
+	OnHold string `yaml:"on_hold"`
+	// MusicFile is a WAV file (16 bits, one channel, 8000 samples a second) for music on
+	// hold. Default: a melody of our own.
+	MusicFile string `yaml:"music_file"`
+	// InbandDTMF plays digits as tones to SIP peers that speak G.711 and know no
+	// telephone-event; else INFO carries them. Default false.
+	InbandDTMF bool `yaml:"inband_dtmf"`
 	// Silence is how long a leg may say nothing, off hold, before the call ends. Default
 	// 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
@@ -144,6 +152,9 @@ type Trunk struct {
 	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
 	// order.
 	Codecs []string `yaml:"codecs"`
+	// Video says that video is bridged where both sides have a codec in common. Default
+	// false.
+	Video bool `yaml:"video"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
 }
@@ -180,7 +191,7 @@ func defaults() Config {
 	return Config{
 		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
 		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
-		Media: Media{PortMin: 10000, PortMax: 19999, Silence: time.Minute},
+		Media: Media{PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
 		Calls: Calls{Max: 500, MaxUnanswered: 200, NoAnswer: 3 * time.Minute, Drain: 5 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
 		Log:   Log{Level: "info", Format: "text"},

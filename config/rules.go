@@ -125,6 +125,10 @@ func (r *reader) rules(c *Config) {
 	if c.Media.PortMin > c.Media.PortMax {
 		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
 	}
+	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
+	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
+		r.at("media.music_file", "stands without media.on_hold: music")
+	}
 	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)

@@ -97,7 +97,11 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.relay, err = embedded.New(relayOf(c, local, log)); err != nil {
+	relay, err := relayOf(c, local, log)
+	if err != nil {
+		return nil, err
+	}
+	if d.relay, err = embedded.New(relay); err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	d.g = gateway.New(gateway.Options{
@@ -250,7 +254,7 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	r := &gateway.Routes{
-		Mapping: &m, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(), NoAnswer: c.Calls.NoAnswer,
+		Mapping: &m, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(c), NoAnswer: c.Calls.NoAnswer,
 	}
 	for _, t := range c.Trunks {
 		r.Trunks = append(r.Trunks, gateway.TrunkRoute{
@@ -349,7 +353,7 @@ func uriHost(a netip.Addr) string {
 // relayOf says how the relay works. Without configured addresses it binds to the one that
 // leads to the trunk, or, if that is loopback, to the one that leads out: XMPP clients are
 // elsewhere even when the PBX is on this machine.
-func relayOf(c config.Config, local netip.Addr, log *slog.Logger) embedded.Options {
+func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Options, error) {
 	addrs := c.Media.Addresses
 	if len(addrs) == 0 {
 		at := local
@@ -371,12 +375,25 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) embedded.Optio
 		PortMax:       uint16(c.Media.PortMax),
 		AllowLoopback: c.Media.AllowLoopback,
 		Times:         embedded.Times{Silence: c.Media.Silence},
+		InbandDTMF:    c.Media.InbandDTMF,
+		Hold:          onHold[c.Media.OnHold],
 		Log:           log,
+	}
+	if c.Media.MusicFile != "" {
+		var err error
+		if o.Music, err = readMusic(c.Media.MusicFile); err != nil {
+			return o, fmt.Errorf("media.music_file: %w", err)
+		}
 	}
 	if c.Media.ExternalAddress.IsValid() {
 		o.External = []netip.Addr{c.Media.ExternalAddress}
 	}
-	return o
+	return o, nil
+}
+
+// onHold is what media.on_hold may say.
+var onHold = map[string]embedded.Hold{
+	"noise": embedded.HoldComfort, "music": embedded.HoldMusic, "nothing": embedded.HoldSilence,
 }
 
 func limitsOf(c config.Config) call.Limits {
@@ -386,13 +403,16 @@ func limitsOf(c config.Config) call.Limits {
 }
 
 // xmppPolicy is what every client of today speaks.
-func xmppPolicy() media.Policy {
-	return media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+func xmppPolicy(c config.Config) media.Policy {
+	return media.Policy{
+		ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
+		Video: slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
+	}
 }
 
 // trunkPolicy is plain RTP with the trunk's codecs, in its order.
 func trunkPolicy(t config.Trunk) media.Policy {
-	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT}
+	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video}
 	known := media.DefaultCodecs()
 	for _, name := range t.Codecs {
 		for _, k := range known {
