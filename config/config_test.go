@@ -263,6 +263,13 @@ func settingsOf(t reflect.Type) []string {
 	return names
 }
 
+func TestFilesAreBesideTheConfiguration(t *testing.T) {
+	c, err := Parse("/etc/gw/c.yaml", strings.NewReader(smallest+"media: {on_hold: music, music_file: tune.wav}\n"), Env{})
+	if err != nil || c.Media.MusicFile != "/etc/gw/tune.wav" {
+		t.Errorf("got %q, %v", c.Media.MusicFile, err)
+	}
+}
+
 func TestDurationsAreWhatTheySay(t *testing.T) {
 	c, err := Parse("f.yaml", strings.NewReader(smallest+"calls: {no_answer: 90s}\n"), Env{})
 	if err != nil || c.Calls.NoAnswer != 90*time.Second {

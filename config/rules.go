@@ -53,8 +53,19 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, r.problems
 	}
+	if c.Media.MusicFile != "" {
+		c.Media.MusicFile = r.beside(c.Media.MusicFile)
+	}
 	c.complete()
 	return c, nil
+}
+
+// beside returns the name of a file that the configuration names.
+func (r *reader) beside(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(r.file), name)
 }
 
 // secret finds the component's secret: in the environment, which is the operator's last
@@ -72,9 +83,7 @@ func (r *reader) secret(c *Config, env Env) {
 	case c.XMPP.Secret != "":
 		return
 	case file != "":
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(filepath.Dir(r.file), file)
-		}
+		file = r.beside(file)
 	case env.Getenv("CREDENTIALS_DIRECTORY") != "":
 		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), "xmpp_secret")
 	default:
