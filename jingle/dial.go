@@ -35,6 +35,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		self:   selfOf(from),
 		bare:   from.Bare().String(),
 		target: target,
+		calls:  true,
 	}
 	opt := session.Options{
 		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: words,

@@ -42,10 +42,24 @@ type Options struct {
 	Proposals int // of one bare JID within a minute; default 20
 	MaxPeople int // bare JIDs whose presence is remembered; default 16384
 
+	// Second says what a second proposal means for a call that the same person has up with
+	// the same contact. Default: Parallel.
+	Second Second
+
 	Log *slog.Logger // default: none
 	// NewID makes ids of sessions and stanzas. Default: random UUIDs (RFC 9562 version 4).
 	NewID func() string
 }
+
+// A Second is what becomes of a call when its person proposes one more to the same contact
+// (INTERWORKING.md section 2.10).
+type Second uint8
+
+const (
+	Parallel Second = iota // they are two calls, unless the device of the first is gone
+	Migrate                // the call goes on in the new session (XEP-0353 section 3.6)
+	Busy                   // there is one call at a time
+)
 
 // An Edge is the XMPP side of the gateway. Its methods may be called from any goroutine.
 type Edge struct {

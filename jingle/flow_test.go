@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,7 +79,7 @@ type world struct {
 	target gateway.Target
 	refuse *call.Refusal // of routes
 	full   bool          // no call is accepted
-	down   bool          // nothing can be sent
+	down   atomic.Bool   // nothing can be sent
 	calls  []*fakeCall
 	traced []string
 }
@@ -145,7 +146,7 @@ func newWorld(t *testing.T) *world {
 
 // Send, Request: the stream.
 func (w *world) Send(p packet) error {
-	if w.down {
+	if w.down.Load() {
 		return component.ErrDown
 	}
 	w.write(p.(component.Stanza))
@@ -153,7 +154,7 @@ func (w *world) Send(p packet) error {
 }
 
 func (w *world) Request(iq component.Stanza, timeout time.Duration, done func(component.Stanza, error)) (string, error) {
-	if w.down {
+	if w.down.Load() {
 		return "", component.ErrDown
 	}
 	w.write(iq)
@@ -289,8 +290,10 @@ func (w *world) line(line string) {
 			cause, _ := call.ParseCause(words[i+1])
 			w.refuse = &call.Refusal{Cause: cause}
 		}
+	case "second":
+		w.e.opt.Second = map[string]Second{"parallel": Parallel, "migrate": Migrate, "busy": Busy}[words[1]]
 	case "stream":
-		w.down = words[1] == "down"
+		w.down.Store(words[1] == "down")
 	case "trace":
 		for _, m := range w.traced {
 			w.say("    %s\n", m)

@@ -45,13 +45,16 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 	if over || !m.Stamp.IsZero() && time.Since(m.Stamp) > stale {
 		return
 	}
-	if e.crossing(from, to, in) {
+	if e.crossing(st, from, to, in) || e.migrating(st, from, to, in) {
 		return
 	}
 	l := e.newResponder(from, to, in.JMI.ID, session.Late)
 	switch {
 	case !in.JMI.Proposes(media.Audio) && !in.JMI.Proposes(media.Video):
 		e.reject(in, l, wire.Reason{Name: "unsupported-applications"})
+		return
+	case e.opt.Second == Busy && e.upWith(from, to) != nil:
+		e.reject(in, l, reasonOf(call.Busy, call.Detail{}))
 		return
 	case !e.admit(l):
 		e.reject(in, l, reasonOf(call.Overloaded, call.Detail{}))
@@ -77,16 +80,46 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 }
 
 // crossing settles a proposal that crosses one of ours to the same person for the same
-// contact. It returns whether ours goes on.
-func (e *Edge) crossing(from, to translate.JID, in session.Signal) bool {
+// contact: both are one call. It returns false if it is nothing of the kind.
+func (e *Edge) crossing(st component.Stanza, from, to translate.JID, in session.Signal) bool {
 	for _, l := range e.legsOf(from.Bare().String()) {
-		if l.s.Role() != wire.Initiator || l.bare != to.Bare().String() || l.inState() != session.Proposed {
+		if !l.calls || l.bare != to.Bare().String() || l.inState() != session.Proposed {
 			continue
 		}
-		l.deliver(session.Crossed{From: in.From, ID: in.JMI.ID}, true)
-		return session.Wins(l.key.sid, in.JMI.ID)
+		crossed := session.Crossed{From: in.From, ID: in.JMI.ID, Message: in.ID, Asks: in.Asks}
+		if session.Wins(l.key.sid, in.JMI.ID) || e.alias(l, in.JMI.ID) {
+			l.received(st, in.JMI.Title())
+			return l.deliver(crossed, true)
+		}
 	}
 	return false
+}
+
+// migrating moves a call that is up to the session that a proposal announces, if that is
+// what it means. It returns false if it is a call of its own.
+func (e *Edge) migrating(st component.Stanza, from, to translate.JID, in session.Signal) bool {
+	l := e.upWith(from, to)
+	if l == nil || !in.JMI.Proposes(media.Audio) {
+		return false
+	}
+	if e.opt.Second != Migrate && (!l.lost.Load() || l.device() == in.From) {
+		return false
+	}
+	if !e.alias(l, in.JMI.ID) {
+		return false
+	}
+	l.received(st, in.JMI.Title())
+	return l.deliver(session.Migrate{From: in.From, ID: in.JMI.ID, Message: in.ID, Asks: in.Asks}, true)
+}
+
+// upWith returns the leg of a call that a person has up with a contact, or nil.
+func (e *Edge) upWith(from, to translate.JID) *leg {
+	for _, l := range e.legsOf(from.Bare().String()) {
+		if l.bare == to.Bare().String() && l.inState() == session.Accepted {
+			return l
+		}
+	}
+	return nil
 }
 
 // reject refuses a proposal that gets no leg.
@@ -170,7 +203,7 @@ func (e *Edge) initiate(st component.Stanza, from, to translate.JID, in asked) {
 // goes before one that it begins now (XEP-0166 section 7.2.14).
 func (e *Edge) crossingDirect(from, to translate.JID, sid string) bool {
 	for _, l := range e.legsOf(from.Bare().String()) {
-		if l.s.Role() == wire.Initiator && l.bare == to.Bare().String() && l.inState() == session.Initiated &&
+		if l.calls && l.bare == to.Bare().String() && l.inState() == session.Initiated &&
 			session.Wins(l.key.sid, sid) {
 			return true
 		}

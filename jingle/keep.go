@@ -29,12 +29,13 @@ type ending struct {
 
 // keep has a stanza sent later, as soon as that is possible.
 func (e *Edge) keep(st component.Stanza) {
-	if e.kept.Add(1) > maxKept {
+	n := e.kept.Add(1)
+	if n > maxKept {
 		e.kept.Add(-1)
 		return
 	}
 	k := &ending{e, st, time.Now().Add(keepFor)}
-	time.AfterFunc(keepAgain, k.tell)
+	time.AfterFunc(keepAgain+time.Duration(n)*time.Millisecond, k.tell) // one after the other
 }
 
 // tell sends the stanza, or waits again, or gives up.

@@ -27,6 +27,9 @@ type leg struct {
 	bare string // the same without its resource
 	s    *session.Session
 
+	calls bool // the person was called, and did not call
+	also  key  // under which the leg is known beside, since it moved; the edge's lock guards it
+
 	target  gateway.Target // where the call goes, and for whom
 	refused *call.Refusal  // why there will be no call
 
@@ -34,8 +37,10 @@ type leg struct {
 	box   atomic.Pointer[gateway.Inbox] // nil until there is a call
 	begun []gateway.Message             // what was said until then, for the call's record
 
-	state  atomic.Uint32 // of the session, for the router
-	to     string        // where the request came to that is being answered
+	state  atomic.Uint32          // of the session, for the router
+	peer   atomic.Pointer[string] // full JID of the device, for the same
+	lost   atomic.Bool            // that device is gone
+	to     string                 // where the request came to that is being answered
 	timers [8]timer
 }
 
@@ -152,6 +157,10 @@ func (l *leg) step(input any) []call.Event {
 	}
 	outputs, events := l.s.Step(in)
 	l.state.Store(uint32(l.s.State()))
+	if peer := l.s.Peer(); peer != l.device() {
+		l.peer.Store(&peer)
+		l.lost.Store(false)
+	}
 	for _, o := range outputs {
 		l.carryOut(o)
 	}
@@ -323,3 +332,12 @@ func (l *leg) stop(t session.Timer) {
 
 // inState returns the state of the leg's session as it was after the last step.
 func (l *leg) inState() session.State { return session.State(l.state.Load()) }
+
+// device returns the full JID of the device that the session is with, empty while there is
+// none.
+func (l *leg) device() string {
+	if peer := l.peer.Load(); peer != nil {
+		return *peer
+	}
+	return ""
+}

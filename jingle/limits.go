@@ -65,6 +65,23 @@ func (e *Edge) add(l *leg) bool {
 	return true
 }
 
+// alias makes a leg known under the id of the session that it moves to, too.
+func (e *Edge) alias(l *leg, sid string) bool {
+	k := key{l.key.peer, sid}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.legs[l.key] != l || e.legs[k] != nil {
+		return false
+	}
+	if l.also != (key{}) {
+		delete(e.legs, l.also)
+		e.ended.put(l.also, struct{}{})
+	}
+	l.also = k
+	e.legs[k] = l
+	return true
+}
+
 // remove forgets a leg whose session has ended, but not that there was one.
 func (e *Edge) remove(l *leg) {
 	e.mu.Lock()
@@ -74,6 +91,10 @@ func (e *Edge) remove(l *leg) {
 	}
 	delete(e.legs, l.key)
 	e.ended.put(l.key, struct{}{})
+	if l.also != (key{}) {
+		delete(e.legs, l.also)
+		e.ended.put(l.also, struct{}{})
+	}
 	if u := e.users[l.key.peer]; u != nil {
 		delete(u.legs, l.key)
 		if len(u.legs) == 0 && len(u.recently) == 0 {
@@ -108,5 +129,11 @@ func (e *Edge) legsOf(bare string) []*leg {
 func (e *Edge) Active() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.legs)
+	n := 0
+	for k, l := range e.legs {
+		if k == l.key {
+			n++
+		}
+	}
+	return n
 }

@@ -88,7 +88,11 @@ func selfOf(user translate.JID) string {
 
 // toPeer tells the sessions with a person about one of its devices.
 func (e *Edge) toPeer(from translate.JID, in session.Input) {
+	_, gone := in.(session.Gone)
 	for _, l := range e.legsOf(from.Bare().String()) {
+		if l.device() == from.String() {
+			l.lost.Store(gone)
+		}
 		l.deliver(in, true)
 	}
 }

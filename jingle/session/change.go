@@ -103,6 +103,10 @@ func (s *Session) answerUpdate(answer media.Description) {
 		return
 	}
 	s.theirs, s.tries = false, 0
+	if s.move == migrating && s.state == Initiated {
+		s.accept(answer)
+		return
+	}
 	for i, a := range answer.Streams {
 		if i >= len(s.local.Streams) {
 			break
@@ -124,6 +128,13 @@ func (s *Session) refuseUpdate(cause call.Cause) {
 		return
 	}
 	s.theirs = false
+	if s.move == migrating && s.state == Initiated && (cause != call.Conflict || s.tries == maxTries) {
+		reason := s.opt.Words.Reason(cause, call.Detail{})
+		s.terminate(reason)
+		s.finish(reason)
+		s.end(cause, call.Detail{})
+		return
+	}
 	if cause != call.Conflict || s.tries == maxTries {
 		s.tries = 0
 		s.rejectAdded()

@@ -172,23 +172,39 @@ func (p *player) input(w []string) Input {
 	from := account + "/" + w[0]
 	switch arg(1) {
 	case "signals":
-		return Signal{From: from, ID: "m-" + arg(2), JMI: jmi(w[2:]), Asks: has(w, "asks")}
+		j := jmi(w[2:])
+		j.ID = p.sid(w)
+		return Signal{From: from, ID: "m-" + arg(2), JMI: j, Asks: has(w, "asks")}
 	case "receipt":
 		return Receipt{from}
 	case "bounces":
 		return Bounce{from, wire.Signal(arg(2)), wire.Error{Condition: arg(3)}}
 	case "crosses":
-		return Crossed{from, arg(2)}
+		return Crossed{From: from, ID: arg(2), Message: "m-crossing", Asks: has(w, "asks")}
+	case "migrates":
+		return Migrate{From: from, ID: arg(2), Message: "m-moving", Asks: has(w, "asks")}
 	case "gone":
 		return Gone{from}
 	case "back":
 		return Back{from}
 	case "asks":
 		p.iqs++
-		return Request{from, "q" + strconv.Itoa(p.iqs), p.jingle(w[2:])}
+		j := p.jingle(w[2:])
+		j.SID = p.sid(w)
+		return Request{from, "q" + strconv.Itoa(p.iqs), j}
 	}
 	p.t.Fatalf("no input %q", strings.Join(w, " "))
 	return nil
+}
+
+// sid is the id of the session, as it is or as a line says.
+func (p *player) sid(w []string) string {
+	for _, word := range w {
+		if id, ok := strings.CutPrefix(word, "sid="); ok {
+			return id
+		}
+	}
+	return p.s.SID()
 }
 
 func (p *player) command(w []string) Input {
@@ -254,7 +270,7 @@ func jmi(w []string) wire.JMI {
 	j := wire.JMI{Signal: wire.Signal(w[0]), ID: "sid"}
 	for _, word := range w[1:] {
 		switch word {
-		case "asks":
+		case "asks", "sid=sid":
 		case "audio":
 			j.Kinds = append(j.Kinds, media.Audio)
 		case "video":
@@ -290,6 +306,7 @@ func (p *player) jingle(w []string) wire.Jingle {
 					j.Info.Kind = k
 				}
 			}
+		case name == "sid":
 		case name == "reason":
 			j.Reason = &wire.Reason{Name: value}
 		case name == "initiator":
@@ -426,6 +443,9 @@ func showOutput(o Output) string {
 		}
 		if o.JMI.ID != "sid" {
 			s += " of " + o.JMI.ID
+		}
+		if o.JMI.Migrated != "" {
+			s += " migrated to " + o.JMI.Migrated
 		}
 		if o.JMI.TieBreak {
 			s += " tie-break"

@@ -186,27 +186,6 @@ func (s *Session) refusal(j wire.JMI) (call.Cause, call.Detail) {
 	}
 }
 
-// crossed takes the peer's proposal of the same call the other way (INTERWORKING.md
-// section 2.10). What wins goes on; to make one call of both is the edge's.
-func (s *Session) crossed(c Crossed) {
-	if s.role != wire.Initiator || s.state != Proposed {
-		return
-	}
-	expired := &wire.Reason{Name: "expired"}
-	if Wins(s.opt.SID, c.ID) {
-		s.emit(SendSignal{
-			To:  c.From,
-			JMI: wire.JMI{Signal: wire.Reject, ID: c.ID, Reason: expired, TieBreak: true},
-		})
-		return
-	}
-	s.emit(SendSignal{
-		To:  s.opt.Peer,
-		JMI: wire.JMI{Signal: wire.Retract, ID: s.opt.SID, Reason: expired, TieBreak: true},
-	})
-	s.end(call.Conflict, call.Detail{})
-}
-
 // bounce takes a message of ours back.
 func (s *Session) bounce(b Bounce) {
 	switch {

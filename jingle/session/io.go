@@ -32,11 +32,15 @@ type (
 		Err    wire.Error
 	}
 
-	// Crossed says that the peer proposes a call to whom we call it for.
+	// Crossed says that the peer proposes a call to whom we call it for, and Migrate that
+	// it proposes to go on with this call in another session.
 	Crossed struct {
-		From string // full JID
-		ID   string // of its proposal
+		From    string // full JID
+		ID      string // of its proposal
+		Message string // id of the message
+		Asks    bool   // for a receipt
 	}
+	Migrate Crossed
 
 	// Request is an IQ of type set.
 	Request struct {
@@ -81,6 +85,7 @@ func (Signal) input()       {}
 func (Receipt) input()      {}
 func (Bounce) input()       {}
 func (Crossed) input()      {}
+func (Migrate) input()      {}
 func (Request) input()      {}
 func (Response) input()     {}
 func (Gone) input()         {}

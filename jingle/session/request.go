@@ -10,9 +10,12 @@ import (
 
 // request takes an IQ of the peer. Each is answered here or in what is called from here.
 func (s *Session) request(r Request) {
-	if s.state == Ended {
+	if s.state == Ended || r.Jingle.SID != s.opt.SID {
 		s.refuse(r, wire.UnknownSession)
 		return
+	}
+	if s.names != nil && r.Jingle.Action != wire.SessionInitiate {
+		rename(&r.Jingle, s.byOurs)
 	}
 	if r.Jingle.Action == wire.SessionInitiate && sameAccount(r.From, s.opt.Peer) {
 		s.initiated(r)
@@ -76,7 +79,7 @@ func (s *Session) terminated(r Request) {
 	switch {
 	case s.state == Accepted:
 		s.finish(reason.OrSuccess())
-	case s.role == wire.Responder:
+	case s.role == wire.Responder && s.move == still:
 		cause = call.Cancelled
 	}
 	s.end(cause, detail)
@@ -201,7 +204,7 @@ func (s *Session) removed(r Request) {
 		reason = *r.Jingle.Reason
 	}
 	cause, detail := s.opt.Words.Cause(reason)
-	if s.role == wire.Responder && s.state != Accepted {
+	if s.role == wire.Responder && s.state != Accepted && s.move == still {
 		cause = call.Cancelled
 	}
 	s.terminate(reason.OrSuccess())

@@ -8,7 +8,7 @@ import (
 
 // signal takes a step of message initiation.
 func (s *Session) signal(in Signal) {
-	if s.state == Ended || !s.proposed() {
+	if s.state == Ended || !s.proposed() || in.JMI.ID != s.opt.SID {
 		return
 	}
 	if in.Asks {
@@ -122,7 +122,9 @@ func (s *Session) pair() {
 // acceptAnswered takes the answer to our session-accept.
 func (s *Session) acceptAnswered(e *wire.Error) {
 	if e == nil {
-		s.tell(call.LegConfirmed{Side: s.opt.Side})
+		if s.move == still {
+			s.tell(call.LegConfirmed{Side: s.opt.Side})
+		}
 		s.tellChange() // it may hold already
 		return
 	}
@@ -144,10 +146,14 @@ func (s *Session) retracted(in Signal) {
 	case Proposed:
 		s.end(call.Cancelled, call.Detail{Text: text})
 	case Proceeded:
+		cause := call.Cancelled
+		if s.move != still {
+			cause = call.Normal // to the call it is one that was called
+		}
 		if in.JMI.Signal == wire.Retract {
 			s.finish(wire.Reason{Name: "cancel"})
 		}
-		s.end(call.Cancelled, call.Detail{Text: text})
+		s.end(cause, call.Detail{Text: text})
 	}
 }
 
@@ -178,6 +184,10 @@ func (s *Session) initiated(r Request) {
 		s.terminate(wire.Reason{Name: word})
 		s.finish(wire.Reason{Name: word})
 		s.end(call.Unsupported, call.Detail{})
+		return
+	}
+	if s.move != still {
+		s.moved(r.Jingle)
 		return
 	}
 	s.remote = r.Jingle.Description(wire.Initiator)

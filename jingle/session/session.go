@@ -67,6 +67,9 @@ type Session struct {
 	state State
 	peer  string // full JID of the peer, once it is known
 
+	move  move
+	names map[string]string // of contents on the wire, by ours, of a session that moved
+
 	rung    bool // ringing was told, one way or the other
 	auto    bool // a rejection now is likely the client's own doing
 	known   bool // the peer has the session, so it can be sent more than its beginning
@@ -160,6 +163,8 @@ func (s *Session) Step(in Input) ([]Output, []call.Event) {
 		s.bounce(in)
 	case Crossed:
 		s.crossed(in)
+	case Migrate:
+		s.migrate(in)
 	case Request:
 		s.request(in)
 	case Response:
@@ -252,6 +257,9 @@ func (s *Session) ask(about question, j wire.Jingle) {
 		if creator, later := s.made[j.Contents[i].Name]; later {
 			j.Contents[i].Creator = creator
 		}
+	}
+	if s.names != nil {
+		rename(&j, s.byTheirs)
 	}
 	s.emit(SendRequest{s.ref, s.peer, j})
 }
@@ -348,6 +356,10 @@ func (s *Session) fired(t Timer) {
 	case TimerGone:
 		s.end(call.Cancelled, call.Detail{})
 	case TimerRetry:
+		if s.state == Initiated {
+			s.tellMoved()
+			return
+		}
 		s.tellChange()
 	case TimerAdd:
 		s.rejectAdded()

@@ -89,18 +89,18 @@ func (w *walk) input() Input {
 	from := account + "/" + pick(r, "tablet", "tablet", "tablet", "phone")
 	switch r.IntN(20) {
 	case 0, 1:
-		return Signal{from, "m", wire.JMI{Signal: pick(r, wire.Propose, wire.Ringing, wire.Accept, wire.Proceed, wire.Proceed), ID: "sid"}, r.IntN(2) == 0}
+		return Signal{from, "m", wire.JMI{Signal: pick(r, wire.Propose, wire.Ringing, wire.Accept, wire.Proceed, wire.Proceed), ID: w.s.SID()}, r.IntN(2) == 0}
 	case 2:
 		if r.IntN(8) > 0 {
 			return Receipt{from}
 		}
-		return Signal{from, "m", wire.JMI{Signal: pick(r, wire.Reject, wire.Retract, wire.Finish), ID: "sid"}, false}
+		return Signal{from, "m", wire.JMI{Signal: pick(r, wire.Reject, wire.Retract, wire.Finish), ID: w.s.SID()}, false}
 	case 3:
-		switch r.IntN(12) {
+		switch r.IntN(10) {
 		case 0:
 			return Bounce{from, pick(r, wire.Propose, wire.Ringing), wire.Error{Condition: "gone"}}
 		case 1:
-			return Crossed{from, pick(r, "a", "z")}
+			return pick[Input](r, Crossed{From: from, ID: fmt.Sprint(pick(r, "a", "z"), len(w.log))}, Migrate{From: from, ID: fmt.Sprint("moved", len(w.log))})
 		case 2:
 			return Gone{from}
 		default:
@@ -163,7 +163,7 @@ func (w *walk) contents() []wire.Content {
 func (w *walk) jingle() wire.Jingle {
 	r := w.rand
 	p := &player{t: w.t}
-	j := wire.Jingle{SID: "sid", Action: pick(
+	j := wire.Jingle{SID: w.s.SID(), Action: pick(
 		r, wire.ContentAccept, wire.ContentAccept, wire.ContentAdd, wire.ContentAdd, wire.ContentAdd, wire.ContentModify, wire.ContentModify, wire.ContentReject, wire.ContentRemove,
 		wire.DescriptionInfo, wire.SecurityInfo, wire.SessionAccept, wire.SessionAccept, wire.SessionInfo, wire.SessionInfo, wire.SessionInitiate,
 		wire.SessionInitiate, wire.TransportAccept, wire.TransportInfo, wire.TransportInfo, wire.TransportReject,
@@ -238,16 +238,16 @@ func (w *walk) output(in Input, o Output, over bool) int {
 		return 1
 	case SendRequest:
 		w.seen[string(o.Jingle.Action)] = true
-		if w.opened[o.Ref] || bare(o.To) == o.To || o.Jingle.SID != "sid" {
+		if w.opened[o.Ref] || bare(o.To) == o.To || o.Jingle.SID == "" {
 			w.fail("request %d to %q", o.Ref, o.To)
 		}
 		w.opened[o.Ref] = true
 		w.refs = append(w.refs, o.Ref)
-		w.single(string(o.Jingle.Action), wire.SessionInitiate, wire.SessionAccept, wire.SessionTerminate)
+		w.single(o.Jingle.SID, string(o.Jingle.Action), wire.SessionInitiate, wire.SessionAccept, wire.SessionTerminate)
 	case SendSignal:
 		w.seen[string(o.JMI.Signal)] = true
-		if !o.Quiet && o.JMI.ID == "sid" {
-			w.single("jmi "+string(o.JMI.Signal), "jmi propose", "jmi ringing", "jmi proceed", "jmi retract", "jmi finish", "jmi reject")
+		if !o.Quiet {
+			w.single(o.JMI.ID, "jmi "+string(o.JMI.Signal), "jmi propose", "jmi ringing", "jmi proceed", "jmi retract", "jmi finish", "jmi reject")
 		}
 	case StartTimer:
 		w.running[o.Timer] = true
@@ -264,12 +264,12 @@ func (w *walk) output(in Input, o Output, over bool) int {
 }
 
 // single says that some things are done once in a session.
-func (w *walk) single(what string, once ...wire.Action) {
+func (w *walk) single(sid, what string, once ...wire.Action) {
 	for _, o := range once {
 		if what != string(o) {
 			continue
 		}
-		if w.once[what]++; w.once[what] > 1 {
+		if w.once[sid+what]++; w.once[sid+what] > 1 {
 			w.fail("%s for the second time", what)
 		}
 	}
@@ -288,6 +288,6 @@ func (w *walk) event(e call.Event) {
 			w.fail("a change had two outcomes")
 		}
 	case call.LegAnswered, call.LegConfirmed, call.LegRinging:
-		w.single(fmt.Sprintf("%T", e), "call.LegAnswered", "call.LegConfirmed", "call.LegRinging")
+		w.single("", fmt.Sprintf("%T", e), "call.LegAnswered", "call.LegConfirmed", "call.LegRinging")
 	}
 }

@@ -28,6 +28,8 @@ var callChecks = map[string]func(*testing.T){
 	"C-18": checkTwoForks,
 	"C-19": checkImmediateACK,
 	"C-23": checkTieOfChanges,
+	"C-24": checkCrossingCalls,
+	"C-25": checkSecondCallMigrates,
 	"C-34": checkEarlySDP,
 	"C-35": checkHoldByX,
 	"C-36": checkHoldByS,

@@ -167,3 +167,48 @@ func checkSlotStays(t *testing.T) {
 
 // initiateBoth is a call from X with video.
 const initiateBoth = "juliet@example.org/balcony: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio-and-video\n"
+
+func checkCrossingCalls(t *testing.T) {
+	// Hers goes first: it is the answer to his call.
+	r := play(t, invite+`juliet@example.org/balcony: propose audio id=a1 to=otto@sip.gw.example
+	juliet@example.org/balcony: session-initiate id=a1 to=otto@sip.gw.example/sip jingle=audio
+	sip ACK
+	sip BYE
+	`)
+	retract := stanzaOf(t, r.one("<retract", "<expired/>", "tie-break").Raw)
+	equal(t, "the proposal that is taken back", only(t, retract, "retract").Attr("id"), "x1")
+	r.order(r.one("<retract"), r.one("<proceed", "id='a1'"), r.one("session-accept"), r.one(response("200")...))
+	r.none("sip INVITE")
+	// His goes first: hers is refused, and she takes his.
+	r = play(t, invite+`juliet@example.org/balcony: propose audio id=z1 to=otto@sip.gw.example
+	juliet@example.org/balcony: proceed id=x1 to=otto@sip.gw.example/sip
+	juliet@example.org/balcony: session-accept jingle=accept id=x1
+	sip ACK
+	sip BYE
+	`)
+	reject := stanzaOf(t, r.one("<reject", "<expired/>", "tie-break").Raw)
+	equal(t, "the proposal that is refused", only(t, reject, "reject").Attr("id"), "z1")
+	r.one(response("200")...)
+	r.none("sip INVITE")
+}
+
+func checkSecondCallMigrates(t *testing.T) {
+	again := `juliet@example.org/phone: propose audio id=c2 to=+4989987654@sip.gw.example
+	juliet@example.org/phone: session-initiate jingle=audio
+	juliet@example.org/phone: session-terminate success
+	sip 200 for BYE
+	`
+	r := play(t, lateAnswered+"juliet@example.org/balcony: presence unavailable\n"+again)
+	finish := r.one("<finish", "<migrated")
+	equal(t, "who is told", attrOf(finish.Raw, "to"), "juliet@example.org/balcony")
+	moved := only(t, stanzaOf(t, finish.Raw), "finish")
+	equal(t, "the session that ends", moved.Attr("id"), "c1")
+	equal(t, "the session that goes on", moved.Child("urn:xmpp:jingle-message:0", "migrated").Attr("to"), "c2")
+	r.one("session-accept", "sid='c2'")
+	r.count(1, "sip INVITE")
+	r.count(1, "sip BYE")
+	// By default two devices may have two calls.
+	r = play(t, lateAnswered+"juliet@example.org/phone: propose audio id=c2 to=+4989987654@sip.gw.example\nsip 486\nsip BYE\n")
+	r.count(2, "sip INVITE")
+	r.none("<migrated")
+}
