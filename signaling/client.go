@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -43,9 +44,9 @@ func (l *leg) send(s dialog.Send) {
 	if s.Method == "INVITE" || s.Method == "UPDATE" {
 		req.AppendHeader(header("Contact", l.contact))
 		req.AppendHeader(header("Allow", allowed))
-		req.AppendHeader(header("Supported", extensions))
+		l.extend(req, s)
 	}
-	if s.Session.Expires > 0 {
+	if s.Session.Expires > 0 && !l.retries.plain {
 		req.AppendHeader(header("Session-Expires", expires(s.Session)))
 		req.AppendHeader(header("Min-SE", digits(s.Session.Min)))
 	}
@@ -62,6 +63,14 @@ func (l *leg) send(s dialog.Send) {
 			req.AppendHeader(h)
 		}
 	}
+	a := asked{method: s.Method, uri: req.Recipient.String(), first: s.Method == "INVITE" && s.Tag == "", media: s.Media, to: next}
+	if s.Method != "ACK" {
+		l.prove(&a, req)
+		l.asked[s.ID] = a
+	}
+	if a.first && !slices.Contains(l.retries.visited, s.Target) {
+		l.retries.visited = append(l.retries.visited, s.Target)
+	}
 	req.AppendHeader(header("User-Agent", l.e.o.UserAgent))
 	if s.Type != "" {
 		req.AppendHeader(header("Content-Type", s.Type))
@@ -70,6 +79,17 @@ func (l *leg) send(s dialog.Send) {
 		l.describe(req, s.Media)
 	}
 	l.dispatch(s, req, next)
+}
+
+// extend names our extensions.
+func (l *leg) extend(req *sip.Request, s dialog.Send) {
+	if l.retries.plain {
+		return
+	}
+	req.AppendHeader(header("Supported", extensions))
+	if s.Tag == "" && l.retries.required != nil {
+		req.AppendHeader(header("Require", strings.Join(l.retries.required, ", ")))
+	}
 }
 
 // strict is what a router without lr makes of a request: it stands in the Request-URI itself,

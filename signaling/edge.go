@@ -1,8 +1,10 @@
 package signaling
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
+	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/sdp"
 	"sipxmppgw/signaling/stack"
 )
@@ -34,6 +37,10 @@ type Edge struct {
 	trace  *tracer
 	count  counters
 
+	located  func()         // closes the resolver, if it is ours
+	unwatch  func()         // ends watching
+	watching sync.WaitGroup // where trunks are
+
 	mu      sync.Mutex
 	closing bool
 	busy    int           // requests of ours that have no final response
@@ -45,10 +52,21 @@ var _ gateway.Dialer = (*Edge)(nil)
 // New opens the SIP side: from now on it takes requests. An error says which listener
 // cannot be served.
 func New(o Options) (*Edge, error) {
-	e := &Edge{o: o.withDefaults(), legs: newRegistry(), trace: newTracer(o.Calls), quiet: make(chan struct{})}
-	e.trunks = e.o.Trunks
+	e := &Edge{o: o.withDefaults(), legs: newRegistry(), trace: newTracer(o.Calls), quiet: make(chan struct{}), located: func() {}}
+	e.trunks = slices.Clone(e.o.Trunks)
 	so := e.o.Stack
-	so.Allowed = func(remote netip.AddrPort, t stack.Transport) bool { return e.trunks.of(remote, t) != nil }
+	if so.Locate == nil {
+		own := resolve.New(resolve.Options{})
+		e.located, so.Locate = own.Close, own
+	}
+	watch := watcher{so.Locate, e.trunks, e.o.Log}
+	so.Locate = watch
+	for i := range e.trunks {
+		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
+			e.trunks[i].places = &places{}
+		}
+	}
+	so.Allowed = e.trunks.knows
 	so.OnRequest = e.request
 	so.OnAck = e.ack
 	so.OnStray = e.stray
@@ -65,9 +83,17 @@ func New(o Options) (*Edge, error) {
 	defer e.mu.Unlock()
 	s, err := stack.New(so)
 	if err != nil {
+		e.located()
 		return nil, fmt.Errorf("sip: %w", err)
 	}
 	e.stack = s
+	ctx, stop := context.WithCancel(context.Background())
+	e.unwatch = stop
+	for i := range e.trunks {
+		if t := &e.trunks[i]; t.places != nil {
+			e.watching.Go(func() { watch.watch(ctx, t) })
+		}
+	}
 	return e, nil
 }
 
@@ -180,6 +206,9 @@ func (e *Edge) Close() error {
 	case <-timeout.C:
 	}
 	err := e.stack.Close()
+	e.unwatch()
+	e.watching.Wait()
+	e.located()
 	for _, l := range e.legs.all() {
 		l.abandon()
 	}

@@ -80,6 +80,7 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 			{
 				Name: "pbx", Next: stack.Target{Host: "198.51.100.9", Port: 5060, Stream: true},
 				Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.8/29")}, Trusted: true,
+				Username: "gw", Password: "secret", Realm: "voip.example",
 			},
 			{
 				Name: "other", Next: stack.Target{Host: "198.51.100.40", Port: 5060},

@@ -208,18 +208,20 @@ func requestURI(s string) (u sip.Uri, ok bool) {
 
 // supports says what a message says of an extension.
 func supports(m sip.Message, tag string) dialog.Support {
-	has := func(name string) bool {
-		return slices.ContainsFunc(values(m, name), func(v string) bool {
-			return slices.ContainsFunc(strings.Split(v, ","), func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), tag) })
-		})
-	}
 	switch {
-	case has("Require"):
+	case lists(m, "Require", tag):
 		return dialog.Required
-	case has("Supported"):
+	case lists(m, "Supported", tag):
 		return dialog.Supported
 	}
 	return dialog.Unsupported
+}
+
+// lists reports whether an option tag is in a header of a message.
+func lists(m sip.Message, name, tag string) bool {
+	return slices.ContainsFunc(values(m, name), func(v string) bool {
+		return slices.ContainsFunc(strings.Split(v, ","), func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), tag) })
+	})
 }
 
 // session reads what a message says of the session timer (RFC 4028). What cannot be read is

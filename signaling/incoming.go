@@ -163,7 +163,7 @@ func private(req *sip.Request) bool {
 }
 
 // unsupported are the option tags that a request requires and that we have not got.
-func unsupported(req *sip.Request) string {
+func unsupported(req sip.Message) string {
 	ours := strings.Split(extensions, ", ")
 	var missing []string
 	for _, v := range values(req, "Require") {

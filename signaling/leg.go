@@ -77,9 +77,11 @@ type leg struct {
 	ids      int // of the peer's requests
 	servers  map[int]*stack.ServerTx
 	clients  map[int]*stack.ClientTx // INVITEs of ours
-	invites  map[uint32]int          // CSeq of these to ID
-	success  int                     // ID of the INVITE that we answered last with 2xx
-	answered []byte                  // and the body
+	asked    map[int]asked           // requests of ours
+	retries  retries
+	invites  map[uint32]int // CSeq of these to ID
+	success  int            // ID of the INVITE that we answered last with 2xx
+	answered []byte         // and the body
 	timers   map[dialog.Timer]*timer
 }
 
@@ -94,6 +96,7 @@ func (e *Edge) newLeg(trunk *Trunk, in gateway.Inbox) *leg {
 	return &leg{
 		e: e, trunk: trunk, in: in, token: e.o.NewID(), next: trunk.Next,
 		servers: map[int]*stack.ServerTx{}, clients: map[int]*stack.ClientTx{},
+		asked: map[int]asked{}, retries: retries{credentials: map[string]*challenge{}},
 		invites: map[uint32]int{}, timers: map[dialog.Timer]*timer{},
 	}
 }
@@ -326,6 +329,7 @@ func (l *leg) take(input any) []call.Event {
 func (l *leg) result(in result) []call.Event {
 	if in.e.Err != nil {
 		delete(l.clients, in.id)
+		delete(l.asked, in.id)
 		cause := call.Unreachable
 		detail := call.Detail{Text: "no connection"}
 		if errors.Is(in.e.Err, stack.ErrTimeout) {
@@ -334,8 +338,16 @@ func (l *leg) result(in result) []call.Event {
 		l.e.o.Log.Debug("request failed", "call", string(l.in.Call()), "trunk", l.trunk.Name, "error", in.e.Err)
 		return l.step(dialog.Failure{ID: in.id, Cause: cause, Detail: detail})
 	}
+	if _, pinned := literal(l.next.Host); !pinned && in.e.Response.StatusCode > 100 {
+		l.next = in.e.Target // of several places the one that has the dialog
+	}
 	if !in.e.Response.IsProvisional() {
 		delete(l.clients, in.id)
+		again, ok := l.again(in.id, in.e.Response)
+		delete(l.asked, in.id)
+		if ok {
+			return l.step(again)
+		}
 	}
 	return l.step(l.response(in.id, in.e.Response))
 }

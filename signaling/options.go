@@ -21,7 +21,7 @@ type Options struct {
 	Calls gateway.Calls
 
 	// Stack carries the messages. The edge sets its Allowed, OnRequest, OnAck, OnStray,
-	// Trace and Server.
+	// Trace and Server. Its Locate is also asked where trunks are, again and again.
 	Stack stack.Options
 
 	// Trunks are the peers. A request that no trunk's source fits is dropped.
@@ -58,18 +58,27 @@ type Trunk struct {
 	// Name is what routes and logs call it.
 	Name string
 
-	// Next is where requests go. Its Host may be a name with A or AAAA records.
+	// Next is where requests go. Its Host may be a name, which can have several places.
 	Next stack.Target
 
-	// Sources are where requests may come from. No source means nobody.
+	// Sources are where calls may come from. No source means the addresses that Next has
+	// by DNS, if its Host is a name, or else nobody. Requests in dialogs may also come from
+	// where requests go.
 	Sources []netip.Prefix
 
 	// Trusted says that the trunk is in our trust domain (RFC 3325): its
 	// P-Asserted-Identity is believed, and it gets ours.
 	Trusted bool
 
+	// Username and Password are who we are to the trunk (RFC 8760); without a Username its
+	// challenges are not answered. Realm is the only realm that they are for; any when
+	// empty.
+	Username, Password, Realm string
+
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
+
+	places *places // nil if Next has an IP literal
 }
 
 func (o Options) withDefaults() Options {

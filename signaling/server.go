@@ -12,11 +12,12 @@ import (
 func (e *Edge) request(tx *stack.ServerTx) {
 	req := tx.Request()
 	trunk := e.trunks.of(tx.Source(), tx.Transport())
-	if trunk == nil {
+	own := tag(req.To().Params)
+	if trunk == nil && (own == "" || !e.trunks.knows(tx.Source(), tx.Transport())) {
 		e.reply(tx, 403)
 		return
 	}
-	if own := tag(req.To().Params); own != "" {
+	if own != "" {
 		e.inDialog(tx, own)
 		return
 	}
@@ -35,7 +36,7 @@ func (e *Edge) request(tx *stack.ServerTx) {
 }
 
 // inDialog gives a request to the leg it is for. It must come from where the trunk of the
-// dialog may call from (RELIABILITY 4, row 34). Which trunk it would be for a new call does
+// dialog may be (RELIABILITY 4, row 34). Which trunk it would be for a new call does
 // not matter: several may share an address.
 func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 	l := e.legs.find(tx.Request().CallID().Value(), own)
@@ -43,7 +44,7 @@ func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 	case l == nil:
 		e.count.unmatched.Add(1)
 		e.reply(tx, 481)
-	case l.trunk.admits(tx.Source().Addr(), tx.Transport()) < 0:
+	case !l.trunk.within(tx.Source().Addr(), tx.Transport()):
 		e.count.foreign.Add(1)
 		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "remote", tx.Source().String(), "method", string(tx.Request().Method))
 		e.reply(tx, 403)

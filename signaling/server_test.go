@@ -528,8 +528,13 @@ func TestReliable(t *testing.T) {
 		<-time.After(500 * time.Millisecond)
 		p.wants("SIP/2.0 180 ")
 		for i, tt := range []struct{ rack, status string }{
-			{"9 10 INVITE", "481 "}, {"8 11 INVITE", "481 "}, {"8 10 UPDATE", "481 "}, {"8 10", "481 "}, {"x 10 INVITE", "481 "},
-			{"8 10 INVITE", "200 "}, {"8 10 INVITE", "481 "},
+			{"9 10 INVITE", "481 "},
+			{"8 11 INVITE", "481 "},
+			{"8 10 UPDATE", "481 "},
+			{"8 10", "481 "},
+			{"x 10 INVITE", "481 "},
+			{"8 10 INVITE", "200 "},
+			{"8 10 INVITE", "481 "},
 		} {
 			p.inDialog("PRACK", 11+i, "RAck: "+tt.rack, "")
 			p.wants("SIP/2.0 " + tt.status)

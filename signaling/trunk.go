@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -38,13 +39,36 @@ func (t *Trunk) admits(addr netip.Addr, over stack.Transport) int {
 			bits = max(bits, p.Bits())
 		}
 	}
+	if len(t.Sources) == 0 && t.places.holds(addr.Unmap()) {
+		return addr.Unmap().BitLen()
+	}
 	return bits
+}
+
+// within reports whether a request in a dialog of the trunk may come from an address: one
+// that it may call from, or one where requests to it go.
+func (t *Trunk) within(addr netip.Addr, over stack.Transport) bool {
+	return secure(t.transport()) == secure(over) && t.holds(addr)
+}
+
+// knows reports whether something may come from an address at all, if only responses.
+func (ts trunks) knows(source netip.AddrPort, t stack.Transport) bool {
+	for i := range ts {
+		if ts[i].within(source.Addr(), t) {
+			return true
+		}
+	}
+	return false
 }
 
 // listens reports whether requests to the trunk go to that very address and port.
 func (t *Trunk) listens(at netip.AddrPort) bool {
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if _, ok := t.places.find(func(p resolve.Target) bool { return p.Addr == at }); ok {
+		return true
+	}
 	a, ok := literal(t.Next.Host)
-	return ok && a == at.Addr().Unmap() && t.port() == at.Port()
+	return ok && a == at.Addr() && t.port() == at.Port()
 }
 
 // secure reports whether a transport knows its peer by more than the address.
@@ -60,11 +84,15 @@ func (ts trunks) named(name string) *Trunk {
 	return nil
 }
 
+// transport is how requests go: as DNS says it if nothing else does.
 func (t *Trunk) transport() stack.Transport {
-	if t.Next.Transport == "" {
-		return stack.UDP
+	if t.Next.Transport != "" {
+		return t.Next.Transport
 	}
-	return t.Next.Transport
+	if p, ok := t.places.first(); ok {
+		return stack.Transport(p.Transport)
+	}
+	return stack.UDP
 }
 
 // port is where requests go, 5060 or 5061 when nothing is said (RFC 3261 section 19.1.2).
@@ -84,6 +112,9 @@ func (t *Trunk) at() netip.Addr {
 	if a, ok := literal(t.Next.Host); ok {
 		return a
 	}
+	if p, ok := t.places.first(); ok {
+		return p.Addr.Addr()
+	}
 	if len(t.Sources) > 0 {
 		return t.Sources[0].Addr()
 	}
@@ -98,7 +129,7 @@ func (t *Trunk) holds(a netip.Addr) bool {
 		}
 	}
 	next, ok := literal(t.Next.Host)
-	return ok && next == a.Unmap()
+	return ok && next == a.Unmap() || t.places.holds(a.Unmap())
 }
 
 // hop returns where a URI of the peer's leads to, if that is the trunk itself: no peer can

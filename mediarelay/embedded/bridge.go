@@ -218,10 +218,17 @@ func (b *Bridge) take(in input) {
 			in.t.closedAt = time.Now()
 		}
 	case keyframeInput:
+		b.ends[in.side].lanes[media.Video].wantsKey.Store(false)
 		b.keyframe(in.side)
 		return
 	case ringInput:
 		b.ring(in)
+	case lostInput:
+		b.lost(in)
+		return
+	case missedInput:
+		b.missed(in)
+		return
 	case digitInput:
 		b.digit(in)
 		return
@@ -295,6 +302,11 @@ func (b *Bridge) refuse(op call.Op, side call.Side, cause call.Cause, text strin
 	b.tell(call.MediaFailed{Op: op, Side: side, Cause: cause, Detail: call.Detail{Text: text}})
 }
 
+// without logs that a side goes on without pictures.
+func (b *Bridge) without(side call.Side, text string) {
+	b.relay.options.Log.Info("pictures refused", "call", b.id, "leg", side, "reason", text)
+}
+
 // candidates takes what a peer says of its transports between offers.
 func (b *Bridge) candidates(in candidatesInput) {
 	e := b.ends[in.side]
@@ -339,6 +351,9 @@ func (b *Bridge) watch(now time.Time) {
 			t.watch(now)
 		}
 		e.silence()
+		if e.lanes[media.Video].owesKey {
+			b.keyframe(e.side.Other())
+		}
 	}
 	if now.Sub(b.reported) >= b.relay.options.Times.Report {
 		b.reported = now
@@ -363,6 +378,12 @@ func (b *Bridge) wire() {
 			}
 		}
 		e.publish()
+		if l := e.lanes[media.Video]; l.flowing != e.shows(far) {
+			if l.flowing = !l.flowing; l.flowing { // it joins, or resumes
+				l.owesKey = true
+				b.keyframe(far.side)
+			}
+		}
 		if t := e.transports[0]; !t.connected && t.ready() && e.lanes[media.Audio].live() {
 			t.connected = true
 			b.tell(call.MediaConnected{Side: e.side})

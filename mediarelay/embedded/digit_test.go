@@ -12,6 +12,7 @@ import (
 )
 
 func TestDigitsArePlayed(t *testing.T) {
+	t.Parallel()
 	g, a, b, _ := pair(t, nil, pcmu(), events(101, 8000))
 	a.say(0, 1000, 160, "before")
 	last := b.hear()
@@ -132,6 +133,7 @@ func toneOf(payload []byte) byte {
 }
 
 func TestDigitsInSpeech(t *testing.T) {
+	t.Parallel()
 	g, a, b := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = true }, pcmu())
 	say(t, a, 0, b, 0, 1000)
 	g.Digit(call.B, call.Digit{Key: '7', Length: 50 * time.Millisecond})
@@ -172,6 +174,7 @@ func TestDigitsInSpeech(t *testing.T) {
 
 // What a peer says while a digit sounds is left out, and leaves no gap.
 func TestDigitsReplaceSpeech(t *testing.T) {
+	t.Parallel()
 	g, a, b := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = true }, pcmu())
 	say(t, a, 0, b, 0, 1000)
 	g.Digit(call.B, call.Digit{Key: '7', Length: 200 * time.Millisecond})
@@ -188,6 +191,7 @@ func TestDigitsReplaceSpeech(t *testing.T) {
 
 // Without option, or where speech is not G.711, signalling has to carry digits.
 func TestDigitsNotInSpeech(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		inband bool
@@ -217,6 +221,7 @@ func TestAllTones(t *testing.T) {
 // Digits that are played follow each other in time, and do not overlap (RFC 4733
 // section 2.5.1.2).
 func TestDigitsDoNotOverlap(t *testing.T) {
+	t.Parallel()
 	g, _, b := phones(t, media.SendRecv, nil, pcmu(), events(101, 8000))
 	for _, k := range []byte("12") {
 		g.Digit(call.B, call.Digit{Key: k, Length: 60 * time.Millisecond})
@@ -246,8 +251,12 @@ func TestDigitsHeard(t *testing.T) {
 		{
 			"two digits, ends sent three times",
 			[]said{
-				{160, "\x01\x0a\x00\xa0"}, {160, "\x01\x8a\x01\x40"}, {160, "\x01\x8a\x01\x40"}, {160, "\x01\x8a\x01\x40"},
-				{960, "\x01\x8a\x01\x40"}, {960, "\x01\x8a\x01\x40"},
+				{160, "\x01\x0a\x00\xa0"},
+				{160, "\x01\x8a\x01\x40"},
+				{160, "\x01\x8a\x01\x40"},
+				{160, "\x01\x8a\x01\x40"},
+				{960, "\x01\x8a\x01\x40"},
+				{960, "\x01\x8a\x01\x40"},
 			},
 			[]call.Digit{{Key: '1', Length: 40 * time.Millisecond}, {Key: '1', Length: 40 * time.Millisecond}},
 		},

@@ -58,7 +58,12 @@ type lane struct {
 	in       inflow
 	out      outflow
 	rtt      atomic.Int64 // nanoseconds, by RTCP; 0 until known
+	cache    *cache       // of what was sent; nil if nothing is sent again
+	asking   atomic.Int32 // requests of the peer for lost packets that are on their way
 	wantsKey atomic.Bool  // the peer's request for a whole picture is on its way
+	owesKey  bool         // the peer is to be asked for a whole picture as soon as may be
+	flowing  bool         // what the peer sends reaches the other end's
+	firs     uint8        // requests so far, as FIR counts them
 	lastKey  time.Time    // when the peer was last asked for one
 	expected int64        // packets of the peer at the last report
 	received int64
@@ -303,9 +308,9 @@ func (e *end) decorate(s *media.Stream, l *lane) {
 }
 
 // pictureFeedback is what we can pass on or do ourselves for pictures (RFC 4585,
-// RFC 5104).
+// RFC 5104). Estimates of bandwidth end here, and are not asked for.
 func pictureFeedback() []media.Feedback {
-	return []media.Feedback{{Type: "nack", Subtype: "pli"}, {Type: "ccm", Subtype: "fir"}}
+	return []media.Feedback{{Type: "nack"}, {Type: "nack", Subtype: "pli"}, {Type: "ccm", Subtype: "fir"}}
 }
 
 // carry gives a lane a transport: that of the audio when bundled, or one of its own.
@@ -345,13 +350,19 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 		if l.kind == media.Video && l.t == e.lanes[media.Audio].t && !e.bundles(answer, s) {
 			continue // a transport of its own, which we did not offer
 		}
+		if l.kind == media.Video && l.t != e.lanes[media.Audio].t {
+			if _, text := e.acceptableAnswer(l, *s); text != "" {
+				e.b.without(e.side, text)
+				continue
+			}
+		}
 		agreed[k], said[k] = media.Intersect(s.Codecs, l.mine), s
 	}
 	audio := said[media.Audio]
 	if audio == nil || len(media.Speech(agreed[media.Audio])) == 0 {
 		return call.Incompatible, "no codec was accepted"
 	}
-	if cause, text = e.acceptableAnswer(*audio); text != "" {
+	if cause, text = e.acceptableAnswer(e.lanes[media.Audio], *audio); text != "" {
 		return cause, text
 	}
 	if settled := o.heard(media.Audio); settled != nil && len(media.Speech(media.Intersect(agreed[media.Audio], settled))) == 0 {
@@ -369,7 +380,11 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 			continue
 		}
 		if cause, text = e.connect(l, e.local.Streams[l.slot].Name, said[k].Transport, e.local.Streams[l.slot].Transport.RTCPMux && said[k].Transport.RTCPMux); text != "" {
-			return cause, text
+			if l.kind == media.Audio {
+				return cause, text
+			}
+			e.b.without(e.side, text)
+			l.agreed = nil
 		}
 	}
 	t := e.lanes[media.Audio].t
@@ -395,8 +410,8 @@ func (e *end) bundles(answer media.Description, s *media.Stream) bool {
 }
 
 // acceptableAnswer reports what is wrong with the transport of an answer to our offer.
-func (e *end) acceptableAnswer(s media.Stream) (call.Cause, string) {
-	t := e.lanes[media.Audio].t
+func (e *end) acceptableAnswer(l *lane, s media.Stream) (call.Cause, string) {
+	t := l.t
 	named := s.Transport.DTLS != nil && len(s.Transport.DTLS.Fingerprints) > 0
 	if !t.secure && named {
 		return call.Insecure, "a fingerprint in answer to clear media"
@@ -404,22 +419,24 @@ func (e *end) acceptableAnswer(s media.Stream) (call.Cause, string) {
 	if t.secure && len(trusted(s.Transport.DTLS)) == 0 {
 		return call.Insecure, "no fingerprint in answer to ours"
 	}
-	if e.spokeICE(t) {
+	if e.spokeICE(l) {
 		return 0, "" // candidates came first, with the credentials
 	}
 	return e.acceptable(s)
 }
 
 // spokeICE reports whether the peer has told its ICE credentials before.
-func (e *end) spokeICE(t *transport) bool {
-	return t.ice != nil && (t.ice.peer.Ufrag != "" ||
-		slices.ContainsFunc(e.early, func(s media.Stream) bool { return e.speaksICE(s.Transport) }))
+func (e *end) spokeICE(l *lane) bool {
+	ice := l.t.ice
+	return ice != nil && (ice.peer.Ufrag != "" || slices.ContainsFunc(e.early, func(s media.Stream) bool {
+		return e.speaksICE(s.Transport) && (s.Name == "" || e.laneOf(s.Name) == l)
+	}))
 }
 
 // connect applies what the peer says of a transport.
 func (e *end) connect(l *lane, name string, peer media.Transport, muxed bool) (call.Cause, string) {
 	t := l.t
-	if t.ice != nil && !e.speaksICE(peer) && !e.spokeICE(t) {
+	if t.ice != nil && !e.speaksICE(peer) && !e.spokeICE(l) {
 		t.ice.agent.GracefulClose()
 		t.ice = nil
 	}
@@ -474,7 +491,7 @@ func (e *end) plan(offer media.Description, o *end) (p plan, cause call.Cause, t
 			}
 			continue
 		}
-		if s.Kind == media.Video && !slices.Contains(offer.Bundle, s.Name) && !e.carry(media.Video, false) {
+		if s.Kind == media.Video && !(e.policy.Bundle && slices.Contains(offer.Bundle, s.Name)) && !e.carry(media.Video, false) {
 			continue
 		}
 		p.slot[s.Kind] = i
@@ -576,8 +593,16 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 			l.t = e.lanes[media.Audio].t // the bundle's
 		}
 		if l.kind == media.Audio || l.t != e.lanes[media.Audio].t {
-			if cause, text := e.follow(l, s); text != "" {
+			cause, text := e.follow(l, s)
+			if text != "" && l.kind == media.Audio {
 				return cause, text
+			}
+			if text != "" {
+				e.b.without(e.side, text)
+				p.streams[l.slot] = media.Refuse(s)
+				p.bundle = slices.DeleteFunc(p.bundle, func(name string) bool { return name == s.Name })
+				l.agreed, l.mine = nil, nil
+				continue
 			}
 		}
 		muxed := l.t.ice != nil || s.Transport.RTCPMux

@@ -128,6 +128,7 @@ func TestHoldThatIsSilent(t *testing.T) {
 // What the holder plays itself is heard in place of ours, and ours again after it; and
 // once the call goes on, speech follows without a gap.
 func TestHoldGivesWay(t *testing.T) {
+	t.Parallel()
 	g, a, b := phones(t, media.SendRecv, nil, pcmu())
 	say(t, a, 0, b, 0, 1000)
 	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
@@ -172,6 +173,7 @@ func TestHoldGivesWay(t *testing.T) {
 // A client that ignores hold goes on speaking and hears noise; neither ends the call
 // (INTERWORKING 2.12).
 func TestHoldThatIsIgnored(t *testing.T) {
+	t.Parallel()
 	g, a, b, _ := pair(t, func(o *Options) {
 		o.Times.Silence, o.Times.First, o.Times.Tick = 50*time.Millisecond, time.Hour, 10*time.Millisecond
 	}, pcmu())
@@ -194,6 +196,7 @@ func TestHoldThatIsIgnored(t *testing.T) {
 
 // INTERWORKING 2.9, eager mode.
 func TestRingback(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 		o.Ringback = Tone{Hertz: [2]int{440, 480}, Cadence: []time.Duration{100 * time.Millisecond, 100 * time.Millisecond}}
 		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}

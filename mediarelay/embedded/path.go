@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 )
@@ -35,8 +36,9 @@ type socket struct {
 	ahead *queue // good packets that came before the other end was there; nil for none
 	latch latch
 
-	digits  chan playing // that wait to be played
-	playing *playing     // nil for none
+	digits  chan playing         // that wait to be played
+	missed  chan []rtcp.NackPair // that the other end's peer asks for
+	playing *playing             // nil for none
 	filling filling
 	spare   [spareLen]byte // for packets of ours
 	hearing hearing        // a digit that the media of the other end cannot carry
@@ -55,6 +57,7 @@ type route struct {
 	lanes  []*lane // that RTCP is about
 	hops   []hop
 	events *eventWay  // for digits of ours; nil if they cannot be heard
+	repair *repair    // for pictures that got lost; nil for none
 	tones  *fill      // for those that are played in speech; nil if they are not
 	fill   *fill      // for the silence of this end; nil for none
 	types  [128]uint8 // from payload type to hop, plus one; 0 for none
@@ -74,6 +77,7 @@ type hop struct {
 	to       *socket // nil: pending, lost or on hold; after hold, what follows begins anew
 	dest     netip.AddrPort
 	protect  *srtp.Context // nil for clear RTP
+	cache    *cache        // nil if nothing is sent again
 	pt       uint8
 	num, den uint32 // scale of the duration of events; den 0 for none
 }
@@ -104,6 +108,7 @@ func (s *socket) playAll() {
 	for {
 		now := time.Now()
 		rt := s.route.Load()
+		s.resend(rt)
 		next := s.play(rt, now)
 		if due := s.fillUp(rt); due != 0 {
 			if at := s.t.relay.began.Add(time.Duration(due)); next.IsZero() || at.Before(next) {
@@ -111,7 +116,7 @@ func (s *socket) playAll() {
 			}
 		}
 		s.conn.SetReadDeadline(next)
-		if s.route.Load() == rt && (next.After(now) || next.IsZero() && len(s.digits) == 0) {
+		if s.route.Load() == rt && (next.After(now) || next.IsZero() && len(s.digits) == 0) && len(s.missed) == 0 {
 			return
 		}
 	}
@@ -290,12 +295,16 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 
 // transmit protects a packet and sends it. The slice has room for the tag.
 func (s *socket) transmit(h *hop, p []byte, payload int) {
+	seq := sequence(p)
 	if h.protect != nil {
 		var err error
 		if p, err = h.protect.EncryptRTP(p[:0], p, &s.out); err != nil {
 			s.t.drops.noRoute.Add(1)
 			return
 		}
+	}
+	if h.cache != nil {
+		h.cache.keep(seq, p, h.protect)
 	}
 	h.out.packets.Add(1)
 	h.out.octets.Add(int64(payload))

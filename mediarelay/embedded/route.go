@@ -30,6 +30,14 @@ func (e *end) route(t *transport, far *end) *route {
 			r.add(l.hop(c, to))
 		}
 	}
+	if e.lanes[media.Video].t == t {
+		r.repair = far.repairs()
+		for i := range r.hops {
+			if h := &r.hops[i]; r.repair != nil && h.out == r.repair.out {
+				h.cache = r.repair.cache
+			}
+		}
+	}
 	if e.lanes[media.Audio].t == t {
 		r.events = far.events()
 		r.tones = far.tones()
@@ -86,6 +94,12 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 		h.protect = to.t.keys.flows[to.kind]
 	}
 	return h, c.PT
+}
+
+// shows reports whether pictures of the end's peer reach that of far.
+func (e *end) shows(far *end) bool {
+	l, to := e.lanes[media.Video], far.lanes[media.Video]
+	return l.live() && to.live() && l.flow.Sends() && to.flow.Receives() && l.t.ready() && to.t.ready()
 }
 
 // eventOf returns the index of the first telephone-event with a usable clock, or -1.

@@ -96,6 +96,8 @@ func (l *lane) heard(packet rtcp.Packet, now int64, b *Bridge) {
 		l.judged(p.Reports, b)
 	case *rtcp.ReceiverReport:
 		l.judged(p.Reports, b)
+	case *rtcp.TransportLayerNack:
+		l.misses(p, b)
 	case *rtcp.PictureLossIndication:
 		l.wants(p.MediaSSRC, b)
 	case *rtcp.FullIntraRequest:
@@ -130,19 +132,23 @@ func (l *lane) wants(ssrc uint32, b *Bridge) {
 	}
 }
 
-// keyframe asks the other end's peer for a whole picture.
+// keyframe asks the other end's peer for a whole picture, in the form it heeds; later, if
+// it was asked just now or has sent nothing yet.
 func (b *Bridge) keyframe(wanted call.Side) {
-	b.ends[wanted].lanes[media.Video].wantsKey.Store(false)
 	e := b.ends[wanted.Other()]
 	l := e.lanes[media.Video]
-	if !l.live() || !l.t.ready() || l.in.source.Load() == 0 || time.Since(l.lastKey) < keyEvery {
+	l.owesKey = l.live()
+	source := l.in.source.Load()
+	if !l.live() || !l.t.ready() || source == 0 || time.Since(l.lastKey) < keyEvery {
 		return
 	}
-	l.lastKey = time.Now()
-	l.t.sendReports([]rtcp.Packet{
-		&rtcp.ReceiverReport{SSRC: l.out.ssrc},
-		&rtcp.PictureLossIndication{SenderSSRC: l.out.ssrc, MediaSSRC: l.in.source.Load()},
-	})
+	l.owesKey, l.lastKey = false, time.Now()
+	var ask rtcp.Packet = &rtcp.PictureLossIndication{SenderSSRC: l.out.ssrc, MediaSSRC: source}
+	if e.hears(media.Feedback{Type: "ccm", Subtype: "fir"}) && !e.hears(media.Feedback{Type: "nack", Subtype: "pli"}) {
+		l.firs++
+		ask = &rtcp.FullIntraRequest{SenderSSRC: l.out.ssrc, FIR: []rtcp.FIREntry{{SSRC: source, SequenceNumber: l.firs}}}
+	}
+	l.t.sendReports([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: l.out.ssrc}, ask})
 }
 
 // report sends our reports to both peers.

@@ -147,7 +147,7 @@ func TestPictures(t *testing.T) {
 		return d
 	}
 	offer := g.offer(1, call.B, withPictures(a, seen, 97))
-	if len(offer.Streams) != 2 || names(offer.Streams[1].Codecs) != "97 VP8/90000" || len(offer.Streams[1].Feedback) != 2 {
+	if len(offer.Streams) != 2 || names(offer.Streams[1].Codecs) != "97 VP8/90000" || len(offer.Streams[1].Feedback) != 3 {
 		t.Fatalf("B is offered %+v", offer)
 	}
 	answer := g.answer(2, call.A, withPictures(b, shown, 99))

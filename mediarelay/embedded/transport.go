@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/rtcp"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -46,6 +47,7 @@ type transport struct {
 	keys      *keys
 	connected bool
 	failed    bool
+	lost      bool      // it carries nothing but pictures, and they are over
 	deadline  time.Time // for ICE to find a pair; zero when it has, or does not look
 	closedAt  time.Time // when the peer closed DTLS
 	checkedAt int64     // since when silence is measured, on the relay's clock
@@ -63,7 +65,7 @@ func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*trans
 		t.mine = &sync.Mutex{}
 	}
 	for _, c := range ports.rtp {
-		t.sockets = append(t.sockets, &socket{t: t, conn: c, local: localOf(c), digits: make(chan playing, digitQueue)})
+		t.sockets = append(t.sockets, &socket{t: t, conn: c, local: localOf(c), digits: make(chan playing, digitQueue), missed: make(chan []rtcp.NackPair, repairQueue)})
 	}
 	for _, c := range ports.rtcp {
 		t.control = append(t.control, &socket{t: t, conn: c, local: localOf(c), rtcp: true})
@@ -109,7 +111,7 @@ func (t *transport) latched(s *socket, round uint32, from netip.AddrPort) {
 
 // ready reports whether media can flow to the peer.
 func (t *transport) ready() bool {
-	return t.remote.IsValid() && (!t.secure || t.keys != nil)
+	return t.remote.IsValid() && (!t.secure || t.keys != nil) && !t.lost
 }
 
 // addressed sets where the peer of a transport without ICE says it is, and opens the
@@ -249,13 +251,18 @@ func (t *transport) watch(now time.Time) {
 	}
 }
 
-// fail tells, once, that the media of the end is lost.
+// fail tells, once, that the media of the end is lost; but what becomes of pictures on a
+// transport of their own is no reason to end a call.
 func (t *transport) fail(cause call.Cause, text string) {
 	if t.failed {
 		return
 	}
 	t.failed = true
 	t.relay.options.Log.Info("media failed", "call", t.b.id, "leg", t.side, "cause", cause, "reason", text)
+	if t != t.b.ends[t.side].lanes[media.Audio].t {
+		t.lost = true
+		return
+	}
 	t.b.tell(call.MediaFailed{Side: t.side, Cause: cause, Detail: call.Detail{Text: text}})
 }
 

@@ -136,6 +136,10 @@ func (d *Dialog) waitForRetry() {
 }
 
 func (d *Dialog) retry() {
+	if d.resting && d.state == calling {
+		d.invites()
+		return
+	}
 	if d.state == confirmed && d.change.state == waiting {
 		d.sendChange()
 	}

@@ -104,6 +104,8 @@ func (d *Dialog) Step(in Input) ([]Output, []call.Event) {
 		d.cancelled(in)
 	case Response:
 		d.response(in)
+	case Again:
+		d.again(in)
 	case Failure:
 		d.failure(in)
 	case Fired:
@@ -169,7 +171,13 @@ func (d *Dialog) endBy(in End) {
 	case idle:
 		d.terminate(why)
 	case calling:
-		if d.uac {
+		switch {
+		case d.uac && d.resting:
+			d.stop(TimerRetry)
+			d.start(TimerForks, patient)
+			d.terminate(why)
+			return
+		case d.uac:
 			d.giveUp(why)
 			return
 		}
@@ -272,6 +280,30 @@ func (d *Dialog) response(r Response) {
 		d.emit(d.settled.ack) // our ACK was lost
 	case d.state == leaving && r.ID == d.byeID && r.Status >= 200:
 		d.terminate(*d.end)
+	}
+}
+
+// again sends a request once more.
+func (d *Dialog) again(a Again) {
+	switch id := a.Response.ID; {
+	case d.uac && id == d.id && d.state == calling && d.end == nil:
+		d.retarget(a.Target)
+		if !a.Media.Empty() {
+			d.local = a.Media
+		}
+		d.invites()
+	case id == d.change.id && d.change.state == sent && d.state == confirmed:
+		d.sendChange()
+	case id == d.digits.id && d.digits.id != 0 && d.state == confirmed:
+		d.digits.id = 0
+		d.sendDigit()
+	case id == d.session.id && d.session.id != 0 && d.state == confirmed:
+		d.session.id = 0
+		d.refresh()
+	case id == d.byeID && d.state == leaving:
+		d.byeID = d.send("BYE", media.Description{}, *d.end)
+	default:
+		d.response(a.Response)
 	}
 }
 

@@ -132,10 +132,14 @@ func (p *player) input(words []string, args map[string]string) Input {
 		return Failure{ID: p.sends[word(1)], Cause: cause}
 	case "<":
 		if status, err := strconv.Atoi(word(1)); err == nil {
-			return Response{
+			r := Response{
 				ID: p.sends[word(2)], Status: status, Tag: or(args["tag"], "a"),
 				Contact: args["contact"], Route: list(args["route"]), Body: body(args["sdp"]), RSeq: number(args["rseq"]), Session: se(args), Allow: list(args["allow"]), Cause: cause,
 			}
+			if target, again := args["again"]; again {
+				return Again{r, target, described(args["offer"])}
+			}
+			return r
 		}
 		if word(1) == "CANCEL" {
 			return Cancelled{Cause: cause}

@@ -90,6 +90,14 @@ type (
 		Detail call.Detail
 	}
 
+	// Again says that the edge knows what to change of a Send that was refused: it is to
+	// be sent once more. Where it is too late for that, the Response counts.
+	Again struct {
+		Response Response
+		Target   string            // of the INVITE that begins it all; empty for the same
+		Media    media.Description // its offer; empty for the same
+	}
+
 	// Failure says that a Send of that ID has no response, and will have none.
 	Failure struct {
 		ID     int
@@ -120,6 +128,7 @@ type (
 func (Request) input()      {}
 func (Cancelled) input()    {}
 func (Response) input()     {}
+func (Again) input()        {}
 func (Failure) input()      {}
 func (Fired) input()        {}
 func (Offer) input()        {}

@@ -9,6 +9,8 @@ import (
 type uacState struct {
 	tried     bool             // a provisional response came: CANCEL may be sent
 	withdrawn bool             // CANCEL was sent
+	resting   bool             // until the INVITE that got 491 is sent again
+	refusals  int              // 491 to it
 	attempts  map[int]uint32   // INVITEs before the last: ID to CSeq
 	early     map[string]early // by tag
 	acked     Send             // the ACK of the 2xx we took
@@ -45,7 +47,7 @@ func (d *Dialog) invites() {
 	s := d.next("INVITE")
 	s.Media, s.Session = d.local, d.proposed()
 	d.id, d.invite = s.ID, s.CSeq
-	d.tried, d.early = false, map[string]early{}
+	d.tried, d.resting, d.early = false, false, map[string]early{}
 	d.stop(TimerTrying)
 	d.emit(s)
 }
@@ -69,7 +71,7 @@ func (d *Dialog) inviteResponse(r Response) {
 	switch {
 	case r.Status/100 == 2:
 		d.success(r)
-	case d.state != calling:
+	case d.state != calling || d.resting:
 		// The answer was taken; nothing else counts.
 	case r.Status < 200:
 		d.tried = true
@@ -86,6 +88,11 @@ func (d *Dialog) inviteResponse(r Response) {
 		}
 	case d.end == nil && d.tooBrief(r):
 		d.invites()
+	case d.end == nil && r.Status == 491 && d.refusals < maxTries-1:
+		d.refusals++
+		d.resting = true
+		d.stop(TimerTrying)
+		d.waitForRetry()
 	default:
 		d.start(TimerForks, patient)
 		d.terminate(ending{r.Cause, r.Detail})
@@ -186,6 +193,7 @@ func (d *Dialog) successAgain(r Response) {
 		return
 	}
 	if ack, known := d.forks[r.Tag]; known {
+		ack.CSeq = d.invite
 		d.emit(ack)
 		return
 	}
@@ -199,17 +207,15 @@ func (d *Dialog) successAgain(r Response) {
 // straySuccess takes a 2xx to an INVITE that we have sent once more since: a fork answered
 // after all.
 func (d *Dialog) straySuccess(r Response) {
-	if ack, known := d.forks[r.Tag]; known {
-		d.emit(ack)
-		return
-	}
-	if len(d.forks) == maxForks {
-		return
-	}
 	ack := d.ackTo(r)
 	ack.CSeq = d.attempts[r.ID]
-	d.forks[r.Tag] = ack
-	d.endFork(ack, call.Elsewhere)
+	switch _, known := d.forks[r.Tag]; {
+	case known || r.Tag == d.tag:
+		d.emit(ack)
+	case len(d.forks) < maxForks:
+		d.forks[r.Tag] = ack
+		d.endFork(ack, call.Elsewhere)
+	}
 }
 
 // lateSuccess takes a 2xx that comes after the INVITE was given up for lost.

@@ -32,6 +32,7 @@ func TestStatusesBecomeReasons(t *testing.T) {
 		header   string // of the response
 		reason   string
 		text     string // of the reason; empty for any
+		again    string // what the INVITE that is sent again gets
 	}{
 		{statuses: []int{300, 302, 305, 380}, reason: "general-error"},
 		{statuses: []int{400}, reason: "general-error"},
@@ -53,12 +54,13 @@ func TestStatusesBecomeReasons(t *testing.T) {
 		{statuses: []int{500}, header: "'Reason: Q.850;cause=17;text=\"User busy\"'", reason: "busy"},
 		{statuses: []int{500}, header: "'Reason: Q.850;cause=1'", reason: "general-error", text: "no such user"},
 		{statuses: []int{503}, header: "'Reason: SIP;cause=486, Q.850;cause=19'", reason: "timeout"},
-		{statuses: []int{481, 491}, reason: "general-error"},
+		{statuses: []int{481}, reason: "general-error"},
+		{statuses: []int{491}, reason: "general-error", again: strings.Repeat("\nwait 5s\nsip 491", 3)},
 		{statuses: []int{482, 483}, reason: "general-error", text: "loop"},
 		{statuses: []int{484, 485}, reason: "general-error"},
 		{statuses: []int{486, 600}, reason: "busy"},
 		{statuses: []int{487}, reason: "cancel"},
-		{statuses: []int{488, 606}, reason: "incompatible-parameters"},
+		{statuses: []int{488, 606}, reason: "incompatible-parameters", again: "\nsip 488"},
 		{statuses: []int{493, 494}, reason: "security-error"},
 		{statuses: []int{500, 505, 502, 503}, reason: "general-error"},
 		{statuses: []int{580}, reason: "failed-transport"},
@@ -70,8 +72,8 @@ func TestStatusesBecomeReasons(t *testing.T) {
 		for _, status := range tt.statuses {
 			answer := fmt.Sprintf("sip %d %s", status, tt.header)
 			t.Run(answer, func(t *testing.T) {
-				only(t, toSIP+answer, "xmpp message", "<reject", "<"+tt.reason+"/>", "<text>"+tt.text)
-				only(t, begins+answer, "xmpp iq set", "session-terminate", "<"+tt.reason+"/>", "<text>"+tt.text)
+				only(t, toSIP+answer+tt.again, "xmpp message", "<reject", "<"+tt.reason+"/>", "<text>"+tt.text)
+				only(t, begins+answer+tt.again, "xmpp iq set", "session-terminate", "<"+tt.reason+"/>", "<text>"+tt.text)
 			})
 		}
 	}

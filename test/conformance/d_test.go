@@ -552,6 +552,7 @@ func checkNoCodec(t *testing.T) {
 		r := play(t, `
 		romeo@example.org/orchard: session-initiate id=s1 to=+4989987654@sip.gw.example/sip jingle=audio
 		sip 488
+		sip 488
 		`)
 		r.one("session-terminate", "<incompatible-parameters")
 	})

@@ -12,6 +12,7 @@ var dialogChecks = map[string]func(*testing.T){
 	"C-20": checkGlare,
 	"C-21": checkOverlappingInvite,
 	"C-22": checkOverlappingUpdate,
+	"C-26": checkRedirects,
 	"C-28": checkSessionTooBrief,
 	"C-29": checkSessionTimer,
 	"C-30": checkTooBrief,
@@ -73,6 +74,19 @@ func checkOverlappingUpdate(t *testing.T) {
 	sip BYE
 	`)
 	r.order(r.one("sip INVITE"), r.one("sip 491", "for UPDATE"), r.one("sip 200", "for UPDATE"))
+}
+
+func checkRedirects(t *testing.T) {
+	script := propose
+	for i := range 7 {
+		script += "sip 302 'Contact: <sip:o" + strconv.Itoa(i) + "@pbx.example>'\n"
+	}
+	r := play(t, script)
+	r.count(6, "sip INVITE")
+	r.one("<reject")
+	r = play(t, propose+"sip 302 'Contact: <sip:a@pbx.example>'\nsip 302 'Contact: <sip:a@pbx.example>, <sip:evil@203.0.113.1>'")
+	r.count(2, "sip INVITE")
+	r.one("<reject")
 }
 
 func checkSessionTooBrief(t *testing.T) {

@@ -1,0 +1,287 @@
+package embedded
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+func vp8(pt uint8) media.Codec {
+	return media.Codec{PT: pt, Name: "VP8", ClockRate: 90000, Channels: 1}
+}
+
+func videoPolicy() media.Policy {
+	p := sipPolicy()
+	p.Video, p.RTCPMux = true, true
+	return p
+}
+
+// A watcher is a phone with a screen, whose pictures have a port of their own.
+type watcher struct {
+	*phone
+	screen *phone
+}
+
+func newWatcher(t *testing.T) *watcher {
+	t.Helper()
+	return &watcher{newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")}
+}
+
+func (w *watcher) describe(feedback []media.Feedback, pictures ...media.Codec) media.Description {
+	d := w.phone.describe(pcmu())
+	v := w.screen.describe(pictures...).Streams[0]
+	v.Kind, v.Feedback = media.Video, feedback
+	d.Streams = append(d.Streams, v)
+	for i := range d.Streams {
+		d.Streams[i].Transport.RTCPMux = true
+	}
+	return d
+}
+
+func (w *watcher) call(d media.Description) {
+	w.t.Helper()
+	w.phone.call(d)
+	i := d.Live(media.Video)
+	if i < 0 {
+		w.t.Fatalf("no pictures in %+v", d)
+	}
+	w.screen.to = d.Streams[i].Transport.Addr
+}
+
+// watch waits for what arrives at the screen: pictures, or feedback on its own.
+func (w *watcher) watch(patience time.Duration) (picture *rtp.Packet, asked rtcp.Packet) {
+	w.t.Helper()
+	buf := make([]byte, 2000)
+	w.screen.conn.SetReadDeadline(time.Now().Add(patience))
+	for {
+		n, err := w.screen.conn.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, nil
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if buf[1] < 192 || buf[1] > 223 {
+			picture = new(rtp.Packet)
+			if err := picture.Unmarshal(append([]byte{}, buf[:n]...)); err != nil {
+				w.t.Fatal(err)
+			}
+			return picture, nil
+		}
+		all, err := rtcp.Unmarshal(buf[:n])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, p := range all {
+			switch p.(type) {
+			case *rtcp.SenderReport, *rtcp.ReceiverReport, *rtcp.SourceDescription:
+			default:
+				return nil, p
+			}
+		}
+	}
+}
+
+// picture waits for the next picture.
+func (w *watcher) picture() *rtp.Packet {
+	w.t.Helper()
+	for {
+		p, asked := w.watch(testPatience)
+		if p == nil && asked == nil {
+			w.t.Fatal("no picture came")
+		}
+		if p != nil {
+			return p
+		}
+	}
+}
+
+func (w *watcher) ask(packets ...rtcp.Packet) {
+	w.t.Helper()
+	p, err := rtcp.Marshal(packets)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.screen.conn.WriteToUDPAddrPort(p, w.screen.to); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// watchers connects two phones with pictures; each has shown one.
+func watchers(t *testing.T, feedback ...media.Feedback) (g *rig, a, b *watcher, ssrc uint32) {
+	t.Helper()
+	g = newRig(t, videoPolicy(), videoPolicy(), nil)
+	a, b = newWatcher(t), newWatcher(t)
+	b.call(g.offer(1, call.B, a.describe(feedback, vp8(97))))
+	a.call(g.answer(2, call.A, b.describe(feedback, vp8(99))))
+	b.screen.say(99, 1, 1, "picture")
+	a.picture()
+	a.screen.say(97, 500, 9000, "picture")
+	return g, a, b, b.picture().SSRC
+}
+
+var (
+	nack = media.Feedback{Type: "nack"}
+	pli  = media.Feedback{Type: "nack", Subtype: "pli"}
+	fir  = media.Feedback{Type: "ccm", Subtype: "fir"}
+)
+
+// A picture that was lost on the way from us is sent again, a few times at most.
+func TestPicturesAreSentAgain(t *testing.T) {
+	t.Parallel()
+	_, a, b, ssrc := watchers(t, nack)
+	a.screen.say(97, 501, 9000, "the lost one")
+	first := b.picture()
+	request := &rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc, Nacks: []rtcp.NackPair{{PacketID: first.SequenceNumber}}}
+	for range repairTimes {
+		b.ask(request)
+		again := b.picture()
+		if again.SequenceNumber != first.SequenceNumber || again.Timestamp != first.Timestamp || string(again.Payload) != "the lost one" {
+			t.Fatalf("got %+v %q, was %+v", again.Header, again.Payload, first.Header)
+		}
+	}
+	b.ask(request)
+	b.ask(&rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc + 1, Nacks: request.Nacks}) // of nobody
+	a.screen.say(97, 502, 12000, "the next")
+	if p := b.picture(); string(p.Payload) != "the next" {
+		t.Errorf("got %q once more", p.Payload)
+	}
+}
+
+// A picture that was lost on the way to us is asked for where it came from.
+func TestPicturesThatNeverCame(t *testing.T) {
+	t.Parallel()
+	_, a, b, ssrc := watchers(t, nack)
+	a.screen.say(97, 503, 9000, "after a gap")
+	last := b.picture().SequenceNumber
+	b.ask(&rtcp.TransportLayerNack{
+		SenderSSRC: 1, MediaSSRC: ssrc,
+		Nacks: rtcp.NackPairsFromSequenceNumbers([]uint16{last - 2, last - 1, last + 1, last - 200}),
+	})
+	for {
+		_, asked := a.watch(testPatience)
+		if asked == nil {
+			t.Fatal("A was asked for nothing")
+		}
+		n, ok := asked.(*rtcp.TransportLayerNack)
+		if !ok {
+			continue
+		}
+		if n.MediaSSRC != a.screen.ssrc || len(n.Nacks) != 1 || n.Nacks[0].PacketID != 501 || n.Nacks[0].LostPackets != 1 {
+			t.Fatalf("A was asked for %+v", n)
+		}
+		break
+	}
+	a.screen.say(97, 501, 9000, "late")
+	if p := b.picture(); p.SequenceNumber != last-2 || string(p.Payload) != "late" {
+		t.Errorf("got %+v %q", p.Header, p.Payload)
+	}
+}
+
+// Who has not agreed to feedback is not bothered with it.
+func TestPicturesWithoutRepair(t *testing.T) {
+	t.Parallel()
+	_, a, b, ssrc := watchers(t, pli)
+	a.screen.say(97, 502, 9000, "after a gap")
+	last := b.picture().SequenceNumber
+	b.ask(&rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc, Nacks: []rtcp.NackPair{{PacketID: last - 1, LostPackets: 1}}})
+	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
+		if _, asked := a.watch(20 * time.Millisecond); asked != nil {
+			if n, ok := asked.(*rtcp.TransportLayerNack); ok {
+				t.Errorf("A was asked for %+v", n)
+			}
+		}
+	}
+	if p, _ := b.watch(10 * time.Millisecond); p != nil {
+		t.Errorf("B got %+v again", p.Header)
+	}
+}
+
+// Requests for whole pictures go on in the form that is heeded, once a second at most and
+// none forgotten; estimates of bandwidth go no further.
+func TestFeedbackThatIsPassedOn(t *testing.T) {
+	t.Parallel()
+	_, a, b, ssrc := watchers(t, fir)
+	var asked rtcp.Packet
+	for ok := false; !ok; _, ok = asked.(*rtcp.FullIntraRequest) { // as it joins
+		if _, asked = a.watch(testPatience); asked == nil {
+			t.Fatal("A was not asked for a whole picture")
+		}
+	}
+	began := time.Now()
+	for range 5 {
+		b.ask(
+			&rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: ssrc},
+			&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 1e6, SSRCs: []uint32{ssrc}},
+		)
+	}
+	_, asked = a.watch(testPatience)
+	f, ok := asked.(*rtcp.FullIntraRequest)
+	if !ok || len(f.FIR) != 1 || f.FIR[0].SSRC != a.screen.ssrc || f.FIR[0].SequenceNumber != 2 {
+		t.Fatalf("A was asked for %+v", asked)
+	}
+	if d := time.Since(began); d < keyEvery/2 {
+		t.Errorf("it was asked again after %v", d)
+	}
+	if _, asked = a.watch(keyEvery / 2); asked != nil {
+		t.Errorf("A was asked for %+v too", asked)
+	}
+}
+
+// A camera that is on again begins with a whole picture.
+func TestPicturesResume(t *testing.T) {
+	t.Parallel()
+	g, a, b, _ := watchers(t, nack, pli)
+	off := b.describe([]media.Feedback{nack, pli}, vp8(99))
+	off.Streams[1].Direction = media.Inactive
+	g.join(3, call.B, off)
+	for {
+		if p, asked := a.watch(3 * keyEvery / 2); p == nil && asked == nil {
+			break // the request of the beginning is over
+		}
+	}
+	g.join(4, call.B, b.describe([]media.Feedback{nack, pli}, vp8(99)))
+	if _, asked := a.watch(testPatience); asked == nil {
+		t.Error("A was not asked for a whole picture")
+	} else if p, ok := asked.(*rtcp.PictureLossIndication); !ok || p.MediaSSRC != a.screen.ssrc {
+		t.Errorf("A was asked for %+v", asked)
+	}
+}
+
+// H.264 passes only to the same profile and packetization.
+func TestPicturesOfTheSameProfile(t *testing.T) {
+	t.Parallel()
+	h264 := func(pt uint8, profile, mode string) media.Codec {
+		return media.Codec{PT: pt, Name: "H264", ClockRate: 90000, Channels: 1, Params: []media.Param{
+			{Name: "profile-level-id", Value: profile}, {Name: "packetization-mode", Value: mode},
+		}}
+	}
+	rtx := media.Codec{PT: 121, Name: "rtx", ClockRate: 90000, Channels: 1, Params: []media.Param{{Name: "apt", Value: "97"}}}
+	g := newRig(t, videoPolicy(), videoPolicy(), nil)
+	a, b := newWatcher(t), newWatcher(t)
+	offer := g.offer(1, call.B, a.describe(nil, h264(97, "42e01f", "1"), rtx, h264(98, "42e01f", "0"), h264(99, "640c1f", "1"), vp8(100)))
+	if got := names(offer.Streams[1].Codecs); got != "97 H264/90000, 98 H264/90000, 99 H264/90000, 100 VP8/90000" {
+		t.Errorf("B is offered %s", got)
+	}
+	b.call(offer)
+	answer := g.answer(2, call.A, b.describe(nil, h264(110, "42e015", "0"), h264(111, "640c2a", "1")))
+	if got := names(answer.Streams[1].Codecs); got != "98 H264/90000, 99 H264/90000" {
+		t.Fatalf("A is answered %s", got)
+	}
+	a.call(answer)
+	for pt, want := range map[uint8]uint8{98: 110, 99: 111} {
+		a.screen.say(pt, 1, 1, "picture")
+		a.screen.say(pt, 2, 1, "picture")
+		if p := b.picture(); p.PayloadType != want {
+			t.Errorf("type %d came as %d", pt, p.PayloadType)
+		}
+		b.picture()
+	}
+}

@@ -1,0 +1,257 @@
+package signaling
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+	"github.com/icholy/digest"
+
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/signaling/dialog"
+	"sipxmppgw/signaling/stack"
+)
+
+// maxRedirects bounds the places that a call is sent on to (RFC 3261 section 8.1.3.4, C-26).
+const maxRedirects = 5
+
+// asked is a request of ours that has no final response.
+type asked struct {
+	method, uri string
+	first       bool // it is our INVITE that begins it all
+	media       media.Description
+	to          stack.Target
+	proven      bool // it has credentials
+	renewed     bool // for a nonce that had become stale
+}
+
+// retries are what we know of the requests of ours that were refused, and of how to do better.
+type retries struct {
+	credentials map[string]*challenge // by the name of the header
+	renewing    bool                  // the next request answers a stale nonce
+	visited     []string              // Request-URIs of our INVITEs
+	redirects   int
+	targets     []string // where redirections lead, the best first
+	reduced     bool     // the offer
+	plain       bool     // no extension is named
+	required    []string // extensions that the peer wants required
+}
+
+// A challenge is answered in each request that follows (RFC 3261 section 22.3).
+type challenge struct {
+	digest.Challenge
+	count int
+}
+
+// again says whether, and how, a request is sent once more that was refused, and how the
+// dialog is to go on.
+func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
+	a := l.asked[id]
+	again := dialog.Again{Response: l.response(id, res)}
+	switch status := res.StatusCode; {
+	case status == 401:
+		return again, l.challenged(a, res, "WWW-Authenticate", "Authorization")
+	case status == 407:
+		return again, l.challenged(a, res, "Proxy-Authenticate", "Proxy-Authorization")
+	case !a.first:
+		return again, false
+	case status == 420:
+		return again, l.simplify(res)
+	case status == 421:
+		return again, l.require(res)
+	case status == 488 || status == 606:
+		if !l.retries.reduced {
+			l.retries.reduced = true
+			var ok bool
+			if again.Media, ok = reduce(a.media); ok {
+				return again, true
+			}
+		}
+	case status >= 300 && status <= 302:
+		l.redirect(res)
+	case status == 422 || status == 491:
+		return again, false // the dialog knows
+	}
+	if res.StatusCode >= 600 || len(l.retries.targets) == 0 || l.retries.redirects == maxRedirects {
+		return again, false
+	}
+	again.Target = l.retries.targets[0]
+	l.retries.targets = l.retries.targets[1:]
+	l.retries.redirects++
+	return again, true
+}
+
+// challenged keeps the topmost challenge that we can answer (RFC 8760 section 2.4). Only the
+// trunk itself is answered, for its realm alone (RELIABILITY 4, row 8), and once; twice if
+// the nonce had become stale.
+func (l *leg) challenged(a asked, res *sip.Response, from, to string) bool {
+	if l.trunk.Username == "" || !l.trunk.is(a.to.Host) {
+		return false
+	}
+	for _, v := range values(res, from) {
+		c, err := digest.ParseChallenge(v)
+		if err != nil || !answerable(c) || l.trunk.Realm != "" && c.Realm != l.trunk.Realm {
+			continue
+		}
+		known := l.retries.credentials[to]
+		if a.proven && known != nil && (!c.Stale || a.renewed) {
+			return false // it has our credentials and does not want them
+		}
+		l.retries.renewing = c.Stale
+		l.retries.credentials[to] = &challenge{Challenge: *c}
+		return true
+	}
+	return false
+}
+
+// is reports whether a host is the trunk itself, as the config has it: where requests go, or
+// a single address that they come from. Of a network of sources not each machine is.
+func (t *Trunk) is(host string) bool {
+	if host != "" && strings.EqualFold(host, t.Next.Host) {
+		return true
+	}
+	a, ok := literal(host)
+	return ok && slices.ContainsFunc(t.Sources, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Contains(a) })
+}
+
+// answerable reports whether we have the algorithm of a challenge, with qop auth or none.
+func answerable(c *digest.Challenge) bool {
+	for i := range c.QOP {
+		c.QOP[i] = strings.ToLower(strings.TrimSpace(c.QOP[i]))
+	}
+	if len(c.QOP) > 0 {
+		if !c.SupportsQOP("auth") {
+			return false
+		}
+		c.QOP = []string{"auth"}
+	}
+	return digest.CanDigest(c) && c.Nonce != ""
+}
+
+// prove gives a request our credentials, where they were asked for.
+func (l *leg) prove(a *asked, req *sip.Request) {
+	if !l.trunk.is(a.to.Host) {
+		return
+	}
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+		c := l.retries.credentials[name]
+		if c == nil {
+			continue
+		}
+		c.count++
+		cred, err := digest.Digest(&c.Challenge, digest.Options{
+			Method: a.method, URI: a.uri, Count: c.count, Username: l.trunk.Username, Password: l.trunk.Password,
+		})
+		if err != nil {
+			continue // answerable has looked at all that can be wrong
+		}
+		req.AppendHeader(header(name, cred.String()))
+		a.proven = true
+	}
+	a.renewed = l.retries.renewing
+	l.retries.renewing = false
+}
+
+// simplify leaves out our extensions for a peer that does not bear their names.
+func (l *leg) simplify(res *sip.Response) bool {
+	if l.retries.plain {
+		return false
+	}
+	for _, tag := range strings.Split(extensions, ", ") {
+		l.retries.plain = l.retries.plain || lists(res, "Unsupported", tag)
+	}
+	return l.retries.plain
+}
+
+// require requires what the peer wants required, if we have all of it.
+func (l *leg) require(res *sip.Response) bool {
+	missing := unsupported(res)
+	if l.retries.required != nil || missing != "" {
+		return false
+	}
+	for _, tag := range strings.Split(extensions, ", ") {
+		if lists(res, "Require", tag) {
+			l.retries.required = append(l.retries.required, tag)
+		}
+	}
+	return l.retries.required != nil
+}
+
+// reduce leaves out of an offer what a peer most likely did not like: video and Opus. It is
+// false if nothing is left out, or nothing left. Each stream keeps its place.
+func reduce(d media.Description) (media.Description, bool) {
+	d = d.Clone()
+	less := false
+	audio := d.Live(media.Audio) >= 0
+	for i := range d.Streams {
+		s := &d.Streams[i]
+		switch {
+		case s.Rejected:
+		case s.Kind != media.Audio && audio:
+			*s = media.Refuse(*s)
+			d.Bundle = slices.DeleteFunc(d.Bundle, func(name string) bool { return name == s.Name })
+			less = true
+		case s.Kind == media.Audio:
+			rest := slices.DeleteFunc(slices.Clone(s.Codecs), func(c media.Codec) bool { return strings.EqualFold(c.Name, "opus") })
+			if len(rest) < len(s.Codecs) && len(media.Speech(rest)) > 0 {
+				s.Codecs, less = rest, true
+			}
+		}
+	}
+	return d, less
+}
+
+// redirect takes the places that a redirection names, by their q, as far as they are the
+// trunk's and were not tried yet: no peer can send a call anywhere else.
+func (l *leg) redirect(res *sip.Response) {
+	type place struct {
+		uri string
+		q   float64
+	}
+	var places []place
+	for _, v := range values(res, "Contact") {
+		uri := address(v).URI
+		if len(places) < maxRedirects && l.reachable(uri) && !slices.Contains(l.retries.visited, uri) && !slices.Contains(l.retries.targets, uri) {
+			places = append(places, place{uri, quality(v)})
+		}
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(b.q, a.q) })
+	var uris []string
+	for _, p := range places {
+		uris = append(uris, p.uri)
+	}
+	l.retries.targets = append(uris, l.retries.targets...)
+}
+
+// quality is the q of a Contact, 1 without one.
+func quality(contact string) float64 {
+	_, params, ok := strings.Cut(contact, ">")
+	if !ok {
+		_, params, _ = strings.Cut(contact, ";")
+	}
+	for p := range strings.SplitSeq(params, ";") {
+		k, v, _ := strings.Cut(p, "=")
+		if strings.EqualFold(strings.TrimSpace(k), "q") {
+			q, _ := strconv.ParseFloat(strings.TrimSpace(v), 64) // 0 if it is none
+			return q
+		}
+	}
+	return 1
+}
+
+// reachable reports whether a redirection may lead there: to an address of the trunk, or
+// within the domain that was called.
+func (l *leg) reachable(uri string) bool {
+	u, ok := requestURI(uri)
+	if !ok || !strings.EqualFold(u.Scheme, "sip") || len(u.Headers) > 0 {
+		return false
+	}
+	if a, ok := literal(u.Host); ok {
+		return l.trunk.holds(a)
+	}
+	called, ok := requestURI(address(l.peer).URI)
+	return ok && strings.EqualFold(u.Host, called.Host) || strings.EqualFold(u.Host, l.trunk.Next.Host)
+}
