@@ -348,6 +348,7 @@ func TestHold(t *testing.T) {
 	if got := b.hear(); string(got.Payload) != "music" {
 		t.Errorf("B heard %q", got.Payload)
 	}
+	eventually(t, "that B is not heard", func() bool { return g.Stats()[call.B].Dropped.NoRoute > 0 })
 	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
 		t.Errorf("sendrecv is answered %v", d)
 	}

@@ -230,7 +230,11 @@ func (s *socket) own(h *hop, p []byte, ts uint32, begins bool, now int64) {
 	if begins && h.mark {
 		p[1] |= 0x80
 	}
-	binary.BigEndian.PutUint16(p[2:], o.insert(ts, now))
+	at := now
+	if !begins { // when it was due, however late it is
+		at = o.lastAt + int64(ts-o.lastTS)*int64(time.Second)/toneRate
+	}
+	binary.BigEndian.PutUint16(p[2:], o.insert(ts, at))
 	binary.BigEndian.PutUint32(p[4:], ts)
 	binary.BigEndian.PutUint32(p[8:], o.ssrc)
 	o.again = true // what the peer says after it is a talk spurt of its own
