@@ -133,15 +133,18 @@ type Log struct {
 type Trunk struct {
 	// Name is how routes, logs and metrics call it: letters, digits, - and _. Required.
 	Name string `yaml:"name"`
-	// Address is where calls to it go: a host or address, with :port if it is not 5060.
-	// Required.
+	// Address is where calls to it go: an address or a name, with a port if DNS is not to
+	// say it. A name with neither a port nor a Transport is looked up by NAPTR and SRV
+	// records, one with a Transport by the SRV records of that, and one with a port by its
+	// addresses alone (RFC 3263). Of several places the next is tried when one fails.
+	// The port of an address is 5060 if there is none. Required.
 	Address string `yaml:"address"`
-	// Transport is udp or tcp. Default udp.
+	// Transport is udp or tcp. Default: what DNS says, or else udp.
 	Transport string `yaml:"transport"`
 	// Domain is the host in the Request-URI of calls to it. Default: the host of Address.
 	Domain string `yaml:"domain"`
-	// Sources are the addresses or networks that its calls come from. Default: Address, if
-	// it is an address.
+	// Sources are the addresses or networks that its calls come from. Default: Address; if
+	// that is a name, the addresses that DNS says it has.
 	Sources []string `yaml:"sources"`
 	// Trusted says that it may tell us who calls, by P-Asserted-Identity, and that we tell
 	// it (RFC 3325). Default false.

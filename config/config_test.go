@@ -31,7 +31,7 @@ func TestSmallestFileIsUseful(t *testing.T) {
 		t.Fatal(err)
 	}
 	trunk := c.Trunks[0]
-	if trunk.Transport != "udp" || trunk.Domain != "192.0.2.20" || !reflect.DeepEqual(trunk.Sources, []string{"192.0.2.20"}) ||
+	if trunk.Transport != "" || trunk.Domain != "192.0.2.20" || !reflect.DeepEqual(trunk.Sources, []string{"192.0.2.20"}) ||
 		!reflect.DeepEqual(trunk.Codecs, codecs) {
 		t.Errorf("trunk %+v", trunk)
 	}
@@ -58,7 +58,7 @@ calls:
   max: many
 trunks:
   - name: the pbx
-    address: pbx.example.org
+    address: pbx..example.org
     codecs: [opus, g729]
     trusted: maybe
   - name: b
@@ -83,7 +83,7 @@ wrong.yaml:12: media.silence: "5" is not a time, such as 30s or 3m
 wrong.yaml:14: calls.no_answer: 1h0m0s is not between 1s and 10m0s
 wrong.yaml:15: calls.max: "many" is not a whole number
 wrong.yaml:17: trunks[0].name: "the pbx" has more than letters, digits, - and _, or than 32 of them
-wrong.yaml:17: trunks[0].sources: is missing; pbx.example.org is a name, and calls are known by the address they come from
+wrong.yaml:18: trunks[0].address: "pbx..example.org" is not a domain
 wrong.yaml:19: trunks[0].codecs[1]: "g729" is none of opus, G722, PCMA, PCMU
 wrong.yaml:20: trunks[0].trusted: "maybe" is neither true nor false
 wrong.yaml:22: trunks[1].address: "192.0.2.1:70000" is not a host, or host:port
@@ -179,17 +179,47 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	}
 }
 
+// TestTrunkByName: what a trunk's address leaves to DNS.
+func TestTrunkByName(t *testing.T) {
+	tests := []struct {
+		name, trunk string
+		transport   string
+		sources     string
+		domain      string
+	}{
+		{"a name", "address: voip.example.org", "", "", "voip.example.org"},
+		{"a name with a transport", "address: voip.example.org, transport: tcp", "tcp", "", "voip.example.org"},
+		{"a name with a port and sources", "address: 'voip.example.org:5080', sources: [192.0.2.0/24]", "", "192.0.2.0/24", "voip.example.org"},
+		{"an address", "address: 192.0.2.7", "", "192.0.2.7", "192.0.2.7"},
+		{"an address with a port", "address: '[2001:db8::1]:5080'", "", "2001:db8::1", "[2001:db8::1]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := "xmpp: {domain: gw.example.org, secret: x}\ntrunks:\n  - {name: pbx, " + tt.trunk + "}\n"
+			c, err := Parse("x.yaml", strings.NewReader(text), Env{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := c.Trunks[0]
+			if got.Transport != tt.transport || strings.Join(got.Sources, " ") != tt.sources || got.Domain != tt.domain {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
 func TestSplitAddress(t *testing.T) {
 	tests := []struct {
 		in, host string
 		port     uint16
 		bad      bool
 	}{
-		{in: "192.0.2.1", host: "192.0.2.1", port: 5060},
+		{in: "192.0.2.1", host: "192.0.2.1"},
 		{in: "192.0.2.1:5080", host: "192.0.2.1", port: 5080},
-		{in: "2001:db8::1", host: "[2001:db8::1]", port: 5060},
-		{in: "[2001:db8::1]", host: "[2001:db8::1]", port: 5060},
+		{in: "2001:db8::1", host: "[2001:db8::1]"},
+		{in: "[2001:db8::1]", host: "[2001:db8::1]"},
 		{in: "[2001:db8::1]:5080", host: "[2001:db8::1]", port: 5080},
+		{in: "pbx.example.org", host: "pbx.example.org"},
 		{in: "pbx.example.org:6000", host: "pbx.example.org", port: 6000},
 		{in: "pbx:0", bad: true},
 		{in: ":5060", bad: true},

@@ -178,13 +178,12 @@ func (r *reader) trunks(c *Config) {
 		if err != nil && t.Address != "" {
 			r.at(at("address"), "%v", err)
 		}
-		if t.Transport == "" {
-			t.Transport = "udp"
+		if t.Transport != "" {
+			r.oneOf(at("transport"), t.Transport, "udp", "tcp")
 		}
-		r.oneOf(at("transport"), t.Transport, "udp", "tcp")
 		r.host(at("domain"), t.Domain)
-		if _, err := netip.ParseAddr(host); err != nil && len(t.Sources) == 0 && host != "" {
-			r.at(at("sources"), "is missing; %s is a name, and calls are known by the address they come from", host)
+		if host != "" {
+			r.host(at("address"), host)
 		}
 		for j, s := range t.Sources {
 			if _, err := ParsePrefix(s); err != nil {
@@ -283,8 +282,8 @@ func (c *Config) complete() {
 		if t.Domain == "" {
 			t.Domain = host
 		}
-		if len(t.Sources) == 0 {
-			t.Sources = []string{strings.Trim(host, "[]")}
+		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && len(t.Sources) == 0 {
+			t.Sources = []string{a.String()}
 		}
 		if len(t.Codecs) == 0 {
 			t.Codecs = slices.Clone(codecs)
@@ -313,25 +312,25 @@ func ParseListen(s string) (transport string, addr netip.AddrPort, err error) {
 	return transport, addr, nil
 }
 
-// SplitAddress reads a host with an optional port; the port is 5060 if there is none. An
+// SplitAddress reads a host with an optional port; the port is 0 if there is none. An
 // IPv6 address with a port stands in brackets, and the host is returned in them.
 func SplitAddress(s string) (host string, port uint16, err error) {
 	if a, perr := netip.ParseAddr(strings.Trim(s, "[]")); perr == nil {
 		if a.Is6() {
-			return "[" + a.String() + "]", 5060, nil
+			return "[" + a.String() + "]", 0, nil
 		}
-		return a.String(), 5060, nil
+		return a.String(), 0, nil
 	}
 	host, digits, found := strings.Cut(s, ":")
 	if strings.HasPrefix(s, "[") {
 		host, digits, found = strings.Cut(s, "]:")
 		host += "]"
 	}
-	n := uint64(5060)
+	var n uint64
 	if found {
 		n, err = strconv.ParseUint(digits, 10, 16)
 	}
-	if err != nil || n == 0 || host == "" || strings.ContainsAny(host, " /@;?<>\"") {
+	if err != nil || found && n == 0 || host == "" || strings.ContainsAny(host, " /@;?<>\"") {
 		return "", 0, fmt.Errorf("%q is not a host, or host:port", s)
 	}
 	return host, uint16(n), nil

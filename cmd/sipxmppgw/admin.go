@@ -116,6 +116,18 @@ func (d *daemon) counters() counters {
 	count(dropped, func() uint64 { return d.sip.Stats().Stack.Merged }, "merged")
 	count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
 	count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
+	count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
+	lookups := desc("dns_lookups_total", "Times that a SIP peer's places were looked up, by result; stale is what DNS said before it stopped answering.", "result")
+	count(lookups, func() uint64 {
+		s := d.dns.Stats()
+		return s.Lookups - min(s.Lookups, s.Stale+s.Unknown+s.Unanswered)
+	}, "found")
+	count(lookups, func() uint64 { return d.dns.Stats().Stale }, "stale")
+	count(lookups, func() uint64 { return d.dns.Stats().Unknown }, "unknown")
+	count(lookups, func() uint64 { return d.dns.Stats().Unanswered }, "unanswered")
+	count(desc("dns_queries_total", "Questions sent to a DNS server."), func() uint64 { return d.dns.Stats().Queries })
+	count(desc("dns_query_failures_total", "Questions that a DNS server did not answer, or not usefully."), func() uint64 { return d.dns.Stats().Failures })
+	gauge(desc("sip_places_failed", "Places of SIP peers that have failed lately and are tried last."), func() int { return d.dns.Stats().Penalties })
 	gauge(desc("sip_connections", "TCP connections of SIP peers there are now."), func() int { return d.sip.Stats().Stack.Conns })
 
 	ports := desc("media_ports", "Media ports, by state.", "state")

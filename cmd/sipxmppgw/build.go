@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/mediarelay/embedded"
 	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -42,6 +42,7 @@ type daemon struct {
 	sip    *signaling.Edge
 	stream *component.Stream
 	relay  *embedded.Relay
+	dns    *resolve.Resolver
 	trace  *trace.Recorder
 	reg    *prometheus.Registry
 	admin  *http.Server
@@ -70,7 +71,13 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			}
 		}
 	}()
-	local, err := advertised(c)
+	d.dns = resolverOf(c)
+	defer func() {
+		if err != nil {
+			d.dns.Close()
+		}
+	}()
+	local, err := advertised(c, d.dns, log)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +154,7 @@ func (p plane) Open(id call.ID, policies [2]media.Policy, post func(call.Event))
 
 // advertised returns the address that SIP peers reach us by: the configured one, or the
 // one of this machine that leads to the first trunk.
-func advertised(c config.Config) (netip.Addr, error) {
+func advertised(c config.Config, dns *resolve.Resolver, log *slog.Logger) (netip.Addr, error) {
 	if c.SIP.ExternalAddress.IsValid() {
 		return c.SIP.ExternalAddress, nil
 	}
@@ -156,15 +163,54 @@ func advertised(c config.Config) (netip.Addr, error) {
 			return at.Addr(), nil
 		}
 	}
-	host, port, err := config.SplitAddress(c.Trunks[0].Address)
+	next, err := nextHop(c.Trunks[0])
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("trunks[0].address: %w", err)
 	}
-	addr, err := leadsTo(net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(port))))
+	at, err := placeOf(next, dns)
+	if err != nil {
+		// DNS may be up later than we; most machines have one address that leads out.
+		log.Warn("trunk is not found; sip.external_address is taken to be the address that leads out",
+			"trunk", c.Trunks[0].Name, "error", err)
+		at = outside
+	}
+	addr, err := leadsTo(at)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("sip.external_address is needed: the address that leads to trunk %s is not known: %w", c.Trunks[0].Name, err)
 	}
 	return addr, nil
+}
+
+// outside is any address that is not here (TEST-NET).
+const outside = "192.0.2.1:9"
+
+// placeOf returns the address and port of a target, the preferred one if there are several.
+func placeOf(t stack.Target, dns *resolve.Resolver) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	a, err := dns.Lookup(ctx, resolve.Query{Host: t.Host, Port: t.Port, Transport: resolve.Transport(t.Transport)})
+	if err != nil {
+		return "", err
+	}
+	return a.Targets[0].Addr.String(), nil
+}
+
+// resolverOf finds names over what we listen on.
+func resolverOf(c config.Config) *resolve.Resolver {
+	o := resolve.Options{Families: resolve.IPv4Only}
+	for _, l := range c.SIP.Listen {
+		transport, at, err := config.ParseListen(l)
+		if err != nil {
+			continue // it is reported when it is bound
+		}
+		if t := resolve.Transport(strings.ToUpper(transport)); !slices.Contains(o.Transports, t) {
+			o.Transports = append(o.Transports, t)
+		}
+		if at.Addr().Is6() {
+			o.Families = resolve.IPv4First
+		}
+	}
+	return resolve.New(o)
 }
 
 // leadsTo returns the local address of packets to host:port. Nothing is sent.
@@ -361,7 +407,7 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 			at = netip.Addr{}
 		}
 		if !at.IsValid() || (at.IsLoopback() && !c.Media.AllowLoopback) {
-			if out, err := leadsTo("192.0.2.1:9"); err == nil { // TEST-NET: any address that is not here
+			if out, err := leadsTo(outside); err == nil {
 				at = out
 			} else if !at.IsValid() {
 				at = local
@@ -459,7 +505,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Listener, routes *gateway.Routes) error {
 	o := signaling.Options{
 		Calls:     d.g,
-		Stack:     stack.Options{Listeners: listeners, Log: d.log},
+		Stack:     stack.Options{Listeners: listeners, Locate: d.dns, Log: d.log},
 		Host:      routes.Mapping.SIPHost,
 		Contact:   uriHost(local),
 		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
@@ -493,11 +539,9 @@ func nextHop(t config.Trunk) (stack.Target, error) {
 	if err != nil {
 		return stack.Target{}, err
 	}
-	next := stack.Target{Transport: stack.UDP, Host: strings.Trim(host, "[]"), Port: port, Stream: true}
-	if t.Transport == "tcp" {
-		next.Transport = stack.TCP
-	}
-	return next, nil
+	return stack.Target{
+		Transport: stack.Transport(strings.ToUpper(t.Transport)), Host: strings.Trim(host, "[]"), Port: port, Stream: true,
+	}, nil
 }
 
 // run serves until ctx is done. An error is a listener that failed.
@@ -540,6 +584,7 @@ func (d *daemon) close(ctx context.Context) {
 	if err := d.sip.Close(); err != nil {
 		d.log.Warn("closing the sip side", "error", err)
 	}
+	d.dns.Close()
 	stop()
 	<-d.ended
 	d.relay.Close()
