@@ -107,14 +107,15 @@ func (l *leg) challenged(a asked, res *sip.Response, from, to string) bool {
 	return false
 }
 
-// is reports whether a host is the trunk itself, as the config has it: where requests go, or
-// a single address that they come from. Of a network of sources not each machine is.
+// is reports whether a host is the trunk itself, as the config has it: where requests go, by
+// DNS if that is a name, or a single address that they come from. Of a network of sources not
+// each machine is.
 func (t *Trunk) is(host string) bool {
 	if host != "" && strings.EqualFold(host, t.Next.Host) {
 		return true
 	}
 	a, ok := literal(host)
-	return ok && slices.ContainsFunc(t.Sources, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Contains(a) })
+	return ok && (t.places.holds(a) || slices.ContainsFunc(t.Sources, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Contains(a) }))
 }
 
 // answerable reports whether we have the algorithm of a challenge, with qop auth or none.

@@ -145,6 +145,23 @@ Contact: <sip:evil@198.51.100.10>`
 	})
 }
 
+// TestChallengedByName proves who we are to a trunk that has its addresses by DNS.
+func TestChallengedByName(t *testing.T) {
+	playNamed(t, nil, func(t *testing.T, w *world, _ *fakeDNS) {
+		w.edge.trunks[0].Username, w.edge.trunks[0].Password = "gw", "secret"
+		p := w.peer("198.51.100.9:5060")
+		c := w.dial(toOtto())
+		p.wants("INVITE ")
+		p.answer("401 Unauthorized", "u1", "WWW-Authenticate: "+challengeOf("MD5", ""), "")
+		p.wants("ACK ")
+		p.wants("INVITE ")
+		p.proof("authorization")
+		p.answer("486 Busy Here", "u2", "", "")
+		p.wants("ACK ")
+		c.wants(t, "ends busy 486/0 Busy Here")
+	})
+}
+
 // TestRedirected follows redirections within the trunk, the best first, and no further (C-26).
 func TestRedirected(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {

@@ -41,6 +41,7 @@ const (
 type settings struct {
 	early    bool
 	trusted  bool
+	username string // of ours at the trunk; the password is "secret"
 	video    bool
 	noAnswer time.Duration
 }
@@ -55,6 +56,8 @@ func (s *settings) apply(text string) error {
 			s.trusted = true
 		case "video":
 			s.video = true
+		case "username":
+			s.username = value
 		case "no_answer":
 			d, err := time.ParseDuration(value)
 			if err != nil {
@@ -140,8 +143,8 @@ func newWorld(t *testing.T, set settings) *world {
 			Name:    "trunk",
 			Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 			Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
-			Trusted: set.trusted,
-			Policy:  sipPolicy,
+			Trusted: set.trusted, Username: set.username, Password: "secret",
+			Policy: sipPolicy,
 		}},
 		Host:  gwHost,
 		Log:   log,

@@ -13,6 +13,7 @@ var dialogChecks = map[string]func(*testing.T){
 	"C-21": checkOverlappingInvite,
 	"C-22": checkOverlappingUpdate,
 	"C-26": checkRedirects,
+	"C-27": checkChallenge,
 	"C-28": checkSessionTooBrief,
 	"C-29": checkSessionTimer,
 	"C-30": checkTooBrief,
@@ -86,6 +87,23 @@ func checkRedirects(t *testing.T) {
 	r.one("<reject")
 	r = play(t, propose+"sip 302 'Contact: <sip:a@pbx.example>'\nsip 302 'Contact: <sip:a@pbx.example>, <sip:evil@203.0.113.1>'")
 	r.count(2, "sip INVITE")
+	r.one("<reject")
+}
+
+func checkChallenge(t *testing.T) {
+	challenge := func(algorithm string) string {
+		return ` 'WWW-Authenticate: Digest realm="pbx.example", nonce="n", qop="auth", algorithm=` + algorithm + `'`
+	}
+	refused := "sip 401" + challenge("AKAv1-MD5") + challenge("SHA-256") + challenge("MD5") + "\n"
+	r := play(t, "with username=gw\n"+propose+refused+refused)
+	sent := r.count(2, "sip INVITE")
+	equal(t, "the first Authorization", headerOf(sent[0].Raw, "Authorization"), "")
+	if a := headerOf(sent[1].Raw, "Authorization"); !strings.Contains(a, "algorithm=SHA-256") || !strings.Contains(a, `username="gw"`) {
+		t.Errorf("the second Authorization is %q", a)
+	}
+	r.one("<reject")
+	r = play(t, propose+refused)
+	r.one("sip INVITE")
 	r.one("<reject")
 }
 
