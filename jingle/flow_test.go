@@ -290,6 +290,8 @@ func (w *world) line(line string) {
 			cause, _ := call.ParseCause(words[i+1])
 			w.refuse = &call.Refusal{Cause: cause}
 		}
+	case "video":
+		w.e.opt.Policy.Video = words[1] == "on"
 	case "second":
 		w.e.opt.Second = map[string]Second{"parallel": Parallel, "migrate": Migrate, "busy": Busy}[words[1]]
 	case "stream":
@@ -352,7 +354,7 @@ func (w *world) dial(from, to, name string) {
 
 func (w *world) command(c *fakeCall, words []string) {
 	var d media.Description
-	if len(words) > 1 {
+	if len(words) > 1 && words[0] != "presses" {
 		d = described(words[1:])
 	}
 	switch words[0] {
@@ -368,6 +370,12 @@ func (w *world) command(c *fakeCall, words []string) {
 		c.leg.Candidates(d)
 	case "updates":
 		c.leg.Update(d)
+	case "presses":
+		length, err := time.ParseDuration(words[2])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c.leg.Digit(call.Digit{Key: words[1][0], Length: length})
 	case "follows":
 		c.leg.AnswerUpdate(d)
 	case "refuses":
@@ -410,6 +418,14 @@ func described(words []string) media.Description {
 			},
 		}
 		for _, part := range parts[1:] {
+			switch part {
+			case "video":
+				s.Kind, s.Codecs = media.Video, []media.Codec{{PT: 96, Name: "VP8", ClockRate: 90000, Channels: 1}}
+			case "rejected":
+				s.Rejected = true
+			case "silent":
+				s.Codecs = s.Codecs[:1]
+			}
 			for dir := media.SendRecv; dir <= media.Inactive; dir++ {
 				if dir.String() == part {
 					s.Direction = dir
@@ -460,6 +476,8 @@ func showEvent(e call.Event) string {
 		return "confirms"
 	case call.LegCandidates:
 		return "candidates" + showMedia(e.Media)
+	case call.LegDigit:
+		return fmt.Sprintf("presses %c %v", e.Digit.Key, e.Digit.Length)
 	case call.LegEnded:
 		return fmt.Sprintf("ends %s %+v", e.Cause, e.Detail)
 	}

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/jingle/session"
 	"sipxmppgw/jingle/wire"
@@ -217,8 +218,8 @@ func (l *leg) signal(o session.SendSignal) component.Stanza {
 			st.Nodes = append(st.Nodes, wire.Nick(l.target.From.Name))
 		}
 		st.Nodes = append(st.Nodes, wire.ReceiptRequest())
-		if l.target.Hops > 0 {
-			st.Nodes = append(st.Nodes, wire.Hops(l.target.Hops))
+		if h := wire.Headers(l.target.Hops, dialled(l.target.To.URI)); len(h.Nodes) > 0 {
+			st.Nodes = append(st.Nodes, h)
 		}
 	}
 	if o.Quiet {
@@ -227,6 +228,16 @@ func (l *leg) signal(o session.SendSignal) component.Stanza {
 	}
 	st.Nodes = append(st.Nodes, wire.Store())
 	return st
+}
+
+// dialled returns the telephone number of an address, to be shown to whom it belongs;
+// empty for what is none.
+func dialled(uri string) string {
+	u, err := translate.ParseURI(uri)
+	if err != nil || u.Number() == "" {
+		return ""
+	}
+	return "tel:" + u.Number()
 }
 
 func (l *leg) stanza(kind string, typ stanza.StanzaType, to, id string) component.Stanza {

@@ -277,7 +277,7 @@ func (s *Session) drop(name string) {
 	if place < 0 {
 		return
 	}
-	s.remote.Streams[place].Rejected = true
+	s.remote.Streams[place] = media.Refuse(s.remote.Streams[place])
 	s.group(name, false)
 	if s.adds(name) {
 		s.adding = slices.DeleteFunc(s.adding, func(n string) bool { return n == name })

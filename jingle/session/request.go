@@ -48,7 +48,7 @@ func (s *Session) request(r Request) {
 		s.result(r)
 		s.rejectTransport(r)
 	case wire.DescriptionInfo:
-		s.result(r) // what it hints at is in our offer and answer already
+		s.described(r)
 	case wire.SecurityInfo:
 		s.refuse(r, wire.UnsupportedInfo)
 	case wire.TransportAccept, wire.TransportReject:
@@ -187,6 +187,36 @@ func (s *Session) modified(r Request) {
 		s.ask(aboutOther, wire.Jingle{Action: wire.ContentModify, Contents: back})
 	}
 	s.tellChange()
+}
+
+// described takes a description-info: hints about codecs that are described already, for
+// what is said to the call next. It changes no content and adds no codec (XEP-0167 section
+// 9.1), so nothing of it is worth a change of its own.
+func (s *Session) described(r Request) {
+	s.result(r)
+	for _, c := range r.Jingle.Contents {
+		own := s.remote.Stream(c.Name)
+		if own == nil || own.Rejected || c.App != wire.NSRTP || c.Stream.Kind != own.Kind {
+			continue
+		}
+		for i := range own.Codecs {
+			known := &own.Codecs[i]
+			for _, hint := range c.Stream.Codecs {
+				if hint.PT == known.PT && hint.Same(*known) {
+					known.PTime, known.MaxPTime = hint.PTime, hint.MaxPTime
+					if len(hint.Params) > 0 {
+						known.Params = hint.Clone().Params
+					}
+				}
+			}
+		}
+		if c.Stream.PTime != 0 {
+			own.PTime = c.Stream.PTime
+		}
+		if c.Stream.MaxPTime != 0 {
+			own.MaxPTime = c.Stream.MaxPTime
+		}
+	}
 }
 
 // removed takes contents away. With the last one the session ends.

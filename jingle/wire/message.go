@@ -176,10 +176,16 @@ func hopsOf(n *stanza.Node) int {
 	return -1
 }
 
-// Hops returns the stanza headers that carry what is left of Max-Forwards.
-func Hops(left int) stanza.Node {
+// Headers returns the stanza headers that carry what is left of Max-Forwards, and whom the
+// caller dialled: a person may have several numbers. What is 0 or empty is left out.
+func Headers(left int, dialled string) stanza.Node {
 	n := Element(nsSHIM, "headers")
-	n.Nodes = []stanza.Node{Text(nsSHIM, "header", strconv.Itoa(left), "name", "Max-Forwards")}
+	if left > 0 {
+		n.Nodes = append(n.Nodes, Text(nsSHIM, "header", strconv.Itoa(left), "name", "Max-Forwards"))
+	}
+	if dialled != "" {
+		n.Nodes = append(n.Nodes, Text(nsSHIM, "header", dialled, "name", "To"))
+	}
 	return n
 }
 

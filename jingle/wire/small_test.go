@@ -148,7 +148,7 @@ func TestQueries(t *testing.T) {
 		{"last counts whole seconds", Last(1900 * time.Millisecond), "<query xmlns=\"jabber:iq:last\" seconds='1'/>\n"},
 		{"a name is text", VCard("</FN>"), "<vCard xmlns=\"vcard-temp\">\n  <FN>&lt;/FN&gt;</FN>\n  <NICKNAME>&lt;/FN&gt;</NICKNAME>\n</vCard>\n"},
 		{"version", Version("gw", ""), "<query xmlns=\"jabber:iq:version\">\n  <name>gw</name>\n  <version/>\n</query>\n"},
-		{"hops", Hops(3), "<headers xmlns=\"http://jabber.org/protocol/shim\">\n  <header name='Max-Forwards'>3</header>\n</headers>\n"},
+		{"hops", Headers(3, ""), "<headers xmlns=\"http://jabber.org/protocol/shim\">\n  <header name='Max-Forwards'>3</header>\n</headers>\n"},
 		{"receipt", Receipt("x"), "<received xmlns=\"urn:xmpp:receipts\" id='x'/>\n"},
 	}
 	for _, tt := range tests {
@@ -158,7 +158,7 @@ func TestQueries(t *testing.T) {
 			}
 		})
 	}
-	if m, err := ParseMessage([]stanza.Node{Hops(5)}); err != nil || m.Hops != 5 {
+	if m, err := ParseMessage([]stanza.Node{Headers(5, "")}); err != nil || m.Hops != 5 {
 		t.Errorf("hops: got %d, %v", m.Hops, err)
 	}
 	prompt := node(t, `<query xmlns='jabber:iq:gateway'><prompt> sip:otto@voip.example </prompt></query>`)
