@@ -346,14 +346,20 @@ func (b *Bridge) candidates(in candidatesInput) {
 
 // watch looks at all that takes time.
 func (b *Bridge) watch(now time.Time) {
+	again := false
 	for _, e := range b.ends {
 		for _, t := range e.transports {
 			t.watch(now)
+			again = again || t.lost && !t.told
+			t.told = t.lost
 		}
 		e.silence()
 		if e.lanes[media.Video].owesKey {
 			b.keyframe(e.side.Other())
 		}
+	}
+	if again {
+		b.wire() // nothing goes there any more
 	}
 	if now.Sub(b.reported) >= b.relay.options.Times.Report {
 		b.reported = now

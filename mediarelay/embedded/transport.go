@@ -48,6 +48,7 @@ type transport struct {
 	connected bool
 	failed    bool
 	lost      bool      // it carries nothing but pictures, and they are over
+	told      bool      // the routes know
 	deadline  time.Time // for ICE to find a pair; zero when it has, or does not look
 	closedAt  time.Time // when the peer closed DTLS
 	checkedAt int64     // since when silence is measured, on the relay's clock

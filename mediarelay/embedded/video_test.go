@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"errors"
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -283,5 +285,180 @@ func TestPicturesOfTheSameProfile(t *testing.T) {
 			t.Errorf("type %d came as %d", pt, p.PayloadType)
 		}
 		b.picture()
+	}
+}
+
+// only is a description of the stream of one kind, as if it were the only one, for a
+// client that does nothing else.
+func only(d media.Description, k media.Kind) media.Description {
+	s := d.Streams[d.Live(k)]
+	s.Kind = media.Audio
+	return media.Description{Streams: []media.Stream{s}}
+}
+
+// pictured adds pictures to the description of a client's sound.
+func pictured(sound, pictures media.Description, name string) media.Description {
+	v := pictures.Streams[0]
+	v.Name, v.Kind = name, media.Video
+	sound.Streams = append(sound.Streams, v)
+	return sound
+}
+
+func clientPolicy(bundle bool) media.Policy {
+	p := jinglePolicy()
+	p.Video, p.Bundle = true, bundle
+	return p
+}
+
+// passive is what a client takes an offer of ours for that it answers actively.
+func passive(d media.Description) media.Description {
+	d = d.Clone()
+	for i := range d.Streams {
+		d.Streams[i].Transport.DTLS.Setup = media.Passive
+	}
+	return d
+}
+
+// Sound and pictures on one transport are told apart by their types.
+func TestBundledStreams(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, videoPolicy(), clientPolicy(true), nil)
+	a, b := newWatcher(t), newClient(t)
+	offer := g.offer(1, call.B, a.describe(nil, vp8(97)))
+	pictures := b.describe(media.Active, offer.Streams[1].Codecs...)
+	answer := pictured(b.describe(media.Active, pcmu()), pictures, offer.Streams[1].Name)
+	answer.Bundle = offer.Bundle
+	a.call(g.answer(2, call.A, answer))
+	if err := b.connect(passive(offer), false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	for n := range uint16(5) {
+		b.ssrc = 0x2222
+		b.say(0, 100+n, 160*uint32(n), "sound")
+		b.ssrc = 0x3333
+		b.say(offer.Streams[1].Codecs[0].PT, 900+n, 3000*uint32(n), "picture")
+		if p := a.hear(); string(p.Payload) != "sound" || p.PayloadType != 0 {
+			t.Fatalf("A heard %q of type %d", p.Payload, p.PayloadType)
+		}
+		if p := a.picture(); string(p.Payload) != "picture" || p.PayloadType != 97 {
+			t.Fatalf("A saw %q of type %d", p.Payload, p.PayloadType)
+		}
+	}
+	a.say(0, 1, 160, "sound")
+	sound := b.hear()
+	a.screen.say(97, 1, 3000, "picture")
+	picture := b.hear()
+	if string(sound.Payload) != "sound" || string(picture.Payload) != "picture" || sound.SSRC == picture.SSRC || sound.PayloadType == picture.PayloadType {
+		t.Errorf("B got %q, %+v and %q, %+v", sound.Payload, sound.Header, picture.Payload, picture.Header)
+	}
+}
+
+// COMPAT(Dino): a client without BUNDLE has a transport for each content.
+func TestStreamsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, videoPolicy(), clientPolicy(false), nil)
+	a, sound, sight := newWatcher(t), newClient(t), newClient(t)
+	offer := g.offer(1, call.B, a.describe(nil, vp8(97)))
+	if len(offer.Bundle) != 0 || offer.Streams[0].Transport.ICE.Ufrag == offer.Streams[1].Transport.ICE.Ufrag {
+		t.Fatalf("B is offered %+v", offer)
+	}
+	answer := pictured(sound.describe(media.Active, pcmu()), sight.describe(media.Active, offer.Streams[1].Codecs...), offer.Streams[1].Name)
+	a.call(g.answer(2, call.A, answer))
+	if err := sound.connect(only(passive(offer), media.Audio), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := sight.connect(only(passive(offer), media.Video), false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	talk(t, a.phone, 0, sound, 0)
+	sight.say(offer.Streams[1].Codecs[0].PT, 1, 1, "picture")
+	if p := a.picture(); string(p.Payload) != "picture" {
+		t.Errorf("A saw %q", p.Payload)
+	}
+	a.screen.say(97, 1, 1, "picture")
+	if p := sight.hear(); string(p.Payload) != "picture" {
+		t.Errorf("B saw %q", p.Payload)
+	}
+}
+
+// lines takes the lines of a log that tell of media that failed.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), "media failed") {
+		select {
+		case l <- string(p):
+		default:
+		}
+	}
+	return len(p), nil
+}
+
+// Pictures that come to nothing do not end a call.
+func TestPicturesThatFail(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		change  func(*media.Stream) // of the answer
+		refused bool
+	}{
+		{"nobody answers checks", func(*media.Stream) {}, false},
+		{"no fingerprint", func(s *media.Stream) { s.Transport.DTLS = nil }, true},
+		{"another codec", func(s *media.Stream) { s.Codecs[0].Name = "H264" }, true},
+		{"credentials that cannot be", func(s *media.Stream) { s.Transport.ICE = &media.ICE{Ufrag: "x", Pwd: "y"} }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			failed := make(lines, 1)
+			g := newRig(t, videoPolicy(), clientPolicy(false), func(o *Options) {
+				o.Times.Connect = 300 * time.Millisecond
+				o.Log = slog.New(slog.NewTextHandler(failed, nil))
+			})
+			a, sound, sight := newWatcher(t), newClient(t), newClient(t)
+			offer := g.offer(1, call.B, a.describe(nil, vp8(97)))
+			answer := pictured(sound.describe(media.Active, pcmu()), sight.describe(media.Active, vp8(97)), offer.Streams[1].Name)
+			tt.change(&answer.Streams[1])
+			got := g.answer(2, call.A, answer)
+			a.phone.call(got)
+			if got.Streams[1].Rejected != tt.refused {
+				t.Errorf("A is answered %+v", got.Streams[1])
+			}
+			if err := sound.connect(only(passive(offer), media.Audio), false); err != nil {
+				t.Fatal(err)
+			}
+			g.connected(call.B)
+			if !tt.refused {
+				select {
+				case <-failed:
+				case <-time.After(testPatience):
+					t.Error("the pictures have not failed")
+				}
+			}
+			talk(t, a.phone, 0, sound, 0)
+			select {
+			case e := <-g.events:
+				if f, ok := e.(call.MediaFailed); ok {
+					t.Errorf("got %+v", f)
+				}
+			default:
+			}
+		})
+	}
+}
+
+// A peer that offers to bundle, where we do not, is answered with a transport for each.
+func TestBundleThatIsNotTaken(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, clientPolicy(false), videoPolicy(), nil)
+	a, b := newClient(t), newWatcher(t)
+	own := pictured(a.describe(media.ActPass, pcmu()), a.describe(media.ActPass, vp8(97)), "1")
+	own.Bundle = []string{"0", "1"}
+	g.offer(1, call.B, own)
+	answer := g.answer(2, call.A, b.describe(nil, vp8(99)))
+	if len(answer.Bundle) != 0 || answer.Streams[1].Rejected || answer.Streams[0].Transport.ICE.Ufrag == answer.Streams[1].Transport.ICE.Ufrag {
+		t.Errorf("A is answered %+v", answer)
 	}
 }
