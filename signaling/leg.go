@@ -338,9 +338,7 @@ func (l *leg) result(in result) []call.Event {
 		l.e.o.Log.Debug("request failed", "call", string(l.in.Call()), "trunk", l.trunk.Name, "error", in.e.Err)
 		return l.step(dialog.Failure{ID: in.id, Cause: cause, Detail: detail})
 	}
-	if _, pinned := literal(l.next.Host); !pinned && in.e.Response.StatusCode > 100 {
-		l.next = in.e.Target // of several places the one that has the dialog
-	}
+	l.pin(in.e)
 	if !in.e.Response.IsProvisional() {
 		delete(l.clients, in.id)
 		again, ok := l.again(in.id, in.e.Response)
@@ -350,6 +348,17 @@ func (l *leg) result(in result) []call.Event {
 		}
 	}
 	return l.step(l.response(in.id, in.e.Response))
+}
+
+// pin has what follows go to the one of several places that has the dialog: the first that
+// says anything or, if another was quicker to answer, that.
+func (l *leg) pin(e stack.Event) {
+	_, single := literal(l.trunk.Next.Host)
+	_, pinned := literal(l.next.Host)
+	answer := e.Response.IsSuccess() && e.Response.CSeq().MethodName == sip.INVITE
+	if l.uri == "" && !single && e.Response.StatusCode > 100 && (answer || !pinned) {
+		l.next = e.Target
+	}
 }
 
 // request is a request of the peer as the dialog has it.

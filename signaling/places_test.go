@@ -155,6 +155,35 @@ func TestLatePlace(t *testing.T) {
 	})
 }
 
+// TestSlowPlace: a place that was left for another answers before that one has: it has the
+// call, and the other is not left ringing.
+func TestSlowPlace(t *testing.T) {
+	playNamed(t, nil, func(t *testing.T, w *world, _ *fakeDNS) {
+		first, second := w.peer("198.51.100.9:5060"), w.peer("198.51.100.10:5070")
+		c := w.dial(toOtto())
+		invite := first.wants("INVITE ")
+		<-time.After(4 * time.Second)
+		other := second.wants("INVITE ")
+		second.answer("180 Ringing", "u77", "Contact: <sip:otto@elsewhere.voip.example>", "")
+		c.wants(t, "rings")
+		for first.pending() {
+			continue
+		}
+		first.answerTo(invite, "200 OK", "u9", "Contact: <sip:otto@elsewhere.voip.example>", theirSDP)
+		first.wants("ACK sip:otto@elsewhere.voip.example SIP/2.0")
+		c.wants(t, "answers PCMA")
+		second.wants("CANCEL ")
+		second.answer("200 OK", "u77", "", "")
+		second.answerTo(other, "487 Request Terminated", "u77", "", "")
+		second.wants("ACK ")
+		c.do(func() { c.leg.End(call.Normal, call.Detail{}) })
+		first.wants("BYE sip:otto@elsewhere.voip.example SIP/2.0")
+		first.answer("200 OK", "", "", "")
+		c.wants(t, "ends normal 0/0 ")
+		second.silent()
+	})
+}
+
 // TestCallsFromPlaces: who may call from a trunk that is a name.
 func TestCallsFromPlaces(t *testing.T) {
 	sources := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}

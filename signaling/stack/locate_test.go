@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -392,7 +393,11 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// joined is what peers got, by time and peer: they do not see each other.
 func joined(all []heard) string {
+	slices.SortStableFunc(all, func(a, b heard) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.peer, b.peer))
+	})
 	var parts []string
 	for _, h := range all {
 		parts = append(parts, h.String())
@@ -499,6 +504,86 @@ func TestFailoverOfConnections(t *testing.T) {
 				}
 				if d := time.Since(start); d != tt.after {
 					t.Errorf("took %v, want %v", d, tt.after)
+				}
+			})
+		})
+	}
+}
+
+// TestFailoverOfLostConnection: a connection that is lost before the target has said anything
+// is as good as none.
+func TestFailoverOfLostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zones{cached: true, targets: map[resolve.Query][]resolve.Target{
+			{Host: "trunk.example.net"}: {place(resolve.TCP, 2), place(resolve.UDP, 2)},
+		}}
+		b := newBed(t, Options{Locate: z})
+		l, err := b.net.Listen(theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var j journal
+		b.stack.Request(build(sip.INVITE, "a"), Target{Host: "trunk.example.net"}, j.on)
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 65536)
+		n, err := c.Read(buf)
+		if err != nil || !strings.HasPrefix(string(buf[:n]), "INVITE") {
+			t.Fatalf("got %q, %v", buf[:n], err)
+		}
+		c.Close()
+		b.send(reply(b.want("INVITE"), "486 Busy Here", ""))
+		b.want("ACK")
+		if got := j.take(); got != "486" {
+			t.Errorf("events %q, want 486", got)
+		}
+	})
+}
+
+// TestTotalTime: DNS, connections and targets that say nothing take no longer together than
+// one target would, and nothing is sent when the user has been told.
+func TestTotalTime(t *testing.T) {
+	tests := []struct {
+		name  string
+		dns   time.Duration
+		limit time.Duration
+		first resolve.Transport
+		sent  bool
+	}{
+		{"slow DNS", 4 * time.Second, 12 * time.Second, resolve.UDP, true},
+		{"DNS is slower than the limit", 4 * time.Second, 3 * time.Second, resolve.UDP, false},
+		{"a connection is slower than the limit", 0, time.Second, resolve.TCP, false},
+		{"no time for another target after a connection", 0, 2300 * time.Millisecond, resolve.TCP, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				z := &zones{after: tt.dns, targets: map[resolve.Query][]resolve.Target{
+					{Host: "trunk.example.net"}: {place(tt.first, 2), place(resolve.UDP, 2)},
+				}}
+				b := newBed(t, Options{Locate: z, Limits: Limits{Silence: tt.limit}, Dial: func(ctx context.Context, _ Transport, _ netip.AddrPort) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}})
+				var j journal
+				begin := time.Now()
+				b.stack.Request(build(sip.INVITE, "a"), Target{Host: "trunk.example.net"}, j.on)
+				time.Sleep(tt.limit)
+				if got := j.take(); got == "" {
+					t.Errorf("no event after %v", time.Since(begin))
+				}
+				if !tt.sent {
+					b.nothing(time.Minute)
+				}
+				time.Sleep(time.Minute)
+				if got := j.take(); got != "" {
+					t.Errorf("then events %q", got)
+				}
+				if n := b.stack.Stats().ClientTxs; n != 0 {
+					t.Errorf("%d transactions are left", n)
 				}
 			})
 		})
