@@ -34,6 +34,7 @@ const (
 const (
 	maxEarly = 32 // early dialogs of one INVITE
 	maxForks = 16 // forks that answered too late
+	maxAgain = 16 // times that the first INVITE is sent again
 )
 
 type state uint8
@@ -286,7 +287,7 @@ func (d *Dialog) response(r Response) {
 // again sends a request once more.
 func (d *Dialog) again(a Again) {
 	switch id := a.Response.ID; {
-	case d.uac && id == d.id && d.state == calling && d.end == nil:
+	case d.uac && id == d.id && d.state == calling && d.end == nil && len(d.attempts) < maxAgain:
 		d.retarget(a.Target)
 		if !a.Media.Empty() {
 			d.local = a.Media

@@ -329,4 +329,27 @@ func TestBounds(t *testing.T) {
 	if len(d.forks) != maxForks || byes != maxForks {
 		t.Errorf("%d forks, %d BYEs", len(d.forks), byes)
 	}
+	d = NewUAC(call.B, "sip:otto@voip.example")
+	d.Step(Offer{described("offer")})
+	for i := range 1000 {
+		d.Step(Again{Response: Response{ID: i + 1, Status: 407, Cause: call.Unauthorized}})
+	}
+	if len(d.attempts) != maxAgain || d.state != over {
+		t.Errorf("%d attempts, and the state is %d", len(d.attempts), d.state)
+	}
+	d = NewUAS(call.A, Request{ID: 1, Reliable: Required, RSeq: 1})
+	for range 1000 {
+		d.Step(Progress{})
+		d.Step(Digit{call.Digit{Key: '1'}})
+	}
+	if len(d.reliable.queue) > maxQueued || len(d.digits.waiting) != 0 {
+		t.Errorf("%d responses and %d digits wait", len(d.reliable.queue), len(d.digits.waiting))
+	}
+	d.Step(Answer{described("answer")})
+	for range 1000 {
+		d.Step(Digit{call.Digit{Key: '1'}})
+	}
+	if len(d.digits.waiting) != maxDigits {
+		t.Errorf("%d digits wait", len(d.digits.waiting))
+	}
 }

@@ -91,7 +91,7 @@ func TestRunnerReadsAndCounts(t *testing.T) {
 			in:    passAll(event) + event("pass", parent, ""),
 			ran:   true,
 			good:  true,
-			lines: []string{"C-20 not yet"},
+			lines: []string{"P-01 not yet"},
 		},
 	}
 	for _, tt := range tests {
