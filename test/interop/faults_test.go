@@ -171,3 +171,35 @@ func TestTrunkIsSilent(t *testing.T) {
 		t.Errorf("the INVITE was sent %d times, want 5", invites)
 	}
 }
+
+// Two gateways with one domain must not take it from each other for ever: the one that had
+// it first says what is wrong and waits.
+func TestAnotherGatewayTakesTheDomain(t *testing.T) {
+	t.Parallel()
+	s := startProsody(t)
+	g := startGateway(t, s, gatewayOptions{})
+	rival, err := connectComponent(s, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, slack, "readyz says why", func() error {
+		status, body, err := g.get("/readyz")
+		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, "xmpp.domain")) {
+			err = fmt.Errorf("readyz: %d %q, want 503 with xmpp.domain", status, body)
+		}
+		return err
+	})
+	if b, err := os.ReadFile(g.log); err != nil || strings.Count(string(b), "setting=xmpp.domain") != 1 {
+		t.Errorf("want one log line that names xmpp.domain (%v):\n%s", err, b)
+	}
+	if err := rival.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := rival.find("conflict"); err == nil {
+		t.Error("the gateway took the domain back at once")
+	}
+	rival.conn.Close()
+	if g.ended() {
+		t.Error("the gateway gave up")
+	}
+}
