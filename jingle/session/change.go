@@ -299,8 +299,12 @@ func (s *Session) changeAnswered(about question, e *wire.Error) {
 
 // changed tells the call what the peer says to our change, when it has said it all.
 func (s *Session) changed() {
-	if c := s.change; c.left > 0 || len(c.added) > 0 {
+	c := s.change
+	if c.left > 0 || len(c.added) > 0 {
 		return
+	}
+	for _, place := range c.removed {
+		s.group(s.remote.Streams[place].Name, false)
 	}
 	s.change = nil
 	s.stop(TimerAdded)

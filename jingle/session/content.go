@@ -40,7 +40,7 @@ func (s *Session) added(r Request) {
 			continue
 		}
 		s.open(said.Streams[i], c.Creator)
-		s.group(c.Name, grouped(r.Jingle, c.Name))
+		s.group(c.Name, grouped(r.Jingle, c.Name) || s.shares(c.Name))
 	}
 	if no != nil {
 		s.ask(aboutOther, wire.Jingle{Action: wire.ContentReject, Contents: no, Reason: &wire.Reason{Name: word}})
@@ -71,6 +71,21 @@ func (s *Session) group(name string, in bool) {
 		others = append(others, name)
 	}
 	s.remote.Bundle = others
+}
+
+// shares reports whether a content has the credentials of one in the peer's bundle, which
+// clients take for being in it.
+func (s *Session) shares(name string) bool {
+	o := s.remote.Stream(name)
+	if o == nil || o.Transport.ICE == nil {
+		return false
+	}
+	for _, other := range s.remote.Bundle {
+		if b := s.remote.Stream(other); b != nil && b != o && b.Transport.ICE != nil && b.Transport.ICE.Ufrag == o.Transport.ICE.Ufrag {
+			return true
+		}
+	}
+	return false
 }
 
 // place returns the slot of a content, -1 if it has none.
@@ -238,7 +253,7 @@ func (s *Session) adopted(r Request) {
 		s.remote.Streams[place] = media.Stream{}
 		s.share(&o)
 		s.remote.Streams[place] = o
-		s.group(c.Name, grouped(r.Jingle, c.Name))
+		s.group(c.Name, grouped(r.Jingle, c.Name) || s.shares(c.Name))
 		for _, d := range s.change.ahead {
 			merge(&s.remote, d)
 		}
