@@ -373,10 +373,13 @@ func TestStreamsOfTheirOwn(t *testing.T) {
 	}
 	g.connected(call.B)
 	talk(t, a.phone, 0, sound, 0)
-	sight.say(offer.Streams[1].Codecs[0].PT, 1, 1, "picture")
-	if p := a.picture(); string(p.Payload) != "picture" {
-		t.Errorf("A saw %q", p.Payload)
-	}
+	var n uint16
+	eventually(t, "a picture at A", func() bool { // the handshake ends here before it does there
+		n++
+		sight.say(offer.Streams[1].Codecs[0].PT, n, 1, "picture")
+		p, _ := a.watch(10 * time.Millisecond)
+		return p != nil && string(p.Payload) == "picture"
+	})
 	a.screen.say(97, 1, 1, "picture")
 	if p := sight.hear(); string(p.Payload) != "picture" {
 		t.Errorf("B saw %q", p.Payload)
