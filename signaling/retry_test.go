@@ -145,6 +145,41 @@ Contact: <sip:evil@198.51.100.10>`
 	})
 }
 
+// TestProofNotTraced keeps our credentials out of what is kept of a call.
+func TestProofNotTraced(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.peer(peers)
+		c := w.dial(toOtto())
+		p.wants("INVITE ")
+		p.answer("401 Unauthorized", "u1", "WWW-Authenticate: "+challengeOf("MD5", ""), "")
+		p.wants("ACK ")
+		p.wants("INVITE ")
+		p.answer("486 Busy Here", "u2", "", "")
+		p.wants("ACK ")
+		c.wants(t, "ends busy 486/0 Busy Here")
+		said := 0
+		w.calls.mu.Lock()
+		defer w.calls.mu.Unlock()
+		for _, m := range w.calls.traced[c.id] {
+			said += strings.Count(string(m.Raw), "Authorization: (left out)\r\n")
+			if strings.Contains(string(m.Raw), "response=") {
+				t.Errorf("kept:\n%s", m.Raw)
+			}
+		}
+		if said != 1 {
+			t.Errorf("%d messages had credentials", said)
+		}
+	})
+	for in, want := range map[string]string{
+		"A b SIP/2.0\r\nProxy-Authorization : x\r\n\ty\r\nTo: z\r\n\r\nAuthorization: body": "A b SIP/2.0\r\nProxy-Authorization : (left out)\r\nTo: z\r\n\r\nAuthorization: body",
+		"A b SIP/2.0\r\nAuthorization:": "A b SIP/2.0\r\nAuthorization: (left out)",
+	} {
+		if got := string(withoutProof([]byte(in))); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // TestChallengedByName proves who we are to a trunk that has its addresses by DNS.
 func TestChallengedByName(t *testing.T) {
 	playNamed(t, nil, func(t *testing.T, w *world, _ *fakeDNS) {

@@ -42,7 +42,7 @@ func (t *tracer) packet(p stack.Packet) {
 	}
 	m := gateway.Message{
 		Edge: gateway.SIP, Sent: p.Out, Peer: p.Remote.String(), Title: title(p.Raw),
-		Raw: bytes.Clone(p.Raw), Occurred: time.Now(),
+		Raw: withoutProof(p.Raw), Occurred: time.Now(),
 	}
 	t.mu.Lock()
 	id, known := t.ids[callID]
@@ -84,6 +84,32 @@ func (t *tracer) end(callID string) {
 		delete(t.uses, callID)
 		delete(t.ids, callID)
 	}
+}
+
+// withoutProof returns a copy of a message without its credentials: from the answer to a
+// challenge the password can be guessed, elsewhere and at leisure.
+func withoutProof(raw []byte) []byte {
+	head, body, whole := bytes.Cut(raw, []byte("\r\n\r\n"))
+	lines := make([]byte, 0, len(raw))
+	proof := false
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		folded := len(line) > 0 && (line[0] == ' ' || line[0] == '\t')
+		if proof && folded {
+			continue
+		}
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		bare := bytes.TrimSpace(name)
+		proof = bytes.EqualFold(bare, []byte("Authorization")) || bytes.EqualFold(bare, []byte("Proxy-Authorization"))
+		if proof {
+			lines = append(append(lines, name...), ": (left out)\r\n"...)
+			continue
+		}
+		lines = append(append(lines, line...), "\r\n"...)
+	}
+	if !whole {
+		return bytes.TrimSuffix(lines, []byte("\r\n"))
+	}
+	return append(append(lines, "\r\n"...), body...)
 }
 
 // rawHeader returns the first value of a header in a message as it is on the wire.
