@@ -132,6 +132,10 @@ func (l *lane) wants(ssrc uint32, b *Bridge) {
 	}
 }
 
+// Keyframe asks the other side's peer for a whole picture, because the peer of side has
+// asked for one by signalling (RFC 5168). Requests in RTCP are passed on without it.
+func (b *Bridge) Keyframe(side call.Side) { b.tellSelf(keyframeInput{side}) }
+
 // keyframe asks the other end's peer for a whole picture, in the form it heeds; later, if
 // it was asked just now or has sent nothing yet.
 func (b *Bridge) keyframe(wanted call.Side) {

@@ -112,6 +112,30 @@ func TestRTCPIsLifeOnHold(t *testing.T) {
 	}
 }
 
+// After a hold, silence is measured anew on both sides.
+func TestSilenceAfterHold(t *testing.T) {
+	t.Parallel()
+	const limit = 300 * time.Millisecond
+	g, a, b := phones(t, media.SendRecv, func(o *Options) {
+		o.Times = Times{Silence: limit, Tick: 10 * time.Millisecond}
+	}, pcmu())
+	talk(t, a, 0, b, 0)
+	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
+	for until := time.Now().Add(2 * limit); time.Now().Before(until); {
+		b.hear() // what we play; nobody says anything
+	}
+	g.join(4, call.A, a.describe(pcmu()))
+	began := time.Now()
+	for {
+		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {
+			break
+		}
+	}
+	if d := time.Since(began); d < limit/2 {
+		t.Errorf("B was taken for silent %v after the hold", d)
+	}
+}
+
 // A callee that rings has longer than one that answered to send its first packet.
 func TestSilenceWhileRinging(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), func(o *Options) {

@@ -210,7 +210,7 @@ func TestPicturesWithoutRepair(t *testing.T) {
 // none forgotten; estimates of bandwidth go no further.
 func TestFeedbackThatIsPassedOn(t *testing.T) {
 	t.Parallel()
-	_, a, b, ssrc := watchers(t, fir)
+	g, a, b, ssrc := watchers(t, fir)
 	var asked rtcp.Packet
 	for ok := false; !ok; _, ok = asked.(*rtcp.FullIntraRequest) { // as it joins
 		if _, asked = a.watch(testPatience); asked == nil {
@@ -234,6 +234,10 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 	}
 	if _, asked = a.watch(keyEvery / 2); asked != nil {
 		t.Errorf("A was asked for %+v too", asked)
+	}
+	g.Keyframe(call.B)
+	if _, asked = a.watch(testPatience); asked == nil {
+		t.Error("A was asked for nothing on behalf of signalling")
 	}
 }
 
