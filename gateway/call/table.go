@@ -105,7 +105,6 @@ var rules = []rule{
 	{Confirming, kLegConfirmed, fromA, mute, Ending, unanswered},
 	{Confirming, kLegConfirmed, fromA, offerless, Confirming, hearA},
 	{Confirming, kLegConfirmed, fromA, nil, Active, activate},
-	{Confirming, kLegOffered, fromB, nil, Confirming, refuse}, // one thing at a time
 	{Confirming, kTimerFired, either, forA, Ending, unconfirmed},
 	{Confirming, kMediaFailed, either, nil, Ending, failed},
 	{Confirming, kLegEnded, fromA, nil, Ending, endB},
@@ -158,6 +157,7 @@ var rules = []rule{
 
 // always are the rules of every state before Ending; a state's own rules come first.
 var always = []rule{
+	{0, kLegOffered, either, nil, 0, refuse}, // one thing at a time
 	{0, kLegCandidates, either, nil, 0, candidatesIn},
 	{0, kMediaCandidates, either, nil, 0, candidatesOut},
 	{0, kLegDigit, either, nil, 0, digitIn},

@@ -114,9 +114,10 @@ func (w *world) step(e Event) {
 	}
 	before := w.c.State()
 	actions, ok := w.c.Step(e)
-	switch o := e.(type) {
+	switch e.(type) {
 	case LegOffered:
-		if ok && (before >= Active && before < Ending || before == Confirming && o.Side == B) {
+		_, refused := first(actions).(RefuseUpdate)
+		if ok && before < Ending && (before >= Active || refused) {
 			w.updates++
 		}
 	case LegUpdated, LegRefused:
@@ -128,6 +129,13 @@ func (w *world) step(e Event) {
 		w.fail("actions from an event without place")
 	}
 	w.do(actions)
+}
+
+func first(actions []Action) Action {
+	if len(actions) == 0 {
+		return nil
+	}
+	return actions[0]
 }
 
 func (w *world) random() Event {
