@@ -19,6 +19,7 @@ const (
 	digitGap    = 60 * time.Millisecond
 	digitEnds   = 3 // the last packet is sent so often (RFC 4733 section 2.5.1.4)
 	digitVolume = 10
+	digitBurst  = 16 // digits heard at once; more come no faster than fingers
 )
 
 // An eventWay is how digits of ours go to the peer of an end: events among the packets
@@ -216,6 +217,15 @@ func (s *socket) digitOver() {
 		return
 	}
 	d.open = false
+	now := s.t.relay.now()
+	if faded := int((now - s.toldAt) / int64(digitLeast)); faded > 0 {
+		s.told, s.toldAt = max(s.told-faded, 0), now
+	}
+	if s.told == digitBurst {
+		s.t.drops.malformed.Add(1)
+		return
+	}
+	s.told++
 	lasted := time.Duration(d.ticks) * time.Second / time.Duration(d.clock)
 	s.t.b.tellSelf(digitHeardInput{s.t.side.Other(), call.Digit{Key: d.key, Length: lasted.Round(time.Millisecond)}})
 }

@@ -319,6 +319,27 @@ func TestDigitsHeard(t *testing.T) {
 	}
 }
 
+// A peer that floods events does not flood signalling.
+func TestDigitsTooFast(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), nil)
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
+	a.call(g.answer(2, call.A, b.describe(pcmu())))
+	a.say(0, 0, 0, "first")
+	b.hear()
+	began := time.Now()
+	for n := range uint32(200) {
+		a.say(101, uint16(n+1), 1600*(n+1), "\x01\x8a\x01\x40")
+	}
+	a.say(0, 201, 1<<20, "last")
+	b.hear()
+	most := digitBurst + int(time.Since(began)/digitLeast) + 1
+	g.join(3, call.A, a.describe(pcmu(), events(101, 8000)))
+	if dropped := g.Stats()[call.A].Dropped.Malformed; dropped < int64(200-most) {
+		t.Errorf("%d of 200 digits were left out, want all but %d", dropped, most)
+	}
+}
+
 // A caller that was answered first presses digits while an announcement plays.
 func TestDigitsBeforeTheAnswer(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)

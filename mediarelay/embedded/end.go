@@ -64,6 +64,7 @@ type lane struct {
 	owesKey  bool         // the peer is to be asked for a whole picture as soon as may be
 	flowing  bool         // what the peer sends reaches the other end's
 	firs     uint8        // requests so far, as FIR counts them
+	lastNack time.Time    // when the peer was last asked for lost packets
 	lastKey  time.Time    // when the peer was last asked for one
 	expected int64        // packets of the peer at the last report
 	received int64

@@ -41,7 +41,9 @@ type socket struct {
 	playing *playing             // nil for none
 	filling filling
 	spare   [spareLen]byte // for packets of ours
-	hearing hearing        // a digit that the media of the other end cannot carry
+	told    int            // digits heard lately, one less every digitLeast
+	toldAt  int64
+	hearing hearing // a digit that the media of the other end cannot carry
 
 	header rtp.Header // scratch for the SRTP contexts
 	out    rtp.Header

@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	repairMax   = 128  // packets that are kept of a flow of pictures: about a second
-	repairLen   = 1600 // octets of one; longer ones are not kept
-	repairTimes = 3    // that one is sent again, so that asking is no weapon
-	repairQueue = 8    // requests that wait
-	repairPairs = 16   // of one request that are heeded
+	repairMax   = 128                  // packets that are kept of a flow of pictures: about a second
+	repairLen   = 1600                 // octets of one; longer ones are not kept
+	repairTimes = 3                    // that one is sent again, so that asking is no weapon
+	repairQueue = 8                    // requests that wait
+	repairPairs = 16                   // of one request that are heeded
+	repairEvery = 5 * time.Millisecond // between requests that are passed on
 )
 
 // A cache keeps the last packets of a flow of pictures as they were sent. It belongs to
@@ -167,6 +168,10 @@ func (b *Bridge) missed(in missedInput) {
 	if !l.live() || !l.t.ready() || l.in.source.Load() != in.ssrc || !e.hears(media.Feedback{Type: "nack"}) {
 		return
 	}
+	if time.Since(l.lastNack) < repairEvery {
+		return
+	}
+	l.lastNack = time.Now()
 	l.t.sendReports([]rtcp.Packet{
 		&rtcp.ReceiverReport{SSRC: l.out.ssrc},
 		&rtcp.TransportLayerNack{SenderSSRC: l.out.ssrc, MediaSSRC: in.ssrc, Nacks: in.pairs},
