@@ -189,7 +189,7 @@ func (w *world) recordRefusals(want call.Cause) {
 	for i := range w.ended() {
 		w.cause(i, want)
 	}
-	if text := fmt.Sprint(w.server.Unanswered()); text != "[]" {
+	if text := fmt.Sprint(w.unanswered()); text != "[]" {
 		w.t.Errorf("not answered: %s", text)
 	}
 }

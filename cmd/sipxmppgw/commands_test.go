@@ -349,7 +349,7 @@ func TestPagesAndSecrets(t *testing.T) {
 	var after string
 	if !poll(patience, func() bool {
 		_, after = get(t, w.page+"/metrics")
-		return strings.Contains(after, "\nsipxmppgw_calls_active 0\n")
+		return strings.Contains(after, "\nsipxmppgw_calls_active 0\n") && strings.Contains(after, "\nsipxmppgw_media_ports{state=\"used\"} 0\n")
 	}) {
 		t.Fatalf("the call is still there:\n%s", after)
 	}
@@ -360,7 +360,6 @@ sipxmppgw_xmpp_up 1`,
 		after: `sipxmppgw_calls_ended_total{cause="normal",from="sip"} 1
 sipxmppgw_call_setup_seconds_count{from="sip",stage="connected"} 1
 sipxmppgw_call_setup_seconds_count{from="sip",stage="ringing"} 1
-sipxmppgw_media_ports{state="used"} 0
 sipxmppgw_media_lost_packets_total{leg="sip"} 0`,
 	} {
 		for line := range strings.Lines(want) {
@@ -466,11 +465,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	begin := time.Now()
 	code, out, errs := command(ctx, "demo")
-	if took := time.Since(begin); took > 30*time.Second { // 9 s on a machine with nothing else to do
-		t.Errorf("it took %v", took)
-	}
 	if code != exitOK || errs != "" {
 		t.Errorf("exit code %d, complaints %q", code, errs)
 	}

@@ -361,6 +361,14 @@ func say(ctx context.Context, from, to phone.Call, what []int16) (float64, error
 	if err := from.Play(ctx, what); err != nil {
 		return 0, err
 	}
+	// The last of it comes within a few packets; comparing takes longer than hearing.
+	n := to.Heard().Statistics().Packets
+	if err := to.Heard().Wait(ctx, func(s audio.Statistics) bool { return s.Packets >= n+10 }); err != nil {
+		return 0, err
+	}
+	if m := audio.Correlate(what, to.Heard().Recording()); m.Score >= demoScore {
+		return m.Score, nil
+	}
 	m, err := to.Heard().WaitMatch(ctx, what, demoScore)
 	return m.Score, err
 }

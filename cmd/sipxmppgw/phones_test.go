@@ -177,7 +177,7 @@ func TestHoldAndResume(t *testing.T) {
 	if err := callee.Heard().Wait(w.limit(), func(s audio.Statistics) bool { return s.Packets >= heard+50 }); err != nil {
 		t.Errorf("the client does not hear who holds it: %v", err)
 	}
-	if n := c.Heard().Statistics().Packets - held; n > 5 {
+	if n := c.Heard().Statistics().Packets - held; n > 15 {
 		t.Errorf("%d packets came to who holds", n)
 	}
 	if status, err := c.Options(w.limit()); status != 200 || err != nil {
@@ -202,8 +202,8 @@ func TestClientHolds(t *testing.T) {
 	}
 	c.Modify("responder")
 	c.Modify("both")
-	if !poll(patience, func() bool { return len(w.server.Unanswered()) == 0 }) {
-		t.Errorf("not answered: %q", w.server.Unanswered())
+	if !poll(patience, func() bool { return len(w.unanswered()) == 0 }) {
+		t.Errorf("not answered: %q", w.unanswered())
 	}
 	speak(t, callee, c)
 	hangUp(t, c, callee)
@@ -227,17 +227,17 @@ func TestPhoneRefuses(t *testing.T) {
 		{488, "Not Acceptable Here", "incompatible-parameters"},
 		{503, "Service Unavailable", "general-error"},
 	} {
-		client := w.client(i, "phone", conversations)
-		c, callee := w.call(client, 0)
-		until(t, c, phone.Ringing)
-		if err := callee.Reject(tt.status, tt.phrase); err != nil {
+		// A 488 may be tried again with less.
+		w.sip[0].OnIncoming(func(c *sipphone.Call) { _ = c.Reject(tt.status, tt.phrase) })
+		c, err := w.client(i, "phone", conversations).Dial(contact(0))
+		if err != nil {
 			t.Fatal(err)
 		}
 		until(t, c, phone.Ended)
 		if end := c.End(); end.Reason != tt.want || !end.ByPeer {
 			t.Errorf("%d was told as %+v, want %s", tt.status, end, tt.want)
 		}
-		faultless(t, c, callee)
+		faultless(t, c)
 	}
 }
 
