@@ -13,6 +13,10 @@
 // parser, queue, transaction, callback. The way out is transaction, sipgo's
 // serializer, [gate.CheckOut], trace, socket.
 //
+// A target that is a name can have several places (signaling/resolve). A request outside of
+// a dialog is sent to one after the other until one takes it, each time in a transaction of
+// its own; see [Stack.Request].
+//
 // Messages cross the border as sipgo's [sip.Request] and [sip.Response]. Of one that
 // was received, From, To, Via, Route and Record-Route are kept as the text that
 // the peer wrote: req.From() and its like read them, but changing what they return
