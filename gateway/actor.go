@@ -211,6 +211,8 @@ func (a *actor) do(actions []call.Action) {
 			a.bridge.Candidates(x.Side, x.Media)
 		case call.DigitMedia:
 			a.bridge.Digit(x.Side, x.Digit)
+		case call.RingMedia:
+			a.bridge.Ring(x.Side, x.On)
 		case call.ReleaseMedia:
 			a.rec.Media = a.bridge.Stats()
 			a.bridge.Release()
@@ -300,5 +302,6 @@ func (noBridge) Answer(call.Op, call.Side, media.Description) {}
 func (noBridge) Join(call.Op, call.Side, media.Description)   {}
 func (noBridge) Candidates(call.Side, media.Description)      {}
 func (noBridge) Digit(call.Side, call.Digit)                  {}
+func (noBridge) Ring(call.Side, bool)                         {}
 func (noBridge) Release()                                     {}
 func (noBridge) Stats() [2]media.Stats                        { return [2]media.Stats{} }

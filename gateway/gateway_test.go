@@ -85,7 +85,8 @@ func (b *fakeBridge) Candidates(call.Side, media.Description) {}
 func (b *fakeBridge) Digit(side call.Side, d call.Digit) {
 	b.post(call.MediaDigit{Side: side, Digit: d})
 }
-func (b *fakeBridge) Release() { b.released++ }
+func (b *fakeBridge) Ring(call.Side, bool) {}
+func (b *fakeBridge) Release()             { b.released++ }
 
 func (b *fakeBridge) Stats() [2]media.Stats {
 	return [2]media.Stats{

@@ -139,6 +139,9 @@ type Bridge interface {
 	// Digit plays a DTMF digit to the peer of side, after those before it. Where the media
 	// of that side has no form for it, MediaDigit is posted.
 	Digit(side call.Side, digit call.Digit)
+	// Ring says whether the other side rings: side was answered already, and is to hear
+	// ringing until media comes.
+	Ring(side call.Side, on bool)
 	// Release gives back everything. It may be called once, at any time.
 	Release()
 	// Stats returns the figures so far, by side. It may be called from any goroutine, also

@@ -66,7 +66,10 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 	default:
 		l.route(e.nameOf(from, m.Nick), m.Hops)
 	}
-	if l.target.Early {
+	// Of pictures a proposal says too little to offer them to the callee, so their caller is
+	// asked for its session at once too; it is answered when the callee is.
+	eager := l.target.Early || in.JMI.Proposes(media.Video) && l.target.Policy.Video && e.opt.Policy.Video
+	if eager {
 		l.s = session.NewResponder(l.options(from.String(), session.Eager))
 	}
 	l.received(st, in.JMI.Title())
@@ -74,7 +77,7 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 		e.greet(l.self, from.String())
 	}
 	l.deliver(in, true)
-	if !l.target.Early {
+	if !eager {
 		e.accept(l, media.Description{})
 	}
 }

@@ -192,10 +192,10 @@ const (
 	kinds
 )
 
-var kindNames = [...]string{
+var kindNames = [kinds]string{
 	"LegRinging", "LegProgress", "LegAnswered", "LegOffered", "LegUpdated", "LegRefused",
-	"LegConfirmed", "LegCandidates", "LegEnded", "MediaOffered", "MediaAnswered",
-	"MediaCandidates", "MediaConnected", "MediaFailed", "TimerFired", "Aborted",
+	"LegConfirmed", "LegCandidates", "LegDigit", "LegEnded", "MediaOffered", "MediaAnswered",
+	"MediaCandidates", "MediaDigit", "MediaConnected", "MediaFailed", "TimerFired", "Aborted",
 }
 
 func (k kind) String() string { return kindNames[k] }
@@ -325,6 +325,13 @@ type (
 		Digit Digit
 	}
 
+	// RingMedia says whether the callee rings, so that a caller that was answered before it
+	// hears so.
+	RingMedia struct {
+		Side Side
+		On   bool
+	}
+
 	// ReleaseMedia gives back every resource of the call's media.
 	ReleaseMedia struct{}
 
@@ -359,6 +366,7 @@ func (AnswerMedia) action()     {}
 func (JoinMedia) action()       {}
 func (CandidatesMedia) action() {}
 func (DigitMedia) action()      {}
+func (RingMedia) action()       {}
 func (ReleaseMedia) action()    {}
 func (StartTimer) action()      {}
 func (StopTimer) action()       {}

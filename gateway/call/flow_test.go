@@ -209,6 +209,8 @@ func show(a Action) string {
 		return a.Side.String() + " end " + a.Cause.String()
 	case DigitLeg:
 		return fmt.Sprintf("%s digit %c", a.Side, a.Digit.Key)
+	case RingMedia:
+		return fmt.Sprintf("media ring to %s %v", a.Side, a.On)
 	case DigitMedia:
 		return fmt.Sprintf("media digit %c to %s", a.Digit.Key, a.Side)
 	case OfferMedia:

@@ -221,6 +221,9 @@ func offerB(c *Call, e Event) {
 
 func ringA(c *Call, e Event) {
 	c.emit(StopTimer{TimerAlert}, RingLeg{A})
+	if c.mode == Early {
+		c.emit(RingMedia{A, true})
+	}
 	renew(c, e)
 }
 
@@ -243,11 +246,11 @@ func hearB(c *Call, e Event) {
 func answerMedia(c *Call, e Event) {
 	c.answer = e.(LegAnswered).Media
 	c.said[B] = c.answer
-	c.emit(
-		StopTimer{TimerAlert},
-		StopTimer{TimerNoAnswer},
-		AnswerMedia{c.op(), A, c.answer},
-	)
+	c.emit(StopTimer{TimerAlert}, StopTimer{TimerNoAnswer})
+	if c.mode == Early {
+		c.emit(RingMedia{A, false})
+	}
+	c.emit(AnswerMedia{c.op(), A, c.answer})
 }
 
 // settle is for a caller that has its answer already.

@@ -301,6 +301,11 @@ func (b *bridge) Digit(side call.Side, d call.Digit) {
 	b.post(call.MediaDigit{Side: side, Digit: d})
 }
 
+// Ring notes that a caller hears ringing.
+func (b *bridge) Ring(side call.Side, on bool) {
+	b.p.note(fmt.Sprintf("ringing to leg %s: %v", side, on))
+}
+
 // Candidates answers an ICE restart with credentials of its own.
 func (b *bridge) Candidates(side call.Side, d media.Description) {
 	for _, s := range d.Streams {
