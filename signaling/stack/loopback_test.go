@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"bufio"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -101,6 +103,46 @@ func TestLoopback(t *testing.T) {
 		if time.Now().After(deadline) {
 			buf := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+// TestConnectionsAtOnce: messages of several connections are read side by side.
+func TestConnectionsAtOnce(t *testing.T) {
+	const peers, each = 4, 20
+	_, at := sockets(t, "127.0.0.1", Options{OnRequest: answering(t)})
+	errs := make(chan error, peers)
+	for i := range peers {
+		go func() { // until it has its answers
+			conn, err := net.Dial("tcp", at.String())
+			if err != nil {
+				errs <- err
+				return
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			for n := range each {
+				if _, err := fmt.Fprintf(conn, "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK%d-%d\r\nMax-Forwards: 70\r\n"+
+					"From: <sip:a@b>;tag=1\r\nTo: <sip:x>\r\nCall-ID: %d-%d\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", i, n, i, n); err != nil {
+					errs <- err
+					return
+				}
+			}
+			got := bufio.NewReader(conn)
+			for range each {
+				for line := ""; line != "\r\n"; {
+					if line, err = got.ReadString('\n'); err != nil {
+						errs <- err
+						return
+					}
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range peers {
+		if err := <-errs; err != nil {
+			t.Error(err)
 		}
 	}
 }

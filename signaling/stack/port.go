@@ -101,15 +101,16 @@ func (p *port) close() error {
 
 // take is given what sipgo has parsed, in the goroutine that reads.
 func (p *port) take(msg sip.Message) {
-	from := p.last
-	if p.stream != nil {
+	var from arrival
+	if p.stream != nil { // one of several, each with a goroutine of its own
 		c := p.s.conns.bySource(p.transport, msg.Source())
 		if c == nil {
 			return
 		}
 		from = c.take()
+	} else {
+		from, p.pending = p.last, false
 	}
-	p.pending = false
 	msg.SetSource(from.remote.String())
 	p.s.accept(msg, from)
 }
