@@ -111,6 +111,10 @@ type Calls struct {
 	// NoAnswer is how long a callee may ring. Default 3m, about what a proxy gives it
 	// (Timer C, RFC 3261 section 16.6); from 1s to 10m.
 	NoAnswer time.Duration `yaml:"no_answer"`
+	// SecondCall is what becomes of a second call between the same two while there is one, on
+	// the XMPP side: parallel, migrate (it takes the first one's place) or busy. Default
+	// parallel, and migrate when the device of the first is gone (XEP-0353).
+	SecondCall string `yaml:"second_call"`
 	// Drain is how long calls may go on after the order to stop. Default 5m, to 24h.
 	Drain time.Duration `yaml:"drain"`
 }
@@ -149,6 +153,12 @@ type Trunk struct {
 	// Trusted says that it may tell us who calls, by P-Asserted-Identity, and that we tell
 	// it (RFC 3325). Default false.
 	Trusted bool `yaml:"trusted"`
+	// Username and Password answer the trunk's challenges (RFC 3261 section 22.2), and no one
+	// else's. Better than Password: PasswordFile, or the environment variable
+	// SIPXMPPGW_PASSWORD_ and the trunk's name in capitals, with _ for -. Default none.
+	Username     string `yaml:"username"`
+	Password     Secret `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
 	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
 	// announcements (eager mode). Default false.
 	EarlyMedia bool `yaml:"early_media"`
@@ -195,7 +205,7 @@ func defaults() Config {
 		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
 		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
 		Media: Media{PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
-		Calls: Calls{Max: 500, MaxUnanswered: 200, NoAnswer: 3 * time.Minute, Drain: 5 * time.Minute},
+		Calls: Calls{Max: 500, MaxUnanswered: 200, NoAnswer: 3 * time.Minute, SecondCall: "parallel", Drain: 5 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
 		Log:   Log{Level: "info", Format: "text"},
 	}

@@ -167,6 +167,49 @@ func TestSecretComesFromElsewhere(t *testing.T) {
 	}
 }
 
+func TestPasswordsOfTrunks(t *testing.T) {
+	with := func(lines string) string {
+		return strings.Replace(smallest, "    address: 192.0.2.20\n", "    address: 192.0.2.20\n"+lines, 1)
+	}
+	env := Env{
+		Getenv: func(k string) string {
+			if k == "SIPXMPPGW_PASSWORD_PBX" {
+				return "from the environment"
+			}
+			return ""
+		},
+		ReadFile: func(name string) ([]byte, error) { return []byte("from " + name + "\n"), nil },
+	}
+	files := Env{ReadFile: env.ReadFile}
+	tests := []struct {
+		name, text string
+		env        Env
+		want       Secret
+		problem    string
+	}{
+		{"in the configuration", with("    username: u\n    password: p\n"), Env{}, "p", ""},
+		{"in a file", with("    username: u\n    password_file: pw\n"), files, "from /etc/gw/pw", ""},
+		{"in the environment", with("    username: u\n"), env, "from the environment", ""},
+		{"none", smallest, Env{}, "", ""},
+		{"a username alone", with("    username: u\n"), Env{}, "", "trunks[0].username: needs a password"},
+		{"twice", with("    username: u\n    password: p\n    password_file: pw\n"), files, "", "stands beside password"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse("/etc/gw/c.yaml", strings.NewReader(tt.text), tt.env)
+			if tt.problem != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.problem) {
+					t.Errorf("got %v, want %s", err, tt.problem)
+				}
+				return
+			}
+			if err != nil || c.Trunks[0].Password != tt.want {
+				t.Errorf("got %q, %v", string(c.Trunks[0].Password), err)
+			}
+		})
+	}
+}
+
 func TestSecretIsNeverPrinted(t *testing.T) {
 	c, err := Parse("f.yaml", strings.NewReader(smallest), Env{})
 	if err != nil {

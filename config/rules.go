@@ -47,6 +47,7 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 	r.document(text, &c)
 	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
 		r.secret(&c, env)
+		r.passwords(&c, env)
 		r.rules(&c)
 	}
 	if len(r.problems) > 0 {
@@ -101,6 +102,30 @@ func (r *reader) secret(c *Config, env Env) {
 	}
 }
 
+// passwords finds the passwords of trunks, as secret does the component's.
+func (r *reader) passwords(c *Config, env Env) {
+	for i := range c.Trunks {
+		t := &c.Trunks[i]
+		at := func(name string) string { return fmt.Sprintf("trunks[%d].%s", i, name) }
+		if s := env.Getenv("SIPXMPPGW_PASSWORD_" + strings.ToUpper(strings.ReplaceAll(t.Name, "-", "_"))); s != "" {
+			t.Password = Secret(s)
+		} else if t.PasswordFile != "" {
+			if t.Password != "" {
+				r.at(at("password_file"), "stands beside password; one of them is enough")
+			}
+			text, err := env.ReadFile(r.beside(t.PasswordFile))
+			if err != nil {
+				r.at(at("password_file"), "%v", err)
+				continue
+			}
+			t.Password = Secret(strings.TrimRight(string(text), "\r\n"))
+		}
+		if (t.Username == "") != (t.Password == "") {
+			r.at(at("username"), "needs a password, and a password a username")
+		}
+	}
+}
+
 // rules holds what must be true of the values.
 func (r *reader) rules(c *Config) {
 	r.need("xmpp.domain", c.XMPP.Domain)
@@ -142,6 +167,7 @@ func (r *reader) rules(c *Config) {
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
 	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
+	r.oneOf("calls.second_call", c.Calls.SecondCall, "parallel", "migrate", "busy")
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	if c.HTTP.Listen != "" {
 		r.hostPort("http.listen", c.HTTP.Listen)

@@ -475,10 +475,13 @@ func trunkPolicy(t config.Trunk) media.Policy {
 	return p
 }
 
+// secondCall is what calls.second_call may say.
+var secondCall = map[string]jingle.Second{"parallel": jingle.Parallel, "migrate": jingle.Migrate, "busy": jingle.Busy}
+
 func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	edge := jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: routes.XMPP, Log: d.log,
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, Second: secondCall[c.Calls.SecondCall], Log: d.log,
 	})
 	var once sync.Once
 	var err error
@@ -516,7 +519,9 @@ func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Li
 		if err != nil {
 			return fmt.Errorf("trunks[%d].address: %w", i, err)
 		}
-		trunk := signaling.Trunk{Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(t)}
+		trunk := signaling.Trunk{
+			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(t), Username: t.Username, Password: string(t.Password),
+		}
 		for j, s := range t.Sources {
 			p, err := config.ParsePrefix(s)
 			if err != nil {
