@@ -274,7 +274,18 @@ func (l *leg) End(cause call.Cause, detail call.Detail) {
 	if l.expires && cause == call.NoAnswer && detail == (call.Detail{Q850: 18}) {
 		detail.Status = 408
 	}
+	l.settle()
 	l.command(dialog.End{Cause: cause, Detail: detail})
+}
+
+// settle has no INVITE of ours go to yet another place: the dialog may have to wait before it
+// can cancel one.
+func (l *leg) settle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, tx := range l.clients {
+		tx.Settle()
+	}
 }
 
 // command gives the dialog a command; what it means to the call comes through the Inbox.

@@ -184,6 +184,42 @@ func TestSlowPlace(t *testing.T) {
 	})
 }
 
+// TestCancelDuringLookup: a call that is given up before DNS has answered rings nowhere.
+func TestCancelDuringLookup(t *testing.T) {
+	playNamed(t, nil, func(t *testing.T, w *world, dns *fakeDNS) {
+		dns.mu.Lock()
+		dns.cached = false
+		dns.mu.Unlock()
+		p := w.peer("198.51.100.9:5060")
+		c := w.dial(toOtto())
+		synctest.Wait()
+		c.do(func() { c.leg.End(call.Cancelled, call.Detail{}) })
+		<-time.After(2 * time.Second)
+		c.wants(t, "ends cancelled 0/0 ")
+		p.silent()
+		<-time.After(time.Minute) // in which a peer might still speak
+		if n := w.edge.Stats().Dialogs; n != 0 {
+			t.Errorf("%d dialogs are left", n)
+		}
+	})
+}
+
+// TestCancelDuringSilence: a call that is given up while one place says nothing does not ring
+// at the next.
+func TestCancelDuringSilence(t *testing.T) {
+	playNamed(t, nil, func(t *testing.T, w *world, _ *fakeDNS) {
+		first, second := w.peer("198.51.100.9:5060"), w.peer("198.51.100.10:5070")
+		c := w.dial(toOtto())
+		first.wants("INVITE ")
+		c.do(func() { c.leg.End(call.Cancelled, call.Detail{}) })
+		<-time.After(time.Minute)
+		second.silent()
+		for first.pending() {
+			continue
+		}
+	})
+}
+
 // TestCallsFromPlaces: who may call from a trunk that is a name.
 func TestCallsFromPlaces(t *testing.T) {
 	sources := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}

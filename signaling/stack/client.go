@@ -56,8 +56,8 @@ type ClientTx struct {
 	stream    bool             // a target over UDP takes TCP too
 	live      *attempt         // that the user hears of; nil while connecting
 	over      bool             // the user has been told of the end
-	cancelled bool             // wanted
-	headers   []sip.Header     // of the CANCEL
+	settled   bool             // by the user: no other target is wanted
+	cancelled bool             // by the user
 	silence   *time.Timer      // of an INVITE that nothing answers
 
 	// Of the worker.
@@ -117,12 +117,16 @@ func (tx *ClientTx) try() {
 		}
 		a := &attempt{s: tx.s, tx: tx, req: req, queue: tx.queue, to: to}
 		tx.mu.Lock()
-		if tx.over {
+		switch {
+		case tx.over:
 			tx.mu.Unlock()
+			return
+		case tx.settled:
+			tx.mu.Unlock()
+			tx.fail(fmt.Errorf("%w: no longer wanted", ErrTransport))
 			return
 		}
 		tx.live = a
-		a.cancelled, a.headers = tx.cancelled, tx.headers
 		if fl.conn == nil && len(tx.targets) > 0 && !tx.inside {
 			a.patience = time.AfterFunc(tx.s.limits.Next, func() { tx.queue.post(func() { tx.hurry(a) }) })
 		}
@@ -137,6 +141,7 @@ func (tx *ClientTx) unreached(to resolve.Target, err error) {
 	if errors.Is(err, ErrTransport) {
 		tx.s.locator.Penalize(to, 0)
 		if tx.more() {
+			tx.s.count.failovers.Add(1)
 			tx.try()
 			return
 		}
@@ -222,7 +227,7 @@ func (tx *ClientTx) next(a *attempt, e Event) bool {
 func (tx *ClientTx) more() bool {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	return !tx.taken && !tx.over && !tx.cancelled && len(tx.targets) > 0 && time.Until(tx.until) >= lastStart
+	return !tx.taken && !tx.over && !tx.settled && len(tx.targets) > 0 && time.Until(tx.until) >= lastStart
 }
 
 // verdict says what the end of an attempt means: whether another target may do better,
@@ -316,16 +321,26 @@ func (tx *ClientTx) Request() *sip.Request {
 	return tx.live.req
 }
 
+// Settle says that the request is no longer wanted by the user, who cannot cancel it yet: no
+// other target is tried, and if it was not sent yet it is not sent, and ends with
+// ErrTransport.
+func (tx *ClientTx) Settle() {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.settled = true
+}
+
 // Cancel cancels an INVITE (RFC 3261 section 9.1), with the given headers, such as a
 // Reason, in the CANCEL. Before the first provisional response it is remembered and sent
-// then; after a final one it does nothing. No other target is tried. The INVITE still has
-// its final response, or ErrTimeout 32 seconds after the CANCEL.
+// then; after a final one it does nothing. It also does what Settle does. The INVITE still
+// has its final response, or ErrTimeout 32 seconds after the CANCEL.
 func (tx *ClientTx) Cancel(headers ...sip.Header) {
+	if tx.req.Method != sip.INVITE {
+		return
+	}
 	tx.mu.Lock()
 	again, a := tx.cancelled, tx.live
-	if !again {
-		tx.cancelled, tx.headers = true, headers
-	}
+	tx.cancelled, tx.settled = true, true
 	tx.mu.Unlock()
 	if !again && a != nil {
 		a.cancel(headers)

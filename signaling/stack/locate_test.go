@@ -505,6 +505,9 @@ func TestFailoverOfConnections(t *testing.T) {
 				if d := time.Since(start); d != tt.after {
 					t.Errorf("took %v, want %v", d, tt.after)
 				}
+				if n := b.stack.Stats().Failovers; n != 1 {
+					t.Errorf("%d failovers counted, want 1", n)
+				}
 			})
 		})
 	}
@@ -541,6 +544,39 @@ func TestFailoverOfLostConnection(t *testing.T) {
 			t.Errorf("events %q, want 486", got)
 		}
 	})
+}
+
+// TestCancelBeforeSent: what is cancelled while DNS or a connection is waited for is not sent.
+func TestCancelBeforeSent(t *testing.T) {
+	tests := []struct {
+		name  string
+		after time.Duration // of DNS
+		first resolve.Transport
+	}{
+		{"during a lookup", 2 * time.Second, resolve.UDP},
+		{"during a connection", 0, resolve.TCP},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				z := &zones{after: tt.after, targets: map[resolve.Query][]resolve.Target{
+					{Host: "trunk.example.net"}: {place(tt.first, 2), place(resolve.UDP, 2)},
+				}}
+				b := newBed(t, Options{Locate: z, Dial: func(ctx context.Context, _ Transport, _ netip.AddrPort) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}})
+				var j journal
+				tx := b.stack.Request(build(sip.INVITE, "a"), Target{Host: "trunk.example.net"}, j.on)
+				time.Sleep(time.Second)
+				tx.Cancel()
+				b.nothing(time.Minute)
+				if got := j.take(); got != "transport" {
+					t.Errorf("events %q, want that it was not sent", got)
+				}
+			})
+		})
+	}
 }
 
 // TestTotalTime: DNS, connections and targets that say nothing take no longer together than
