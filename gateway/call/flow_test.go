@@ -99,6 +99,11 @@ func described(words []string, i int) media.Description {
 	case strings.HasPrefix(words[i], "inactive"):
 		d.Streams[0].Direction = media.Inactive
 	}
+	for _, name := range []string{"G722", "PCMU"} {
+		if strings.Contains(words[i], name) {
+			d.Streams[0].Codecs = append(d.Streams[0].Codecs, media.Codec{Name: name, ClockRate: 8000})
+		}
+	}
 	if strings.HasSuffix(words[i], "+video") || strings.HasSuffix(words[i], "-video") {
 		d.Streams = append(d.Streams, media.Stream{Kind: media.Video, Rejected: strings.HasSuffix(words[i], "-video")})
 	}

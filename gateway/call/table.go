@@ -40,6 +40,7 @@ var (
 	forAnswer guard = timer(TimerNoAnswer)
 	forA      guard = timer(TimerConfirm)
 	forEnd    guard = timer(TimerLinger)
+	narrower  guard = &condition{"A lacks B's codec", func(c *Call, _ Event) bool { return c.narrower() }}
 	passes    guard = &condition{"concerns the other", func(c *Call, _ Event) bool { return differ(c.said[c.side], c.change) }}
 	gains     guard = &condition{"the other takes more", func(c *Call, _ Event) bool { return c.gained() }}
 	again     guard = &condition{"by the changer", func(c *Call, e Event) bool { return sideOf(e) == c.side && c.joining == 0 }}
@@ -104,6 +105,7 @@ var rules = []rule{
 	{Confirming, kMediaAnswered, either, nil, Confirming, answerAgain},
 	{Confirming, kLegConfirmed, fromA, mute, Ending, unanswered},
 	{Confirming, kLegConfirmed, fromA, offerless, Confirming, hearA},
+	{Confirming, kLegConfirmed, fromA, narrower, Passing, narrowB}, // INTERWORKING 2.4 row 21
 	{Confirming, kLegConfirmed, fromA, nil, Active, activate},
 	{Confirming, kTimerFired, either, forA, Ending, unconfirmed},
 	{Confirming, kMediaFailed, either, nil, Ending, failed},
@@ -314,6 +316,28 @@ func answerAgain(c *Call, e Event) {
 func activate(c *Call, _ Event) {
 	c.confirmed = true
 	c.emit(StopTimer{TimerConfirm})
+}
+
+// narrower reports whether a caller that described its media after B had answered lacks the
+// codec that B prefers, and so is going to send.
+func (c *Call) narrower() bool {
+	if c.mode != Announced {
+		return false
+	}
+	a, b := c.said[A].Live(media.Audio), c.said[B].Live(media.Audio)
+	if a < 0 || b < 0 {
+		return false
+	}
+	speech := media.Speech(c.said[B].Streams[b].Codecs)
+	return len(speech) > 0 && media.Find(c.said[A].Streams[a].Codecs, speech[0]) < 0
+}
+
+// narrowB offers B what the caller turned out to have.
+func narrowB(c *Call, e Event) {
+	activate(c, e)
+	c.side, c.change = A, media.Description{}
+	c.joining, c.more, c.idle = 0, false, false
+	c.emit(OfferMedia{c.op(), B, c.said[A]})
 }
 
 func joinSide(c *Call, e Event) {
