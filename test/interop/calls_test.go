@@ -227,7 +227,7 @@ var fromBaresip = []play{
 var fromSipp = []play{
 	{"from SIPp, which hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
-		call := b.sippCalls(t, "romeo", "send INVITE; recv 200; send ACK; pause 4000; send BYE; recv 200")
+		call := b.sippCalls(t, "romeo", "send INVITE; recv 200; send ACK; pause 8000; send BYE; recv 200")
 		sid := user.answers(t)
 		user.hears(t, sid, userTone) // SIPp sends back what it hears
 		user.ended(t, "terminate", "success")
@@ -371,7 +371,7 @@ func (c *client) unknown(t *testing.T, kind string) {
 
 var toSipp = []play{
 	{"to SIPp, which hangs up", func(t *testing.T, b *bench) {
-		call := b.sippWaits(t, "recv INVITE; send 180; send 200; recv ACK; pause 4000; send BYE; recv 200")
+		call := b.sippWaits(t, "recv INVITE; send 180; send 200; recv ACK; pause 8000; send BYE; recv 200")
 		user := b.login(t)
 		sid := user.proposes(t, sippNumber)
 		user.wait(t, "accepted")
@@ -390,7 +390,7 @@ var toSipp = []play{
 		call.reason(t, "BYE", 16)
 	}},
 	{"to SIPp with session-initiate, which hangs up", func(t *testing.T, b *bench) {
-		call := b.sippWaits(t, "recv INVITE; send 180; pause 300; send 200; recv ACK; pause 4000; send BYE; recv 200")
+		call := b.sippWaits(t, "recv INVITE; send 180; pause 300; send 200; recv ACK; pause 8000; send BYE; recv 200")
 		user := b.login(t)
 		sid := user.initiates(t, sippNumber)
 		user.wait(t, "accepted")
