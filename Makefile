@@ -49,7 +49,7 @@ conformance: ## one line for each of the 172 statements
 	go run ./test/conformance
 
 golden: ## rewrite what golden tests expect, and show what changed
-	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
+	go test $$(git grep -l 'sipxmppgw/test/golden"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
 	git diff --stat
 
 bench: ## benchmarks

@@ -3,7 +3,6 @@ package jingle
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -22,9 +21,8 @@ import (
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the expected parts of testdata")
 
 const domain = "gw.peers.test"
 
@@ -44,26 +42,9 @@ func TestFlows(t *testing.T) {
 			}
 			synctest.Test(t, func(t *testing.T) {
 				got := newWorld(t).play(string(text))
-				golden(t, f, got)
+				golden.Compare(t, f, got)
 			})
 		})
-	}
-}
-
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
 	}
 }
 

@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,10 +19,9 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/signaling/stack"
+	"sipxmppgw/test/golden"
 	"sipxmppgw/test/memnet"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden transcripts")
 
 const (
 	ours  = "192.0.2.10:5060"
@@ -464,7 +462,7 @@ func (p *peer) golden(name string) {
 		got = strings.ReplaceAll(got, t, "OUR-TAG")
 	}
 	file := "testdata/" + name + ".txt"
-	if *update {
+	if golden.Update() {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			p.w.t.Fatal(err)
 		}

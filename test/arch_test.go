@@ -59,6 +59,7 @@ var rooms = []room{
 	{path: "cmd/...", may: []string{"..."}, why: ""},
 	{path: "test/peer/...", may: []string{"test/peer/..."}, why: "a witness must not share our faults"},
 	{path: "test/memnet", why: "a network knows nobody"},
+	{path: "test/golden", why: "files know nobody"},
 	{path: "test/...", may: []string{"..."}, why: ""},
 }
 

@@ -2,7 +2,6 @@ package call
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,9 +10,8 @@ import (
 	"time"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the expected parts of testdata")
 
 // A flow is a play of one call. At the margin stands what comes in, indented what the
 // call wants done and where it is then; -update writes the indented part.
@@ -28,26 +26,8 @@ func TestFlows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, f, play(t, string(text)))
+			golden.Compare(t, f, play(t, string(text)))
 		})
-	}
-}
-
-// golden compares with a file, or writes it.
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
 	}
 }
 
@@ -263,5 +243,5 @@ func TestChart(t *testing.T) {
 	for _, r := range always {
 		row("any", r)
 	}
-	golden(t, "testdata/table.golden", bytes.ReplaceAll(out.Bytes(), []byte(" \n"), []byte("\n")))
+	golden.Compare(t, "testdata/table.golden", bytes.ReplaceAll(out.Bytes(), []byte(" \n"), []byte("\n")))
 }

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -9,9 +8,8 @@ import (
 	"testing"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // The tables of INTERWORKING.md as they stand there, so that ours are not only held
 // against themselves. A line is: statuses | reason | Q.850 causes, one for all or each its
@@ -631,7 +629,7 @@ func TestGoldenCauses(t *testing.T) {
 		}
 	}
 	const name = "testdata/causes.golden"
-	if *update {
+	if golden.Update() {
 		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,9 +14,8 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/jingle/wire"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the expected parts of testdata")
 
 // Who plays in the flows.
 const (
@@ -39,25 +37,8 @@ func TestFlows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, f, play(t, string(text)))
+			golden.Compare(t, f, play(t, string(text)))
 		})
-	}
-}
-
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
 	}
 }
 

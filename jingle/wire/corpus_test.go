@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"gosrc.io/xmpp/stanza"
+
+	"sipxmppgw/test/golden"
 )
 
 // A recorded is one stanza of the corpus.
@@ -57,7 +59,7 @@ func TestCorpus(t *testing.T) {
 		}
 		fmt.Fprintf(&out, "  %s: %s\n", r.name, said)
 	}
-	golden(t, "testdata/corpus.txt", out.Bytes())
+	golden.Compare(t, "testdata/corpus.txt", out.Bytes())
 }
 
 // summary says in a line what is read from a stanza.

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/xml"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,27 +14,8 @@ import (
 	"gosrc.io/xmpp/stanza"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the expected parts of testdata")
-
-// golden compares with a file, or writes it.
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (-update rewrites it); got:\n%s", file, got)
-	}
-}
 
 // node reads an element.
 func node(t testing.TB, text string) stanza.Node {
@@ -187,7 +167,7 @@ func TestContents(t *testing.T) {
 				back.Contents, back.Groups = ContentsOf(d, describerOf(j.Action))
 			}
 			out := back.Element()
-			golden(t, strings.TrimSuffix(f, ".xml")+".txt", []byte(dump(d)+"\n"+printed(out)))
+			golden.Compare(t, strings.TrimSuffix(f, ".xml")+".txt", []byte(dump(d)+"\n"+printed(out)))
 
 			again, err := ParseJingle(&out)
 			if err != nil {

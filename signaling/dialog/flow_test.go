@@ -1,7 +1,6 @@
 package dialog
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,9 +11,8 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite what we do in the flows")
 
 // TestFlows plays each testdata/NAME.flow. In the margin stands what comes in, indented
 // what we do; testdata/README says what the words mean.
@@ -30,7 +28,7 @@ func TestFlows(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := playFlow(t, string(want))
-			if *update {
+			if golden.Update() {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}

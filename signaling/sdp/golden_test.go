@@ -1,7 +1,6 @@
 package sdp
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,9 +9,8 @@ import (
 	"testing"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // testOrigin is who writes the golden descriptions.
 func testOrigin() Origin {
@@ -38,9 +36,9 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".txt", dump(d))
+			golden.Compare(t, name+".txt", []byte(dump(d)))
 			out := string(s.Format(d))
-			golden(t, name+".ours", strings.ReplaceAll(out, "\r\n", "\n"))
+			golden.Compare(t, name+".ours", []byte(strings.ReplaceAll(out, "\r\n", "\n")))
 
 			again, err := s.Parse([]byte(out))
 			if err != nil {
@@ -50,23 +48,6 @@ func TestGolden(t *testing.T) {
 				t.Errorf("second pass differs:\n%s\nfrom\n%s", got, out)
 			}
 		})
-	}
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
 	}
 }
 

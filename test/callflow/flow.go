@@ -225,20 +225,19 @@ func (p *player) collect() bool {
 		got = append(got, Line{at.Sub(p.begin), lane, lines[0], raw})
 		bodies = append(bodies, lines[1:])
 	}
+	// What the peers answer by themselves they answer when all has been taken, or the gateway
+	// would go on meanwhile.
+	var answers []func() error
 	for {
 		select {
 		case m := <-p.world.sip.got:
 			p.world.sip.note(m)
 			add(m.at, "sip", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
-			if err := p.world.sip.acknowledge(m); err != nil {
-				p.t.Fatal(err)
-			}
+			answers = append(answers, func() error { return p.world.sip.acknowledge(m) })
 			continue
 		case s := <-p.world.xmpp.got:
-			if err := p.world.xmpp.note(s); err != nil {
-				p.t.Fatal(err)
-			}
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
+			answers = append(answers, func() error { return p.world.xmpp.note(s) })
 			continue
 		case r := <-p.world.ended:
 			add(r.Ended, "=", []string{fmt.Sprintf("call ended %s by %s", r.Cause, r.EndedBy)}, "")
@@ -273,6 +272,11 @@ func (p *player) collect() bool {
 		fmt.Fprintf(&p.out, "    > %s%s %s\n", after, l.Lane, l.Text)
 		for _, b := range bodies[i] {
 			fmt.Fprintln(&p.out, b)
+		}
+	}
+	for _, answer := range answers {
+		if err := answer(); err != nil {
+			p.t.Fatal(err)
 		}
 	}
 	return len(got) > 0

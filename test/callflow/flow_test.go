@@ -1,13 +1,12 @@
 package callflow
 
 import (
-	"flag"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write what the gateway did into the plays")
+	"sipxmppgw/test/golden"
+)
 
 func TestFlows(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.flow")
@@ -16,7 +15,7 @@ func TestFlows(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".flow"), func(t *testing.T) {
-			PlayFile(t, f, *update)
+			PlayFile(t, f, golden.Update())
 		})
 	}
 }
