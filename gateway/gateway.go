@@ -125,6 +125,7 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	}
 	if err := g.admit(a, in); err != nil {
 		g.metrics.refused(in.Edge, err)
+		a.log.Info("call refused", "from", in.Edge.String(), "trunk", a.rec.Trunk, "why", err.Error())
 		return nil, err
 	}
 	g.log.Info("call begins", "call", string(a.id), "from", in.Edge.String(), "trunk", a.rec.Trunk, "rule", a.rec.Rule)

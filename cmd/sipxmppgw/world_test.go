@@ -341,7 +341,14 @@ func (w *world) call(caller *jinglephone.Phone, trunk int) (*jinglephone.Call, *
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return c, take(w.t, incoming)
+	select {
+	case callee := <-incoming:
+		return c, callee
+	case <-limit(w.t).Done():
+		w.t.Fatalf("the phone was not called; the client's call is %v, ended %+v; the phone's faults %q, the server's %+v",
+			c.State(), c.End(), w.sip[trunk].Faults(), w.server.Faults())
+		panic("not reached")
+	}
 }
 
 func take[C any](t *testing.T, from <-chan C) C {
