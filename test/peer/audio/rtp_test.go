@@ -3,6 +3,9 @@ package audio
 import (
 	"context"
 	"errors"
+	"slices"
+	"sort"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,10 +13,26 @@ import (
 	"github.com/pion/rtp"
 )
 
-// connect runs a sender whose packets reach the receiver after delay(n), n counting from 0.
-// A negative delay loses the packet.
+// connect runs a sender whose packets reach the receiver after delay(n), n counting from 0;
+// those that are due at the same time, in the order they were sent. A negative delay loses
+// the packet.
 func connect(t *testing.T, o SenderOptions, r *Receiver, delay func(n int) time.Duration) *Sender {
-	n := 0
+	type packet struct {
+		due time.Time
+		raw []byte
+	}
+	var (
+		mu  sync.Mutex
+		way []packet // by due
+		n   int
+	)
+	// Timers of the same time run side by side, so each takes what is due first, whosever it is.
+	deliver := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		r.Packet(way[0].raw, time.Now())
+		way = way[1:]
+	}
 	o.Write = func(p *rtp.Packet) error {
 		raw, err := p.Marshal()
 		if err != nil {
@@ -21,9 +40,15 @@ func connect(t *testing.T, o SenderOptions, r *Receiver, delay func(n int) time.
 		}
 		d := delay(n)
 		n++
-		if d >= 0 {
-			time.AfterFunc(d, func() { r.Packet(raw, time.Now()) })
+		if d < 0 {
+			return nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		due := time.Now().Add(d)
+		i := sort.Search(len(way), func(i int) bool { return way[i].due.After(due) })
+		way = slices.Insert(way, i, packet{due, raw})
+		time.AfterFunc(d, deliver)
 		return nil
 	}
 	s := NewSender(o)
@@ -223,7 +248,7 @@ func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewReceiver([]Codec{PCMU})
 		s := connect(t, SenderOptions{Codec: PCMU}, r, func(int) time.Duration { return 0 })
-		time.Sleep(time.Second)
+		time.Sleep(1010 * time.Millisecond) // between two packets
 		s.Pause(true)
 		time.Sleep(time.Second)
 		paused := r.Statistics().Packets
