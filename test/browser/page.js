@@ -132,7 +132,17 @@ const peer = window.peer = {
     })
     await client.getRoster()
     client.updateCaps()
+    // The server shows a client its own presence when others can reach it, and no sooner.
+    const present = new Promise(resolve => {
+      const see = p => {
+        if (p.from !== client.jid) return
+        client.off('presence', see)
+        resolve()
+      }
+      client.on('presence', see)
+    })
     client.sendPresence({ legacyCapabilities: client.disco.getCaps() })
+    await present
     return client.jid
   },
   disconnect() { client.disconnect() },

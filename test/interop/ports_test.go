@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -58,6 +59,13 @@ func allFree(first, n int) bool {
 	return true
 }
 
+// bound reports whether a UDP socket has a port of 127.0.0.1. It looks without taking the
+// port, which whoever is about to bind it would find in use.
+func bound(port int) bool {
+	table, err := os.ReadFile("/proc/net/udp")
+	return err == nil && strings.Contains(string(table), fmt.Sprintf(" 0100007F:%04X ", port))
+}
+
 func local(port int) string {
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
@@ -83,6 +91,17 @@ func TestPeerFreePortsAreFreeAndEven(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	if bound(first + 1) {
+		t.Error("a free port counts as bound")
+	}
+	u, err := net.ListenPacket("udp", local(first+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	if !bound(first + 1) {
+		t.Error("a bound port counts as free")
+	}
 	if allFree(first, 4) {
 		t.Error("a port in use counts as free")
 	}

@@ -5,7 +5,6 @@ package interop
 import (
 	"encoding/xml"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,13 +66,12 @@ func startSipp(t *testing.T, o sippOptions, script string) *sipp {
 	s.process = start(t, "sipp", processOptions{dir: dir}, argv...)
 	eventually(t, 5*time.Second, "sipp has its port", func() error {
 		if s.ended() && s.err != nil {
-			t.Fatalf("sipp ended: %v", s.err)
+			b, _ := os.ReadFile(s.errors)
+			t.Fatalf("sipp ended: %v\n%s", s.err, b)
 		}
-		u, err := net.ListenPacket("udp", local(s.port))
-		if err != nil || s.ended() {
+		if s.ended() || bound(s.port) {
 			return nil
 		}
-		u.Close()
 		return fmt.Errorf("port %d is free", s.port)
 	})
 	return s
