@@ -137,7 +137,7 @@ func (b *baresip) command(t *testing.T, name, params string) {
 		if !a.OK {
 			t.Fatalf("baresip %s %s: %s", name, params, a.Data)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatalf("baresip does not answer to %s", name)
 	}
 }

@@ -311,7 +311,7 @@ func TestPeerBrowser(t *testing.T) {
 			t.Errorf("the other's tone is not the own one, got %v", err)
 		}
 		a.do(t, nil, "mute", sid, true)
-		err := within(5*time.Second, func() error {
+		err := within(20*time.Second, func() error {
 			if err := b.reception(t, sid).proves(phoneTone); err == nil {
 				return errors.New("still heard")
 			}

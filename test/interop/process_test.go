@@ -127,7 +127,7 @@ func (p *process) stop(t *testing.T) {
 		p.in.Close()
 	}
 	p.signal(syscall.SIGTERM)
-	if err := within(5*time.Second, p.gone); err != nil {
+	if err := within(20*time.Second, p.gone); err != nil {
 		t.Logf("%s did not end on SIGTERM: %v", p.name, err)
 		p.kill(t)
 	}
@@ -137,7 +137,7 @@ func (p *process) stop(t *testing.T) {
 func (p *process) kill(t *testing.T) {
 	t.Helper()
 	p.signal(syscall.SIGKILL)
-	eventually(t, 5*time.Second, p.name+" is dead", p.gone)
+	eventually(t, 20*time.Second, p.name+" is dead", p.gone)
 }
 
 // gone has an error while anything is left of the group: what a shell script started ends

@@ -171,7 +171,7 @@ func connectComponent(s *server, secret string) (*component, error) {
 }
 
 func (c *component) handshake(secret string) error {
-	if err := c.conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.conn, "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='%s'>", gatewayDomain)

@@ -64,7 +64,7 @@ func startSipp(t *testing.T, o sippOptions, script string) *sipp {
 		argv = append(argv, "-m", "1", local(o.target))
 	}
 	s.process = start(t, "sipp", processOptions{dir: dir}, argv...)
-	eventually(t, 5*time.Second, "sipp has its port", func() error {
+	eventually(t, 20*time.Second, "sipp has its port", func() error {
 		if s.ended() && s.err != nil {
 			b, _ := os.ReadFile(s.errors)
 			t.Fatalf("sipp ended: %v\n%s", s.err, b)
