@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+const (
+	maxBatch  = 500 // rows of one transaction
+	gather    = 5 * time.Millisecond
+	firstWait = 100 * time.Millisecond // after a write that failed; doubled each time
+	maxWait   = 5 * time.Second
+	sweep     = time.Minute // between removals of what has expired
+	farewell  = time.Second // for what waits at the end
+)
+
+// run is the writer. It ends when the queue is closed and empty, or a second after.
+func (s *Store) run() {
+	defer close(s.done)
+	swept := time.NewTicker(sweep)
+	defer swept.Stop()
+	var closed bool
+	var over <-chan time.Time
+	wait := firstWait
+	for {
+		batch, ending := s.queue.take(maxBatch)
+		if ending && !closed {
+			closed = true
+			over = time.After(farewell)
+		}
+		if len(batch) == 0 {
+			if closed {
+				return
+			}
+			select {
+			case <-s.queue.wake:
+				time.Sleep(gather) // for more to come, so that they share a transaction
+			case <-swept.C:
+				s.forget()
+			}
+			continue
+		}
+		err := s.commit(batch)
+		before := s.queue.state()
+		s.queue.settle(batch, err)
+		if err == nil {
+			if !before.Up {
+				s.opt.Log.Info("store is written again", "waiting", s.queue.state().Waiting)
+			}
+			wait = firstWait
+			continue
+		}
+		if before.Up {
+			s.opt.Log.Error("store cannot be written", "error", err, "waiting", s.queue.state().Waiting)
+		}
+		select {
+		case <-time.After(wait):
+		case <-over:
+			return
+		}
+		wait = min(2*wait, maxWait)
+	}
+}
+
+const (
+	upsert = `INSERT INTO rows (kind, key, owner, value, expires, first, recent)
+VALUES (?1, ?2, ?3, ?4, ?5, (SELECT IFNULL(MAX(recent), 0) + 1 FROM rows), (SELECT IFNULL(MAX(recent), 0) + 1 FROM rows))
+ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, value = excluded.value, expires = excluded.expires, recent = excluded.recent`
+	remove = `DELETE FROM rows WHERE kind = ?1 AND key = ?2`
+)
+
+// commit writes a batch, whole or not at all.
+func (s *Store) commit(batch []change) error {
+	tx, err := s.write.BeginTx(context.Background(), nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() // nothing after a commit
+	if err := apply(tx, batch); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func apply(tx *sql.Tx, batch []change) error {
+	put, err := tx.Prepare(upsert)
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	defer put.Close()
+	for i := range batch {
+		r := &batch[i].row
+		if batch[i].remove {
+			if _, err := tx.Exec(remove, r.Kind, r.Key); err != nil {
+				return fmt.Errorf("remove: %w", err)
+			}
+			continue
+		}
+		var expires int64
+		if !r.Expires.IsZero() {
+			expires = max(r.Expires.UnixMilli(), 1)
+		}
+		if _, err := put.Exec(r.Kind, r.Key, r.Owner, r.Value, expires); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	return nil
+}
+
+// forget removes what has expired. An error is met again by the next write.
+func (s *Store) forget() {
+	_, _ = s.write.Exec("DELETE FROM rows WHERE expires <> 0 AND expires <= ?", time.Now().UnixMilli())
+}
