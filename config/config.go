@@ -12,15 +12,17 @@ import (
 
 // Config is the whole file.
 type Config struct {
-	XMPP   XMPP              `yaml:"xmpp"`
-	SIP    SIP               `yaml:"sip"`
-	Media  Media             `yaml:"media"`
-	Calls  Calls             `yaml:"calls"`
-	HTTP   HTTP              `yaml:"http"`
-	Log    Log               `yaml:"log"`
-	Trunks []Trunk           `yaml:"trunks"`
-	Routes []Route           `yaml:"routes"`
-	Users  map[string]string `yaml:"numbers"` // telephone number or SIP address to bare JID
+	XMPP   XMPP    `yaml:"xmpp"`
+	SIP    SIP     `yaml:"sip"`
+	Media  Media   `yaml:"media"`
+	Calls  Calls   `yaml:"calls"`
+	HTTP   HTTP    `yaml:"http"`
+	Log    Log     `yaml:"log"`
+	Trunks []Trunk `yaml:"trunks"`
+	Routes []Route `yaml:"routes"`
+	// Users are telephone numbers or SIP addresses, and whose they are, by bare JID. A number
+	// that ends in * stands for all that begin so; a * in the JID, for the rest of it.
+	Users map[string]string `yaml:"numbers"`
 }
 
 // XMPP is the component connection (XEP-0114).
@@ -70,6 +72,15 @@ type SIP struct {
 	// InternationalPrefixes are what is dialled instead of the plus. Default 00 if there is
 	// a country.
 	InternationalPrefixes []string `yaml:"international_prefixes"`
+	// Region is the country (ISO 3166, such as "DE") by whose numbering plan numbers are
+	// completed; Country and its neighbours, where they are set, go before what it says.
+	// Default none.
+	Region string `yaml:"region"`
+	// Regions are those of XMPP domains whose users dial in another way. Default none.
+	Regions map[string]string `yaml:"regions"`
+	// TimeZone is where the hours of routes are, such as "Europe/Berlin". Default: that of
+	// this machine.
+	TimeZone string `yaml:"time_zone"`
 	// AllowSIPS lets sips: addresses call XMPP users, although protection cannot be
 	// promised to the end (RFC 7247 section 8). Default false.
 	AllowSIPS bool `yaml:"allow_sips"`
@@ -150,6 +161,10 @@ type Trunk struct {
 	// Sources are the addresses or networks that its calls come from. Default: Address; if
 	// that is a name, the addresses that DNS says it has.
 	Sources []string `yaml:"sources"`
+	// NumberFormat is how it wants and sends numbers: plus (+4930123), digits (4930123),
+	// international (004930123), national (030123 in the country of SIP.Region or
+	// SIP.Country), or as_dialled. Default plus.
+	NumberFormat string `yaml:"number_format"`
 	// Trusted says that it may tell us who calls, by P-Asserted-Identity, and that we tell
 	// it (RFC 3325). Default false.
 	Trusted bool `yaml:"trusted"`
@@ -176,9 +191,15 @@ type Trunk struct {
 type Route struct {
 	// From is a bare JID, a domain, or "*" for everyone. Required.
 	From string `yaml:"from"`
-	// To is the beginning of a number, such as "+49"; a SIP domain; or "*" for anything.
-	// Default "*".
+	// To is the beginning of a number, such as "+49"; a SIP domain; a regular expression
+	// between slashes that fits a whole number, such as "/[+]49(30[0-9]+)/"; or "*" for
+	// anything. Default "*".
 	To string `yaml:"to"`
+	// Hours are when the route holds, such as "Mo-Fr 08:00-18:00". Default always.
+	Hours []string `yaml:"hours"`
+	// Dial is what is dialled instead of the number: $0 stands for it, $1 to $9 for the
+	// groups of a regular expression. Default: the number.
+	Dial string `yaml:"dial"`
 	// Trunk is where it goes. Required unless Deny.
 	Trunk string `yaml:"trunk"`
 	// Deny refuses instead. Default false.

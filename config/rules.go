@@ -154,6 +154,15 @@ func (r *reader) rules(c *Config) {
 	for i, p := range c.SIP.InternationalPrefixes {
 		digits(fmt.Sprintf("sip.international_prefixes[%d]", i), p)
 	}
+	if len(c.SIP.Regions) > 0 && c.SIP.Region == "" {
+		r.at("sip.regions", "needs sip.region for everyone else")
+	}
+	for d := range c.SIP.Regions {
+		r.host(join("sip.regions", d), d)
+	}
+	if _, err := time.LoadLocation(c.SIP.TimeZone); err != nil {
+		r.at("sip.time_zone", "%q is not a time zone such as Europe/Berlin", c.SIP.TimeZone)
+	}
 	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
 	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
 	if c.Media.PortMin > c.Media.PortMax {
@@ -177,8 +186,15 @@ func (r *reader) rules(c *Config) {
 	r.trunks(c)
 	r.routes(c)
 	for number, jid := range c.Users {
-		if !bareJID(jid) {
+		prefix, ranged := strings.CutSuffix(number, "*")
+		digits, global := strings.CutPrefix(prefix, "+")
+		switch {
+		case !bareJID(jid):
 			r.at(join("numbers", number), "%q is not an address such as juliet@example.org", jid)
+		case ranged && (!global || strings.Trim(digits, "0123456789") != ""):
+			r.at(join("numbers", number), "is not the beginning of a number such as +4930123*")
+		case !ranged && strings.Contains(jid, "*"):
+			r.at(join("numbers", number), "%q has a * that stands for nothing", jid)
 		}
 	}
 }
@@ -208,6 +224,13 @@ func (r *reader) trunks(c *Config) {
 			r.oneOf(at("transport"), t.Transport, "udp", "tcp")
 		}
 		r.host(at("domain"), t.Domain)
+		if t.NumberFormat == "" {
+			t.NumberFormat = "plus"
+		}
+		r.oneOf(at("number_format"), t.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
+		if (t.NumberFormat == "international" || t.NumberFormat == "national") && c.SIP.Region == "" && c.SIP.Country == "" {
+			r.at(at("number_format"), "%s needs sip.region, or sip.country", t.NumberFormat)
+		}
 		if host != "" {
 			r.host(at("address"), host)
 		}

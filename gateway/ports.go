@@ -58,9 +58,10 @@ type Target struct {
 	Policy   media.Policy // of leg B
 	Early    bool         // the caller is to be answered first (eager mode)
 	NoAnswer time.Duration
-	Hops     int    // what is left of Max-Forwards (RFC 3261 section 20.22); 0 means 70
-	Rule     string // the rule that decided, for the log
-	CallID   string // an id of the caller's protocol that the callee's may carry on
+	Hops     int      // what is left of Max-Forwards (RFC 3261 section 20.22); 0 means 70
+	Rule     string   // the rule that decided, for the log
+	Why      []string // rule by rule, up to that one
+	CallID   string   // an id of the caller's protocol that the callee's may carry on
 }
 
 // An Edge is one of the two protocols.

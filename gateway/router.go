@@ -19,10 +19,11 @@ import (
 // A TrunkRoute is what routing needs to know of a trunk.
 type TrunkRoute struct {
 	Name    string
-	Domain  string       // the host of Request-URIs to it, for numbers and users of our own domains; empty keeps theirs
-	Trusted bool         // who calls may be asserted to it, and by it (RFC 3325)
-	Early   bool         // callers are answered before it answers (eager mode)
-	Policy  media.Policy // of its media
+	Domain  string               // the host of Request-URIs to it, for numbers and users of our own domains; empty keeps theirs
+	Trusted bool                 // who calls may be asserted to it, and by it (RFC 3325)
+	Early   bool                 // callers are answered before it answers (eager mode)
+	Numbers translate.NumberForm // how it wants numbers; empty leaves them as they were dialled
+	Policy  media.Policy         // of its media
 }
 
 // Routes is the router of the shell: addresses by the mapping, permission by the table.
@@ -71,7 +72,7 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 			return Target{}, addressRefusal(err)
 		}
 	}
-	choice := r.Table.Lookup(from, uri)
+	choice := r.Table.Lookup(from, uri, time.Now())
 	if !choice.Allowed {
 		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed"}, Log: strings.Join(choice.Why, "; ")}
 	}
@@ -80,9 +81,7 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		return Target{}, &call.Refusal{Cause: call.Unreachable, Log: "there is no trunk " + choice.Trunk}
 	}
 	trunk := r.Trunks[i]
-	if own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain); trunk.Domain != "" && slices.Contains(own, uri.Host) {
-		uri.Host = trunk.Domain
-	}
+	uri = r.dialled(uri, from, choice, trunk)
 	sender, err := r.Mapping.Sender(from, translate.SenderOptions{Name: q.From.Name, Trusted: trunk.Trusted, Hidden: q.From.Anonymous})
 	if err != nil {
 		return Target{}, addressRefusal(err)
@@ -97,7 +96,28 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		NoAnswer: r.NoAnswer,
 		Hops:     q.Hops,
 		Rule:     choice.Rule,
+		Why:      choice.Why,
 	}, nil
+}
+
+// dialled returns what is asked of a trunk: the number in the form that the rule or the trunk
+// wants, at the trunk's own domain if it is at one of ours.
+func (r *Routes) dialled(uri translate.URI, from translate.JID, choice route.Choice, trunk TrunkRoute) translate.URI {
+	own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain)
+	if !slices.Contains(own, uri.Host) {
+		return uri
+	}
+	if trunk.Domain != "" {
+		uri.Host = trunk.Domain
+	}
+	number := choice.Dial
+	if number == "" && !strings.Contains(uri.User, ";") {
+		number, _ = r.Mapping.DialPlan.For(from.Domain).Format(choice.Number, trunk.Numbers)
+	}
+	if number != "" {
+		uri.User, uri.Phone = number, true
+	}
+	return uri
 }
 
 // toXMPP routes a call that came from a trunk.
@@ -109,7 +129,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if q.Hops == 1 { // one hop more would leave nothing (RFC 3261 section 16.6, step 3)
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}
 	}
-	to, account, err := r.target(request)
+	to, account, err := r.target(request, q.Trunk)
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
@@ -137,10 +157,14 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 
 // target returns whom a Request-URI means. Any name of ours stands for SIPHost, and a
 // short number at ours for the same at the default domain, because a PBX dials its trunk
-// by whatever address it was given. account says that the address was provisioned.
-func (r *Routes) target(u translate.URI) (j translate.JID, account bool, err error) {
+// by whatever address it was given. A number counts in full. account says that the address
+// was provisioned.
+func (r *Routes) target(u translate.URI, trunk string) (j translate.JID, account bool, err error) {
 	if slices.Contains(r.Hosts, u.Host) {
 		u.Host, u.Port = r.Mapping.SIPHost, 0
+	}
+	if j, ok := r.numbered(u, trunk); ok {
+		return j, true, nil
 	}
 	if u.Host == r.Mapping.SIPHost && u.Scheme == "sip" {
 		local := translate.URI{Scheme: "sip", User: u.User, Host: r.Mapping.DefaultDomain}
@@ -154,6 +178,27 @@ func (r *Routes) target(u translate.URI) (j translate.JID, account bool, err err
 	}
 	_, account = r.Mapping.AccountURI[j.Bare()]
 	return j, account, nil
+}
+
+// numbered returns who has a number of ours: the user it was given to, or the range that it
+// is in.
+func (r *Routes) numbered(u translate.URI, trunk string) (translate.JID, bool) {
+	m := r.Mapping
+	if u.Scheme == "sips" || u.Scheme != "tel" && u.Host != m.SIPHost && !slices.Contains(m.TelDomains, u.Host) {
+		return translate.JID{}, false
+	}
+	number := u.Number()
+	full, ok := m.DialPlan.E164(number)
+	if !ok && number != "" && slices.ContainsFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == trunk && t.Numbers == translate.DigitsForm }) {
+		full, ok = m.DialPlan.E164("+" + number)
+	}
+	if !ok {
+		return translate.JID{}, false
+	}
+	if j, ok := m.AccountJID[translate.URI{Scheme: "tel", User: full}]; ok {
+		return j, true
+	}
+	return m.InRange(full)
 }
 
 func (r *Routes) origin(j translate.JID) (translate.URI, bool) {

@@ -48,7 +48,7 @@ func (e *Edge) vcard(st component.Stanza) {
 // gateway helps a client to find the JID of a telephone number or SIP address (XEP-0100
 // section 4.9.2).
 func (e *Edge) gateway(st component.Stanza) {
-	_, to, ok := parties(st)
+	from, to, ok := parties(st)
 	query := st.Child(wire.NSGateway, "query")
 	if !ok || to.Local != "" || query == nil {
 		e.unknown(st)
@@ -58,7 +58,7 @@ func (e *Edge) gateway(st component.Stanza) {
 		e.send(st.Result(wire.GatewayPrompt("Enter a SIP address or a telephone number", "SIP address or number")))
 		return
 	}
-	jid, err := e.opt.Mapping.Typed(wire.PromptOf(query))
+	jid, err := e.opt.Mapping.Typed(wire.PromptOf(query), from.Domain)
 	if err != nil {
 		e.refuse(st, wire.Error{
 			Type: "modify", Condition: "not-acceptable", Text: "Neither a SIP address nor a phone number",

@@ -275,15 +275,15 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 		TelDomains:     []string{c.SIP.DefaultDomain},
 		DirectDomains:  c.SIP.DirectDomains,
 		DefaultContext: c.SIP.DefaultContext,
-		DialPlan: translate.DialPlan{
-			Country: c.SIP.Country, National: c.SIP.NationalPrefix, International: c.SIP.InternationalPrefixes,
-		},
+	}
+	var err error
+	if m.DialPlan, err = planOf(c); err != nil {
+		return nil, err
 	}
 	if c.SIP.AllowSIPS {
 		m.SIPSInbound = translate.AllowSIPS
 	}
-	m, err := m.Prepare()
-	if err != nil {
+	if m, err = m.Prepare(); err != nil {
 		return nil, err
 	}
 	for address, user := range c.Users {
@@ -291,9 +291,9 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 			return nil, fmt.Errorf("numbers.%s: %w", address, err)
 		}
 	}
-	rules := make([]route.Rule, len(c.Routes))
-	for i, r := range c.Routes {
-		rules[i] = route.Rule(r)
+	rules, err := rulesOf(c)
+	if err != nil {
+		return nil, err
 	}
 	table, err := route.New(rules, route.Plan{Dial: m.DialPlan, Domains: m.TelDomains})
 	if err != nil {
@@ -305,9 +305,63 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	for _, t := range c.Trunks {
 		r.Trunks = append(r.Trunks, gateway.TrunkRoute{
 			Name: t.Name, Domain: trunkDomain(t), Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(t),
+			Numbers: translate.NumberForm(t.NumberFormat),
 		})
 	}
 	return r, nil
+}
+
+// planOf returns how numbers are meant that are dialled without a plus.
+func planOf(c config.Config) (translate.DialPlan, error) {
+	var plan translate.DialPlan
+	if c.SIP.Region != "" {
+		var ok bool
+		if plan, ok = translate.PlanOf(c.SIP.Region); !ok {
+			return plan, fmt.Errorf("sip.region: %q is not a country such as DE", c.SIP.Region)
+		}
+	}
+	if c.SIP.Country != "" {
+		plan.Country = c.SIP.Country
+	}
+	if c.SIP.NationalPrefix != "" {
+		plan.National = c.SIP.NationalPrefix
+	}
+	if len(c.SIP.InternationalPrefixes) > 0 {
+		plan.International = c.SIP.InternationalPrefixes
+	}
+	plan.Domains = map[string]translate.DialPlan{}
+	for domain, region := range c.SIP.Regions {
+		of, ok := translate.PlanOf(region)
+		if !ok {
+			return plan, fmt.Errorf("sip.regions.%s: %q is not a country such as DE", domain, region)
+		}
+		j, err := translate.NewJID("", domain, "")
+		if err != nil {
+			return plan, fmt.Errorf("sip.regions.%s: %w", domain, err)
+		}
+		plan.Domains[j.Domain] = of
+	}
+	return plan, nil
+}
+
+// rulesOf returns the routes as the table wants them.
+func rulesOf(c config.Config) ([]route.Rule, error) {
+	zone := time.Local
+	if c.SIP.TimeZone != "" {
+		var err error
+		if zone, err = time.LoadLocation(c.SIP.TimeZone); err != nil {
+			return nil, fmt.Errorf("sip.time_zone: %w", err)
+		}
+	}
+	rules := make([]route.Rule, len(c.Routes))
+	for i, r := range c.Routes {
+		hours, err := route.ParseHours(r.Hours, zone)
+		if err != nil {
+			return nil, fmt.Errorf("routes[%d].hours: %w", i, err)
+		}
+		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: r.Trunk, Deny: r.Deny, Dial: r.Dial}
+	}
+	return rules, nil
 }
 
 // trunkDomain is the host of Request-URIs to a trunk, in the form of a URI.
@@ -320,6 +374,14 @@ func trunkDomain(t config.Trunk) string {
 
 // provision gives a user its number, or its address at the default domain.
 func provision(m *translate.Mapping, address, user string) error {
+	if prefix, ranged := strings.CutSuffix(address, "*"); ranged && strings.HasPrefix(prefix, "+") {
+		local, domain, _ := strings.Cut(user, "@") // checked with the configuration
+		if _, err := translate.NewJID(strings.ReplaceAll(local, "*", "0"), domain, ""); err != nil {
+			return err
+		}
+		m.Ranges = append(m.Ranges, translate.Range{Prefix: prefix, Local: local, Domain: domain})
+		return nil
+	}
 	j, err := translate.ParseJID(user)
 	if err != nil {
 		return err

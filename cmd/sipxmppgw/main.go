@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // the image and small machines have no time zones
 
 	"sipxmppgw/config"
 )
@@ -31,6 +32,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
 
   run --config FILE     run the gateway until told to stop
   check-config FILE     say everything that is wrong in a configuration
+  route NUMBER --as JID [--config FILE]
+                        say where a call would go, rule by rule, and what would be sent;
+                        with --from-sip TRUNK, where one of that trunk would
   demo [--stay]         place real calls through a gateway on this machine
   version               say which version this is
 `
@@ -50,6 +54,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return runDaemon(ctx, args[1:], errs)
 	case "check-config":
 		return checkConfig(args[1:], out, errs)
+	case "route":
+		return routeCall(args[1:], out, errs)
 	case "demo":
 		return runDemo(ctx, args[1:], out, errs)
 	case "version":
@@ -85,7 +91,14 @@ func checkConfig(args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "usage: sipxmppgw check-config FILE")
 		return exitUsage
 	}
-	if _, err := config.Load(args[0]); err != nil {
+	c, err := config.Load(args[0])
+	if err == nil { // numbers, hours and expressions are read by those who use them
+		_, err = routesOf(c, nobody, nil)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", args[0], err)
+		}
+	}
+	if err != nil {
 		fmt.Fprintln(errs, err)
 		return exitUsage
 	}

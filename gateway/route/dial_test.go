@@ -3,6 +3,7 @@ package route
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway/translate"
 )
@@ -71,7 +72,7 @@ func TestDialStrings(t *testing.T) {
 				}
 				continue
 			}
-			c := tab.Lookup(from, u)
+			c := tab.Lookup(from, u, time.Time{})
 			if c.Allowed != (tt.trunk != "") || c.Trunk != tt.trunk {
 				t.Errorf("%s is %s: goes to %q by %s, want %q", dial, u, c.Trunk, c.Rule, tt.trunk)
 			}

@@ -6,8 +6,10 @@ package route
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"sipxmppgw/gateway/translate"
 )
@@ -15,10 +17,17 @@ import (
 // A Rule lets someone on the XMPP side call somewhere on the SIP side, or keeps them from
 // it.
 type Rule struct {
-	From  string // a bare JID, a domain, or "*" for everyone
-	To    string // the beginning of a number, such as "+49"; a SIP domain, for its users but no +number; or "*"
+	From string // a bare JID, a domain, or "*" for everyone
+	// To is the beginning of a number, such as "+49"; a SIP domain, for its users but no
+	// +number; a regular expression between slashes, which must fit the whole of a number,
+	// in full if it can be completed; or "*".
+	To    string
+	Hours Hours  // when it holds
 	Trunk string // where the call goes; empty if Deny
 	Deny  bool
+	// Dial is what is dialled instead of the number: $0 stands for it as it was compared,
+	// $1 to $9 for the groups of a regular expression. Empty leaves it as it is.
+	Dial string
 }
 
 // A Table is the rules in their order; the first that fits decides.
@@ -42,9 +51,13 @@ type rule struct {
 	Rule
 	number string // what a number begins with, if the rule is about numbers
 	domain string // what the SIP domain is, if the rule is about one
+	match  *regexp.Regexp
 	user   string // the bare JID, if the rule is about one user
 	host   string // the domain, if it is about the users of one
 }
+
+// numbers reports whether the rule is about numbers.
+func (r *rule) numbers() bool { return r.number != "" || r.match != nil }
 
 // New returns a table. An error names the rule and what is wrong with it.
 func New(rules []Rule, plan Plan) (Table, error) {
@@ -67,12 +80,21 @@ func New(rules []Rule, plan Plan) (Table, error) {
 			k.To = "*"
 		case strings.Trim(strings.TrimPrefix(r.To, "+"), "0123456789*#") == "":
 			k.number = r.To
+		case len(r.To) > 2 && r.To[0] == '/' && r.To[len(r.To)-1] == '/':
+			m, err := regexp.Compile("^(?:" + r.To[1:len(r.To)-1] + ")$")
+			if err != nil {
+				return Table{}, fmt.Errorf("rule %d: to %q: %w", i+1, r.To, err)
+			}
+			k.match = m
 		default:
 			u, err := translate.ParseURI("sip:" + r.To)
 			if err != nil || u.User != "" {
 				return Table{}, fmt.Errorf("rule %d: to %q is neither the beginning of a number nor a domain", i+1, r.To)
 			}
 			k.domain = u.Host
+		}
+		if r.Dial != "" && (!k.numbers() || strings.Trim(r.Dial, "+0123456789*#$") != "") {
+			return Table{}, fmt.Errorf("rule %d: dial %q is not digits and $0 to $9, or the rule is not about numbers", i+1, r.Dial)
 		}
 		t.rules = append(t.rules, k)
 	}
@@ -83,13 +105,15 @@ func New(rules []Rule, plan Plan) (Table, error) {
 type Choice struct {
 	Allowed bool
 	Trunk   string
+	Number  string   // in full if it could be completed; empty if no number was called
+	Dial    string   // what is dialled instead of it; empty if the rule has no such word
 	Rule    string   // the rule that decided, or that none did
 	Why     []string // rule by rule, up to the one that decided
 }
 
-// Lookup says where a call of an XMPP user to a SIP address goes. It compares numbers as
-// they are dialled in full, so that no spelling slips past a rule.
-func (t Table) Lookup(from translate.JID, to translate.URI) Choice {
+// Lookup says where a call of an XMPP user to a SIP address goes at a time. It compares
+// numbers as they are dialled in full, so that no spelling slips past a rule.
+func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice {
 	var c Choice
 	number := to.Number()
 	if dialled(to, number) {
@@ -98,20 +122,25 @@ func (t Table) Lookup(from translate.JID, to translate.URI) Choice {
 		return c
 	}
 	own := to.Scheme == "tel" || slices.Contains(t.plan.Domains, to.Host)
-	if full, ok := t.plan.Dial.E164(number); ok {
+	if full, ok := t.plan.Dial.For(from.Domain).E164(number); ok {
 		number = full
 	}
+	c.Number = number
 	for i, r := range t.rules {
 		name := fmt.Sprintf("rule %d (%s to %s)", i+1, r.From, r.To)
 		why := r.misses(from, to, number)
-		if why == "" && r.number != "" && !r.Deny && !own {
+		switch {
+		case why != "":
+		case r.numbers() && !r.Deny && !own:
 			why = "it is about numbers of our own domains"
+		case !r.Hours.Include(at):
+			why = "it does not hold at this time"
 		}
 		if why != "" {
 			c.Why = append(c.Why, name+": "+why)
 			continue
 		}
-		c.Allowed, c.Trunk, c.Rule = !r.Deny, r.Trunk, name
+		c.Allowed, c.Trunk, c.Rule, c.Dial = !r.Deny, r.Trunk, name, r.dial(number)
 		if r.Deny {
 			c.Why = append(c.Why, name+": denies it")
 		} else {
@@ -149,8 +178,10 @@ func (r *rule) misses(from translate.JID, to translate.URI, number string) strin
 		return why
 	}
 	switch {
-	case r.number != "" && number == "":
+	case r.numbers() && number == "":
 		return "it is about numbers"
+	case r.match != nil && !r.match.MatchString(number):
+		return "the number does not fit"
 	case r.number != "" && !strings.HasPrefix(number, r.number):
 		return "the number does not begin so"
 	case r.domain != "" && r.domain != to.Host:
@@ -169,6 +200,29 @@ func (r *rule) missesUser(user translate.JID) string {
 		return "it is about users of another domain"
 	}
 	return ""
+}
+
+// dial returns what is dialled for a number that the rule is about.
+func (r *rule) dial(number string) string {
+	if r.Dial == "" {
+		return ""
+	}
+	groups := []string{number}
+	if r.match != nil {
+		groups = r.match.FindStringSubmatch(number)
+	}
+	var out strings.Builder
+	for i := 0; i < len(r.Dial); i++ {
+		if r.Dial[i] == '$' && i+1 < len(r.Dial) && '0' <= r.Dial[i+1] && r.Dial[i+1] <= '9' {
+			i++
+			if n := int(r.Dial[i] - '0'); n < len(groups) {
+				out.WriteString(groups[n])
+			}
+			continue
+		}
+		out.WriteByte(r.Dial[i])
+	}
+	return out.String()
 }
 
 // Serves reports whether some rule is about this user's own calls and lets them through:

@@ -3,6 +3,7 @@ package route
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway/translate"
 )
@@ -66,7 +67,7 @@ func TestLookup(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := tab.Lookup(jid(t, tt.from), uri(t, tt.to))
+			c := tab.Lookup(jid(t, tt.from), uri(t, tt.to), time.Time{})
 			if c.Allowed != (tt.trunk != "") || c.Trunk != tt.trunk || !strings.HasPrefix(c.Rule, tt.rule) {
 				t.Errorf("got %+v", c)
 			}
@@ -78,14 +79,14 @@ func TestLookup(t *testing.T) {
 }
 
 func TestAnEmptyTableAllowsNothing(t *testing.T) {
-	if c := table(t).Lookup(jid(t, "a@b.example"), uri(t, "sip:100@c.example")); c.Allowed {
+	if c := table(t).Lookup(jid(t, "a@b.example"), uri(t, "sip:100@c.example"), time.Time{}); c.Allowed {
 		t.Errorf("got %+v", c)
 	}
 }
 
 func TestWhy(t *testing.T) {
 	tab := table(t, Rule{From: "a.example", To: "+1", Trunk: "x"}, Rule{From: "b.example", To: "+1", Trunk: "y"})
-	got := strings.Join(tab.Lookup(jid(t, "u@b.example"), uri(t, "tel:+12")).Why, "; ")
+	got := strings.Join(tab.Lookup(jid(t, "u@b.example"), uri(t, "tel:+12"), time.Time{}).Why, "; ")
 	want := "rule 1 (a.example to +1): it is about users of another domain; rule 2 (b.example to +1): goes to trunk y"
 	if got != want {
 		t.Errorf("got %s", got)

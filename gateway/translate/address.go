@@ -44,6 +44,34 @@ type Mapping struct {
 
 	AccountURI map[JID]URI // bare JID to the AOR or number that its user calls as
 	AccountJID map[URI]JID // AOR, or tel URI of a number, to the bare JID that is called
+	Ranges     []Range     // numbers that begin alike, where AccountJID has none
+}
+
+// A Range is numbers that begin alike, and whom they call.
+type Range struct {
+	Prefix string // of the number in full, such as "+4930123"
+	Local  string // of the JID; a * in it stands for the rest of the number
+	Domain string
+}
+
+// InRange returns whom a number calls by the range with the longest prefix.
+func (m *Mapping) InRange(number string) (j JID, ok bool) {
+	best := -1
+	for i, r := range m.Ranges {
+		if strings.HasPrefix(number, r.Prefix) && (best < 0 || len(r.Prefix) > len(m.Ranges[best].Prefix)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return JID{}, false
+	}
+	r := m.Ranges[best]
+	rest := number[len(r.Prefix):]
+	if strings.Contains(r.Local, "*") && rest == "" {
+		return JID{}, false
+	}
+	j, err := NewJID(strings.ReplaceAll(r.Local, "*", rest), r.Domain, "")
+	return j, err == nil
 }
 
 // Provision adds an account: the JID calls as that address, and is called by it.
@@ -476,11 +504,11 @@ func directURI(j JID) (URI, error) {
 }
 
 // Typed returns the JID of an address that a user typed into a client's form
-// (jabber:iq:gateway, XEP-0100): a URI, user@host, or a number. An error is an
-// [*AddressError] with the condition not-acceptable.
-func (m *Mapping) Typed(text string) (JID, error) {
+// (jabber:iq:gateway, XEP-0100): a URI, user@host, or a number as users of that XMPP domain
+// dial it. An error is an [*AddressError] with the condition not-acceptable.
+func (m *Mapping) Typed(text, domain string) (JID, error) {
 	text = strings.TrimSpace(text)
-	u, err := m.typedURI(text)
+	u, err := m.typedURI(domain, text)
 	if err == nil {
 		var j JID
 		if j, err = m.JIDOfURI(u); err == nil {
@@ -492,8 +520,8 @@ func (m *Mapping) Typed(text string) (JID, error) {
 	return JID{}, e
 }
 
-// typedURI reads what a user typed.
-func (m *Mapping) typedURI(text string) (URI, error) {
+// typedURI reads what a user of a domain typed.
+func (m *Mapping) typedURI(domain, text string) (URI, error) {
 	if len(text) > maxURI {
 		return URI{}, malformed(text, "it is too long")
 	}
@@ -513,7 +541,7 @@ func (m *Mapping) typedURI(text string) (URI, error) {
 	if err != nil {
 		return URI{}, malformed(text, "it is neither an address nor a number")
 	}
-	if number, ok := m.DialPlan.E164(t.number); ok {
+	if number, ok := m.DialPlan.For(domain).E164(t.number); ok {
 		return URI{Scheme: "tel", User: number}, nil
 	}
 	if m.DefaultDomain == "" || !within(t.number, "0123456789*#") {

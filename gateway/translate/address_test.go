@@ -270,7 +270,7 @@ func TestTyped(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			j, err := m.Typed(tt.in)
+			j, err := m.Typed(tt.in, "example.org")
 			if (err != nil) != (tt.want == unmappable) || err == nil && j.String() != tt.want {
 				t.Errorf("got %s, %v; want %s", j, err, tt.want)
 			}
@@ -641,7 +641,7 @@ func FuzzAddress(f *testing.F) {
 		if j, err := m.Target(text); err == nil && j.Domain == m.Gateway {
 			t.Fatalf("%.300q is relayed to %s", text, j)
 		}
-		_, _ = m.Typed(text)
+		_, _ = m.Typed(text, "example.org")
 		c := m.Caller(Claim{From: NameAddr{Name: text, URI: text}, Privacy: text}, 0)
 		if c.JID.Domain != m.Gateway {
 			t.Fatalf("%.300q calls as %s", text, c.JID)

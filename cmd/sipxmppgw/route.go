@@ -1,0 +1,164 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/translate"
+)
+
+// nobody is an address that is not here (TEST-NET), where the real one does not matter.
+var nobody = netip.MustParseAddr("192.0.2.1")
+
+// A routing is what the command says of a call.
+type routing struct {
+	Caller  string   `json:"caller"`
+	Callee  string   `json:"callee"`
+	Allowed bool     `json:"allowed"`
+	Why     []string `json:"why"`
+	Trunk   string   `json:"trunk,omitempty"`
+	Target  string   `json:"target,omitempty"` // Request-URI, or the JID that rings
+	From    string   `json:"from,omitempty"`
+	Early   bool     `json:"early_media,omitempty"`
+}
+
+// routeCall says where a call would go. It asks the configuration alone and calls nobody.
+func routeCall(args []string, out, errs io.Writer) int {
+	flags := flag.NewFlagSet("route", flag.ContinueOnError)
+	flags.SetOutput(errs)
+	file := flags.String("config", "/etc/sipxmppgw/config.yaml", "the configuration `FILE`")
+	as := flags.String("as", "", "who calls: a `JID`, or with --from-sip a number or SIP address")
+	trunk := flags.String("from-sip", "", "the call comes from this `TRUNK`")
+	asJSON := flags.Bool("json", false, "print JSON")
+	var words []string
+	for len(args) > 0 { // flags may stand behind the number
+		if err := flags.Parse(args); err != nil {
+			return exitUsage
+		}
+		if args = flags.Args(); len(args) > 0 {
+			words, args = append(words, args[0]), args[1:]
+		}
+	}
+	if len(words) == 0 || *as == "" {
+		fmt.Fprintln(errs, "usage: sipxmppgw route NUMBER --as JID [--from-sip TRUNK] [--config FILE] [--json]")
+		return exitUsage
+	}
+	c, err := config.Load(*file)
+	if err != nil {
+		fmt.Fprintln(errs, err)
+		return exitUsage
+	}
+	local := c.SIP.ExternalAddress
+	if !local.IsValid() {
+		if local, err = leadsTo(outside); err != nil {
+			local = nobody
+		}
+	}
+	routes, err := routesOf(c, local, nil)
+	if err != nil {
+		fmt.Fprintln(errs, "sipxmppgw:", err)
+		return exitUsage
+	}
+	r, err := routed(routes, strings.Join(words, ""), *as, *trunk)
+	if err != nil {
+		fmt.Fprintln(errs, "sipxmppgw:", err)
+		return exitUsage
+	}
+	if *asJSON {
+		e := json.NewEncoder(out)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(r) // plain strings; and whoever closed the output does not read errors
+	} else {
+		r.print(out)
+	}
+	if !r.Allowed {
+		return exitProblem
+	}
+	return exitOK
+}
+
+// routed asks the router as the edges do.
+func routed(routes *gateway.Routes, number, as, trunk string) (routing, error) {
+	q := gateway.Query{Edge: gateway.XMPP, From: gateway.Party{JID: as}}
+	if trunk != "" {
+		q = gateway.Query{Edge: gateway.SIP, Trunk: trunk}
+		from, err := sipAddress(routes, as)
+		if err != nil {
+			return routing{}, err
+		}
+		q.From.URI = from.String()
+		to, err := sipAddress(routes, number)
+		if err != nil {
+			return routing{}, err
+		}
+		q.To = to.String()
+	} else {
+		from, err := translate.ParseJID(as)
+		if err != nil {
+			return routing{}, err
+		}
+		to, err := routes.Mapping.Typed(number, from.Domain)
+		if err != nil {
+			return routing{}, err
+		}
+		q.To = to.String()
+	}
+	r := routing{Caller: q.From.JID + q.From.URI, Callee: q.To}
+	t, err := routes.Route(q)
+	var refused *call.Refusal
+	switch {
+	case errors.As(err, &refused):
+		if refused.Log != "" {
+			r.Why = strings.Split(refused.Log, "; ")
+		} else {
+			r.Why = []string{refused.Detail.Text}
+		}
+		return r, nil
+	case err != nil:
+		return r, err
+	}
+	r.Allowed, r.Why, r.Trunk, r.Early = true, t.Why, t.Trunk, t.Early
+	r.Target, r.From = t.To.URI, t.From.URI
+	if trunk != "" {
+		r.Target, r.From = t.To.JID, t.From.JID
+		r.Why = append(r.Why, t.Rule)
+	}
+	return r, nil
+}
+
+// sipAddress reads a number or address as a PBX would send it to us.
+func sipAddress(routes *gateway.Routes, s string) (translate.URI, error) {
+	if !strings.Contains(s, ":") {
+		if !strings.Contains(s, "@") {
+			s += "@" + routes.Mapping.SIPHost
+		}
+		s = "sip:" + s
+	}
+	return translate.ParseURI(s)
+}
+
+func (r routing) print(out io.Writer) {
+	fmt.Fprintf(out, "%s calls %s\n", r.Caller, r.Callee)
+	for _, why := range r.Why {
+		fmt.Fprintf(out, "  %s\n", why)
+	}
+	switch {
+	case !r.Allowed:
+		fmt.Fprintln(out, "The call is refused.")
+	case r.Trunk != "":
+		fmt.Fprintf(out, "The call goes to trunk %s:\n  INVITE %s\n  From: <%s>\n", r.Trunk, r.Target, r.From)
+		if r.Early {
+			fmt.Fprintln(out, "  The caller is answered first, so that announcements are heard (early_media).")
+		}
+	default:
+		fmt.Fprintf(out, "The call rings at %s, from %s.\n", r.Target, r.From)
+	}
+}

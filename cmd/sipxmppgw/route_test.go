@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const dialPlan = `
+xmpp: {domain: tel.example.org, secret: s}
+sip: {region: DE, regions: {example.com: US}, external_address: 192.0.2.5, domain: gw.example.org, default_domain: pbx.example, time_zone: Europe/Berlin}
+trunks:
+  - {name: pbx, address: 192.0.2.20, domain: pbx.example}
+  - {name: carrier, address: 192.0.2.30, early_media: true, number_format: national}
+  - {name: wholesale, address: 192.0.2.40, number_format: digits}
+numbers:
+  "+4930123456": juliet@example.org
+  "+49301237*": ext*@example.org
+  "+493012399*": night@example.org
+routes:
+  - {from: "*", to: "+49900", deny: true}
+  - {from: example.org, to: '/[+]4930123(\d{2})/', trunk: pbx, dial: "$1"}
+  - {from: example.org, to: "+49", trunk: carrier}
+  - {from: example.org, to: "+1", trunk: wholesale}
+  - {from: example.com, to: "+1", trunk: wholesale}
+  - {from: example.org, to: pbx.example, trunk: pbx}
+`
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestRouteCommand(t *testing.T) {
+	file := configFile(t, dialPlan)
+	tests := []struct {
+		name string
+		args string
+		want routing // Why holds a part of each line
+		code int
+	}{
+		{
+			"a national number, to a trunk that wants them so", "030 555123 --as juliet@example.org",
+			routing{
+				Allowed: true, Trunk: "carrier", Target: "sip:030555123@192.0.2.30;user=phone", From: "sip:+4930123456@pbx.example;user=phone", Early: true,
+				Why: []string{"rule 1", "rule 2", "goes to trunk carrier"},
+			}, exitOK,
+		},
+		{
+			"what a regular expression takes out", "+493012342 --as juliet@example.org",
+			routing{
+				Allowed: true, Trunk: "pbx", Target: "sip:42@pbx.example;user=phone", From: "sip:+4930123456@pbx.example;user=phone",
+				Why: []string{"rule 1", "goes to trunk pbx"},
+			}, exitOK,
+		},
+		{
+			"as digits, from a domain that dials as in America", "(212) 555-0100 --as romeo@example.com",
+			routing{
+				Allowed: true, Trunk: "wholesale", Target: "sip:12125550100@192.0.2.40;user=phone", From: "sip:romeo%40example.com@gw.example.org",
+				Why: []string{"rule 1", "rule 2", "rule 3", "rule 4", "goes to trunk wholesale"},
+			}, exitOK,
+		},
+		{
+			"a premium number in another spelling", "0900 123456 --as juliet@example.org",
+			routing{Why: []string{"rule 1 (* to +49900): denies it"}}, exitProblem,
+		},
+		{
+			"a number of ours, called by a trunk in its form", "4930123456 --as +33142685300 --from-sip wholesale",
+			routing{Allowed: true, Target: "juliet@example.org", From: "+33142685300\\40gw.example.org@tel.example.org/sip", Why: []string{"own user"}}, exitOK,
+		},
+		{
+			"a number in a range", "+49301237123 --as +33142685300@pbx.example --from-sip pbx",
+			routing{Allowed: true, Target: "ext123@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}}, exitOK,
+		},
+		{
+			"a number in the smaller of two ranges, dialled nationally", "030123991 --as +33142685300@pbx.example --from-sip carrier",
+			routing{Allowed: true, Target: "night@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}}, exitOK,
+		},
+		{
+			"a number that nobody has", "+49301 --as +33142685300@pbx.example --from-sip pbx",
+			routing{Why: []string{"nobody"}}, exitProblem,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			args := append([]string{"route", "--json", "--config", file}, strings.Split(test.args, " ")...)
+			if code := run(t.Context(), args, &out, &errs); code != test.code {
+				t.Fatalf("exit code %d, want %d: %s", code, test.code, errs.String())
+			}
+			var got routing
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Allowed != test.want.Allowed || got.Trunk != test.want.Trunk || got.Target != test.want.Target || got.From != test.want.From || got.Early != test.want.Early {
+				t.Errorf("got %+v\nwant %+v", got, test.want)
+			}
+			why := strings.Join(got.Why, "\n")
+			for _, part := range test.want.Why {
+				if !strings.Contains(why, part) {
+					t.Errorf("%q does not say %q", why, part)
+				}
+			}
+		})
+	}
+	t.Run("in words", func(t *testing.T) {
+		var out, errs bytes.Buffer
+		run(t.Context(), []string{"route", "030555123", "--as", "juliet@example.org", "--config", file}, &out, &errs)
+		for _, want := range []string{"juliet@example.org calls ", "rule 3 (example.org to +49): goes to trunk carrier", "INVITE sip:030555123@192.0.2.30;user=phone", "early_media"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("it does not say %q:\n%s", want, out.String())
+			}
+		}
+	})
+	for _, args := range [][]string{{"route"}, {"route", "+49"}, {"route", "--as", "a@b"}, {"route", "--nonsense"}, {"route", "+49", "--as", "a@b", "--config", "/nowhere.yaml"}} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), args, &out, &errs); code != exitUsage || errs.Len() == 0 {
+			t.Errorf("%v: exit code %d, %q", args, code, errs.String())
+		}
+	}
+}
+
+func TestCheckConfigReadsHoursExpressionsAndRegions(t *testing.T) {
+	tests := []struct{ name, change, to, problem string }{
+		{"good", "", "", ""},
+		{"hours", "dial: \"$1\"", "hours: [Mo 8-9]", "routes[1].hours"},
+		{"an expression", `/[+]4930123(\d{2})/`, `/[+/`, "rule 2"},
+		{"what is dialled", `dial: "$1"`, `dial: "sip:$1"`, "rule 2: dial"},
+		{"a region", "region: DE", "region: Germany", "sip.region"},
+		{"a domain's region", "example.com: US", "example.com: USA", "sip.regions.example.com"},
+		{"a time zone", "Europe/Berlin", "Berlin", "sip.time_zone"},
+		{"a form of numbers", "number_format: digits", "number_format: roman", "trunks[2].number_format"},
+		{"a range", `"+49301237*"`, `"301237*"`, "numbers"},
+		{"a star for nothing", "juliet@", "j*@", "numbers"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			text := dialPlan
+			if test.change != "" {
+				text = strings.Replace(text, test.change, test.to, 1)
+			}
+			var out, errs bytes.Buffer
+			code := run(t.Context(), []string{"check-config", configFile(t, text)}, &out, &errs)
+			if (code == exitOK) != (test.problem == "") || !strings.Contains(errs.String(), test.problem) {
+				t.Errorf("exit code %d, %q, want %q", code, errs.String(), test.problem)
+			}
+		})
+	}
+}
