@@ -51,41 +51,49 @@ func TestRouteCommand(t *testing.T) {
 			routing{
 				Allowed: true, Trunk: "carrier", Target: "sip:030555123@192.0.2.30;user=phone", From: "sip:+4930123456@pbx.example;user=phone", Early: true,
 				Why: []string{"rule 1", "rule 2", "goes to trunk carrier"},
-			}, exitOK,
+			},
+			exitOK,
 		},
 		{
 			"what a regular expression takes out", "+493012342 --as juliet@example.org",
 			routing{
 				Allowed: true, Trunk: "pbx", Target: "sip:42@pbx.example;user=phone", From: "sip:+4930123456@pbx.example;user=phone",
 				Why: []string{"rule 1", "goes to trunk pbx"},
-			}, exitOK,
+			},
+			exitOK,
 		},
 		{
 			"as digits, from a domain that dials as in America", "(212) 555-0100 --as romeo@example.com",
 			routing{
 				Allowed: true, Trunk: "wholesale", Target: "sip:12125550100@192.0.2.40;user=phone", From: "sip:romeo%40example.com@gw.example.org",
 				Why: []string{"rule 1", "rule 2", "rule 3", "rule 4", "goes to trunk wholesale"},
-			}, exitOK,
+			},
+			exitOK,
 		},
 		{
 			"a premium number in another spelling", "0900 123456 --as juliet@example.org",
-			routing{Why: []string{"rule 1 (* to +49900): denies it"}}, exitProblem,
+			routing{Why: []string{"rule 1 (* to +49900): denies it"}},
+			exitProblem,
 		},
 		{
 			"a number of ours, called by a trunk in its form", "4930123456 --as +33142685300 --from-sip wholesale",
-			routing{Allowed: true, Target: "juliet@example.org", From: "+33142685300\\40gw.example.org@tel.example.org/sip", Why: []string{"own user"}}, exitOK,
+			routing{Allowed: true, Target: "juliet@example.org", From: "+33142685300\\40gw.example.org@tel.example.org/sip", Why: []string{"own user"}},
+			exitOK,
 		},
 		{
 			"a number in a range", "+49301237123 --as +33142685300@pbx.example --from-sip pbx",
-			routing{Allowed: true, Target: "ext123@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}}, exitOK,
+			routing{Allowed: true, Target: "ext123@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}},
+			exitOK,
 		},
 		{
 			"a number in the smaller of two ranges, dialled nationally", "030123991 --as +33142685300@pbx.example --from-sip carrier",
-			routing{Allowed: true, Target: "night@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}}, exitOK,
+			routing{Allowed: true, Target: "night@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}},
+			exitOK,
 		},
 		{
 			"a number that nobody has", "+49301 --as +33142685300@pbx.example --from-sip pbx",
-			routing{Why: []string{"nobody"}}, exitProblem,
+			routing{Why: []string{"nobody"}},
+			exitProblem,
 		},
 	}
 	for _, test := range tests {
