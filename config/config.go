@@ -193,7 +193,8 @@ type Route struct {
 	From string `yaml:"from"`
 	// To is the beginning of a number, such as "+49"; a SIP domain; a regular expression
 	// between slashes that fits a whole number, such as "/[+]49(30[0-9]+)/"; or "*" for
-	// anything. Default "*".
+	// anything but, if the country is known, numbers of other countries: those want their
+	// beginning, or "+" for the whole world. Default "*".
 	To string `yaml:"to"`
 	// Hours are when the route holds, such as "Mo-Fr 08:00-18:00". Default always.
 	Hours []string `yaml:"hours"`
@@ -202,6 +203,9 @@ type Route struct {
 	Dial string `yaml:"dial"`
 	// Trunk is where it goes. Required unless Deny.
 	Trunk string `yaml:"trunk"`
+	// Premium lets calls to numbers through that cost more: premium rates, satellites.
+	// Default false.
+	Premium bool `yaml:"premium"`
 	// Deny refuses instead. Default false.
 	Deny bool `yaml:"deny"`
 }

@@ -359,7 +359,7 @@ func rulesOf(c config.Config) ([]route.Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d].hours: %w", i, err)
 		}
-		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: r.Trunk, Deny: r.Deny, Dial: r.Dial}
+		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: r.Trunk, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium}
 	}
 	return rules, nil
 }

@@ -18,7 +18,7 @@ import (
 // it.
 type Rule struct {
 	From string // a bare JID, a domain, or "*" for everyone
-	// To is the beginning of a number, such as "+49"; a SIP domain, for its users but no
+	// To is the beginning of a number, such as "+49" or, for all in full, "+"; a SIP domain, for its users but no
 	// +number; a regular expression between slashes, which must fit the whole of a number,
 	// in full if it can be completed; or "*".
 	To    string
@@ -28,6 +28,8 @@ type Rule struct {
 	// Dial is what is dialled instead of the number: $0 stands for it as it was compared,
 	// $1 to $9 for the groups of a regular expression. Empty leaves it as it is.
 	Dial string
+	// Premium says that the rule is about numbers that cost more too (translate.Premium).
+	Premium bool
 }
 
 // A Table is the rules in their order; the first that fits decides.
@@ -122,10 +124,12 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 		return c
 	}
 	own := to.Scheme == "tel" || slices.Contains(t.plan.Domains, to.Host)
-	if full, ok := t.plan.Dial.For(from.Domain).E164(number); ok {
+	plan := t.plan.Dial.For(from.Domain)
+	if full, ok := plan.E164(number); ok {
 		number = full
 	}
 	c.Number = number
+	premium, foreign := translate.Premium(number), plan.Foreign(number)
 	for i, r := range t.rules {
 		name := fmt.Sprintf("rule %d (%s to %s)", i+1, r.From, r.To)
 		why := r.misses(from, to, number)
@@ -133,7 +137,13 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 		case why != "":
 		case r.numbers() && !r.Deny && !own:
 			why = "it is about numbers of our own domains"
-		case !r.Hours.Include(at):
+		case r.Deny:
+		case premium && !r.Premium:
+			why = "the number costs more, and the rule is not about premium numbers"
+		case foreign && !r.numbers():
+			why = "the number is of another country, and the rule names none"
+		}
+		if why == "" && !r.Hours.Include(at) {
 			why = "it does not hold at this time"
 		}
 		if why != "" {

@@ -134,3 +134,42 @@ func TestNewRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestCostIsAllowedExpressly(t *testing.T) {
+	plan, _ := translate.PlanOf("DE")
+	lookup := func(to string, rules ...Rule) bool {
+		tab, err := New(rules, Plan{Dial: plan, Domains: []string{"pbx.example"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tab.Lookup(jid(t, "juliet@example.org"), uri(t, "sip:"+to+"@pbx.example"), time.Time{}).Allowed
+	}
+	any, germany, world := Rule{From: "*", To: "*", Trunk: "t"}, Rule{From: "*", To: "+49", Trunk: "t"}, Rule{From: "*", To: "+", Trunk: "t"}
+	costly := germany
+	costly.Premium = true
+	tests := []struct {
+		to      string
+		rule    Rule
+		allowed bool
+	}{
+		{"030123456", any, true},
+		{"100", any, true},
+		{"nurse", any, true},
+		{"+33142685300", any, false},
+		{"0033142685300", any, false},
+		{"+33142685300", world, true},
+		{"+49900123456", any, false},
+		{"0900123456", germany, false},
+		{"+49900123456", world, false},
+		{"+881612345678", world, false},
+		{"0900123456", costly, true},
+	}
+	for _, test := range tests {
+		if got := lookup(test.to, test.rule); got != test.allowed {
+			t.Errorf("%s by the rule to %s: %v", test.to, test.rule.To, got)
+		}
+	}
+	if lookup("+33142685300", Rule{From: "*", To: "*", Deny: true}, world) {
+		t.Error("a rule that denies everything lets a foreign number through")
+	}
+}

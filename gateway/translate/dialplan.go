@@ -136,3 +136,44 @@ func (d DialPlan) regional(number string) (string, bool) {
 	}
 	return strings.CutPrefix(phonenumbers.Format(p, phonenumbers.E164), "+")
 }
+
+// special are country codes of satellite and other networks that no country has; a call to
+// them costs as much as one to a premium number.
+var special = []string{"870", "878", "881", "882", "883", "888", "979"}
+
+// Premium reports whether a call to an E.164 number may cost far more than one to its
+// country: premium rate by the country's numbering plan, satellites, networks of their own.
+func Premium(e164 string) bool {
+	digits, ok := strings.CutPrefix(e164, "+")
+	if !ok {
+		return false
+	}
+	for _, code := range special {
+		if strings.HasPrefix(digits, code) {
+			return true
+		}
+	}
+	// A switch may dial a number that has some digits too many or too few.
+	for _, digits := range []string{"", "0", "00", "000"} {
+		if premium(e164 + digits) {
+			return true
+		}
+	}
+	for cut := 1; cut <= 4 && cut < len(e164); cut++ {
+		if premium(e164[:len(e164)-cut]) {
+			return true
+		}
+	}
+	return false
+}
+
+func premium(e164 string) bool {
+	p, err := phonenumbers.Parse(e164, "ZZ")
+	return err == nil && phonenumbers.GetNumberType(p) == phonenumbers.PREMIUM_RATE
+}
+
+// Foreign reports whether an E.164 number is of another country than the plan's own.
+func (d DialPlan) Foreign(e164 string) bool {
+	digits, ok := strings.CutPrefix(e164, "+")
+	return ok && d.Country != "" && !strings.HasPrefix(digits, d.Country)
+}

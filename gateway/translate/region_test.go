@@ -75,3 +75,23 @@ func TestNumberForms(t *testing.T) {
 		}
 	}
 }
+
+func TestCostlyNumbers(t *testing.T) {
+	for number, want := range map[string]bool{
+		"+49900123456": true, "+19005550100": true, "+447012345678": false, "+449011234567": true, "+881612345678": true,
+		"+882161234": true, "+870773111632": true, "+4930123456": false, "+12125550100": false, "100": false, "": false, "+": false,
+	} {
+		if got := Premium(number); got != want {
+			t.Errorf("%s: %v", number, got)
+		}
+	}
+	de, _ := PlanOf("DE")
+	for number, want := range map[string]bool{"+4930123": false, "+33142685300": true, "100": false} {
+		if got := de.Foreign(number); got != want {
+			t.Errorf("%s is foreign: %v", number, got)
+		}
+	}
+	if (DialPlan{}).Foreign("+33142685300") {
+		t.Error("a number is foreign to no country")
+	}
+}
