@@ -119,6 +119,16 @@ type Calls struct {
 	Max int `yaml:"max"`
 	// MaxUnanswered is how many of them may be unanswered. Default 200.
 	MaxUnanswered int `yaml:"max_unanswered"`
+	// PerSecond is how many calls may begin in a second, over time; ten times as many may
+	// begin at once. Default 20.
+	PerSecond int `yaml:"per_second"`
+	// PerUser is how many calls one XMPP user may have at once. Default 4.
+	PerUser int `yaml:"per_user"`
+	// AttemptsPerUser is how many calls one XMPP user may begin in a minute. Default 20.
+	AttemptsPerUser int `yaml:"attempts_per_user"`
+	// MaxDuration is how long a call may last after the answer. Default 12h, from 1m to
+	// 168h.
+	MaxDuration time.Duration `yaml:"max_duration"`
 	// NoAnswer is how long a callee may ring. Default 3m, about what a proxy gives it
 	// (Timer C, RFC 3261 section 16.6); from 1s to 10m.
 	NoAnswer time.Duration `yaml:"no_answer"`
@@ -174,6 +184,9 @@ type Trunk struct {
 	Username     string `yaml:"username"`
 	Password     Secret `yaml:"password"`
 	PasswordFile string `yaml:"password_file"`
+	// MaxCalls is how many calls over it there may be at once, so that it cannot take the
+	// place of others. Default: calls.max.
+	MaxCalls int `yaml:"max_calls"`
 	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
 	// announcements (eager mode). Default false.
 	EarlyMedia bool `yaml:"early_media"`
@@ -230,7 +243,7 @@ func defaults() Config {
 		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
 		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
 		Media: Media{PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
-		Calls: Calls{Max: 500, MaxUnanswered: 200, NoAnswer: 3 * time.Minute, SecondCall: "parallel", Drain: 5 * time.Minute},
+		Calls: Calls{Max: 500, MaxUnanswered: 200, PerSecond: 20, PerUser: 4, AttemptsPerUser: 20, MaxDuration: 12 * time.Hour, NoAnswer: 3 * time.Minute, SecondCall: "parallel", Drain: 5 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
 		Log:   Log{Level: "info", Format: "text"},
 	}

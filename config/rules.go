@@ -175,6 +175,10 @@ func (r *reader) rules(c *Config) {
 	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
+	r.between("calls.per_second", c.Calls.PerSecond, 1, 10_000)
+	r.between("calls.per_user", c.Calls.PerUser, 1, 1000)
+	r.between("calls.attempts_per_user", c.Calls.AttemptsPerUser, 1, 10_000)
+	r.span("calls.max_duration", c.Calls.MaxDuration, time.Minute, 168*time.Hour)
 	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
 	r.oneOf("calls.second_call", c.Calls.SecondCall, "parallel", "migrate", "busy")
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
@@ -227,6 +231,10 @@ func (r *reader) trunks(c *Config) {
 		if t.NumberFormat == "" {
 			t.NumberFormat = "plus"
 		}
+		if t.MaxCalls == 0 {
+			t.MaxCalls = c.Calls.Max
+		}
+		r.between(at("max_calls"), t.MaxCalls, 1, 100_000)
 		r.oneOf(at("number_format"), t.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 		if (t.NumberFormat == "international" || t.NumberFormat == "national") && c.SIP.Region == "" && c.SIP.Country == "" {
 			r.at(at("number_format"), "%s needs sip.region, or sip.country", t.NumberFormat)

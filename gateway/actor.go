@@ -29,20 +29,23 @@ type letter struct {
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
 // the goroutine in run and by no other; everyone else writes to the mailbox.
 type actor struct {
-	g      *Gateway
-	id     call.ID
-	c      *call.Call
-	first  []call.Action // of call.New, carried out by run
-	legs   [2]Leg
-	ended  [2]bool
-	bridge Bridge
-	box    *mailbox[letter]
-	timers [4]timer
-	rec    Record
-	log    *slog.Logger
+	g       *Gateway
+	id      call.ID
+	c       *call.Call
+	first   []call.Action // of call.New, carried out by run
+	legs    [2]Leg
+	ended   [2]bool
+	bridge  Bridge
+	box     *mailbox[letter]
+	timers  [4]timer
+	rec     Record
+	longest *time.Timer // ends a call that lasts too long; nil before the answer
+	log     *slog.Logger
 
 	pending [2]atomic.Int32 // inputs of the peers that are not read yet
 	flooded [2]atomic.Bool
+
+	places []string // the quotas that it counts in
 
 	// Guarded by the gateway's lock.
 	late     bool // no longer among the calls without an answer
@@ -247,6 +250,9 @@ func (a *actor) finish(f call.Finish) {
 	for t := range a.timers {
 		a.stop(call.Timer(t))
 	}
+	if a.longest != nil {
+		a.longest.Stop()
+	}
 	a.rec.Ended = time.Now()
 	a.rec.Cause, a.rec.Detail = f.Cause, f.Detail
 	a.g.ended(a)
@@ -284,6 +290,11 @@ func (a *actor) noteState(s call.State) {
 	if s == call.Active {
 		first(&a.rec.Active, time.Now())
 		a.g.answered(a)
+		if limit := a.g.opt.MaxDuration; limit > 0 && a.longest == nil {
+			a.longest = time.AfterFunc(limit, func() {
+				a.post(call.Aborted{Cause: call.Normal, Detail: call.Detail{Text: "the call has lasted as long as calls may"}})
+			})
+		}
 	}
 }
 

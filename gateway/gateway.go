@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,10 @@ type Options struct {
 	MaxCalls int
 	// MaxEarly is how many of them may be unanswered. Default 200.
 	MaxEarly int
+	// Quotas are what calls may use, by trunk; the empty name is all of them together.
+	Quotas map[string]Quota
+	// MaxDuration is how long a call may last after the answer. Default: for ever.
+	MaxDuration time.Duration
 	// Log gets a call's states at info. Default: [slog.Default].
 	Log *slog.Logger
 	// Registry gets the metrics. Default: none.
@@ -58,6 +63,7 @@ type Gateway struct {
 	dialers  [2]Dialer
 	calls    map[call.ID]*actor
 	early    int
+	quotas   *quotas
 	draining bool
 	idle     chan struct{} // closed when draining and the last call has gone
 }
@@ -79,7 +85,7 @@ func New(opt Options) *Gateway {
 	if opt.NewID == nil {
 		opt.NewID = newID
 	}
-	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{})}
+	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas)}
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -171,6 +177,11 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Unreachable}
 	}
+	a.places = placesOf(in)
+	if r := g.quotas.take(time.Now(), a.places...); r != nil {
+		g.mu.Unlock()
+		return r
+	}
 	g.calls[a.id] = a // without a bridge yet: noBridge
 	g.early++
 	g.mu.Unlock()
@@ -188,6 +199,17 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		return refusal(err)
 	}
 	return nil
+}
+
+// placesOf are the quotas that a call counts in: that of all, and those of its trunks.
+func placesOf(in Incoming) []string {
+	places := []string{""}
+	for _, trunk := range []string{in.Trunk, in.Target.Trunk} {
+		if trunk != "" && !slices.Contains(places, trunk) {
+			places = append(places, trunk)
+		}
+	}
+	return places
 }
 
 // refusal gives an error of an edge or of the media plane its cause.
@@ -288,6 +310,7 @@ func (g *Gateway) forget(a *actor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.calls, a.id)
+	g.quotas.leave(a.places...)
 	g.leave(a)
 	if g.draining && len(g.calls) == 0 {
 		close(g.idle)

@@ -306,6 +306,8 @@ func TestAdmission(t *testing.T) {
 		want  call.Cause
 	}{
 		{"too many calls", func(_ *house, o *Options) { o.MaxCalls = 1 }, call.Overloaded},
+		{"too many calls over its trunk", func(_ *house, o *Options) { o.Quotas = map[string]Quota{"office": {Calls: 1}} }, call.Overloaded},
+		{"too many calls in no time", func(_ *house, o *Options) { o.Quotas = map[string]Quota{"": {Rate: 0.1}} }, call.Overloaded},
 		{"too many unanswered calls", func(_ *house, o *Options) { o.MaxEarly = 1 }, call.Overloaded},
 		{"no media ports", func(h *house, _ *Options) { h.noMedia = &call.Refusal{Cause: call.Overloaded} }, call.Overloaded},
 		{"no way to dial", func(h *house, _ *Options) { h.noDial = &call.Refusal{Cause: call.Unreachable} }, call.Unreachable},
@@ -457,4 +459,22 @@ func (h *house) scrape(t *testing.T) string {
 		}
 	}
 	return b.String()
+}
+
+func TestACallEndsWhenItHasLastedAsLongAsItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(func(o *Options) { o.MaxDuration = time.Hour })
+		in := h.accept(t)
+		post(h.b.in, call.LegAnswered{Side: call.B, Media: some})
+		post(in, call.LegConfirmed{Side: call.A})
+		time.Sleep(59 * time.Minute)
+		if h.g.Active() != 1 {
+			t.Fatal("the call has ended early")
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got, want := h.a.heard(), "answer, end normal"; got != want || h.g.Active() != 0 {
+			t.Errorf("leg A heard %q, want %q", got, want)
+		}
+	})
 }

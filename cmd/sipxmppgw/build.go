@@ -112,15 +112,17 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	d.g = gateway.New(gateway.Options{
-		Router:   routes,
-		Media:    plane{d.relay},
-		Limits:   limitsOf(c),
-		MaxCalls: c.Calls.Max,
-		MaxEarly: c.Calls.MaxUnanswered,
-		Log:      log,
-		Registry: d.reg,
-		Trace:    d.trace,
-		Ended:    d.tell,
+		Router:      routes,
+		Media:       plane{d.relay},
+		Limits:      limitsOf(c),
+		MaxCalls:    c.Calls.Max,
+		MaxEarly:    c.Calls.MaxUnanswered,
+		Quotas:      quotasOf(c),
+		MaxDuration: c.Calls.MaxDuration,
+		Log:         log,
+		Registry:    d.reg,
+		Trace:       d.trace,
+		Ended:       d.tell,
 	})
 	if err := d.openXMPP(c, routes); err != nil {
 		return nil, err
@@ -138,6 +140,15 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		log.Info("operator's pages", "address", d.web.Addr().String())
 	}
 	return d, nil
+}
+
+// quotasOf are what calls may use, all together and by trunk.
+func quotasOf(c config.Config) map[string]gateway.Quota {
+	all := map[string]gateway.Quota{"": {Rate: float64(c.Calls.PerSecond), Burst: 10 * c.Calls.PerSecond, Reason: "too many calls begin at once"}}
+	for _, t := range c.Trunks {
+		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
+	}
+	return all
 }
 
 // plane fits the relay to the shell, which wants its bridges as an interface.
@@ -544,6 +555,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	edge := jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, Second: secondCall[c.Calls.SecondCall], Log: d.log,
+		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 	})
 	var once sync.Once
 	var err error

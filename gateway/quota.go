@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"time"
+
+	"sipxmppgw/gateway/call"
+)
+
+// A Quota is what calls over one trunk, or over all, may use. Zero fields set no limit.
+type Quota struct {
+	Calls  int     // at once
+	Rate   float64 // that begin in a second, over time
+	Burst  int     // that may begin at once; 0 means one second's worth
+	Reason string  // to say when there are too many; empty for a general one
+}
+
+// quotas hold what is in use, by trunk; the empty name is all of them. They are for the
+// holder of the gateway's lock. Names come from the configuration, so there are few.
+type quotas struct {
+	limits map[string]Quota
+	used   map[string]*usage
+}
+
+type usage struct {
+	calls  int
+	tokens float64 // calls that may begin now
+	at     time.Time
+}
+
+func newQuotas(limits map[string]Quota) *quotas {
+	return &quotas{limits: limits, used: map[string]*usage{}}
+}
+
+// take gives a call its place in each of the quotas, or in none and says why.
+func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
+	for _, name := range names {
+		limit, u := q.limits[name], q.of(now, name)
+		if limit.Calls > 0 && u.calls >= limit.Calls || limit.Rate > 0 && u.tokens < 1 {
+			reason := limit.Reason
+			if reason == "" {
+				reason = "too many calls"
+			}
+			return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: reason}}
+		}
+	}
+	for _, name := range names {
+		q.used[name].calls++
+		q.used[name].tokens--
+	}
+	return nil
+}
+
+// of returns the usage of a name, with the tokens that time has brought.
+func (q *quotas) of(now time.Time, name string) *usage {
+	limit := q.limits[name]
+	burst := float64(limit.Burst)
+	if limit.Burst == 0 {
+		burst = max(limit.Rate, 1)
+	}
+	u := q.used[name]
+	if u == nil {
+		u = &usage{tokens: burst, at: now}
+		q.used[name] = u
+	}
+	u.tokens = min(burst, u.tokens+now.Sub(u.at).Seconds()*limit.Rate)
+	u.at = now
+	return u
+}
+
+// leave takes the place back.
+func (q *quotas) leave(names ...string) {
+	for _, name := range names {
+		if u := q.used[name]; u != nil {
+			u.calls--
+		}
+	}
+}

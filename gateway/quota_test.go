@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+)
+
+func TestQuotas(t *testing.T) {
+	q := newQuotas(map[string]Quota{
+		"":       {Rate: 10, Burst: 4},
+		"office": {Calls: 2, Reason: "office is full"},
+		"slow":   {Rate: 0.5},
+	})
+	now := time.Unix(0, 0)
+	refused := func(names ...string) string {
+		if r := q.take(now, names...); r != nil {
+			return r.Detail.Text
+		}
+		return ""
+	}
+	if refused("", "office") != "" || refused("", "office") != "" {
+		t.Fatal("the first two were refused")
+	}
+	if got := refused("", "office"); got != "office is full" {
+		t.Errorf("a third at once: %q", got)
+	}
+	q.leave("", "office")
+	if got := refused("", "office"); got != "" {
+		t.Errorf("after one has left: %q", got)
+	}
+	if got := refused("", "carrier"); got != "" {
+		t.Errorf("another trunk is not touched by it: %q", got)
+	}
+	if got := refused(""); got != "too many calls" {
+		t.Errorf("a fifth in no time: %q", got)
+	}
+	now = now.Add(100 * time.Millisecond)
+	if refused("") != "" || refused("") == "" {
+		t.Error("ten a second are one in a tenth of it")
+	}
+	if refused("slow") != "" || refused("slow") == "" {
+		t.Error("one at once, where a second has less than one")
+	}
+	now = now.Add(2 * time.Second)
+	if got := refused("slow"); got != "" {
+		t.Errorf("one in two seconds: %q", got)
+	}
+}
