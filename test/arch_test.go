@@ -40,6 +40,7 @@ var rooms = []room{
 	{path: "signaling/sdp", may: []string{"gateway/media"}, pure: true, why: "SDP text and descriptions, nothing else"},
 	{path: "signaling/dialog", may: []string{"gateway/call", "gateway/media"}, pure: true, why: "a dialog has no sockets and no other protocol"},
 	{path: "signaling/pidf", may: []string{"gateway/presence"}, pure: true, why: "documents and values"},
+	{path: "signaling/registration", pure: true, why: "a binding has no sockets"},
 	{path: "signaling/gate", pure: true, why: "it judges bytes"},
 	{path: "signaling/resolve", why: "names to addresses"},
 	{path: "signaling/stack", may: []string{"signaling/gate", "signaling/resolve"}, why: "transactions know no calls"},
