@@ -82,7 +82,6 @@ type Call struct {
 	answer media.Description // what B answered
 
 	confirmed bool // A has confirmed our answer
-	settled   bool // the media plane has B's final answer
 	open      [2]bool
 	ending    [2]bool              // EndLeg was sent
 	side      Side                 // the side that changes the session, in Updating and Passing
@@ -118,9 +117,6 @@ func New(limits Limits, offer media.Description, mode Mode) (*Call, []Action) {
 
 // State returns where the call is.
 func (c *Call) State() State { return c.state }
-
-// Confirmed reports whether the call was ever active.
-func (c *Call) Confirmed() bool { return c.settled && c.confirmed }
 
 // Step takes one event. It returns what to do, in order; ok is false if the event has no
 // place in the call's state, and then nothing has changed.

@@ -26,12 +26,14 @@ func TestFlows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden.Compare(t, f, play(t, string(text)))
+			golden.Compare(t, f, play(t, string(text), func(*rule) {}))
 		})
 	}
 }
 
-func play(t *testing.T, text string) []byte {
+// play returns the flow with what the call does in place of what it says the call does. It
+// tells of each row that is used.
+func play(t *testing.T, text string, used func(*rule)) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	var c *Call
@@ -48,13 +50,17 @@ func play(t *testing.T, text string) []byte {
 		words := strings.Fields(line)
 		var actions []Action
 		if words[0] == "call" {
-			mode := map[string]Mode{"early": Early, "announced": Announced, "offerless": Offerless}[words[len(words)-1]]
-			limits := DefaultLimits()
-			limits.Renew = words[len(words)-1] == "renewed"
+			mode, limits := Offered, DefaultLimits()
+			for _, word := range words[2:] {
+				mode = max(mode, map[string]Mode{"early": Early, "announced": Announced, "offerless": Offerless}[word])
+				limits.Renew = limits.Renew || word == "renewed"
+			}
 			c, actions = New(limits, described(words, 1), mode)
 		} else {
 			var ok bool
-			if actions, ok = c.Step(eventOf(t, c, words)); !ok {
+			e := eventOf(t, c, words)
+			used(row(c, e))
+			if actions, ok = c.Step(e); !ok {
 				fmt.Fprintln(&out, "    out of place")
 				continue
 			}
@@ -102,10 +108,13 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		}
 		return got
 	}
-	side := A
-	if words[0] == "B" {
-		side = B
+	of := func(i int) Side {
+		if len(words) > i && words[i] == "B" {
+			return B
+		}
+		return A
 	}
+	side := of(0)
 	switch words[0] + " " + words[1] {
 	case "A rings", "B rings":
 		return LegRinging{side}
@@ -136,7 +145,9 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 	case "media joined":
 		return MediaAnswered{c.joining, described(words, 2)}
 	case "media rejected":
-		return MediaFailed{c.joining, A, cause(2), Detail{}}
+		return MediaFailed{c.joining, of(3), cause(2), Detail{}}
+	case "media unpassed":
+		return MediaFailed{c.waiting, of(3), cause(2), Detail{}}
 	case "media passed":
 		return MediaAnswered{c.waiting, described(words, 2)}
 	case "media suggested":
@@ -144,9 +155,9 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 	case "media stale":
 		return MediaAnswered{c.ops - 1, described(words, 2)}
 	case "media refused":
-		return MediaFailed{c.ops, A, cause(2), Detail{}}
+		return MediaFailed{c.ops, of(3), cause(2), Detail{}}
 	case "media fails":
-		return MediaFailed{0, A, cause(2), Detail{}}
+		return MediaFailed{0, of(3), cause(2), Detail{}}
 	case "media candidates":
 		return MediaCandidates{B, described(words, 2)}
 	case "media connected":
@@ -191,7 +202,7 @@ func show(a Action) string {
 	case CandidatesLeg:
 		return a.Side.String() + " candidates" + m(a.Media)
 	case EndLeg:
-		return a.Side.String() + " end " + a.Cause.String()
+		return a.Side.String() + " end " + a.Cause.String() + q850(a.Detail)
 	case DigitLeg:
 		return fmt.Sprintf("%s digit %c", a.Side, a.Digit.Key)
 	case RingMedia:
@@ -213,15 +224,34 @@ func show(a Action) string {
 	case StopTimer:
 		return "stop " + a.Timer.String()
 	case Finish:
-		return "finish " + a.Cause.String()
+		return "finish " + a.Cause.String() + q850(a.Detail)
 	}
 	return fmt.Sprintf("%T", a)
+}
+
+func q850(d Detail) string {
+	if d.Q850 == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (Q.850 %d)", d.Q850)
+}
+
+// row returns the row of a table that decides on an event, or nil if none does.
+func row(c *Call, e Event) *rule {
+	if c.stale(e) {
+		return nil
+	}
+	r := match(rules, c, e, c.state)
+	if r == nil && c.state < Ending {
+		r = match(always, c, e, 0)
+	}
+	return r
 }
 
 // The chart is the table as a reader checks it; a change of a rule is a change of the chart.
 func TestChart(t *testing.T) {
 	var out bytes.Buffer
-	row := func(s string, r rule) {
+	line := func(s string, r rule) {
 		from := [...]string{"", "A", "B"}[r.from]
 		cond := ""
 		if r.when != nil {
@@ -238,10 +268,10 @@ func TestChart(t *testing.T) {
 		fmt.Fprintf(&out, "%-11s %-16s %-2s %-17s %-11s %s\n", s, r.event, from, cond, next, acts)
 	}
 	for _, r := range rules {
-		row(r.state.String(), r)
+		line(r.state.String(), r)
 	}
 	for _, r := range always {
-		row("any", r)
+		line("any", r)
 	}
 	golden.Compare(t, "testdata/table.golden", bytes.ReplaceAll(out.Bytes(), []byte(" \n"), []byte("\n")))
 }

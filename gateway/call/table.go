@@ -35,7 +35,6 @@ var (
 	late      guard = &condition{"A has not offered", func(c *Call, _ Event) bool { return c.mode == Announced && c.offer.Empty() }}
 	offerless guard = &condition{"offerless", func(c *Call, _ Event) bool { return c.mode == Offerless }}
 	mute      guard = &condition{"without an answer", func(c *Call, e Event) bool { return c.mode == Offerless && e.(LegConfirmed).Media.Empty() }}
-	untold    guard = &condition{"nothing to say", func(_ *Call, e Event) bool { return e.(MediaAnswered).Media.Empty() }}
 	forAlert  guard = timer(TimerAlert)
 	forAnswer guard = timer(TimerNoAnswer)
 	forA      guard = timer(TimerConfirm)
@@ -58,7 +57,7 @@ func timer(t Timer) guard {
 // rules are in the order a good call passes them.
 var rules = []rule{
 	// state      event            from    when       next        do
-	{Preparing, kMediaAnswered, either, early, Preparing, answerEarly}, // INTERWORKING 2.3, eager mode
+	{Preparing, kMediaAnswered, either, nil, Preparing, answerEarly}, // INTERWORKING 2.3, eager mode
 	{Preparing, kLegConfirmed, fromA, nil, Preparing, confirm},
 	{Preparing, kMediaOffered, either, nil, Calling, offerB},
 	{Preparing, kMediaFailed, either, nil, Ending, failed},
@@ -69,7 +68,7 @@ var rules = []rule{
 	{Calling, kLegRinging, fromB, nil, Ringing, ringA},
 	{Calling, kLegProgress, fromB, early, Calling, hearB}, // early media reaches only an answered caller
 	{Calling, kLegProgress, fromB, nil, Calling, renew},
-	{Calling, kMediaAnswered, either, early, Calling, nil},
+	{Calling, kMediaAnswered, either, nil, Calling, nil}, // of hearB
 	{Calling, kLegAnswered, fromB, nil, Answering, answerMedia},
 	{Calling, kTimerFired, either, forAlert, Calling, progressA},
 	{Calling, kTimerFired, either, forAnswer, Ending, noReply},
@@ -81,7 +80,7 @@ var rules = []rule{
 	{Ringing, kLegRinging, fromB, nil, Ringing, renew}, // sent again every minute (RFC 3261 13.3.1.1)
 	{Ringing, kLegProgress, fromB, early, Ringing, hearB},
 	{Ringing, kLegProgress, fromB, nil, Ringing, renew},
-	{Ringing, kMediaAnswered, either, early, Ringing, nil},
+	{Ringing, kMediaAnswered, either, nil, Ringing, nil},
 	{Ringing, kLegAnswered, fromB, nil, Answering, answerMedia},
 	{Ringing, kTimerFired, either, forAnswer, Ending, noAnswer},
 	{Ringing, kLegEnded, fromA, nil, Ending, endB},
@@ -100,9 +99,8 @@ var rules = []rule{
 
 	// A caller that only announced its call describes it now, once (late mode).
 	{Confirming, kLegOffered, fromA, late, Confirming, joinA},
-	{Confirming, kMediaAnswered, either, offerless, Active, joinedLate},
-	{Confirming, kMediaAnswered, either, untold, Confirming, nil},
-	{Confirming, kMediaAnswered, either, nil, Confirming, answerAgain},
+	{Confirming, kMediaAnswered, either, offerless, Active, activate},
+	{Confirming, kMediaAnswered, either, nil, Confirming, answerA},
 	{Confirming, kLegConfirmed, fromA, mute, Ending, unanswered},
 	{Confirming, kLegConfirmed, fromA, offerless, Confirming, hearA},
 	{Confirming, kLegConfirmed, fromA, narrower, Passing, narrowB}, // INTERWORKING 2.4 row 21
@@ -120,7 +118,6 @@ var rules = []rule{
 	{Updating, kMediaAnswered, either, passes, Passing, answerAndPass},
 	{Updating, kMediaAnswered, either, nil, Active, answerUpdate},
 	{Updating, kMediaFailed, either, request, Active, refuseChanger}, // the session is as it was
-	{Updating, kLegOffered, either, nil, Updating, refuse},           // RFC 3261 14.2
 	{Updating, kMediaFailed, either, nil, Ending, failed},
 	{Updating, kLegEnded, fromA, nil, Ending, endB},
 	{Updating, kLegEnded, fromB, nil, Ending, endA},
@@ -139,7 +136,6 @@ var rules = []rule{
 	{Passing, kMediaAnswered, either, gains, Passing, giveBack}, // what the changer was refused at first
 	{Passing, kMediaAnswered, either, nil, Active, settled},
 	{Passing, kMediaFailed, either, request, Active, settled},
-	{Passing, kLegOffered, either, nil, Passing, refuse},
 	{Passing, kMediaFailed, either, nil, Ending, failed},
 	{Passing, kLegEnded, fromA, nil, Ending, endB},
 	{Passing, kLegEnded, fromB, nil, Ending, endA},
@@ -159,7 +155,7 @@ var rules = []rule{
 
 // always are the rules of every state before Ending; a state's own rules come first.
 var always = []rule{
-	{0, kLegOffered, either, nil, 0, refuse}, // one thing at a time
+	{0, kLegOffered, either, nil, 0, refuse}, // one thing at a time (RFC 3261 14.2)
 	{0, kLegCandidates, either, nil, 0, candidatesIn},
 	{0, kMediaCandidates, either, nil, 0, candidatesOut},
 	{0, kLegDigit, either, nil, 0, digitIn},
@@ -258,15 +254,14 @@ func answerMedia(c *Call, e Event) {
 // settle is for a caller that has its answer already.
 func settle(c *Call, _ Event) {
 	c.waiting = 0
-	c.settled = true
 	if c.state == Confirming {
 		c.emit(StartTimer{TimerConfirm, c.limits.Confirm})
 	}
 }
 
+// answerA gives the caller the media plane's answer, also when it described its media late.
 func answerA(c *Call, e Event) {
 	c.waiting = 0
-	c.settled = true
 	c.emit(
 		AnswerLeg{A, e.(MediaAnswered).Media},
 		StartTimer{TimerConfirm, c.limits.Confirm},
@@ -278,7 +273,6 @@ func offerA(c *Call, _ Event) { c.emit(OfferMedia{c.op(), A, c.answer}) }
 
 func answerOffering(c *Call, e Event) {
 	c.waiting = 0
-	c.settled = true
 	c.emit(
 		AnswerLeg{A, e.(MediaOffered).Media},
 		StartTimer{TimerConfirm, c.limits.Confirm},
@@ -291,11 +285,6 @@ func hearA(c *Call, e Event) {
 	c.emit(AnswerMedia{c.op(), B, c.said[A]})
 }
 
-func joinedLate(c *Call, e Event) {
-	c.waiting = 0
-	activate(c, e)
-}
-
 // unanswered ends a call whose caller confirmed our offer without answering it.
 func unanswered(c *Call, _ Event) { c.end(BadRequest, Detail{}, A, B) }
 
@@ -305,15 +294,8 @@ func joinA(c *Call, e Event) {
 	c.emit(JoinMedia{c.op(), A, c.offer})
 }
 
-func answerAgain(c *Call, e Event) {
-	c.waiting = 0
-	c.emit(
-		AnswerLeg{A, e.(MediaAnswered).Media},
-		StartTimer{TimerConfirm, c.limits.Confirm},
-	)
-}
-
 func activate(c *Call, _ Event) {
+	c.waiting = 0
 	c.confirmed = true
 	c.emit(StopTimer{TimerConfirm})
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,270 +17,563 @@ func funcName(f func(*Call, Event)) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-// world is everything around one call: it carries out actions, answers like a peer of no
-// fixed manners, and holds the call to its promises.
-type world struct {
-	t        *testing.T
-	rng      *rand.Rand
-	c        *Call
+// samples are an event of each kind, for walks to fill in.
+var samples = [kinds]Event{
+	LegRinging{}, LegProgress{}, LegAnswered{}, LegOffered{}, LegUpdated{}, LegRefused{},
+	LegConfirmed{}, LegCandidates{}, LegDigit{}, LegEnded{}, MediaOffered{}, MediaAnswered{},
+	MediaCandidates{}, MediaDigit{}, MediaConnected{}, MediaFailed{}, TimerFired{}, Aborted{},
+}
+
+// waits are the timers that run in a state, and must: all but TimerAlert. A state that is
+// not here waits for the media plane, for a leg, or for nothing.
+var waits = map[State][]Timer{
+	Calling:    {TimerNoAnswer, TimerAlert},
+	Ringing:    {TimerNoAnswer},
+	Confirming: {TimerConfirm},
+	Ending:     {TimerLinger},
+}
+
+// A mediaRequest is one to the media plane that has no result yet.
+type mediaRequest struct {
+	op   Op
+	what string // OfferMedia, AnswerMedia or JoinMedia
+}
+
+// A walk is one call among peers that mostly keep to their protocols and sometimes do
+// anything at all. It carries out what the call wants, and holds the call to its promises;
+// problem is the first that was broken.
+type walk struct {
+	rng     *rand.Rand
+	c       *Call
+	used    func(*rule)
+	problem string
+	log     []entry
+
 	timers   map[Timer]bool
-	requests map[Op]string // to the media plane, unanswered
-	updates  int           // LegOffered in a running session, unanswered
-	asked    int           // UpdateLeg, unanswered
-	offered  [2]bool
+	requests []mediaRequest
+	ops      Op      // the last one
 	ended    [2]bool // LegEnded was given
 	told     [2]bool // EndLeg was sent
-	released int
-	finished int
-	log      []string
+	called   bool    // B has our offer
+	answered bool    // B took the call
+	answers  int     // AnswerLeg to A
+	sure     bool    // A has confirmed
+	owed     [2]int  // LegOffered in a running session, unanswered
+	asked    [2]bool // UpdateLeg, unanswered
+	rings    bool    // RingMedia is on
+	cause    *Cause  // of the end
+	released bool
+	finished bool
 }
 
-func (w *world) fail(format string, args ...any) {
-	w.t.Helper()
-	w.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(w.log, "\n"))
+// An entry is an event and the state that it came in, or an action.
+type entry struct {
+	what any
+	in   State
 }
 
-func (w *world) do(actions []Action) {
+// story is what happened, for people.
+func (w *walk) story() string {
+	var b strings.Builder
+	for _, l := range w.log {
+		if a, is := l.what.(Action); is {
+			fmt.Fprintln(&b, "    "+show(a))
+			continue
+		}
+		fmt.Fprintf(&b, "%T", l.what)
+		for i, v := 0, reflect.ValueOf(l.what); i < v.NumField(); i++ {
+			f := v.Field(i).Interface()
+			if d, is := f.(media.Description); is {
+				f = "nothing"
+				if !d.Empty() {
+					f = d.Streams[0].Direction
+				}
+			}
+			fmt.Fprintf(&b, " %v", f)
+		}
+		fmt.Fprintf(&b, " in %s\n", l.in)
+	}
+	return b.String()
+}
+
+// newWalk begins a call. used is told of each row that decides.
+func newWalk(seed uint64, used func(*rule)) *walk {
+	w := &walk{rng: rand.New(rand.NewPCG(seed, 7)), used: used, timers: map[Timer]bool{}}
+	mode, offer := Mode(seed%4), media.Description{}
+	if mode == Offered || mode == Early {
+		offer = w.description()
+	}
+	limits := DefaultLimits()
+	limits.Renew = seed%3 == 0
+	var actions []Action
+	w.c, actions = New(limits, offer, mode)
+	w.do(actions)
+	w.check()
+	return w
+}
+
+// run has a call go on for a while, then often lets everyone answer what they were asked,
+// and ends the call in one of the ways there are. It returns what went wrong.
+func (w *walk) run() string {
+	for range w.rng.IntN(60) {
+		switch {
+		case w.rng.IntN(6) == 0:
+			w.wild()
+		case w.rng.IntN(30) == 0:
+			w.leave()
+		default:
+			w.polite()
+		}
+	}
+	if w.rng.IntN(2) == 0 {
+		w.settle()
+	}
+	for range 100 {
+		if w.c.state == Ended || w.problem != "" {
+			break
+		}
+		w.leave()
+	}
+	switch {
+	case w.c.state != Ended:
+		w.fail("it is %s and does not end", w.c.state)
+	case !w.released || !w.finished:
+		w.fail("released %v, finished %v", w.released, w.finished)
+	case len(w.timers) > 0:
+		w.fail("timers run after the end: %v", w.timers)
+	}
+	return w.problem
+}
+
+func (w *walk) fail(format string, args ...any) {
+	if w.problem == "" {
+		w.problem = fmt.Sprintf(format, args...)
+	}
+}
+
+func (w *walk) description() media.Description {
+	codecs := []media.Codec{{Name: "G722", ClockRate: 8000}, {Name: "PCMU", ClockRate: 8000}}
+	d := media.Description{Streams: []media.Stream{
+		{Name: "0", Direction: media.Direction(w.rng.IntN(4)), Codecs: codecs[w.rng.IntN(2):]},
+	}}
+	if n := w.rng.IntN(4); n > 0 {
+		d.Streams = append(d.Streams, media.Stream{Name: "1", Kind: media.Video, Rejected: n == 1})
+	}
+	return d
+}
+
+// fill returns an event of a kind with anything in it.
+func (w *walk) fill(k kind) Event {
+	v := reflect.New(reflect.TypeOf(samples[k])).Elem()
+	for i := range v.NumField() {
+		switch v.Field(i).Interface().(type) {
+		case Side:
+			v.Field(i).Set(reflect.ValueOf(Side(w.rng.IntN(2))))
+		case media.Description:
+			if w.rng.IntN(4) > 0 {
+				v.Field(i).Set(reflect.ValueOf(w.description()))
+			}
+		case Cause:
+			v.Field(i).Set(reflect.ValueOf(Cause(w.rng.IntN(int(causes)))))
+		case Op:
+			v.Field(i).Set(reflect.ValueOf(Op(w.rng.IntN(int(w.ops) + 2))))
+		case Digit:
+			v.Field(i).Set(reflect.ValueOf(Digit{Key: '5'}))
+		}
+	}
+	return v.Interface().(Event)
+}
+
+// wild gives an event that nobody who keeps to a protocol would cause.
+func (w *walk) wild() {
+	k := kind(w.rng.IntN(int(kinds)))
+	switch k {
+	case kLegEnded, kAborted:
+		return // these are always in order, and leave has them
+	case kTimerFired:
+		return // the shell drops what no longer runs
+	case kLegConfirmed:
+		if w.answers == 0 {
+			return // nobody can have an answer that was not given
+		}
+	}
+	e := w.fill(k)
+	if op := reflect.ValueOf(e).FieldByName("Op"); op.IsValid() {
+		if op.IsZero() || slices.ContainsFunc(w.requests, func(r mediaRequest) bool { return r.op == op.Interface() }) {
+			return // the media plane is ours; what it can do out of turn is a result that comes twice
+		}
+	}
+	w.step(e, false)
+}
+
+// leave gives an event that ends a call.
+func (w *walk) leave() {
+	e := Event(TimerFired{TimerLinger})
+	switch s := Side(w.rng.IntN(2)); w.rng.IntN(5) {
+	case 0, 1, 2:
+		e = w.fill(kLegEnded)
+		if l := e.(LegEnded); w.ended[l.Side] {
+			return
+		}
+	case 3:
+		e = w.fill(kAborted)
+		if w.rng.IntN(2) == 0 {
+			e = MediaFailed{0, s, w.fill(kAborted).(Aborted).Cause, Detail{}}
+		}
+	}
+	if f, is := e.(TimerFired); is && !w.timers[f.Timer] {
+		return
+	}
+	w.step(e, w.c.state < Ending || !isAborted(e))
+}
+
+func isAborted(e Event) bool { _, is := e.(Aborted); return is }
+
+// polite gives an event that is in order. If none is, nothing happens.
+func (w *walk) polite() {
+	if moves := w.moves(); len(moves) > 0 {
+		w.step(moves[w.rng.IntN(len(moves))], w.c.state < Ending)
+	}
+}
+
+// moves are the events that are in order now, those that a good call needs before others.
+func (w *walk) moves() []Event {
+	moves := w.answersDue()
+	s := Side(w.rng.IntN(2))
+	var mine []Event
+	if w.c.state < Ending {
+		mine = append(mine, MediaConnected{s}, MediaCandidates{s, w.description()}, MediaDigit{s, Digit{Key: '1'}})
+	}
+	if !w.ended[s] && !w.told[s] {
+		mine = append(mine, LegCandidates{s, w.description()}, LegDigit{s, Digit{Key: '2'}})
+		if w.sure && w.answered {
+			mine = append(mine, LegOffered{s, w.description()}, LegOffered{s, w.description()})
+		}
+	}
+	for t := TimerAlert; t <= TimerLinger; t++ {
+		if w.timers[t] && w.rng.IntN(4) == 0 {
+			mine = append(mine, TimerFired{t})
+		}
+	}
+	return append(moves, mine...)
+}
+
+// answersDue are what legs and media plane owe the call.
+func (w *walk) answersDue() []Event {
+	var due []Event
+	for _, r := range w.requests {
+		switch {
+		case w.rng.IntN(12) == 0:
+			due = append(due, MediaFailed{Op: r.op, Side: Side(w.rng.IntN(2)), Cause: Incompatible})
+		case r.what == "OfferMedia":
+			due = append(due, MediaOffered{r.op, w.description()})
+		case r.what == "AnswerMedia" && (w.answers > 0 || w.c.mode != Offered): // it has no offer waiting
+			due = append(due, MediaAnswered{r.op, media.Description{}})
+		default:
+			due = append(due, MediaAnswered{r.op, w.description()})
+		}
+	}
+	for _, s := range []Side{A, B} {
+		if w.asked[s] && !w.ended[s] {
+			due = append(due, []Event{LegUpdated{s, w.description()}, LegRefused{s, Conflict}}[w.rng.IntN(2)])
+		}
+	}
+	if w.called && !w.answered && !w.ended[B] {
+		early := []media.Description{{}, w.description()}[w.rng.IntN(2)]
+		due = append(due, LegRinging{B}, LegProgress{B, early}, LegAnswered{B, w.description()})
+	}
+	if w.answers > 0 && !w.sure && !w.ended[A] {
+		switch {
+		case w.c.mode == Announced && w.answers == 1 && w.c.offer.Empty():
+			due = append(due, LegOffered{A, w.description()})
+		case w.c.mode == Offerless:
+			due = append(due, LegConfirmed{A, []media.Description{{}, w.description(), w.description()}[w.rng.IntN(3)]})
+		case w.c.mode != Announced || w.answers == 2:
+			due = append(due, LegConfirmed{A, media.Description{}})
+		}
+	}
+	return due
+}
+
+// settle has everyone answer what they owe. Then nobody is owed an answer.
+func (w *walk) settle() {
+	for range 500 {
+		due := w.answersDue()
+		if len(due) == 0 || w.c.state >= Ending || w.problem != "" {
+			break
+		}
+		w.step(due[w.rng.IntN(len(due))], true)
+	}
+	if w.c.state < Ending && w.answers > 0 && (w.c.state != Active || w.owed != [2]int{}) {
+		w.fail("all have answered, and it is %s and owes %v", w.c.state, w.owed)
+	}
+}
+
+// step gives the call an event. One that is in order must have its place, unless it is the
+// result of a request that the call no longer awaits.
+func (w *walk) step(e Event, inOrder bool) {
+	if w.problem != "" || w.c.state == Ended {
+		return
+	}
+	w.log = append(w.log, entry{e, w.c.state})
+	before := w.c.state
+	due := inOrder && !w.superseded(e)
+	w.before(e)
+	l, offered := e.(LegOffered)
+	late := offered && l.Side == A && before == Confirming && w.c.mode == Announced && w.c.offer.Empty()
+	w.used(row(w.c, e))
+	actions, ok := w.c.Step(e)
+	switch {
+	case !ok && (len(actions) > 0 || w.c.state != before):
+		w.fail("an event without place did something")
+	case !ok && due:
+		w.fail("an event that is in order has no place")
+	case w.c.state < before && before >= Ending:
+		w.fail("from %s to %s", before, w.c.state)
+	}
+	if ok {
+		w.after(e, before, late)
+	}
+	w.do(actions)
+	w.check()
+}
+
+// superseded reports whether an event is the result of a request whose place another took.
+func (w *walk) superseded(e Event) bool {
+	switch e := e.(type) {
+	case MediaOffered:
+		return e.Op != w.c.waiting
+	case MediaAnswered:
+		return e.Op != w.c.waiting && e.Op != w.c.joining || w.c.state == Active
+	case MediaFailed:
+		return e.Op != 0 && e.Op != w.c.waiting && e.Op != w.c.joining
+	}
+	return false
+}
+
+// before takes note of what the world has done.
+func (w *walk) before(e Event) {
+	answeredNow := func(op Op) {
+		w.requests = slices.DeleteFunc(w.requests, func(r mediaRequest) bool { return r.op == op })
+	}
+	switch e := e.(type) {
+	case LegEnded:
+		w.ended[e.Side] = true
+	case MediaOffered:
+		answeredNow(e.Op)
+	case MediaAnswered:
+		answeredNow(e.Op)
+	case MediaFailed:
+		answeredNow(e.Op)
+	case TimerFired:
+		delete(w.timers, e.Timer)
+	}
+}
+
+// after takes note of what an event meant to the call. late says that it is the offer of a
+// caller that describes its media after the answer, which AnswerLeg answers.
+func (w *walk) after(e Event, before State, late bool) {
+	switch e := e.(type) {
+	case LegAnswered:
+		w.answered = true
+	case LegConfirmed:
+		w.sure = w.sure || w.answers > 0
+	case LegOffered:
+		if before < Ending && !late {
+			w.owed[e.Side]++
+		}
+	case LegUpdated:
+		w.asked[e.Side] = false
+	case LegRefused:
+		w.asked[e.Side] = false
+	}
+	if before < Ending && w.c.state >= Ending {
+		cause := w.c.cause
+		if c := reflect.ValueOf(e).FieldByName("Cause"); c.IsValid() {
+			cause = c.Interface().(Cause)
+		}
+		w.cause = &cause
+	}
+}
+
+// do carries out what the call wants.
+func (w *walk) do(actions []Action) {
 	for _, a := range actions {
-		w.log = append(w.log, "    "+show(a))
-		if w.finished > 0 {
+		w.log = append(w.log, entry{what: a})
+		if w.finished {
 			w.fail("an action after the end")
+		}
+		v := reflect.ValueOf(a)
+		if side := v.FieldByName("Side"); side.IsValid() && !strings.HasSuffix(v.Type().Name(), "Media") {
+			w.leg(side.Interface().(Side))
+		}
+		if op := v.FieldByName("Op"); op.IsValid() {
+			w.request(mediaRequest{op.Interface().(Op), v.Type().Name()})
 		}
 		switch a := a.(type) {
 		case OfferLeg:
-			w.leg(a.Side)
-			if w.offered[a.Side] {
-				w.fail("leg offered twice")
+			if w.called || a.Side != B || a.Media.Empty() {
+				w.fail("leg %s offered %v, before that %v", a.Side, a.Media, w.called)
 			}
-			w.offered[a.Side] = true
-		case RingLeg:
-			w.leg(a.Side)
-		case ProgressLeg:
-			w.leg(a.Side)
+			w.called = true
+		case RingLeg, ProgressLeg:
+			if w.answered {
+				w.fail("ringing after the answer")
+			}
 		case AnswerLeg:
-			w.leg(a.Side)
-		case AnswerUpdate, RefuseUpdate:
-			w.updates--
-			if w.updates < 0 {
-				w.fail("an update answered that nobody asked for")
+			w.answers++
+			if w.answers > 1 && w.c.mode != Announced || w.answers > 2 || a.Side != A {
+				w.fail("leg %s answered for the %d. time", a.Side, w.answers)
 			}
+		case AnswerUpdate:
+			w.owes(a.Side)
+		case RefuseUpdate:
+			w.owes(a.Side)
 		case UpdateLeg:
-			w.leg(a.Side)
-			w.asked++
-			if w.asked > 1 {
-				w.fail("a leg is asked to change before the last change is settled")
+			if w.asked[a.Side] || !w.answered || !w.sure {
+				w.fail("leg %s is asked to change before the session, or the last change, is settled", a.Side)
 			}
-		case CandidatesLeg:
-			w.leg(a.Side)
+			w.asked[a.Side] = true
 		case EndLeg:
-			w.leg(a.Side)
 			w.told[a.Side] = true
-		case OfferMedia:
-			w.requests[a.Op] = "offer"
-		case AnswerMedia:
-			w.requests[a.Op] = "answer"
-		case JoinMedia:
-			w.requests[a.Op] = "join"
+			if w.cause != nil && *w.cause != a.Cause {
+				w.fail("leg %s is ended for %s, not %s", a.Side, a.Cause, *w.cause)
+			}
+		case RingMedia:
+			if a.On && w.rings || w.c.mode != Early {
+				w.fail("ringing twice the same, or to a caller that was not answered")
+			}
+			w.rings = a.On
 		case ReleaseMedia:
-			w.released++
+			if w.released {
+				w.fail("released twice")
+			}
+			w.released = true
 		case StartTimer:
 			w.timers[a.Timer] = true
 		case StopTimer:
 			delete(w.timers, a.Timer)
 		case Finish:
-			w.finished++
+			w.finished = true
+			if w.cause == nil || *w.cause != a.Cause {
+				w.fail("finished for %s", a.Cause)
+			}
 		}
 	}
 }
 
 // leg checks that a command goes to a leg that can still take one.
-func (w *world) leg(s Side) {
-	w.t.Helper()
-	if w.ended[s] {
+func (w *walk) leg(s Side) {
+	switch {
+	case w.ended[s]:
 		w.fail("a command to leg %s, which has ended", s)
-	}
-	if w.told[s] {
+	case w.told[s]:
 		w.fail("a command to leg %s, which was told to end", s)
 	}
 }
 
-func (w *world) step(e Event) {
-	w.log = append(w.log, fmt.Sprintf("%T %+v in %s", e, e, w.c.State()))
-	if l, ok := e.(LegEnded); ok {
-		if w.ended[l.Side] {
-			return
-		}
-		w.ended[l.Side] = true
-		w.told[l.Side] = false
+func (w *walk) request(r mediaRequest) {
+	if r.op <= w.ops || w.released {
+		w.fail("request %d after %d, released %v", r.op, w.ops, w.released)
 	}
-	before := w.c.State()
-	actions, ok := w.c.Step(e)
-	switch e.(type) {
-	case LegOffered:
-		_, refused := first(actions).(RefuseUpdate)
-		if ok && before < Ending && (before >= Active || refused) {
-			w.updates++
-		}
-	case LegUpdated, LegRefused:
-		if ok && before == Passing {
-			w.asked = 0 // whether it was asked or speaks out of turn
-		}
-	}
-	if !ok && len(actions) > 0 {
-		w.fail("actions from an event without place")
-	}
-	w.do(actions)
+	w.ops = r.op
+	w.requests = append(w.requests, r)
 }
 
-func first(actions []Action) Action {
-	if len(actions) == 0 {
-		return nil
+func (w *walk) owes(s Side) {
+	if w.owed[s]--; w.owed[s] < 0 {
+		w.fail("a change of leg %s is answered that it did not ask for", s)
 	}
-	return actions[0]
 }
 
-func (w *world) random() Event {
-	side := Side(w.rng.IntN(2))
-	some := media.Description{Streams: []media.Stream{{Name: "m", Direction: media.Direction(w.rng.IntN(4))}}}
-	if w.rng.IntN(4) == 0 {
-		some = media.Description{}
-	}
-	cause := Causes()[w.rng.IntN(len(Causes()))]
-	switch w.rng.IntN(16) {
-	case 0:
-		return LegRinging{side}
-	case 1:
-		return LegProgress{side, some}
-	case 2, 3:
-		return LegAnswered{side, some}
-	case 4:
-		return LegOffered{side, some}
-	case 5, 6:
-		return LegConfirmed{side, some}
-	case 7:
-		return LegCandidates{side, some}
-	case 8:
-		if w.rng.IntN(3) > 0 {
-			return MediaConnected{side}
-		}
-		return LegEnded{side, cause, Detail{}}
-	case 9:
-		switch w.rng.IntN(3) {
-		case 0:
-			return LegUpdated{side, some}
-		case 1:
-			return LegRefused{side, cause}
-		}
-		return MediaCandidates{side, some}
-	case 10:
-		return MediaFailed{Op(w.rng.IntN(4)), side, cause, Detail{}}
-	case 11:
-		if w.rng.IntN(8) > 0 {
-			return MediaConnected{side}
-		}
-		return Aborted{cause, Detail{}}
-	case 12:
+// check holds what must be true between two events.
+func (w *walk) check() {
+	s := w.c.state
+	if _, known := waits[s]; known || s == Ended || s == Preparing || s == Answering || s == Active {
 		for t := range w.timers {
-			delete(w.timers, t)
-			return TimerFired{t}
-		}
-		return TimerFired{Timer(w.rng.IntN(4))}
-	default:
-		for op, what := range w.requests {
-			delete(w.requests, op)
-			if what == "offer" {
-				return MediaOffered{op, some}
+			if !slices.Contains(waits[s], t) {
+				w.fail("timer %s runs in %s", t, s)
 			}
-			return MediaAnswered{op, some}
 		}
-		return LegRinging{B}
+	}
+	if all := waits[s]; len(all) > 0 && !w.timers[all[0]] {
+		w.fail("timer %s does not run in %s", all[0], s)
+	}
+	awaited := func(op Op) bool {
+		return op != 0 && slices.ContainsFunc(w.requests, func(r mediaRequest) bool { return r.op == op })
+	}
+	switch s {
+	case Preparing, Answering, Updating:
+		if !awaited(w.c.waiting) {
+			w.fail("%s waits for nothing", s)
+		}
+	case Passing:
+		if !awaited(w.c.waiting) && !awaited(w.c.joining) && !w.asked[A] && !w.asked[B] {
+			w.fail("%s waits for nothing", s)
+		}
+	case Active:
+		if w.rings || !w.answered || !w.sure || w.owed != [2]int{} {
+			w.fail("active: rings %v, answered %v, confirmed %v, owes %v", w.rings, w.answered, w.sure, w.owed)
+		}
+	case Ending:
+		for _, side := range []Side{A, B} {
+			if !w.ended[side] && !w.told[side] {
+				w.fail("leg %s is not told of the end", side)
+			}
+		}
 	}
 }
 
-// Two thousand calls among peers of no manners: whatever comes, in whatever order, every
-// call ends, each leg is told to end at most once and told nothing after it, what is asked
-// in a running session is answered, and everything is given back exactly once.
+// Three thousand calls among peers of few manners: whatever comes, in whatever order, every
+// call ends, each leg is told to end at most once and nothing after it, each offer is
+// answered or refused once, everything is given back exactly once, and no timer runs where
+// nothing is waited for. Every event and every row has its turn.
 func TestRandomCalls(t *testing.T) {
-	for seed := range uint64(2000) {
-		rng := rand.New(rand.NewPCG(seed, 7))
-		w := &world{t: t, rng: rng, timers: map[Timer]bool{}, requests: map[Op]string{}}
-		mode := Mode(seed % 4)
-		offer := media.Description{Streams: []media.Stream{{Name: "o"}}}
-		if mode == Announced || mode == Offerless {
-			offer = media.Description{}
+	rows, seen := map[*rule]int{}, [kinds]int{}
+	for seed := range uint64(3000) {
+		w := newWalk(seed, func(r *rule) { rows[r]++ })
+		if problem := w.run(); problem != "" {
+			t.Fatalf("seed %d: %s\n%s", seed, problem, w.story())
 		}
-		var actions []Action
-		w.c, actions = New(DefaultLimits(), offer, mode)
-		w.do(actions)
-		for range 60 {
-			if w.c.State() == Ended {
-				break
-			}
-			w.step(w.random())
-		}
-		for _, s := range []Side{A, B} {
-			if w.c.State() != Ended {
-				w.step(LegEnded{s, Normal, Detail{}})
+		for _, l := range w.log {
+			if e, is := l.what.(Event); is {
+				seen[e.kind()]++
 			}
 		}
-		if w.c.State() != Ended || w.finished != 1 || w.released != 1 {
-			w.fail("seed %d: state %s, finished %d times, released %d times", seed, w.c.State(), w.finished, w.released)
+	}
+	for k, n := range seen {
+		if n == 0 {
+			t.Errorf("no walk had %s", kind(k))
+		}
+	}
+	for _, table := range [][]rule{rules, always} {
+		for i := range table {
+			if rows[&table[i]] == 0 {
+				t.Errorf("no walk used the row %s", text(&table[i]))
+			}
 		}
 	}
 }
 
-// An offer within a running session is answered or refused before the next event of that
-// kind can be, unless the call ends.
-func TestEveryUpdateIsAnswered(t *testing.T) {
-	for seed := range uint64(500) {
-		w := &world{
-			t: t, rng: rand.New(rand.NewPCG(seed, 9)),
-			timers: map[Timer]bool{}, requests: map[Op]string{},
-		}
-		offer := media.Description{Streams: []media.Stream{{Name: "o"}}}
-		var actions []Action
-		w.c, actions = New(DefaultLimits(), offer, Offered)
-		w.do(actions)
-		w.step(MediaOffered{w.c.ops, offer})
-		w.step(LegAnswered{B, offer})
-		w.step(MediaAnswered{w.c.ops, offer})
-		w.step(LegConfirmed{A, media.Description{}})
-		if w.c.State() != Active {
-			w.fail("the call is not active")
-		}
-		clear(w.requests)
-		for range 20 {
-			switch w.rng.IntN(6) {
-			case 0:
-				changed := offer.Clone()
-				changed.Streams[0].Direction = media.Direction(w.rng.IntN(4))
-				w.step(LegOffered{Side(w.rng.IntN(2)), changed})
-			case 1:
-				w.step(MediaAnswered{w.c.ops, offer})
-			case 2:
-				w.step(MediaFailed{w.c.ops, A, Incompatible, Detail{}})
-			case 3:
-				w.step(MediaOffered{w.c.ops, offer})
-			case 4:
-				w.step(LegUpdated{Side(w.rng.IntN(2)), offer})
-			case 5:
-				w.step(LegRefused{Side(w.rng.IntN(2)), Conflict})
-			}
-		}
-		for w.c.State() != Active { // everyone answers at last
-			before := len(w.log)
-			w.step(MediaAnswered{w.c.joining, offer})
-			w.step(MediaOffered{w.c.waiting, offer})
-			w.step(MediaAnswered{w.c.waiting, offer})
-			w.step(LegRefused{w.c.side.Other(), Conflict})
-			if len(w.log) > before+1000 {
-				w.fail("seed %d: it never settles", seed)
-			}
-		}
-		if w.updates != 0 || w.asked != 0 || w.c.State() != Active {
-			w.fail("seed %d: %d updates open in %s", seed, w.updates, w.c.State())
-		}
+// text is a row in words.
+func text(r *rule) string {
+	from, when, do := [...]string{"", " from A", " from B"}[r.from], "", "nothing"
+	if r.when != nil {
+		when = " (" + r.when.name + ")"
 	}
+	if r.do != nil {
+		do = funcName(r.do)
+	}
+	if isAlways(r) {
+		return fmt.Sprintf("any: %s: %s", r.event, do)
+	}
+	return fmt.Sprintf("%s: %s%s%s: %s, %s", r.state, r.event, from, when, r.next, do)
+}
+
+// isAlways reports whether a row, or its original, is one of always.
+func isAlways(r *rule) bool {
+	same := func(o rule) bool { return o.state == r.state && o.event == r.event && o.next == r.next }
+	return slices.ContainsFunc(always, same) && !slices.ContainsFunc(rules, same)
 }
 
 // Every state but the last has a rule for the end of each leg, so that no call can stay.
