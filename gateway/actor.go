@@ -139,6 +139,9 @@ func (a *actor) abandon() {
 	}
 	a.rec.Media = a.bridge.Stats()
 	a.bridge.Release()
+	if a.rec.EndedBy == "" {
+		a.rec.EndedBy = "gateway"
+	}
 	a.finish(call.Finish{Cause: call.Failed})
 }
 
@@ -275,19 +278,12 @@ func (a *actor) note(e call.Event) {
 		if a.rec.EndedBy == "" {
 			a.rec.EndedBy = a.rec.edgeOf(e.Side).String()
 		}
-	case call.MediaFailed, call.Aborted:
-		if a.rec.EndedBy == "" {
-			a.rec.EndedBy = "gateway"
-		}
-	case call.TimerFired:
-		if a.rec.EndedBy == "" && e.Timer != call.TimerAlert {
-			a.rec.EndedBy = "gateway"
-		}
 	}
 }
 
 func (a *actor) noteState(s call.State) {
-	if s == call.Active {
+	switch {
+	case s == call.Active:
 		first(&a.rec.Active, time.Now())
 		a.g.answered(a)
 		if limit := a.g.opt.MaxDuration; limit > 0 && a.longest == nil {
@@ -295,6 +291,8 @@ func (a *actor) noteState(s call.State) {
 				a.post(call.Aborted{Cause: call.Normal, Detail: call.Detail{Text: "the call has lasted as long as calls may"}})
 			})
 		}
+	case s >= call.Ending && a.rec.EndedBy == "": // no leg has ended
+		a.rec.EndedBy = "gateway"
 	}
 }
 
