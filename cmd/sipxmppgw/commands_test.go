@@ -76,9 +76,11 @@ func (p *process) said(expression string) string {
 // ends waits for the end and checks the exit code.
 func (p *process) ends(want int, within time.Duration) {
 	p.t.Helper()
+	over, cancel := machine.limit(within)
+	defer cancel()
 	select {
 	case <-p.done:
-	case <-time.After(within):
+	case <-over.Done():
 		p.t.Fatalf("it has not ended after %v:\n%s", within, p.errs)
 	}
 	if p.code != want {

@@ -83,12 +83,12 @@ func (w *world) restart(addr string) {
 }
 
 // connected waits until the gateway is connected anew, and returns how long that took.
-func (w *world) connected(since time.Time, connects uint64) time.Duration {
+func (w *world) connected(since time.Duration, connects uint64) time.Duration {
 	w.t.Helper()
 	if !poll(patience, func() bool { return w.d.stream.State().Up && w.d.stream.Stats().Connects >= connects }) {
 		w.t.Fatalf("not connected again: %+v", w.d.stream.State())
 	}
-	return time.Since(since)
+	return machine.now() - since
 }
 
 // A connection that is lost in a call is back soon, and nobody hears of it.
@@ -101,7 +101,7 @@ func TestStreamIsLostInCall(t *testing.T) {
 				w := newWorld(t, setup{})
 				c, callee := w.dial(0, w.client(0, "phone", conversations), 0)
 				answered(t, c, callee)
-				before := time.Now()
+				before := machine.now()
 				w.server.Drop(testGW, condition)
 				if took := w.connected(before, 2); took > 3*time.Second { // 1 s, were the machine ours alone
 					t.Errorf("it took %v", took)
@@ -135,7 +135,7 @@ func TestServerRestartsInCall(t *testing.T) {
 			w.server.Close()
 			talk(t, c, callee) // nobody is there to signal, and nobody needs to
 			w.restart(addr)
-			up := time.Now()
+			up := machine.now()
 			stream.back(t, w.server)
 			if took := w.connected(up, 2); took > 6*time.Second { // the longest wait between two tries is 5 s
 				t.Errorf("it took %v", took)
@@ -227,7 +227,7 @@ func TestPhoneCallsWhileServerIsAway(t *testing.T) {
 		t.Errorf("it got %+v in\n%s", c.End(), refusal)
 	}
 	w.restart(addr)
-	w.connected(time.Now(), 2)
+	w.connected(machine.now(), 2)
 }
 
 // An end that nobody could be told, because the client is gone for good, keeps nothing.
@@ -244,6 +244,6 @@ func TestClientDoesNotComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.restart(addr)
-	w.connected(time.Now(), 2)
+	w.connected(machine.now(), 2)
 	w.quiet()
 }

@@ -1,0 +1,100 @@
+//go:build !race
+
+// Thousands of mutants take long under the race detector, and there is nothing for it to
+// find. "make test" runs this without it.
+
+package translate
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"testing"
+)
+
+// tables are all tables of this package. Each cell of each row is needed as it is.
+var tables = map[string]any{
+	"causeRows": &causeRows, "statusRows": &statusRows, "overrideRows": &overrideRows, "reasonRows": &reasonRows,
+	"conditionRows": &conditionRows, "byeRows": &byeRows, "q850Rows": &q850Rows, "stanzaRows": &stanzaRows,
+	"errorRows": &errorRows, "phrases": &phrases, "q850Texts": &q850Texts, "headers": &headers,
+}
+
+// judges are the tests that hold the tables against the specifications. The golden file, in
+// which everything stands, has no say.
+var judges = []testing.InternalTest{
+	{Name: "TableA", F: TestTableA},
+	{Name: "TableAText", F: TestTableAText},
+	{Name: "TableAOverriddenByQ850", F: TestTableAOverriddenByQ850},
+	{Name: "TableAWithoutAResponse", F: TestTableAWithoutAResponse},
+	{Name: "TableB", F: TestTableB},
+	{Name: "TableC", F: TestTableC},
+	{Name: "TableD", F: TestTableD},
+	{Name: "CauseOfCancel", F: TestCauseOfCancel},
+	{Name: "TableE", F: TestTableE},
+	{Name: "E01", F: TestE01ConditionToStatus},
+	{Name: "E02", F: TestE02StatusToCondition},
+	{Name: "E03", F: TestE03ServiceUnavailableIsNever503},
+	{Name: "E04", F: TestE04NeverAChallenge},
+	{Name: "EveryCauseHasItsRow", F: TestEveryCauseHasItsRow},
+	{Name: "ReasonHeader", F: TestReasonHeader},
+	{Name: "Phrase", F: TestPhrase},
+	{Name: "Headers", F: TestHeaders},
+}
+
+// Each cell of the tables is changed, one after the other, and each change is noticed.
+func TestEveryCellIsNeeded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of mutants are judged")
+	}
+	if !judged(t) {
+		t.Fatal("the tables do not pass as they are")
+	}
+	mutants := 0
+	for name, table := range tables {
+		rows := reflect.ValueOf(table).Elem()
+		for i := range rows.Len() {
+			row := rows.Index(i)
+			was := fmt.Sprintf("%v", row)
+			for f := range row.NumField() {
+				cell := reflect.NewAt(row.Field(f).Type(), row.Field(f).Addr().UnsafePointer()).Elem()
+				before := reflect.New(cell.Type()).Elem()
+				before.Set(cell)
+				switch cell.Kind() {
+				case reflect.String:
+					cell.SetString(cell.String() + "x")
+				case reflect.Int:
+					cell.SetInt(cell.Int() + 1)
+				case reflect.Uint8:
+					cell.SetUint(cell.Uint() + 1)
+				default:
+					t.Fatalf("%s: how is a %s changed?", name, cell.Kind())
+				}
+				mutants++
+				if judged(t) {
+					t.Errorf("%s %s: nothing notices that %s is %v", name, was, row.Type().Field(f).Name, cell)
+				}
+				cell.Set(before)
+			}
+		}
+	}
+	t.Logf("%d mutants", mutants)
+}
+
+// judged reports whether all judges pass. What they have to say is not printed.
+func judged(t *testing.T) bool {
+	out := os.Stdout
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	os.Stdout = null
+	defer func() { os.Stdout = out }()
+	all := func(string, string) (bool, error) { return true, nil }
+	for _, judge := range judges {
+		if !testing.RunTests(all, []testing.InternalTest{judge}) {
+			return false
+		}
+	}
+	return true
+}
