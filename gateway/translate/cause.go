@@ -72,18 +72,15 @@ type statusRow struct {
 	text   string // instead of the reason phrase; empty for the phrase
 }
 
-// Table A. A redirection stands here for the time when there is nowhere left to go. The
-// first rows, below 100, are for statuses of that class that have no row.
+// Table A. A redirection stands here for the time when there is nowhere left to go; 301
+// without a usable Contact is call.Gone. The first rows, below 100, are for statuses of that
+// class that have no row.
 var statusRows = [...]statusRow{
 	{3, call.Moved, "general-error", 0, ""},
 	{4, call.Failed, "general-error", 31, ""},
 	{5, call.Failed, "general-error", 31, ""},
 	{6, call.Declined, "decline", 31, ""},
 
-	{300, call.Moved, "general-error", 0, ""},
-	{301, call.Moved, "general-error", 0, ""}, // without a usable Contact it is call.Gone
-	{302, call.Moved, "general-error", 0, ""},
-	{305, call.Moved, "general-error", 0, ""},
 	{380, call.Failed, "general-error", 0, ""},
 	{400, call.BadRequest, "general-error", 41, ""},
 	{401, call.Unauthorized, "general-error", 21, "gateway not authorised"},
@@ -264,7 +261,6 @@ var reasonRows = [...]reasonRow{
 	{"unsupported-applications", call.Unsupported},
 	{"unsupported-transports", call.Unsupported},
 	{"security-error", call.Insecure},
-	{"general-error", call.Failed},
 }
 
 // CauseOfReason returns the cause of a call that an XMPP peer ended with that reason
@@ -409,16 +405,11 @@ type byeRow struct {
 
 // Table D. What has no row is below CauseOfBye.
 var byeRows = [...]byeRow{
-	{q850Name, 16, 16, call.Normal},
 	{q850Name, 17, 17, call.Busy},
 	{q850Name, 18, 19, call.Timeout},
 	{q850Name, 102, 102, call.Timeout},
 	{q850Name, 21, 21, call.Declined},
 	{q850Name, 22, 22, call.Gone},
-	{q850Name, 38, 38, call.Failed},
-	{q850Name, 41, 42, call.Failed},
-	{q850Name, 44, 44, call.Failed},
-	{q850Name, 47, 47, call.Failed},
 	{q850Name, 57, 57, call.Insecure},
 	{q850Name, 87, 87, call.Insecure},
 	{q850Name, 58, 58, call.Incompatible},
@@ -426,12 +417,9 @@ var byeRows = [...]byeRow{
 	{q850Name, 69, 70, call.Incompatible},
 	{q850Name, 79, 79, call.Incompatible},
 	{q850Name, 88, 88, call.Incompatible},
-	{q850Name, 111, 111, call.Failed},
-	{q850Name, 127, 127, call.Failed},
 	{q850Name, 1, 31, call.Normal},   // what is left of the normal class (Q.850 table 1)
 	{q850Name, 32, 127, call.Failed}, // and of the others
 	{sipName, 100, 299, call.Normal},
-	{sipName, 408, 408, call.Timeout},
 	{sipName, 480, 481, call.Unreachable},
 	{sipName, 500, 599, call.Failed},
 }
@@ -534,8 +522,6 @@ var q850Rows = [...]q850Row{
 	{87, 87, 403},
 	{88, 88, 503},
 	{102, 102, 504},
-	{111, 111, 500},
-	{127, 127, 500},
 }
 
 // StatusOfQ850 returns the status with which a trunk gateway refuses for a Q.850 cause

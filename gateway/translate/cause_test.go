@@ -42,6 +42,7 @@ const tableA = `
 502 503 | general-error | 38 41
 580 | failed-transport | 47
 603 607 608 | decline | 21
+399 422 | general-error | -
 499 411 | general-error | 31
 599 510 | general-error | 31
 699 601 | decline | 31`
@@ -297,6 +298,8 @@ func TestTableD(t *testing.T) {
 		{"SIP 481", "SIP;cause=481", false, "connectivity-error"},
 		{"unknown protocol", "RELEASE_CAUSE;cause=5", false, "success"},
 		{"Q.850 before SIP", "SIP;cause=500, Q.850;cause=17", false, "busy"},
+		{"Q.850 of the normal class before SIP", "Q.850;cause=1, SIP;cause=500", false, "success"},
+		{"Q.850 of another class before SIP", "Q.850;cause=127, SIP;cause=408", false, "general-error"},
 		{"first of a protocol", "Q.850;cause=17, Q.850;cause=16", false, "busy"},
 	}
 	for _, tt := range tests {
@@ -620,6 +623,12 @@ func TestGoldenCauses(t *testing.T) {
 		full, _ := StatusOfCondition(row.condition, Asked{Full: true})
 		bare, _ := StatusOfCondition(row.condition, Asked{})
 		fmt.Fprintf(&b, "%-25s %d %d\n", row.condition, full, bare)
+	}
+	b.WriteString("\n# phrases\n")
+	for status := NoRoute; status < 700; status++ {
+		if phrase := PhraseOf(status); phrase != PhraseOf(max(status, 0)/100*100+98) {
+			fmt.Fprintf(&b, "%3d %s\n", status, phrase)
+		}
 	}
 	b.WriteString("\n# 6.2: a status as a stanza error\n")
 	for status := NoRoute; status < 700; status++ {

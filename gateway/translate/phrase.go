@@ -51,7 +51,7 @@ func PhraseOf(status int) string {
 	return ""
 }
 
-// The phrases of the SIP response code registry.
+// The phrases of the SIP response code registry; 183 and 200 have those of their class.
 var phrases = [...]numbered{
 	{NoRoute, "No Route"},
 	{NoResponse, "No Response"},
@@ -59,9 +59,7 @@ var phrases = [...]numbered{
 	{180, "Ringing"},
 	{181, "Call Is Being Forwarded"},
 	{182, "Queued"},
-	{183, "Session Progress"},
 	{199, "Early Dialog Terminated"},
-	{200, "OK"},
 	{202, "Accepted"},
 	{204, "No Notification"},
 	{300, "Multiple Choices"},

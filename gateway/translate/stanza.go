@@ -23,14 +23,14 @@ type stanzaRow struct {
 const retryAfter = 30
 
 // Table 6.1 (RFC 7247 section 7.1). There is no 503, which would make the peer avoid the
-// whole gateway; and no 401 or 407, since we cannot challenge for XMPP.
+// whole gateway; and no 401 or 407, since we cannot challenge for XMPP. What has no row, such
+// as internal-server-error, is 500.
 var stanzaRows = [...]stanzaRow{
 	{condition: "bad-request", full: 400, bare: 400},
 	{condition: "conflict", full: 400, bare: 400, invite: 491},
 	{condition: "feature-not-implemented", full: 405, bare: 501},
 	{condition: "forbidden", full: 403, bare: 603},
 	{condition: "gone", full: 410, bare: 410, contact: 301},
-	{condition: "internal-server-error", full: 500, bare: 500},
 	{condition: "item-not-found", full: 404, bare: 404, sure: 604},
 	{condition: "jid-malformed", full: 400, bare: 400},
 	{condition: "not-acceptable", full: 406, bare: 606},
@@ -107,7 +107,7 @@ type errorRow struct {
 }
 
 // Table 6.2 (RFC 7247 section 7.2). The first rows, below 100, are for statuses of that
-// class that have no row.
+// class that have no row, such as 503, which is wait with a Retry-After.
 var errorRows = [...]errorRow{
 	{3, "redirect", "modify"},
 	{4, "bad-request", "modify"},
@@ -149,7 +149,6 @@ var errorRows = [...]errorRow{
 	{491, "unexpected-request", "wait"},
 	{501, "feature-not-implemented", "cancel"},
 	{502, "remote-server-not-found", "cancel"},
-	{503, "internal-server-error", "cancel"}, // wait, with Retry-After
 	{504, "remote-server-timeout", "wait"},
 	{505, "not-acceptable", "modify"},
 	{513, "policy-violation", "modify"},
