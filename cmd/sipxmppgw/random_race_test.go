@@ -4,6 +4,6 @@ package main
 
 // Under the race detector DTLS takes its time: a few calls, and few at once.
 const (
-	randomPairs = 8
-	randomCalls = 120
+	randomPairs = 12
+	randomCalls = 204
 )

@@ -98,9 +98,23 @@ type transport struct {
 	o          transportOptions
 	ufrag, pwd string // local; guarded by the call
 	parts      []*part
-	tasks      sync.WaitGroup
 	cancel     context.CancelFunc
 	ctx        context.Context
+
+	mu     sync.Mutex // guards what follows
+	closed bool       // no task is begun any more
+	tasks  sync.WaitGroup
+}
+
+// spawn runs f on a goroutine that close waits for. It returns false if it is too late.
+func (t *transport) spawn(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.tasks.Go(f)
+	return true
 }
 
 // A part is one component.
@@ -196,10 +210,13 @@ func (t *transport) connect(ctx context.Context, remote description, controlling
 	}
 	results := make(chan result, len(t.parts))
 	for _, p := range t.parts {
-		t.tasks.Go(func() { // ends with ctx at the latest
+		begun := t.spawn(func() { // ends with ctx at the latest
 			reason, err := t.connectPart(ctx, p, remote, controlling, client)
 			results <- result{reason, err}
 		})
+		if !begun {
+			return "connectivity-error", net.ErrClosed
+		}
 	}
 	for range t.parts {
 		if r := <-results; r.err != nil {
@@ -225,7 +242,9 @@ func (t *transport) connectPart(ctx context.Context, p *part, remote description
 	p.mu.Lock()
 	p.conn, p.pipe, p.client = conn, newPipe(conn), client
 	p.mu.Unlock()
-	t.tasks.Go(func() { t.read(p, conn) }) // until the agent is closed
+	if !t.spawn(func() { t.read(p, conn) }) { // until the agent is closed
+		return "connectivity-error", net.ErrClosed
+	}
 	if t.o.plain {
 		return "", nil
 	}
@@ -451,6 +470,9 @@ func netAddr(c ice.Candidate) string {
 // close ends everything and returns when all goroutines have ended. It must not be called
 // from a callback.
 func (t *transport) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
 	t.cancel()
 	for _, p := range t.parts {
 		p.mu.Lock()
