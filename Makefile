@@ -10,12 +10,12 @@ define step
 	echo "== $(1): $$(( $$(date +%s) - start )) s"; exit $$status
 endef
 
-.PHONY: help check format lint unit test deps interop conformance golden bench fuzz build
+.PHONY: help check format lint unit proof test deps interop conformance golden bench fuzz build
 
 help: ## print the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: format lint unit ## no network, no root: format, vet, staticcheck, exhaustive, go test -race ./...
+check: format lint unit proof ## no network, no root: format, vet, staticcheck, exhaustive, go test -race ./..., proof
 
 format:
 	@bad=$$($(TOOL) gofumpt -l .); [ -z "$$bad" ] || { echo "not as gofumpt writes it:"; echo "$$bad"; exit 1; }
@@ -30,11 +30,16 @@ lint:
 unit:
 	go test -race ./...
 
+proof: ## what the race detector is too slow for: mutants of every table row, a thousand calls
+	go test -run '^(TestEveryRow|TestEveryCell)' ./gateway/...
+	go test -run '^TestRandomCalls$$' ./cmd/sipxmppgw
+
 test: ## what .ci/run calls: install what is needed, check, conformance, interop
 	$(call step,deps,deps)
 	$(call step,format,format)
 	$(call step,lint,lint)
 	$(call step,unit,unit)
+	$(call step,proof,proof)
 	$(call step,conformance,conformance)
 	$(call step,interop,interop)
 
