@@ -47,6 +47,7 @@ type Call struct {
 	finished   int           // components whose gathering has ended
 	early      []candidate   // the peer's, before there is a transport
 	accepted   bool          // as callee: the script wants the call
+	retracted  bool          // as caller: a proceed comes too late
 	restarting bool          // this side asked for an ICE restart
 	generation int
 	sender     *audio.Sender
@@ -236,6 +237,7 @@ func (c *Call) HangUp() error {
 	state := c.State()
 	c.mu.Lock()
 	initiated := c.offer != nil || c.local != nil
+	c.retracted = !initiated
 	c.mu.Unlock()
 	switch {
 	case state == phone.Ended:
@@ -350,7 +352,7 @@ func (c *Call) receiveJMI(e, word *element.Element) {
 	case "proceed":
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.local != nil || c.State() >= phone.Proceeds {
+		if c.local != nil || c.retracted || c.State() >= phone.Proceeds {
 			return // another device was faster
 		}
 		c.peer.Store(from)
