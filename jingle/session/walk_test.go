@@ -28,6 +28,9 @@ func TestRandomSessions(t *testing.T) {
 		"session-terminate", "session-info", "transport-info", "content-modify", "content-reject", "content-add", "content-accept", "content-remove", "transport-reject",
 		"call.LegRinging", "call.LegAnswered", "call.LegOffered", "call.LegConfirmed", "call.LegCandidates",
 		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegEnded",
+		"session.Signal", "session.Receipt", "session.Bounce", "session.Crossed", "session.Migrate", "session.Gone", "session.Back",
+		"session.Request", "session.Response", "session.Fired", "session.Offer", "session.Ring", "session.Answer", "session.Candidates",
+		"session.Update", "session.AnswerUpdate", "session.RefuseUpdate", "session.Digit", "session.Progress", "session.End",
 	} {
 		if !seen[want] {
 			t.Errorf("no walk saw %s: they go nowhere", want)
@@ -190,6 +193,7 @@ func (w *walk) fail(format string, args ...any) { w.t.Errorf(format, args...) }
 
 func (w *walk) step(in Input) {
 	w.log = append(w.log, fmt.Sprintf("%T %.160v", in, in))
+	w.seen[fmt.Sprintf("%T", in)] = true
 	over := w.ended > 0
 	if _, is := in.(Update); is && !over {
 		w.updates++

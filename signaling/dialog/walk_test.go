@@ -10,19 +10,40 @@ import (
 )
 
 // TestRandomDialogs plays 2,000 dialogs in which anything happens at any time, and then
-// ends them. Whatever came, each request has one final answer, each 2xx its ACK, the end is
-// told once and last, and nothing follows Done.
+// ends them. Whatever came, each request has one final answer, each 2xx its ACK, each change
+// of ours at most one outcome, the end is told once and last, and nothing follows Done: no
+// output and no timer. Everything that can come and go has its turn.
 func TestRandomDialogs(t *testing.T) {
+	seen := map[string]bool{}
 	for seed := range uint64(2000) {
-		w := &walk{r: rand.New(rand.NewPCG(seed, 1)), open: map[int]bool{}, answers: map[string]bool{}, cseqs: map[string]uint32{}}
+		w := &walk{seen: seen, running: map[Timer]bool{}, r: rand.New(rand.NewPCG(seed, 1)), open: map[int]bool{}, answers: map[string]bool{}, cseqs: map[string]uint32{}}
 		w.play()
 		if w.problem != "" {
 			t.Fatalf("seed %d: %s\n%s", seed, w.problem, strings.Join(w.log, "\n"))
 		}
 	}
+	for _, kind := range []any{
+		Request{}, Cancelled{}, Response{}, Again{}, Failure{}, Fired{}, Offer{}, Ring{}, Progress{}, Answer{}, Update{},
+		AnswerUpdate{}, RefuseUpdate{}, Digit{}, End{}, Send{}, Cancel{}, Reply{}, Start{}, Stop{}, Done{},
+		call.LegRinging{}, call.LegProgress{}, call.LegAnswered{}, call.LegConfirmed{}, call.LegOffered{}, call.LegUpdated{},
+		call.LegRefused{}, call.LegDigit{}, call.LegEnded{},
+	} {
+		if name := fmt.Sprintf("%T", kind); !seen[name] {
+			t.Errorf("no walk had %s", name)
+		}
+	}
+	for timer := range timers {
+		if !seen["start "+timer.String()] || !seen["fired "+timer.String()] {
+			t.Errorf("no walk had %s started and fired", timer)
+		}
+	}
 }
 
 type walk struct {
+	seen    map[string]bool // of all walks
+	running map[Timer]bool
+	updates int // of ours, without an outcome
+
 	r       *rand.Rand
 	d       *Dialog
 	log     []string
@@ -201,6 +222,16 @@ func (w *walk) step(in Input) {
 		return
 	}
 	w.log = append(w.log, brief(in))
+	w.seen[fmt.Sprintf("%T", in)] = true
+	switch in := in.(type) {
+	case Update:
+		w.updates++
+	case Fired:
+		if w.running[in.Timer] {
+			w.seen["fired "+in.Timer.String()] = true
+		}
+		delete(w.running, in.Timer)
+	}
 	if req, ok := in.(Request); ok && w.done {
 		delete(w.open, req.ID) // the edge answers for a dialog that is forgotten
 	}
@@ -220,9 +251,18 @@ func (w *walk) step(in Input) {
 		if w.ended {
 			w.fail("an event after the end")
 		}
-		if _, ok := e.(call.LegEnded); ok {
+		w.seen[fmt.Sprintf("%T", e)] = true
+		switch e.(type) {
+		case call.LegUpdated, call.LegRefused:
+			if w.updates--; w.updates < 0 {
+				w.fail("a change had two outcomes")
+			}
+		case call.LegEnded:
 			w.ended = true
 		}
+	}
+	if w.done && len(w.running) > 0 {
+		w.fail(fmt.Sprint("timers run after Done: ", w.running))
 	}
 	if !w.done && w.d.state == confirmed {
 		w.confirmed = true
@@ -251,7 +291,13 @@ func (w *walk) response(res Response) {
 }
 
 func (w *walk) output(o Output) {
+	w.seen[fmt.Sprintf("%T", o)] = true
 	switch o := o.(type) {
+	case Start:
+		w.seen["start "+o.Timer.String()] = true
+		w.running[o.Timer] = true
+	case Stop:
+		delete(w.running, o.Timer)
 	case Send:
 		w.send(o)
 	case Cancel:
