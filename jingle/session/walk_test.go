@@ -246,10 +246,15 @@ func (w *walk) output(in Input, o Output, over bool) int {
 			w.fail("request %d to %q", o.Ref, o.To)
 		}
 		w.opened[o.Ref] = true
+		w.belongs(o.Jingle.Action == wire.SessionInitiate, o.Jingle.Action == wire.SessionAccept, o)
 		w.refs = append(w.refs, o.Ref)
 		w.single(o.Jingle.SID, string(o.Jingle.Action), wire.SessionInitiate, wire.SessionAccept, wire.SessionTerminate)
 	case SendSignal:
 		w.seen[string(o.JMI.Signal)] = true
+		if o.JMI.ID == w.s.SID() { // of another session, which crossed ours, it may say the reverse
+			callees := o.JMI.Signal == wire.Ringing || o.JMI.Signal == wire.Proceed || o.JMI.Signal == wire.Reject
+			w.belongs(o.JMI.Signal == wire.Propose, callees, o)
+		}
 		if !o.Quiet {
 			w.single(o.JMI.ID, "jmi "+string(o.JMI.Signal), "jmi propose", "jmi ringing", "jmi proceed", "jmi retract", "jmi finish", "jmi reject")
 		}
@@ -265,6 +270,13 @@ func (w *walk) output(in Input, o Output, over bool) int {
 		w.fail("%s after the end", showOutput(o))
 	}
 	return 0
+}
+
+// belongs says that only the one or the other role sends this.
+func (w *walk) belongs(initiator, responder bool, o Output) {
+	if initiator && w.s.role != wire.Initiator || responder && w.s.role != wire.Responder {
+		w.fail("%s by the %s", showOutput(o), w.s.role)
+	}
 }
 
 // single says that some things are done once in a session.
