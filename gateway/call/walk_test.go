@@ -19,9 +19,24 @@ func funcName(f func(*Call, Event)) string {
 
 // samples are an event of each kind, for walks to fill in.
 var samples = [kinds]Event{
-	LegRinging{}, LegProgress{}, LegAnswered{}, LegOffered{}, LegUpdated{}, LegRefused{},
-	LegConfirmed{}, LegCandidates{}, LegDigit{}, LegEnded{}, MediaOffered{}, MediaAnswered{},
-	MediaCandidates{}, MediaDigit{}, MediaConnected{}, MediaFailed{}, TimerFired{}, Aborted{},
+	LegRinging{},
+	LegProgress{},
+	LegAnswered{},
+	LegOffered{},
+	LegUpdated{},
+	LegRefused{},
+	LegConfirmed{},
+	LegCandidates{},
+	LegDigit{},
+	LegEnded{},
+	MediaOffered{},
+	MediaAnswered{},
+	MediaCandidates{},
+	MediaDigit{},
+	MediaConnected{},
+	MediaFailed{},
+	TimerFired{},
+	Aborted{},
 }
 
 // waits are the timers that run in a state, and must: all but TimerAlert. A state that is
