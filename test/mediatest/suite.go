@@ -1,0 +1,676 @@
+package mediatest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+// An Engine is what is tested.
+type Engine struct {
+	Plane gateway.MediaPlane
+	// Left returns how much of ended calls the engine still holds.
+	Left func() int
+}
+
+// Run has an engine do what every engine must.
+func Run(t *testing.T, engine func(t *testing.T) Engine) {
+	for _, tt := range []struct {
+		name string
+		run  func(t *testing.T, e Engine)
+	}{
+		{"phone calls phone", phoneCallsPhone},
+		{"phone calls client, which begins DTLS", func(t *testing.T, e Engine) { phoneCallsClient(t, e, media.Active) }},
+		{"phone calls client, which awaits DTLS", func(t *testing.T, e Engine) { phoneCallsClient(t, e, media.Passive) }},
+		{"client calls phone", func(t *testing.T, e Engine) { clientCallsPhone(t, e, media.ActPass) }},
+		{"client that begins DTLS calls phone", func(t *testing.T, e Engine) { clientCallsPhone(t, e, media.Active) }},
+		{"client that awaits DTLS calls phone", func(t *testing.T, e Engine) { clientCallsPhone(t, e, media.Passive) }},
+		{"caller offers late", callerOffersLate},
+		{"caller offers late, other numbers", callerNumbersOtherwise},
+		{"caller is answered early", callerIsAnsweredEarly},
+		{"caller wants an offer", callerWantsOffer},
+		{"candidates before the answer", candidatesFirst},
+		{"hold", hold},
+		{"phone moves", phoneMoves},
+		{"client restarts ICE", clientRestarts},
+		{"what cannot be is refused", refusals},
+		{"answers that cannot be are refused", refusedAnswers},
+		{"a change that cannot be changes nothing", changeThatCannotBe},
+		{"a digit is played", digit},
+		{"a digit without a form is handed back", digitWithoutForm},
+		{"strangers are not heard", strangers},
+		{"release frees all", releaseFreesAll},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, engine(t)) })
+	}
+}
+
+// A rig is one bridge and what it has posted.
+type rig struct {
+	gateway.Bridge
+	t      *testing.T
+	events chan call.Event
+}
+
+// rigs counts them, so that each is a call of its own.
+var rigs atomic.Int64
+
+func newRig(t *testing.T, e Engine, a, b media.Policy) *rig {
+	t.Helper()
+	g := &rig{t: t, events: make(chan call.Event, 64)}
+	bridge, err := e.Plane.Open(call.ID(fmt.Sprint(t.Name(), rigs.Add(1))), [2]media.Policy{a, b}, func(e call.Event) {
+		select {
+		case g.events <- e:
+		default:
+			t.Errorf("an event too many: %#v", e)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Bridge = bridge
+	t.Cleanup(bridge.Release)
+	return g
+}
+
+// next returns the next event of a type, passing over others; a failure that the test did
+// not ask for ends it.
+func next[E call.Event](g *rig) E {
+	g.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case e := <-g.events:
+			if want, ok := e.(E); ok {
+				return want
+			}
+			if f, ok := e.(call.MediaFailed); ok {
+				g.t.Fatalf("media failed: %v %v %q", f.Side, f.Cause, f.Detail.Text)
+			}
+		case <-timeout:
+			var want E
+			g.t.Fatalf("no %T came", want)
+		}
+	}
+}
+
+// connected waits until that side is connected.
+func (g *rig) connected(side call.Side) {
+	g.t.Helper()
+	for next[call.MediaConnected](g).Side != side {
+	}
+}
+
+func (g *rig) offer(op call.Op, side call.Side, other media.Description) media.Description {
+	g.t.Helper()
+	g.Offer(op, side, other)
+	got := next[call.MediaOffered](g)
+	if got.Op != op {
+		g.t.Fatalf("offered op %d, want %d", got.Op, op)
+	}
+	return got.Media
+}
+
+func (g *rig) answer(op call.Op, side call.Side, other media.Description) media.Description {
+	g.t.Helper()
+	g.Answer(op, side, other)
+	return g.answered(op)
+}
+
+func (g *rig) join(op call.Op, side call.Side, own media.Description) media.Description {
+	g.t.Helper()
+	g.Join(op, side, own)
+	return g.answered(op)
+}
+
+func (g *rig) answered(op call.Op) media.Description {
+	g.t.Helper()
+	got := next[call.MediaAnswered](g)
+	if got.Op != op {
+		g.t.Fatalf("answered op %d, want %d", got.Op, op)
+	}
+	return got.Media
+}
+
+// failed waits for the failure of a request.
+func (g *rig) failed(op call.Op, cause call.Cause) {
+	g.t.Helper()
+	if got := next[call.MediaFailed](g); got.Op != op || got.Cause != cause {
+		g.t.Errorf("got %+v, want op %d, %v", got, op, cause)
+	}
+}
+
+func sipPolicy() media.Policy {
+	return media.Policy{Codecs: []media.Codec{pcma(), pcmu(), g722(), opus(111), events(101)}}
+}
+
+func jinglePolicy() media.Policy {
+	return media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+}
+
+func pcmu() media.Codec { return media.Codec{PT: 0, Name: "PCMU", ClockRate: 8000, Channels: 1} }
+func pcma() media.Codec { return media.Codec{PT: 8, Name: "PCMA", ClockRate: 8000, Channels: 1} }
+func g722() media.Codec { return media.Codec{PT: 9, Name: "G722", ClockRate: 8000, Channels: 1} }
+
+func opus(pt uint8) media.Codec {
+	return media.Codec{PT: pt, Name: "opus", ClockRate: 48000, Channels: 2}
+}
+
+func events(pt uint8) media.Codec {
+	return media.Codec{
+		PT: pt, Name: "telephone-event", ClockRate: 8000, Channels: 1, Params: []media.Param{{Name: "events", Value: "0-15"}},
+	}
+}
+
+// taken returns those codecs that were offered, under the numbers of the offer, as a peer
+// answers.
+func taken(t *testing.T, offer media.Description, names ...string) []media.Codec {
+	t.Helper()
+	i := offer.Live(media.Audio)
+	if i < 0 {
+		t.Fatalf("no audio in %+v", offer)
+	}
+	var codecs []media.Codec
+	for _, name := range names {
+		k := slices.IndexFunc(offer.Streams[i].Codecs, func(c media.Codec) bool { return c.Name == name && (!c.Event() || c.ClockRate == 8000) })
+		if k < 0 {
+			t.Fatalf("no %s in %+v", name, offer.Streams[i].Codecs)
+		}
+		codecs = append(codecs, offer.Streams[i].Codecs[k])
+	}
+	return codecs
+}
+
+// typeOf returns the number of a codec in a description.
+func typeOf(t *testing.T, d media.Description, name string) uint8 {
+	t.Helper()
+	return taken(t, d, name)[0].PT
+}
+
+// names lists the codecs of the audio.
+func names(d media.Description) (all []string) {
+	for _, c := range d.Streams[d.Live(media.Audio)].Codecs {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// say sends packets one way and checks that they arrive, in order and none missing.
+func say(t *testing.T, from peer, pt uint8, to peer, want uint8, first uint16) {
+	t.Helper()
+	var seq uint16
+	for i := range uint16(5) {
+		from.say(pt, first+i, "payload")
+		got := to.hear()
+		if string(got.Payload) != "payload" || got.PayloadType != want {
+			t.Fatalf("got %q of type %d, want type %d", got.Payload, got.PayloadType, want)
+		}
+		if i > 0 && got.SequenceNumber != seq+1 {
+			t.Fatalf("got number %d after %d", got.SequenceNumber, seq)
+		}
+		seq = got.SequenceNumber
+	}
+}
+
+// talk sends packets both ways. Each peer sends under the number that the other's
+// description has, and hears under its own.
+func talk(t *testing.T, a peer, ptA uint8, b peer, ptB uint8, first uint16) {
+	t.Helper()
+	say(t, a, ptA, b, ptB, first)
+	say(t, b, ptB, a, ptA, first)
+}
+
+func phoneCallsPhone(t *testing.T, e Engine) {
+	g := newRig(t, e, sipPolicy(), sipPolicy())
+	a, b := newPhone(t), newPhone(t)
+	offer := g.offer(1, call.B, a.describe(opus(111), pcmu()))
+	if got := offer.Streams[0].Transport; got.ICE != nil || got.DTLS != nil || got.Profile != media.AVP {
+		t.Errorf("B is offered the transport %+v", got)
+	}
+	b.call(offer)
+	answer := g.answer(2, call.A, b.describe(taken(t, offer, "opus")...))
+	a.call(answer)
+	g.connected(call.A)
+	talk(t, a, 111, b, typeOf(t, offer, "opus"), 1000)
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		s := g.Stats()
+		if s[0].Received.Packets == 5 && s[1].Received.Packets == 5 && s[0].Sent.Packets == 5 && s[0].Codec == "opus" {
+			if s[0].Received.Octets != 35 || s[0].Protection != "none" || s[0].First.IsZero() || s[0].Local == "" || s[0].Remote == "" {
+				t.Errorf("the figures of A are %+v", s[0])
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the figures are %+v", s)
+		}
+	}
+}
+
+func phoneCallsClient(t *testing.T, e Engine, setup media.Setup) {
+	g := newRig(t, e, sipPolicy(), jinglePolicy())
+	a, b := newPhone(t), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcma(), opus(111), events(101)))
+	tr := offer.Streams[0].Transport
+	if tr.DTLS == nil || tr.DTLS.Setup != media.ActPass || tr.Profile != media.TLSSAVPF || !tr.RTCPMux || tr.SDES != nil {
+		t.Fatalf("B is offered the transport %+v", tr)
+	}
+	if tr.ICE == nil || len(tr.ICE.Candidates) != 1 || tr.ICE.Candidates[0].Addr.Addr().String() != "127.0.0.1" {
+		t.Fatalf("B is offered the ICE %+v", tr.ICE)
+	}
+	a.call(g.answer(2, call.A, b.describe(setup, taken(t, offer, "PCMA")...)))
+	b.connect(offer, false, setup == media.Active)
+	g.connected(call.B)
+	talk(t, a, 8, b, 8, 1000)
+	if got := eventually(t, "a protection of B", func() bool { return g.Stats()[call.B].Protection != "none" }); !got {
+		t.Errorf("the figures of B are %+v", g.Stats()[call.B])
+	}
+}
+
+func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
+	g := newRig(t, e, jinglePolicy(), sipPolicy())
+	a, b := newClient(t), newPhone(t)
+	own := a.describe(setup, opus(111), pcmu(), events(126))
+	own.Streams[0].Transport.ICE.Candidates = nil
+	plain := g.offer(1, call.B, own)
+	if tr := plain.Streams[0].Transport; tr.ICE != nil || tr.DTLS != nil || tr.Profile != media.AVP || !tr.Addr.IsValid() || tr.RTCPMux {
+		t.Errorf("B is offered the transport %+v", tr)
+	}
+	g.Candidates(call.A, a.trickled()) // before the offer is answered
+	b.call(plain)
+	answer := g.answer(2, call.A, b.describe(taken(t, plain, "PCMU")...))
+	s := answer.Streams[0]
+	if s.Name != "0" || !s.Transport.RTCPMux || s.Transport.ICE == nil || s.Transport.DTLS == nil || s.Direction != media.SendRecv {
+		t.Fatalf("A is answered %+v", s)
+	}
+	if role := s.Transport.DTLS.Setup; role == setup || role != media.Active && role != media.Passive {
+		t.Errorf("A, which is %v, is answered %v", setup, role)
+	}
+	a.connect(answer, true, s.Transport.DTLS.Setup == media.Passive)
+	g.connected(call.A)
+	talk(t, a, 0, b, 0, 1000)
+}
+
+// The caller announced its call and describes its media after the callee has answered.
+func callerOffersLate(t *testing.T, e Engine) {
+	g := newRig(t, e, jinglePolicy(), sipPolicy())
+	a, b := newClient(t), newPhone(t)
+	offer := g.offer(1, call.B, media.Description{})
+	b.call(offer)
+	if got := g.answer(2, call.A, b.describe(taken(t, offer, "G722", "PCMA", "telephone-event")...)); !got.Empty() {
+		t.Errorf("A is answered %+v before it offered anything", got)
+	}
+	own := a.describe(media.ActPass, opus(111), pcma(), g722(), events(126))
+	own.Streams[0].Transport.ICE.Candidates = nil
+	answer := g.join(3, call.A, own)
+	if got := names(answer); !slices.Equal(got, []string{"G722", "PCMA", "telephone-event"}) {
+		t.Errorf("A is answered %v", got)
+	}
+	g.Candidates(call.A, a.trickled())
+	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	g.connected(call.A)
+	talk(t, a, 9, b, 9, 1000)
+}
+
+// A caller that numbers its codecs otherwise than the callee was offered them is heard.
+func callerNumbersOtherwise(t *testing.T, e Engine) {
+	g := newRig(t, e, jinglePolicy(), sipPolicy())
+	a, b := newClient(t), newPhone(t)
+	offer := g.offer(1, call.B, media.Description{})
+	b.call(offer)
+	g.answer(2, call.A, b.describe(taken(t, offer, "opus", "PCMU")...))
+	answer := g.join(3, call.A, a.describe(media.ActPass, opus(97), pcmu()))
+	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	g.connected(call.A)
+	talk(t, a, 0, b, 0, 1000)
+}
+
+// The caller is answered before the callee is called.
+func callerIsAnsweredEarly(t *testing.T, e Engine) {
+	g := newRig(t, e, jinglePolicy(), sipPolicy())
+	a, b := newClient(t), newPhone(t)
+	own := a.describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126))
+	answer := g.join(1, call.A, own)
+	if got := names(answer); !slices.Equal(got, []string{"PCMA", "telephone-event"}) || answer.Streams[0].Direction != media.SendRecv {
+		t.Errorf("A is answered %v, %v", got, answer.Streams[0].Direction)
+	}
+	offer := g.offer(2, call.B, own)
+	if got := names(offer); !slices.Equal(got, []string{"PCMA", "telephone-event"}) {
+		t.Errorf("B is offered %v", got)
+	}
+	b.call(offer)
+	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	g.connected(call.A)
+	g.Ring(call.A, true)
+	if ring, ok := a.listen(patience); !ok || ring.PayloadType != 8 {
+		t.Errorf("A hears no ringing: %+v", ring)
+	}
+	g.Ring(call.A, false)
+	for op := call.Op(3); op < 5; op++ { // early, and then for good
+		again := g.answer(op, call.A, b.describe(taken(t, offer, "PCMA", "telephone-event")...))
+		if !reflect.DeepEqual(again, answer) {
+			t.Errorf("A's answer changed to %+v", again)
+		}
+	}
+	say(t, a, 8, b, 8, 1000)
+	b.say(8, 1000, "hello")
+	until(t, "A hears B", func() bool {
+		got, ok := a.listen(patience)
+		return !ok || string(got.Payload) == "hello"
+	})
+	// The callee's final answer is elsewhere: media follows.
+	c := newPhone(t)
+	c.call(offer)
+	g.answer(5, call.A, c.describe(taken(t, offer, "PCMA")...))
+	a.say(8, 1005, "payload")
+	c.hear()
+	c.say(8, 1, "payload")
+	a.hear()
+}
+
+// The caller has no description and confirms our offer with its answer.
+func callerWantsOffer(t *testing.T, e Engine) {
+	g := newRig(t, e, sipPolicy(), jinglePolicy())
+	a, b := newPhone(t), newClient(t)
+	offer := g.offer(1, call.B, media.Description{})
+	answer := b.describe(media.Active, taken(t, offer, "opus", "PCMU")...)
+	if got := g.answer(2, call.A, answer); !got.Empty() {
+		t.Errorf("A is answered %+v", got)
+	}
+	plain := g.offer(3, call.A, answer)
+	a.call(plain)
+	if got := g.answer(4, call.B, a.describe(taken(t, plain, "opus")...)); !got.Empty() {
+		t.Errorf("B is answered %+v", got)
+	}
+	b.connect(offer, false, true)
+	g.connected(call.B)
+	talk(t, a, typeOf(t, plain, "opus"), b, typeOf(t, offer, "opus"), 1000)
+}
+
+func candidatesFirst(t *testing.T, e Engine) {
+	g := newRig(t, e, sipPolicy(), jinglePolicy())
+	a, b := newPhone(t), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcmu()))
+	g.Candidates(call.B, b.trickled())
+	bare := b.describe(media.Active, taken(t, offer, "PCMU")...)
+	bare.Streams[0].Transport.ICE = nil // it was said already
+	a.call(g.answer(2, call.A, bare))
+	b.connect(offer, false, true)
+	g.connected(call.B)
+	talk(t, a, 0, b, 0, 1000)
+}
+
+// pair sets up a call between a phone and a client, the phone calling.
+func pair(t *testing.T, e Engine, codecs ...media.Codec) (g *rig, a *phone, b *client, answer media.Description) {
+	t.Helper()
+	g = newRig(t, e, sipPolicy(), jinglePolicy())
+	a, b = newPhone(t), newClient(t)
+	offer := g.offer(1, call.B, a.describe(codecs...))
+	answer = g.answer(2, call.A, b.describe(media.Active, taken(t, offer, "PCMU")...))
+	a.call(answer)
+	b.connect(offer, false, true)
+	g.connected(call.B)
+	return g, a, b, answer
+}
+
+func hold(t *testing.T, e Engine) {
+	g, a, b, first := pair(t, e, pcmu())
+	talk(t, a, 0, b, 0, 1000)
+	own := a.describe(pcmu())
+	if again := g.join(3, call.A, own); !reflect.DeepEqual(again, first) {
+		t.Errorf("the same offer again is answered %+v, was %+v", again, first)
+	}
+	held := own.Clone()
+	held.Streams[0].Direction = media.SendOnly
+	if d := g.join(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
+		t.Errorf("sendonly is answered %v", d)
+	}
+	for seq := range uint16(5) {
+		b.say(0, 1005+seq, "unwanted")
+	}
+	a.say(0, 1005, "music")
+	until(t, "B hears music", func() bool { return string(b.hear().Payload) == "music" })
+	if got, ok := a.listen(200 * time.Millisecond); ok && string(got.Payload) == "unwanted" {
+		t.Error("A hears B on hold")
+	}
+	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
+		t.Errorf("sendrecv is answered %v", d)
+	}
+	b.say(0, 1100, "wanted")
+	until(t, "A hears B again", func() bool { return string(a.hear().Payload) == "wanted" })
+	both := b.describe(media.ActPass, pcmu())
+	g.join(6, call.A, held)
+	both.Streams[0].Direction = media.SendOnly
+	if d := g.join(7, call.B, both).Streams[0].Direction; d != media.Inactive {
+		t.Errorf("hold against hold is answered %v", d)
+	}
+}
+
+// A phone that changes its address is heard and hears there.
+func phoneMoves(t *testing.T, e Engine) {
+	g, a, b, _ := pair(t, e, pcmu())
+	talk(t, a, 0, b, 0, 1000)
+	c := newPhone(t)
+	c.call(g.join(3, call.A, c.describe(pcmu())))
+	b.say(0, 1005, "moved")
+	if got := c.hear(); string(got.Payload) != "moved" {
+		t.Errorf("the phone heard %q", got.Payload)
+	}
+	c.say(0, 1, "here")
+	until(t, "the client hears it", func() bool { return string(b.hear().Payload) == "here" })
+}
+
+func clientRestarts(t *testing.T, e Engine) {
+	g, a, b, _ := pair(t, e, pcmu())
+	talk(t, a, 0, b, 0, 1000)
+	was := b.ufrag
+	if err := b.agent.Restart("", ""); err != nil {
+		t.Fatal(err)
+	}
+	b.gather()
+	if b.ufrag == was {
+		t.Fatal("the client has no new credentials")
+	}
+	bare := b.trickled() // new credentials first, candidates after
+	candidates := bare.Streams[0].Transport.ICE.Candidates
+	bare.Streams[0].Transport.ICE.Candidates = nil
+	g.Candidates(call.B, bare)
+	ours := next[call.MediaCandidates](g)
+	s := ours.Media.Streams[0]
+	if ours.Side != call.B || s.Name != "0" || s.Transport.ICE.Ufrag == "" || len(s.Transport.ICE.Candidates) != 1 {
+		t.Fatalf("the restart is answered %+v", ours)
+	}
+	bare.Streams[0].Transport.ICE.Candidates = candidates
+	g.Candidates(call.B, bare)
+	chosen := make(chan struct{}, 8)
+	b.agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
+	if err := b.agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
+		t.Fatal(err)
+	}
+	b.reach(s.Transport.ICE)
+	select {
+	case <-chosen:
+	case <-time.After(patience):
+		t.Fatal("no pair was found")
+	}
+	b.say(0, 1005, "again")
+	until(t, "A hears B again", func() bool { return string(a.hear().Payload) == "again" })
+	until(t, "B hears A again", func() bool {
+		a.say(0, 1010, "payload")
+		_, ok := b.listen(50 * time.Millisecond)
+		return ok
+	})
+}
+
+func refusals(t *testing.T, e Engine) {
+	change := func(d media.Description, f func(*media.Stream)) media.Description {
+		f(&d.Streams[0])
+		return d
+	}
+	c, p := newClient(t), newPhone(t)
+	for _, tt := range []struct {
+		name  string
+		a, b  media.Policy
+		offer media.Description
+		cause call.Cause
+	}{
+		{"no codec in common", sipPolicy(), jinglePolicy(), p.describe(media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1}), call.Incompatible},
+		{"nothing but pictures", sipPolicy(), jinglePolicy(), change(p.describe(media.Codec{PT: 97, Name: "VP8", ClockRate: 90000}), func(s *media.Stream) { s.Kind = media.Video }), call.Incompatible},
+		{"no fingerprint", jinglePolicy(), sipPolicy(), change(c.describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.DTLS = nil }), call.Insecure},
+		{"a fingerprint of a broken hash", jinglePolicy(), sipPolicy(), change(c.describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.DTLS.Fingerprints[0].Hash = "sha-1" }), call.Insecure},
+		{"protection without a key", sipPolicy(), jinglePolicy(), change(p.describe(pcmu()), func(s *media.Stream) { s.Transport.Profile = media.SAVP }), call.Insecure},
+		{"a transport that leads nowhere", jinglePolicy(), sipPolicy(), change(c.describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.ICE = nil }), call.TransportFailed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, e, tt.a, tt.b)
+			g.Offer(7, call.B, tt.offer)
+			g.failed(7, tt.cause)
+			g.Join(8, call.A, tt.offer)
+			g.failed(8, tt.cause)
+		})
+	}
+}
+
+func refusedAnswers(t *testing.T, e Engine) {
+	g := newRig(t, e, sipPolicy(), jinglePolicy())
+	a, b := newPhone(t), newClient(t)
+	g.Answer(1, call.A, b.describe(media.Active, pcmu()))
+	g.failed(1, call.OutOfSequence)
+	offer := g.offer(2, call.B, a.describe(opus(111)))
+	bare := b.describe(media.Active, taken(t, offer, "opus")...)
+	bare.Streams[0].Transport.DTLS = nil
+	for _, tt := range []struct {
+		name   string
+		answer media.Description
+		cause  call.Cause
+	}{
+		{"without a fingerprint", bare, call.Insecure},
+		{"with a codec that only we offered", b.describe(media.Active, pcmu()), call.Incompatible},
+		{"with nothing", media.Description{}, call.Incompatible},
+	} {
+		g.Answer(3, call.A, tt.answer)
+		if got := next[call.MediaFailed](g); got.Op != 3 || got.Side != call.B || got.Cause != tt.cause {
+			t.Errorf("%s: got %+v, want %v", tt.name, got, tt.cause)
+		}
+	}
+	g.answer(4, call.A, b.describe(media.Active, taken(t, offer, "opus")...))
+}
+
+func changeThatCannotBe(t *testing.T, e Engine) {
+	g, a, b, _ := pair(t, e, pcmu())
+	g.Join(3, call.A, a.describe(opus(111)))
+	g.failed(3, call.Incompatible)
+	talk(t, a, 0, b, 0, 1000)
+}
+
+// A digit that came by signalling is heard by a phone that knows events.
+func digit(t *testing.T, e Engine) {
+	g := newRig(t, e, jinglePolicy(), sipPolicy())
+	a, b := newClient(t), newPhone(t)
+	offer := g.offer(1, call.B, a.describe(media.ActPass, pcmu(), events(126)))
+	b.call(offer)
+	answer := g.answer(2, call.A, b.describe(taken(t, offer, "PCMU", "telephone-event")...))
+	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	g.connected(call.A)
+	say(t, a, 0, b, 0, 1000)
+	g.Digit(call.B, call.Digit{Key: '5', Length: 100 * time.Millisecond})
+	seq := uint16(1005)
+	var heard bool
+	until(t, "the digit", func() bool {
+		a.say(0, seq, "\xff\xff\xff\xff\xff\xff\xff\xff") // speech goes on
+		seq++
+		got, ok := b.listen(20 * time.Millisecond)
+		if ok && got.PayloadType == typeOf(t, offer, "telephone-event") && got.Payload[0] == 5 {
+			heard = true
+		}
+		return heard && ok && got.PayloadType == typeOf(t, offer, "telephone-event") && got.Payload[1]&0x80 != 0 // its end
+	})
+}
+
+func digitWithoutForm(t *testing.T, e Engine) {
+	g, _, _, _ := pair(t, e, pcmu())
+	g.Digit(call.A, call.Digit{Key: '#', Length: 100 * time.Millisecond})
+	if got := next[call.MediaDigit](g); got.Side != call.A || got.Digit.Key != '#' {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Once a phone has been heard nobody else is heard in its place (RTP Bleed).
+func strangers(t *testing.T, e Engine) {
+	g, a, b, answer := pair(t, e, pcmu())
+	for seq := range uint16(100) {
+		a.say(0, 1000+seq, "payload")
+		b.hear()
+	}
+	stranger := newPhone(t)
+	stranger.call(answer)
+	until(t, "strangers are shut out", func() bool {
+		stranger.say(0, 1, "bleed")
+		got, ok := b.listen(50 * time.Millisecond)
+		return !ok || string(got.Payload) != "bleed"
+	})
+	stranger.say(0, 2, "bleed")
+	a.say(0, 1200, "mine")
+	until(t, "the phone is still heard", func() bool {
+		got := b.hear()
+		if string(got.Payload) == "bleed" {
+			t.Fatal("a stranger is heard")
+		}
+		return string(got.Payload) == "mine"
+	})
+	b.say(0, 1000, "back")
+	if got, ok := stranger.listen(100 * time.Millisecond); ok {
+		t.Errorf("the stranger got %q", got.Payload)
+	}
+	_ = g
+}
+
+func releaseFreesAll(t *testing.T, e Engine) {
+	g, a, b, answer := pair(t, e, pcmu())
+	talk(t, a, 0, b, 0, 1000)
+	half := newRig(t, e, jinglePolicy(), jinglePolicy()) // released while it waits for peers
+	half.offer(1, call.B, media.Description{})
+	half.Release()
+	g.Release()
+	if e.Left() != 0 {
+		eventually(t, "that nothing is left", func() bool { return e.Left() == 0 })
+	}
+	if n := e.Left(); n != 0 {
+		t.Errorf("%d calls are left", n)
+	}
+	a.call(answer)
+	a.say(0, 2000, "late")
+	if got, ok := b.listen(100 * time.Millisecond); ok {
+		t.Errorf("after the end came %q", got.Payload)
+	}
+}
+
+// until repeats what takes several attempts.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in time", what)
+		}
+	}
+}
+
+// eventually waits for what the engine does by itself.
+func eventually(t *testing.T, what string, is func() bool) bool {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("%s: not in time", what)
+			return false
+		}
+	}
+	return true
+}
