@@ -86,8 +86,22 @@ type SIP struct {
 	AllowSIPS bool `yaml:"allow_sips"`
 }
 
-// Media is the relay.
+// Media is who carries the media, and how.
 type Media struct {
+	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
+	// which have their own addresses and ports. Default embedded.
+	Engine string `yaml:"engine"`
+	// RTPEngine are the rtpengines. Required if they are the engine.
+	RTPEngine []RTPEngine `yaml:"rtpengine"`
+	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
+	// another. Default 2s, from 200ms to 10s.
+	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
+	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
+	// Default false: the legs of a call agree on one codec.
+	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
+	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
+	// Default false.
+	RTPEngineRecord bool `yaml:"rtpengine_record"`
 	// Addresses are where media sockets are bound and, unless there is an external
 	// address, what is offered: at most one of IPv4 and one of IPv6. Default: the address
 	// that leads to the first trunk or, if that is loopback, the one that leads out.
@@ -111,6 +125,15 @@ type Media struct {
 	// Silence is how long a leg may say nothing, off hold, before the call ends. Default
 	// 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
+}
+
+// An RTPEngine is one rtpengine of several.
+type RTPEngine struct {
+	// Address is where it listens for the NG protocol, as host:port. A name is looked up
+	// once. Required.
+	Address string `yaml:"address"`
+	// Weight is its share of new calls. Default 1, to 1000.
+	Weight int `yaml:"weight"`
 }
 
 // Calls are limits and times of calls.
@@ -242,7 +265,7 @@ func defaults() Config {
 	return Config{
 		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
 		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
-		Media: Media{PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
+		Media: Media{Engine: "embedded", RTPEngineTimeout: 2 * time.Second, PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
 		Calls: Calls{Max: 500, MaxUnanswered: 200, PerSecond: 20, PerUser: 4, AttemptsPerUser: 20, MaxDuration: 12 * time.Hour, NoAnswer: 3 * time.Minute, SecondCall: "parallel", Drain: 5 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
 		Log:   Log{Level: "info", Format: "text"},

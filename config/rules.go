@@ -163,6 +163,7 @@ func (r *reader) rules(c *Config) {
 	if _, err := time.LoadLocation(c.SIP.TimeZone); err != nil {
 		r.at("sip.time_zone", "%q is not a time zone such as Europe/Berlin", c.SIP.TimeZone)
 	}
+	r.engine(c)
 	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
 	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
 	if c.Media.PortMin > c.Media.PortMax {
@@ -200,6 +201,36 @@ func (r *reader) rules(c *Config) {
 		case !ranged && strings.Contains(jid, "*"):
 			r.at(join("numbers", number), "%q has a * that stands for nothing", jid)
 		}
+	}
+}
+
+// engine holds what must be true of who carries the media.
+func (r *reader) engine(c *Config) {
+	r.oneOf("media.engine", c.Media.Engine, "embedded", "rtpengine")
+	r.span("media.rtpengine_timeout", c.Media.RTPEngineTimeout, 200*time.Millisecond, 10*time.Second)
+	chosen := c.Media.Engine == "rtpengine"
+	switch {
+	case chosen && len(c.Media.RTPEngine) == 0:
+		r.at("media.rtpengine", "is missing; media.engine: rtpengine needs at least one")
+	case !chosen && (len(c.Media.RTPEngine) > 0 || c.Media.RTPEngineTranscode || c.Media.RTPEngineRecord):
+		r.at("media.engine", "%q does not go with what is said of rtpengine", c.Media.Engine)
+	}
+	known := map[string]bool{}
+	for i := range c.Media.RTPEngine {
+		e := &c.Media.RTPEngine[i]
+		at := func(name string) string { return fmt.Sprintf("media.rtpengine[%d].%s", i, name) }
+		r.need(at("address"), e.Address)
+		if e.Address != "" {
+			r.hostPort(at("address"), e.Address)
+		}
+		if known[e.Address] {
+			r.at(at("address"), "%q stands there twice", e.Address)
+		}
+		known[e.Address] = true
+		if e.Weight == 0 {
+			e.Weight = 1
+		}
+		r.between(at("weight"), e.Weight, 1, 1000)
 	}
 }
 

@@ -130,6 +130,10 @@ func (d *daemon) counters() counters {
 	gauge(desc("sip_places_failed", "Places of SIP peers that have failed lately and are tried last."), func() int { return d.dns.Stats().Penalties })
 	gauge(desc("sip_connections", "TCP connections of SIP peers there are now."), func() int { return d.sip.Stats().Stack.Conns })
 
+	if d.remote != nil {
+		d.remoteCounters(desc, add)
+		return cs
+	}
 	ports := desc("media_ports", "Media ports, by state.", "state")
 	gauge(ports, func() int { return d.relay.Counters().PortsUsed }, "used")
 	gauge(ports, func() int { return d.relay.Counters().PortsRest }, "resting")

@@ -26,6 +26,7 @@ import (
 	"sipxmppgw/jingle"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/mediarelay/embedded"
+	"sipxmppgw/mediarelay/rtpengine"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
@@ -41,7 +42,8 @@ type daemon struct {
 	g      *gateway.Gateway
 	sip    *signaling.Edge
 	stream *component.Stream
-	relay  *embedded.Relay
+	relay  *embedded.Relay   // nil if others carry the media
+	remote *rtpengine.Engine // nil if the relay does
 	dns    *resolve.Resolver
 	trace  *trace.Recorder
 	reg    *prometheus.Registry
@@ -104,16 +106,14 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	relay, err := relayOf(c, local, log)
+	carrier, err := d.openMedia(c, local)
 	if err != nil {
 		return nil, err
 	}
-	if d.relay, err = embedded.New(relay); err != nil {
-		return nil, fmt.Errorf("media: %w", err)
-	}
+	opened = append(opened, closer(d.closeMedia))
 	d.g = gateway.New(gateway.Options{
 		Router:      routes,
-		Media:       plane{d.relay},
+		Media:       carrier,
 		Limits:      limitsOf(c),
 		MaxCalls:    c.Calls.Max,
 		MaxEarly:    c.Calls.MaxUnanswered,
@@ -149,18 +149,6 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
 	}
 	return all
-}
-
-// plane fits the relay to the shell, which wants its bridges as an interface.
-type plane struct{ *embedded.Relay }
-
-// Open implements [gateway.MediaPlane].
-func (p plane) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (gateway.Bridge, error) {
-	b, err := p.Relay.Open(id, policies, post)
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 // advertised returns the address that SIP peers reach us by: the configured one, or the
@@ -469,52 +457,6 @@ func uriHost(a netip.Addr) string {
 	return a.String()
 }
 
-// relayOf says how the relay works. Without configured addresses it binds to the one that
-// leads to the trunk, or, if that is loopback, to the one that leads out: XMPP clients are
-// elsewhere even when the PBX is on this machine.
-func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Options, error) {
-	addrs := c.Media.Addresses
-	if len(addrs) == 0 {
-		at := local
-		if c.SIP.ExternalAddress.IsValid() && !slices.Contains(machineAddrs(), local) {
-			at = netip.Addr{}
-		}
-		if !at.IsValid() || (at.IsLoopback() && !c.Media.AllowLoopback) {
-			if out, err := leadsTo(outside); err == nil {
-				at = out
-			} else if !at.IsValid() {
-				at = local
-			}
-		}
-		addrs = []netip.Addr{at}
-	}
-	o := embedded.Options{
-		Addresses:     addrs,
-		PortMin:       uint16(c.Media.PortMin),
-		PortMax:       uint16(c.Media.PortMax),
-		AllowLoopback: c.Media.AllowLoopback,
-		Times:         embedded.Times{Silence: c.Media.Silence},
-		InbandDTMF:    c.Media.InbandDTMF,
-		Hold:          onHold[c.Media.OnHold],
-		Log:           log,
-	}
-	if c.Media.MusicFile != "" {
-		var err error
-		if o.Music, err = readMusic(c.Media.MusicFile); err != nil {
-			return o, fmt.Errorf("media.music_file: %w", err)
-		}
-	}
-	if c.Media.ExternalAddress.IsValid() {
-		o.External = []netip.Addr{c.Media.ExternalAddress}
-	}
-	return o, nil
-}
-
-// onHold is what media.on_hold may say.
-var onHold = map[string]embedded.Hold{
-	"noise": embedded.HoldComfort, "music": embedded.HoldMusic, "nothing": embedded.HoldSilence,
-}
-
 func limitsOf(c config.Config) call.Limits {
 	l := call.DefaultLimits()
 	l.NoAnswer = c.Calls.NoAnswer
@@ -666,7 +608,7 @@ func (d *daemon) close(ctx context.Context) {
 	d.dns.Close()
 	stop()
 	<-d.ended
-	d.relay.Close()
+	d.closeMedia()
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = d.admin.Shutdown(last)
@@ -682,6 +624,9 @@ func (d *daemon) unready() []string {
 	d.mu.Unlock()
 	if s := d.stream.State(); !s.Up {
 		causes = append(causes, downText(s))
+	}
+	if text := d.mediaDown(); text != "" {
+		causes = append(causes, text)
 	}
 	return causes
 }

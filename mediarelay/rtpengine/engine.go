@@ -153,6 +153,10 @@ func (e *Engine) closed(b *Bridge) {
 // it no bridge can be opened.
 func (e *Engine) Close() {
 	e.mu.Lock()
+	if e.stopped {
+		e.mu.Unlock()
+		return
+	}
 	e.stopped = true
 	for b := range e.bridges {
 		b.Release()
