@@ -13,6 +13,7 @@ ejabberdctl ejabberd
 sipp        sip-tester
 baresip     baresip-core
 chromium    chromium
+rtpengine   rtpengine-daemon
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev

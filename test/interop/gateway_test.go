@@ -43,6 +43,7 @@ type gatewayOptions struct {
 	domain string // empty for the right one
 
 	noAnswer time.Duration // 0 for noAnswer
+	engines  []int         // ports of rtpengines that carry the media; none for the gateway's own relay
 }
 
 // built is where the program is, once it is.
@@ -113,6 +114,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
+		"Engines": o.engines,
 	})
 	t.Cleanup(func() { // runs when the process has been stopped
 		if g.err != nil {
