@@ -262,8 +262,9 @@ func settle(c *Call, _ Event) {
 // answerA gives the caller the media plane's answer, also when it described its media late.
 func answerA(c *Call, e Event) {
 	c.waiting = 0
+	c.told = e.(MediaAnswered).Media
 	c.emit(
-		AnswerLeg{A, e.(MediaAnswered).Media},
+		AnswerLeg{A, c.told},
 		StartTimer{TimerConfirm, c.limits.Confirm},
 	)
 }
@@ -300,18 +301,18 @@ func activate(c *Call, _ Event) {
 	c.emit(StopTimer{TimerConfirm})
 }
 
-// narrower reports whether a caller that described its media after B had answered lacks the
-// codec that B prefers, and so is going to send.
+// narrower reports whether a caller that described its media after B had answered was
+// answered without the codec that B prefers, and so is going to send.
 func (c *Call) narrower() bool {
 	if c.mode != Announced {
 		return false
 	}
-	a, b := c.said[A].Live(media.Audio), c.said[B].Live(media.Audio)
+	a, b := c.told.Live(media.Audio), c.said[B].Live(media.Audio)
 	if a < 0 || b < 0 {
 		return false
 	}
 	speech := media.Speech(c.said[B].Streams[b].Codecs)
-	return len(speech) > 0 && media.Find(c.said[A].Streams[a].Codecs, speech[0]) < 0
+	return len(speech) > 0 && media.Find(c.told.Streams[a].Codecs, speech[0]) < 0
 }
 
 // narrowB offers B what the caller turned out to have.
