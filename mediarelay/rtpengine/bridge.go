@@ -22,9 +22,10 @@ type Bridge struct {
 	engine *Engine
 	id     call.ID
 	ends   [2]*end
-	at     *instance // that has the call; nil before the first offer
-	lines  int       // of the SDP that rtpengine gets: 1, or 2 since there are pictures
-	inject bool      // rtpengine decodes and encodes, so that it can play digits
+	at     *instance   // that has the call; nil before the first offer
+	tried  []*instance // that may have it too, for they did not reply
+	lines  int         // of the SDP that rtpengine gets: 1, or 2 since there are pictures
+	inject bool        // rtpengine decodes and encodes, so that it can play digits
 	tone   ringing
 
 	results []call.Event // of the input being done
@@ -186,7 +187,8 @@ func (b *Bridge) takeAll() {
 		b.flush()
 	}
 	for _, e := range b.ends {
-		if e.stale && e.live() && b.ends[e.side.Other()].live() {
+		joined := !e.offering && !e.asked // and was answered before the other side is
+		if e.stale && e.live() && (joined || b.ends[e.side.Other()].live()) {
 			b.renew(e)
 		}
 	}
@@ -435,6 +437,9 @@ func (b *Bridge) ask(request dict) (dict, error) {
 			b.at = i
 			return reply, nil
 		}
+		if errors.Is(err, errReleased) || errors.Is(err, errTimeout) {
+			b.tried = append(b.tried, i)
+		}
 		if errors.Is(err, errReleased) {
 			return nil, err
 		}
@@ -500,11 +505,13 @@ func (b *Bridge) lose(side call.Side, cause call.Cause, text string) {
 
 // delete has the call forgotten. If rtpengine does not answer, its own time-out does it.
 func (b *Bridge) delete() {
-	if b.at == nil {
-		return
-	}
 	request := dict{"command": "delete", "call-id": string(b.id), "delete-delay": 0}
-	if reply, err := b.at.do(request, nil); err == nil {
-		b.learn(reply)
+	if b.at != nil {
+		if reply, err := b.at.do(request, nil); err == nil {
+			b.learn(reply)
+		}
+	}
+	for _, i := range b.tried {
+		_, _ = i.do(request, nil)
 	}
 }

@@ -83,7 +83,6 @@ type Engine struct {
 	mu      sync.Mutex
 	bridges map[*Bridge]bool
 	stopped bool
-	opened  int64
 	refused int64
 	work    sync.WaitGroup // bridges
 }
@@ -132,7 +131,6 @@ func (e *Engine) Open(id call.ID, policies [2]media.Policy, post func(call.Event
 	for side, p := range policies {
 		b.ends[side] = newEnd(b, call.Side(side), p)
 	}
-	e.opened++
 	e.bridges[b] = true
 	e.work.Go(b.run) // until Release
 	return b, nil
@@ -171,7 +169,6 @@ func (e *Engine) Close() {
 // Counters are the figures of an engine for metrics.
 type Counters struct {
 	Bridges   int   // open now
-	Opened    int64 // since the start
 	Refused   int64 // because no instance was up
 	Instances []InstanceCounters
 }
@@ -187,7 +184,7 @@ type InstanceCounters struct {
 func (e *Engine) Counters() Counters {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c := Counters{Bridges: len(e.bridges), Opened: e.opened, Refused: e.refused}
+	c := Counters{Bridges: len(e.bridges), Refused: e.refused}
 	for _, i := range e.instances {
 		ic := InstanceCounters{Address: i.address, Up: i.up.Load()}
 		for k := range ic.Requests {

@@ -87,14 +87,17 @@ func (b *Bridge) quiet() {
 	}
 }
 
-// ringback is 425 Hz, 1 s on and 4 s off, as in most of Europe, in a WAV file that fits a
-// datagram: 2000 samples of 8 bits a second.
-var ringback = wave(2000, func(i int) byte {
-	if i >= 2000 {
+// ringRate is few samples a second, so that the file fits a datagram. With fewer rtpengine
+// 10.5 reads more than two seconds at a time and plays them over each other.
+const ringRate = 4000
+
+// ringback is 425 Hz, 1 s on and 4 s off, as in most of Europe, in a WAV file.
+var ringback = wave(ringRate, func(i int) byte {
+	if i >= ringRate {
 		return 128
 	}
-	return byte(128 + 32*math.Sin(2*math.Pi*425*float64(i)/2000))
-}, 5*2000)
+	return byte(128 + 32*math.Sin(2*math.Pi*425*float64(i)/ringRate))
+}, 5*ringRate)
 
 // wave returns a WAV file of 8 bits and one channel.
 func wave(rate int, sample func(int) byte, n int) string {

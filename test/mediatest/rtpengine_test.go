@@ -3,16 +3,25 @@
 package mediatest
 
 import (
+	"encoding/base64"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pion/srtp/v3"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/rtpengine"
+	"sipxmppgw/test/peer/audio"
 )
 
 func TestRTPEngine(t *testing.T) {
@@ -49,8 +58,8 @@ func daemon(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command("rtpengine", "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=7",
-		"--interface=127.0.0.1", "--listen-ng="+at, "--port-min=50000", "--port-max=51999", "--delete-delay=0", "--num-threads=2")
+	cmd := exec.Command("rtpengine", "--config-file=../../deploy/rtpengine/rtpengine.conf", "--foreground", "--log-stderr", "--log-level=6",
+		"--interface=127.0.0.1", "--listen-ng="+at, "--port-min=50000", "--port-max=51999", "--num-threads=2")
 	cmd.Stderr = log
 
 	if err := cmd.Start(); err != nil {
@@ -68,15 +77,153 @@ func daemon(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for deadline := time.Now().Add(patience); ; {
+	eventually(t, "rtpengine answers", func() bool {
 		fmt.Fprint(c, "1 d7:command4:pinge")
 		c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		if _, err := c.Read(make([]byte, 100)); err == nil {
-			return at
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("rtpengine does not answer")
-		}
-		time.Sleep(20 * time.Millisecond)
+		_, err := c.Read(make([]byte, 100))
+		return err == nil
+	})
+	return at
+}
+
+// Legs that speak different codecs are translated.
+func TestRTPEngineTranscodes(t *testing.T) {
+	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}, Transcode: true})
+	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), jinglePolicy())
+	a, b := newPhone(t), newClient(t)
+	offer := g.offer(1, call.B, a.describe(pcma()))
+	if got := names(offer); !slices.Contains(got, "opus") || !slices.Contains(got, "PCMA") {
+		t.Errorf("B is offered %v", got)
 	}
+	answer := g.answer(2, call.A, b.describe(media.Active, taken(t, offer, "PCMU")...))
+	if got := names(answer); !slices.Equal(got, []string{"PCMA"}) {
+		t.Errorf("A is answered %v", got)
+	}
+	a.call(answer)
+	b.connect(offer, false, true)
+	g.connected(call.B)
+	tone := func(encode func(int16) byte) string {
+		p := make([]byte, 160)
+		for i := range p {
+			p[i] = encode(int16(8000 * math.Sin(2*math.Pi*float64(i)/8)))
+		}
+		return string(p)
+	}
+	var seq uint16
+	for _, way := range []struct {
+		from, to peer
+		pt, want uint8
+		sent     string
+		decode   func(byte) int16
+	}{
+		{a, b, 8, 0, tone(audio.EncodePCMA), audio.DecodePCMU},
+		{b, a, 0, 8, tone(audio.EncodePCMU), audio.DecodePCMA},
+	} {
+		var heard []int16
+		until(t, "the tone in the other codec", func() bool {
+			way.from.say(way.pt, seq, way.sent)
+			seq++
+			got, ok := way.to.listen(20 * time.Millisecond)
+			if ok && got.PayloadType != way.want {
+				t.Fatalf("type %d came, want %d", got.PayloadType, way.want)
+			}
+			for _, p := range got.Payload {
+				heard = append(heard, way.decode(p))
+			}
+			return len(heard) >= 1600
+		})
+		if share, level := audio.ToneShare(heard[800:], 1000); share < 0.95 {
+			t.Errorf("1000 Hz is %.2f of what is heard, at %.1f dB", share, level)
+		}
+	}
+}
+
+// A phone that offers keys in signalling (RFC 4568) is answered with keys.
+func TestRTPEngineSDES(t *testing.T) {
+	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}})
+	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), jinglePolicy())
+	a, b := newPhone(t), newClient(t)
+	own := a.describe(pcmu())
+	key := []byte("0123456789abcdefghijklmnopqrst") // 16 octets of key and 14 of salt
+	own.Streams[0].Transport.Profile = media.SAVP
+	own.Streams[0].Transport.SDES = []media.SDES{{
+		Tag: 1, Suite: "AES_CM_128_HMAC_SHA1_80", KeyParams: "inline:" + base64.StdEncoding.EncodeToString(key),
+	}}
+	offer := g.offer(1, call.B, own)
+	answer := g.answer(2, call.A, b.describe(media.Active, taken(t, offer, "PCMU")...))
+	tr := answer.Streams[0].Transport
+	if tr.Profile != media.SAVP || len(tr.SDES) != 1 || tr.DTLS != nil || tr.SDES[0].Suite != "AES_CM_128_HMAC_SHA1_80" {
+		t.Fatalf("A is answered the transport %+v", tr)
+	}
+	theirs, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimPrefix(tr.SDES[0].KeyParams, "inline:"), "="))
+	if err != nil || len(theirs) != 30 {
+		t.Fatalf("the key is %q: %v", tr.SDES[0].KeyParams, err)
+	}
+	tx, err := srtp.CreateContext(key[:16], key[16:], srtp.ProtectionProfileAes128CmHmacSha1_80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rx, err := srtp.CreateContext(theirs[:16], theirs[16:], srtp.ProtectionProfileAes128CmHmacSha1_80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.call(answer)
+	b.connect(offer, false, true)
+	g.connected(call.B)
+	p, err := tx.EncryptRTP(nil, packet(0, 1, 1, "secret"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.conn.WriteToUDPAddrPort(p, a.to); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.hear(); string(got.Payload) != "secret" {
+		t.Errorf("B heard %q", got.Payload)
+	}
+	b.say(0, 1, "reply")
+	buf := make([]byte, 2000)
+	a.conn.SetReadDeadline(time.Now().Add(patience))
+	n, err := a.conn.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := rx.DecryptRTP(nil, buf[:n], nil)
+	if err != nil || string(plain[12:]) != "reply" {
+		t.Errorf("A heard %q, %v", plain, err)
+	}
+}
+
+// Pictures pass beside the sound, on ports of their own, and can be refused.
+func TestRTPEnginePictures(t *testing.T) {
+	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}})
+	policy := sipPolicy()
+	policy.Video = true
+	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, policy, policy)
+	vp8 := media.Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}
+	var sound, picture [2]*phone
+	var says [2]media.Description
+	for i := range says {
+		sound[i], picture[i] = newPhone(t), newPhone(t)
+		says[i] = sound[i].describe(pcmu())
+		video := picture[i].describe(vp8).Streams[0]
+		video.Kind = media.Video
+		says[i].Streams = append(says[i].Streams, video)
+	}
+	offer := g.offer(1, call.B, says[0])
+	answer := g.answer(2, call.A, says[1])
+	for i, d := range []media.Description{answer, offer} {
+		if len(d.Streams) != 2 || d.Streams[1].Rejected {
+			t.Fatalf("side %d is told %+v", i, d)
+		}
+		sound[i].call(d)
+		picture[i].to = d.Streams[1].Transport.Addr
+	}
+	talk(t, sound[0], 0, sound[1], 0, 1000)
+	talk(t, picture[0], 97, picture[1], 97, 1000)
+	gone := says[0].Clone()
+	gone.Streams[1].Rejected = true
+	if d := g.join(3, call.A, gone); d.Streams[0].Rejected || !d.Streams[1].Rejected {
+		t.Errorf("A is answered %+v", d)
+	}
+	talk(t, sound[0], 0, sound[1], 0, 2000)
 }
