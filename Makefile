@@ -2,7 +2,7 @@
 
 SHELL  := /bin/sh
 TOOL   := go tool -modfile=test/tools.mod
-TAGGED := ./test/interop
+TAGGED := ./test/interop ./test/mediatest
 
 # step NAME,TARGET makes a target and prints how long it took.
 define step
@@ -46,7 +46,7 @@ test: ## what .ci/run calls: install what is needed, check, conformance, interop
 deps: ## install the real peers (Debian packages, npm packages); as root
 	@sh test/interop/deps.sh install
 
-interop: ## tests with real peers: Prosody, ejabberd, baresip, SIPp, Chromium
+interop: ## tests with real peers: Prosody, ejabberd, baresip, SIPp, Chromium, rtpengine
 	@sh test/interop/deps.sh check || { [ -z "$$CI" ] && exit 0; exit 1; }; \
 	go test -tags interop -count 1 -timeout 15m -v $(TAGGED)
 
