@@ -109,6 +109,12 @@ func TestOneProblem(t *testing.T) {
 		{"a second document", smallest + "---\nxmpp: {}\n", "f.yaml: there is a second document, after ---"},
 		{"a setting twice", "xmpp:\n  name: a\n  name: b\n" + smallest[6:], "f.yaml:3: xmpp.name: stands twice"},
 		{"a group where a value stands", strings.Replace(smallest, "s3cret", "{a: b}", 1), "f.yaml:3: xmpp.secret: is not a single value"},
+		{"an engine that there is not", smallest + "media: {engine: freeswitch}\n", `f.yaml:11: media.engine: "freeswitch" is none of embedded, rtpengine`},
+		{"no rtpengine", smallest + "media: {engine: rtpengine}\n", "media.rtpengine: is missing; media.engine: rtpengine needs at least one"},
+		{"an rtpengine without a port", smallest + "media: {engine: rtpengine, rtpengine: [{address: 192.0.2.7}]}\n", `media.rtpengine[0].address: "192.0.2.7" is not host:port`},
+		{"an rtpengine twice", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}, {address: 'a:1'}]}\n", `media.rtpengine[1].address: "a:1" stands there twice`},
+		{"a weight below nothing", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1', weight: -1}]}\n", "media.rtpengine[0].weight: -1 is not between 1 and 1000"},
+		{"rtpengines for the relay", smallest + "media: {rtpengine: [{address: 'a:1'}]}\n", `media.engine: "embedded" does not go with what is said of rtpengine`},
 		{"two swapped letters", strings.Replace(smallest, "routes", "ruotes", 1), "f.yaml:9: ruotes: is not a setting; did you mean routes?"},
 	}
 	for _, tt := range tests {

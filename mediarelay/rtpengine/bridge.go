@@ -158,7 +158,8 @@ func (b *Bridge) flush() {
 // run owns the ends until Release; then it has the call deleted.
 func (b *Bridge) run() {
 	defer b.engine.closed(b)
-	look := time.NewTimer(b.engine.options.Times.Setup)
+	pace := b.pace()
+	look := time.NewTimer(pace)
 	defer look.Stop()
 	for {
 		select {
@@ -168,10 +169,15 @@ func (b *Bridge) run() {
 		case <-b.wake:
 			b.takeAll()
 			b.flush()
+			if sooner := b.pace(); sooner < pace { // an end begins its handshake
+				pace = sooner
+				look.Reset(pace)
+			}
 		case <-look.C:
 			b.look()
 			b.flush()
-			look.Reset(b.pace())
+			pace = b.pace()
+			look.Reset(pace)
 		}
 	}
 }
@@ -231,6 +237,7 @@ func (b *Bridge) offer(in offerInput) {
 		o.hear(in.other)
 		o.asked, o.offering = true, false
 	}
+	kept := e.lanes
 	d, cause, text := e.propose(o)
 	if text != "" {
 		b.refuse(in.op, in.side, cause, text)
@@ -242,6 +249,7 @@ func (b *Bridge) offer(in offerInput) {
 		err = failure(e.equip(&d, reply.text("sdp")))
 	}
 	if err != nil {
+		e.lanes = kept
 		b.fail(in.op, in.side, err)
 		return
 	}

@@ -237,6 +237,22 @@ func TestCallIsForgotten(t *testing.T) {
 	}
 }
 
+// What the configuration wants of every call stands in its first request.
+func TestRecordAndTranscode(t *testing.T) {
+	f := newFake(t, rewrites)
+	g := newEngine(t, func(o *Options) { o.Record, o.Transcode = true, true }, f).rig(t, sipPolicy(), jinglePolicy())
+	g.Offer(1, call.B, phone("PCMA"))
+	want[call.MediaOffered](g)
+	r := f.requests()[0]
+	var all []any
+	for _, c := range jinglePolicy().Codecs {
+		all = append(all, c.Name)
+	}
+	if r.text("record-call") != "yes" || !reflect.DeepEqual(r.dict("codec").list("transcode"), all) {
+		t.Errorf("the request is %v", r)
+	}
+}
+
 // A reply that leaves out what the leg needs makes no call without protection.
 func TestReplyWithoutProtection(t *testing.T) {
 	for name, spoil := range map[string]func(string) string{
