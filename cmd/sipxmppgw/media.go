@@ -82,52 +82,6 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 	return o
 }
 
-// relayOf says how the relay works. Without configured addresses it binds to the one that
-// leads to the trunk, or, if that is loopback, to the one that leads out: XMPP clients are
-// elsewhere even when the PBX is on this machine.
-func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Options, error) {
-	addrs := c.Media.Addresses
-	if len(addrs) == 0 {
-		at := local
-		if c.SIP.ExternalAddress.IsValid() && !slices.Contains(machineAddrs(), local) {
-			at = netip.Addr{}
-		}
-		if !at.IsValid() || (at.IsLoopback() && !c.Media.AllowLoopback) {
-			if out, err := leadsTo(outside); err == nil {
-				at = out
-			} else if !at.IsValid() {
-				at = local
-			}
-		}
-		addrs = []netip.Addr{at}
-	}
-	o := embedded.Options{
-		Addresses:     addrs,
-		PortMin:       uint16(c.Media.PortMin),
-		PortMax:       uint16(c.Media.PortMax),
-		AllowLoopback: c.Media.AllowLoopback,
-		Times:         embedded.Times{Silence: c.Media.Silence},
-		InbandDTMF:    c.Media.InbandDTMF,
-		Hold:          onHold[c.Media.OnHold],
-		Log:           log,
-	}
-	if c.Media.MusicFile != "" {
-		var err error
-		if o.Music, err = readMusic(c.Media.MusicFile); err != nil {
-			return o, fmt.Errorf("media.music_file: %w", err)
-		}
-	}
-	if c.Media.ExternalAddress.IsValid() {
-		o.External = []netip.Addr{c.Media.ExternalAddress}
-	}
-	return o, nil
-}
-
-// onHold is what media.on_hold may say.
-var onHold = map[string]embedded.Hold{
-	"noise": embedded.HoldComfort, "music": embedded.HoldMusic, "nothing": embedded.HoldSilence,
-}
-
 // remoteCounters adds the figures of the rtpengines.
 func (d *daemon) remoteCounters(
 	desc func(name, help string, labels ...string) *prometheus.Desc,
