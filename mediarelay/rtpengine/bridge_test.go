@@ -349,6 +349,51 @@ func TestNumbersPassAsTheyAre(t *testing.T) {
 	}
 }
 
+func TestMergeCandidates(t *testing.T) {
+	e := newEnd(&Bridge{engine: &Engine{}, lines: 1}, call.A, jinglePolicy())
+	e.hear(client(media.ActPass, "PCMU"))
+	news := func(ufrag, pwd string, ports ...uint16) media.Stream {
+		s := media.Stream{Name: "0", Transport: media.Transport{ICE: &media.ICE{Ufrag: ufrag, Pwd: pwd}}}
+		for _, p := range ports {
+			s.Transport.ICE.Candidates = append(s.Transport.ICE.Candidates, media.Candidate{
+				Component: 1, Type: "host", Addr: netip.AddrPortFrom(netip.MustParseAddr("203.0.113.9"), p),
+			})
+		}
+		return s
+	}
+	const pwd = "clientclientclientclient"
+	many := make([]uint16, 3*maxCandidates)
+	for i := range many {
+		many[i] = uint16(7000 + i)
+	}
+	tests := []struct {
+		name       string
+		news       media.Stream
+		candidates int
+		restart    bool
+	}{
+		{"two", news("clnt", pwd, 1, 2), 2, false},
+		{"one of them again, and another", news("clnt", pwd, 2, 3), 3, false},
+		{"without credentials", news("", "", 4), 4, false},
+		{"of an earlier session", news("old", "", 5), 4, false},
+		{"of a new session", news("new", "another password of it", 6), 1, true},
+		{"too many", news("new", "another password of it", many...), maxCandidates, true},
+	}
+	for _, tt := range tests {
+		if !e.merge(tt.news) {
+			t.Errorf("%s: there was no place", tt.name)
+		}
+		if got := len(e.peer.Streams[0].Transport.ICE.Candidates); got != tt.candidates || e.restart != tt.restart {
+			t.Errorf("%s: there are %d candidates, restart %v", tt.name, got, e.restart)
+		}
+	}
+	other := news("clnt", pwd, 1)
+	other.Name = "1"
+	if e.merge(other) {
+		t.Error("there was a place for a stream that is not")
+	}
+}
+
 func TestReadFigures(t *testing.T) {
 	reply := dict{
 		"SSRC": dict{"7": dict{"cumulative loss": int64(3), "average MOS": dict{"jitter": int64(12), "round-trip time leg": int64(45000)}}},

@@ -123,6 +123,8 @@ func (e *end) merge(news media.Stream) bool {
 	case ice == nil:
 		s.Transport.ICE = &media.ICE{Ufrag: said.Ufrag, Pwd: said.Pwd}
 		ice = s.Transport.ICE
+	case said.Pwd == "" && said.Ufrag != "" && said.Ufrag != ice.Ufrag:
+		return true // candidates of a session we do not know are nobody's
 	case said.Ufrag != "" && said.Pwd != "" && ice.Restarted(said):
 		// An answer that comes without credentials has them from its candidates.
 		e.restart = e.restart || ice.Ufrag != ""

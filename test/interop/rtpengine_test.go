@@ -128,6 +128,7 @@ func TestRTPEngineDiesDuringACall(t *testing.T) {
 	again := b.login(t)
 	b.phone.dial(t, uriOf("romeo"))
 	again.hears(t, again.answers(t), phoneTone)
+	talk()
 	b.phone.command(t, "hangup", "")
 	again.ended(t, "terminate", "success")
 	b.phone.heard(t, userTone)
