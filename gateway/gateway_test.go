@@ -68,6 +68,7 @@ func (l *fakeLeg) End(c call.Cause, _ call.Detail) {
 type fakeBridge struct {
 	post     func(call.Event)
 	released int
+	fails    bool // to join media
 }
 
 func (b *fakeBridge) Offer(op call.Op, _ call.Side, _ media.Description) {
@@ -79,6 +80,10 @@ func (b *fakeBridge) Answer(op call.Op, _ call.Side, _ media.Description) {
 }
 
 func (b *fakeBridge) Join(op call.Op, _ call.Side, _ media.Description) {
+	if b.fails {
+		b.post(call.MediaFailed{Op: op, Cause: call.Incompatible})
+		return
+	}
 	b.post(call.MediaAnswered{Op: op, Media: some})
 }
 func (b *fakeBridge) Candidates(call.Side, media.Description) {}
@@ -196,6 +201,25 @@ func TestGoodCall(t *testing.T) {
 		}
 		if r.EndedBy != "xmpp" || r.Cause != call.Normal || r.Connected.IsZero() || r.Leg(SIP).Received.Packets != 7 {
 			t.Errorf("record %+v", r)
+		}
+	})
+}
+
+// A change that media cannot follow is refused, and has nothing to do with how the call ends.
+func TestRefusedChangeDoesNotEndTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(nil)
+		in := h.accept(t)
+		post(h.b.in, call.LegAnswered{Side: call.B, Media: some})
+		post(in, call.LegConfirmed{Side: call.A})
+		h.bridge.fails = true
+		post(in, call.LegOffered{Side: call.A, Media: some})
+		post(h.b.in, call.LegEnded{Side: call.B, Cause: call.Normal})
+		if got, want := h.a.heard(), "answer, refuse update incompatible, end normal"; got != want {
+			t.Errorf("leg A heard %q, want %q", got, want)
+		}
+		if r := h.ended[0]; r.EndedBy != "xmpp" {
+			t.Errorf("the call was ended by %s, want xmpp", r.EndedBy)
 		}
 	})
 }
