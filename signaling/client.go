@@ -146,10 +146,10 @@ func (l *leg) to(tag string) string {
 }
 
 // hop is where a request goes: along the route, or to the peer's Contact, as far as
-// these are the trunk.
+// these are the trunk. So does an INVITE that was sent on to such an address.
 func (l *leg) hop(s dialog.Send) stack.Target {
 	switch {
-	case s.Tag == "":
+	case s.Tag == "" && l.retries.redirects == 0:
 		return l.next
 	case len(s.Route) > 0:
 		return l.trunk.hop(address(s.Route[0]).URI, l.next)

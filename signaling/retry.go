@@ -62,7 +62,8 @@ func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 		return again, l.simplify(res)
 	case status == 421:
 		return again, l.require(res)
-	case status == 488 || status == 606:
+	case status == 488 || status == 606 || status == 415:
+		// Whoever does not like a codec may also say that it does not like the body.
 		if !l.retries.reduced {
 			l.retries.reduced = true
 			var ok bool

@@ -240,6 +240,20 @@ Contact: <sip:otto@voip.example>`, "")
 			c.wants(t, "ends moved 302/0 Moved Temporarily")
 		})
 	})
+	t.Run("to another port", func(t *testing.T) {
+		play(t, func(t *testing.T, w *world) {
+			p, other := w.peer(peers), w.peer("198.51.100.9:5070")
+			c := w.dial(toOtto())
+			p.wants("INVITE ")
+			p.answer("302 Moved Temporarily", "u1", "Contact: <sip:desk@198.51.100.9:5070>", "")
+			p.wants("ACK ")
+			other.wants("INVITE sip:desk@198.51.100.9:5070 SIP/2.0\r\n")
+			other.answer("486 Busy Here", "u2", "", "")
+			other.wants("ACK sip:desk@198.51.100.9:5070 ")
+			p.silent()
+			c.wants(t, "ends busy 486/0 Busy Here")
+		})
+	})
 	t.Run("everywhere declined", func(t *testing.T) {
 		play(t, func(t *testing.T, w *world) {
 			p := w.peer(peers)
@@ -258,34 +272,36 @@ Contact: <sip:otto@voip.example>`, "")
 
 // TestReducedOffer leaves out what a peer may not like, once (INTERWORKING 2.4 row 15).
 func TestReducedOffer(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
-		p := w.peer(peers)
-		c := w.calls.call(call.B)
-		leg, err := w.edge.Dial(toOtto(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.leg = leg
-		go c.run() // ends with close
-		offer := described("PCMA")
-		offer.Streams[0].Codecs = append([]media.Codec{{PT: 96, Name: "opus", ClockRate: 48000, Channels: 2}}, offer.Streams[0].Codecs...)
-		video := described("PCMA").Streams[0]
-		video.Kind, video.Codecs = media.Video, []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000}}
-		offer.Streams = append(offer.Streams, video)
-		c.do(func() { leg.Offer(offer) })
-		if got := p.wants("INVITE "); !strings.Contains(got, "opus/48000") || !strings.Contains(got, "\r\nm=video 40010 ") {
-			t.Errorf("got\n%s", got)
-		}
-		p.answer("488 Not Acceptable Here", "u1", "", "")
-		p.wants("ACK ")
-		if got := p.wants("INVITE "); strings.Contains(got, "opus") || !strings.Contains(got, "\r\nm=audio 40010 RTP/AVP 8\r\n") || !strings.Contains(got, "\r\nm=video 0 ") {
-			t.Errorf("got\n%s", got)
-		}
-		p.answer("488 Not Acceptable Here", "u2", "", "")
-		p.wants("ACK ")
-		p.silent()
-		c.wants(t, "ends incompatible 488/0 Not Acceptable Here")
-	})
+	for _, first := range []string{"488 Not Acceptable Here", "415 Unsupported Media Type"} {
+		play(t, func(t *testing.T, w *world) {
+			p := w.peer(peers)
+			c := w.calls.call(call.B)
+			leg, err := w.edge.Dial(toOtto(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.leg = leg
+			go c.run() // ends with close
+			offer := described("PCMA")
+			offer.Streams[0].Codecs = append([]media.Codec{{PT: 96, Name: "opus", ClockRate: 48000, Channels: 2}}, offer.Streams[0].Codecs...)
+			video := described("PCMA").Streams[0]
+			video.Kind, video.Codecs = media.Video, []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000}}
+			offer.Streams = append(offer.Streams, video)
+			c.do(func() { leg.Offer(offer) })
+			if got := p.wants("INVITE "); !strings.Contains(got, "opus/48000") || !strings.Contains(got, "\r\nm=video 40010 ") {
+				t.Errorf("got\n%s", got)
+			}
+			p.answer(first, "u1", "", "")
+			p.wants("ACK ")
+			if got := p.wants("INVITE "); strings.Contains(got, "opus") || !strings.Contains(got, "\r\nm=audio 40010 RTP/AVP 8\r\n") || !strings.Contains(got, "\r\nm=video 0 ") {
+				t.Errorf("got\n%s", got)
+			}
+			p.answer("488 Not Acceptable Here", "u2", "", "")
+			p.wants("ACK ")
+			p.silent()
+			c.wants(t, "ends incompatible 488/0 Not Acceptable Here")
+		})
+	}
 	play(t, func(t *testing.T, w *world) {
 		p := w.peer(peers)
 		c := w.dial(toOtto())
