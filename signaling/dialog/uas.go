@@ -32,8 +32,13 @@ func NewUAS(side call.Side, invite Request) *Dialog {
 	return d
 }
 
-// provisional answers the INVITE with 180 or 183, and again every minute. It rings once.
+// provisional answers the INVITE with 180 or 183, and again every minute. It rings once. A
+// caller without SDP that wants each of them reliably gets none: the first would have to carry
+// our offer (RFC 3261 section 13.2.1), which is not known before the callee's answer.
 func (d *Dialog) provisional(status int, m media.Description) {
+	if d.offerless && d.reliable.support == Required {
+		return
+	}
 	if status == 180 && d.last.Status == 180 && d.running[TimerRefresh] {
 		return
 	}
