@@ -59,11 +59,12 @@ func allFree(first, n int) bool {
 	return true
 }
 
-// bound reports whether a UDP socket has a port of 127.0.0.1. It looks without taking the
-// port, which whoever is about to bind it would find in use.
-func bound(port int) bool {
+// bound reports whether a UDP socket has a port of an IPv4 address. It looks without taking
+// the port, which whoever is about to bind it would find in use.
+func bound(host string, port int) bool {
 	table, err := os.ReadFile("/proc/net/udp")
-	return err == nil && strings.Contains(string(table), fmt.Sprintf(" 0100007F:%04X ", port))
+	a := net.ParseIP(host).To4()
+	return err == nil && strings.Contains(string(table), fmt.Sprintf(" %02X%02X%02X%02X:%04X ", a[3], a[2], a[1], a[0], port))
 }
 
 func local(port int) string {
@@ -91,7 +92,7 @@ func TestPeerFreePortsAreFreeAndEven(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if bound(first + 1) {
+	if bound("127.0.0.1", first+1) {
 		t.Error("a free port counts as bound")
 	}
 	u, err := net.ListenPacket("udp", local(first+1))
@@ -99,7 +100,7 @@ func TestPeerFreePortsAreFreeAndEven(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer u.Close()
-	if !bound(first + 1) {
+	if !bound("127.0.0.1", first+1) {
 		t.Error("a bound port counts as free")
 	}
 	if allFree(first, 4) {
