@@ -12,6 +12,8 @@ const RTP = 'urn:xmpp:jingle:apps:rtp:1'
 const stanzas = [] // every stanza as it was sent or received, with its time
 const sessions = new Map() // Jingle sessions by sid
 const meters = new Map() // what is heard in a session, by sid
+const sources = new Map() // where it comes from
+const tones = new Map() // digits heard in a session that is watched for them
 const proposed = new Set() // our proposals that wait for "proceed"
 const proceeded = new Set() // their proposals that we answered with "proceed"
 const audio = new AudioContext()
@@ -62,6 +64,10 @@ function received(text) {
       if (child.localName === 'proceed' && proposed.delete(sid)) peer.initiate(from, sid)
     } else if (child.localName === 'jingle' && child.getAttribute('action') === 'session-terminate') {
       report('terminate', { sid, from, ...reasonOf(child) })
+    } else if (child.localName === 'jingle' && child.getAttribute('action') === 'session-info') {
+      report('info', { sid, from, name: child.firstElementChild?.localName ?? '' })
+    } else if (child.localName === 'jingle' && child.getAttribute('action') === 'content-modify') {
+      report('modify', { sid, from, name: child.firstElementChild?.getAttribute('senders') ?? 'both' })
     }
   }
   if (stanza.localName === 'presence') {
@@ -87,7 +93,8 @@ function listen(sid, track) {
   const meter = audio.createAnalyser()
   meter.fftSize = 8192
   meter.smoothingTimeConstant = 0
-  audio.createMediaStreamSource(stream).connect(meter)
+  sources.set(sid, audio.createMediaStreamSource(stream))
+  sources.get(sid).connect(meter)
   meters.set(sid, meter)
   audio.resume()
 }
@@ -186,6 +193,46 @@ const peer = window.peer = {
   mute(sid, muted) {
     for (const sender of sessions.get(sid).pc.getSenders()) if (sender.track) sender.track.enabled = !muted
   },
+
+  // hold and resume say so by session-info, and stop or start what is sent.
+  hold(sid) { return sessions.get(sid).hold() },
+  resume(sid) { return sessions.get(sid).resume() },
+  // press sends digits as telephone-event (RFC 4733), one after the other.
+  press(sid, digits, duration) {
+    const sender = sessions.get(sid).pc.getSenders().find(s => s.dtmf)
+    sender.dtmf.insertDTMF(digits, duration, 100)
+  },
+  // watchTones notes, until the session ends, what pairs of tones are heard: two peaks of
+  // DTMF's frequencies, each far above all else.
+  watchTones(sid) {
+    const low = [697, 770, 852, 941], high = [1209, 1336, 1477, 1633]
+    const keys = ['123A', '456B', '789C', '*0#D']
+    const meter = audio.createAnalyser()
+    meter.fftSize = 2048
+    meter.smoothingTimeConstant = 0
+    sources.get(sid).connect(meter)
+    const bins = new Float32Array(meter.frequencyBinCount)
+    const keysHeard = []
+    tones.set(sid, keysHeard)
+    let last = '', now = '', quiet = 0
+    setInterval(() => {
+      meter.getFloatFrequencyData(bins)
+      const at = f => {
+        const bin = Math.round(f * meter.fftSize / audio.sampleRate)
+        return Math.max(bins[bin - 1], bins[bin], bins[bin + 1])
+      }
+      const loudest = list => list.reduce((a, b) => at(a) >= at(b) ? a : b)
+      const l = loudest(low), h = loudest(high)
+      const others = [...low, ...high].filter(f => f !== l && f !== h).map(at)
+      const key = Math.min(at(l), at(h)) > Math.max(-60, Math.max(...others) + 12)
+        ? keys[low.indexOf(l)][high.indexOf(h)] : ''
+      if (key && key === last && key !== now) keysHeard.push(now = key) // seen twice
+      quiet = key ? 0 : quiet + 1
+      if (quiet === 5) now = '' // the next may be the same again
+      last = key
+    }, 10)
+  },
+  toned(sid) { return tones.get(sid).join('') },
 
   // hears measures what arrives: the loudest frequency in hertz, the level of the whole in
   // dB below full scale (RMS), and what WebRTC counted.

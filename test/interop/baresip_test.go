@@ -5,11 +5,13 @@ package interop
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +25,7 @@ const phoneUser = "+4930123450"
 type baresip struct {
 	*process
 	dir    string
+	user   string
 	port   int // of SIP, UDP and TCP, on 127.0.0.1
 	conn   net.Conn
 	events chan baresipEvent
@@ -40,26 +43,56 @@ type baresipEvent struct {
 	Param     string `json:"param"` // of CALL_CLOSED: why, such as "486 Busy Here"
 }
 
-// startBaresip starts a phone that rings until it is told to accept, at a port of its own
-// (0 takes a free one). What it sends goes to 127.0.0.1:proxy first; 0 sends it to the
-// address dialled.
+// startBaresip starts the usual phone.
 func startBaresip(t *testing.T, port, proxy int) *baresip {
 	t.Helper()
-	if port == 0 {
-		port = freePort(t)
+	return startPhone(t, phoneOptions{port: port, proxy: proxy})
+}
+
+// phoneOptions say what is other than usual.
+type phoneOptions struct {
+	port  int    // of SIP; 0 takes a free one
+	proxy int    // of 127.0.0.1, where all it sends goes first; 0 sends it to the address dialled
+	user  string // who it is; empty for phoneUser
+	codec string // the only one it knows; empty for PCMA and PCMU
+}
+
+// phoneCodecs are baresip's codecs: how the account and the module call them, and the sound
+// that they need.
+var phoneCodecs = map[string]struct {
+	account, module string
+	rate, channels  int
+}{
+	"":     {"PCMA,PCMU", "g711", 8000, 1},
+	"PCMA": {"PCMA", "g711", 8000, 1},
+	"PCMU": {"PCMU", "g711", 8000, 1},
+	"G722": {"G722", "g722", 16000, 1},
+	"opus": {"opus", "opus", 48000, 2},
+}
+
+// startPhone starts a phone that rings until it is told to accept.
+func startPhone(t *testing.T, o phoneOptions) *baresip {
+	t.Helper()
+	if o.port == 0 {
+		o.port = freePort(t)
 	}
+	if o.user == "" {
+		o.user = phoneUser
+	}
+	codec := phoneCodecs[o.codec]
 	b := &baresip{
-		dir: t.TempDir(), port: port,
+		dir: t.TempDir(), user: o.user, port: o.port,
 		events: make(chan baresipEvent, 100), answer: make(chan baresipEvent, 1),
 	}
 	control, media := freePort(t), freePorts(t, 20)
+	const longest = 60.0 // seconds of a call: then its tone ends, and baresip with it
 	writeTemplate(t, "baresip.config", filepath.Join(b.dir, "config"), map[string]any{
 		"Dir": b.dir, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
-		"Tone": writeTone(t, b.dir, 8000, phoneTone),
+		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
 	})
-	account := fmt.Sprintf("<sip:%s@%s>;regint=0;answermode=manual;audio_codecs=PCMA,PCMU", phoneUser, local(b.port))
-	if proxy != 0 {
-		account += fmt.Sprintf(";outbound=\"sip:%s\"", local(proxy))
+	account := fmt.Sprintf("<sip:%s@%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), codec.account)
+	if o.proxy != 0 {
+		account += fmt.Sprintf(";outbound=\"sip:%s\"", local(o.proxy))
 	}
 	for name, text := range map[string]string{
 		"accounts": account + "\n",
@@ -180,22 +213,79 @@ func (b *baresip) heard(t *testing.T, frequency float64) {
 }
 
 func (b *baresip) recording(frequency float64) error {
-	files, err := filepath.Glob(filepath.Join(b.dir, "dump-*-dec.wav"))
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return errSilent
-	}
-	s, err := readSound(files[len(files)-1]) // names begin with the time
+	s, err := b.sound()
 	if err != nil {
 		return err
 	}
 	return listenFor(s, frequency).proves(frequency)
 }
 
+// sound is what the last call has recorded so far. While nothing comes nothing is recorded.
+func (b *baresip) sound() (sound, error) {
+	files, err := filepath.Glob(filepath.Join(b.dir, "dump-*-dec.wav"))
+	if err != nil {
+		return sound{}, err
+	}
+	if len(files) == 0 {
+		return sound{}, errSilent
+	}
+	return readSound(files[len(files)-1]) // names begin with the time
+}
+
+// soFar returns how many seconds of a tone the call has recorded so far.
+func (b *baresip) soFar(t *testing.T, frequency float64) float64 {
+	t.Helper()
+	s, err := b.sound()
+	if err != nil && !errors.Is(err, errSilent) {
+		t.Fatal(err)
+	}
+	return listenFor(s, frequency).seconds
+}
+
+// rates are what it prints again and again of a call: the bit rates of its speech, sent and
+// received, of the last seconds.
+var rates = regexp.MustCompile(`audio=([0-9]+)/([0-9]+) \(bit/s\)`)
+
+// receives waits until the phone says that something comes, or that nothing does. Its recorder
+// is deaf after a re-INVITE.
+func (b *baresip) receives(t *testing.T, something bool) {
+	t.Helper()
+	err := within(20*time.Second, func() error {
+		printed, err := os.ReadFile(b.log)
+		if err != nil {
+			return err
+		}
+		all := rates.FindAllStringSubmatch(string(printed), -1)
+		if len(all) == 0 {
+			return errors.New("no rate")
+		}
+		if last := all[len(all)-1]; (last[2] != "0") != something {
+			return fmt.Errorf("%s", last[0])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("baresip: %v, want media %v", err, something)
+	}
+}
+
+// hears waits until the call has recorded a second more of a tone.
+func (b *baresip) hears(t *testing.T, frequency float64) {
+	t.Helper()
+	before := b.soFar(t, frequency)
+	err := within(15*time.Second, func() error {
+		if now := b.soFar(t, frequency); now < before+1 {
+			return fmt.Errorf("%.1f s of %.0f Hz, before it was %.1f s", now, frequency, before)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("baresip: %v", err)
+	}
+}
+
 func (b *baresip) uri() string {
-	return fmt.Sprintf("sip:%s@%s", phoneUser, local(b.port))
+	return fmt.Sprintf("sip:%s@%s", b.user, local(b.port))
 }
 
 func TestPeerBaresip(t *testing.T) {

@@ -44,6 +44,7 @@ type browserEvent struct {
 	State    string `json:"state"`    // of connection
 	Presence string `json:"presence"` // of presence: available, subscribed, …
 	Caps     string `json:"caps"`
+	Name     string `json:"name"` // of info: hold, active, …; of modify: who sends
 }
 
 // startBrowser starts Chromium with a tone at its microphone.
@@ -183,7 +184,12 @@ func (c *client) bare() string {
 // wait takes events until one is of a type.
 func (c *client) wait(t *testing.T, kind string) browserEvent {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	return c.waitFor(t, 20*time.Second, kind)
+}
+
+func (c *client) waitFor(t *testing.T, patience time.Duration, kind string) browserEvent {
+	t.Helper()
+	limit := time.After(patience)
 	var seen []string
 	for {
 		select {
@@ -193,7 +199,7 @@ func (c *client) wait(t *testing.T, kind string) browserEvent {
 			}
 			seen = append(seen, strings.Join([]string{e.Type, e.State, e.Reason, e.Presence}, " "))
 		case <-limit:
-			t.Fatalf("%s: waited 20 s for %s; seen %q", c.page, kind, seen)
+			t.Fatalf("%s: waited %v for %s; seen %q", c.page, patience, kind, seen)
 		}
 	}
 }

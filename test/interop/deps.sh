@@ -11,6 +11,7 @@ needed="
 prosody     prosody
 ejabberdctl ejabberd
 sipp        sip-tester
+kamailio    kamailio
 baresip     baresip-core
 chromium    chromium
 rtpengine   rtpengine-daemon

@@ -42,8 +42,17 @@ type gatewayOptions struct {
 	secret string // empty for the right one
 	domain string // empty for the right one
 
-	noAnswer time.Duration // 0 for noAnswer
-	engines  []int         // ports of rtpengines that carry the media; none for the gateway's own relay
+	noAnswer time.Duration  // 0 for noAnswer
+	engines  []int          // ports of rtpengines that carry the media; none for the gateway's own relay
+	trunks   []trunkOptions // beside those that are always there
+}
+
+// trunkOptions are one more trunk.
+type trunkOptions struct {
+	Name     string
+	Prefix   string // of the numbers that lead to it
+	Address  string
+	Settings string // further ones: " key: value, …"
 }
 
 // built is where the program is, once it is.
@@ -114,7 +123,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Engines": o.engines,
+		"Engines": o.engines, "More": o.trunks,
 	})
 	t.Cleanup(func() { // runs when the process has been stopped
 		if g.err != nil {

@@ -39,22 +39,30 @@ func sine(rate int, seconds, frequency, level float64) sound {
 // writeTone writes ten seconds of a tone as a 16-bit mono WAV file and returns its path.
 func writeTone(t *testing.T, dir string, rate int, frequency float64) string {
 	t.Helper()
-	s := sine(rate, 10, frequency, toneLevel)
-	size := uint32(2 * len(s.samples))
+	return writeTones(t, dir, rate, 1, 10, frequency)
+}
+
+// writeTones writes the same for any number of channels and seconds.
+func writeTones(t *testing.T, dir string, rate, channels int, seconds, frequency float64) string {
+	t.Helper()
+	s := sine(rate, seconds, frequency, toneLevel)
+	size := uint32(2 * channels * len(s.samples))
 	b := []byte("RIFF")
 	b = binary.LittleEndian.AppendUint32(b, 36+size)
 	b = append(b, "WAVEfmt "...)
 	b = binary.LittleEndian.AppendUint32(b, 16)
 	b = binary.LittleEndian.AppendUint16(b, 1) // PCM
-	b = binary.LittleEndian.AppendUint16(b, 1) // channel
+	b = binary.LittleEndian.AppendUint16(b, uint16(channels))
 	b = binary.LittleEndian.AppendUint32(b, uint32(rate))
-	b = binary.LittleEndian.AppendUint32(b, uint32(2*rate))
-	b = binary.LittleEndian.AppendUint16(b, 2)
+	b = binary.LittleEndian.AppendUint32(b, uint32(2*channels*rate))
+	b = binary.LittleEndian.AppendUint16(b, uint16(2*channels))
 	b = binary.LittleEndian.AppendUint16(b, 16)
 	b = append(b, "data"...)
 	b = binary.LittleEndian.AppendUint32(b, size)
 	for _, v := range s.samples {
-		b = binary.LittleEndian.AppendUint16(b, uint16(int16(v*32767)))
+		for range channels {
+			b = binary.LittleEndian.AppendUint16(b, uint16(int16(v*32767)))
+		}
 	}
 	file := filepath.Join(dir, fmt.Sprintf("tone-%.0f-%d.wav", frequency, rate))
 	if err := os.WriteFile(file, b, 0o644); err != nil {
@@ -63,7 +71,7 @@ func writeTone(t *testing.T, dir string, rate int, frequency float64) string {
 	return file
 }
 
-// readSound reads a 16-bit mono WAV file. A recorder that was killed has left wrong sizes in
+// readSound reads the first channel of a 16-bit WAV file. A recorder that was killed has left wrong sizes in
 // the header, so the samples go to the end of the file.
 func readSound(file string) (sound, error) {
 	b, err := os.ReadFile(file)
@@ -73,11 +81,12 @@ func readSound(file string) (sound, error) {
 	if len(b) < 44 || string(b[8:16]) != "WAVEfmt " {
 		return sound{}, fmt.Errorf("%s is no WAV file", file)
 	}
-	if channels, bits := binary.LittleEndian.Uint16(b[22:]), binary.LittleEndian.Uint16(b[34:]); channels != 1 || bits != 16 {
+	channels, bits := int(binary.LittleEndian.Uint16(b[22:])), binary.LittleEndian.Uint16(b[34:])
+	if channels == 0 || bits != 16 {
 		return sound{}, fmt.Errorf("%s has %d channels of %d bits", file, channels, bits)
 	}
 	s := sound{rate: int(binary.LittleEndian.Uint32(b[24:]))}
-	for b = b[44:]; len(b) >= 2; b = b[2:] {
+	for b = b[44:]; len(b) >= 2*channels; b = b[2*channels:] {
 		s.samples = append(s.samples, float64(int16(binary.LittleEndian.Uint16(b)))/32768)
 	}
 	return s, nil
