@@ -42,6 +42,9 @@ type XMPP struct {
 	// Admins are addresses for abuse and support (XEP-0157), such as
 	// "xmpp:noc@example.org" or "mailto:abuse@example.org". Default none.
 	Admins []string `yaml:"contact_addresses"`
+	// AnnounceDiversion tells a user of a call that was for someone else before, in a message
+	// ahead of it. Who that was is what the trunk says. Default false.
+	AnnounceDiversion bool `yaml:"announce_diversion"`
 }
 
 // SIP is the SIP side as a whole.
@@ -244,6 +247,9 @@ type Route struct {
 	Premium bool `yaml:"premium"`
 	// Deny refuses instead. Default false.
 	Deny bool `yaml:"deny"`
+	// Hide keeps who calls from whom they call: From is anonymous, and a trusted trunk, which is
+	// told all the same, is asked not to pass it on (Privacy: id, RFC 3323). Default false.
+	Hide bool `yaml:"hide_caller"`
 }
 
 // A Secret is a value that is never printed.

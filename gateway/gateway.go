@@ -127,14 +127,15 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	a.log = g.log.With("call", string(a.id))
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
-		Trunk: in.Trunk + in.Target.Trunk, Rule: in.Target.Rule, Attempt: time.Now(),
+		Trunk: in.Trunk + in.Target.Trunk, Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
 	}
 	if err := g.admit(a, in); err != nil {
 		g.metrics.refused(in.Edge, err)
 		a.log.Info("call refused", "from", in.Edge.String(), "trunk", a.rec.Trunk, "why", err.Error())
 		return nil, err
 	}
-	g.log.Info("call begins", "call", string(a.id), "from", in.Edge.String(), "trunk", a.rec.Trunk, "rule", a.rec.Rule)
+	g.log.Info("call begins", "call", string(a.id), "from", in.Edge.String(), "trunk", a.rec.Trunk, "rule", a.rec.Rule,
+		"diverted", len(a.rec.Diverted), "number", a.rec.Caller.Verdict.String())
 	g.log.Debug("call parties", "call", string(a.id), "caller_uri", in.Target.From.URI, "caller_jid", in.Target.From.JID,
 		"callee_uri", in.Target.To.URI, "callee_jid", in.Target.To.JID)
 	limits := g.opt.Limits

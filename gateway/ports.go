@@ -5,6 +5,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 )
 
 // A Leg is one side of a call, given by an edge. Its methods are called on the call's
@@ -47,7 +48,8 @@ type Party struct {
 	URI       string // SIP address, such as sip:otto@voip.example
 	JID       string // XMPP address, bare or full
 	Name      string // display name, cleaned of control characters; may be empty
-	Anonymous bool
+	Anonymous bool   // they do not want to be known: the other side does not see the addresses
+	Verdict   translate.Verdict
 }
 
 // A Target is whom a call goes to and how, as the route says.
@@ -62,6 +64,8 @@ type Target struct {
 	Rule     string   // the rule that decided, for the log
 	Why      []string // rule by rule, up to that one
 	CallID   string   // an id of the caller's protocol that the callee's may carry on
+	// Diverted says for whom the call was before, the last first.
+	Diverted []translate.Diversion
 }
 
 // An Edge is one of the two protocols.
@@ -92,9 +96,12 @@ type Incoming struct {
 type Query struct {
 	Edge  Edge   // where the call came from
 	Trunk string // the SIP peer it came from
-	From  Party  // the caller, as its own world knows it
+	From  Party  // the caller of the XMPP side, as it knows it
 	To    string // the Request-URI, or the JID that was called
 	Hops  int    // Max-Forwards of the request; 0 if it had none
+	// Claim is what a SIP request says of its caller, and Diverted for whom it was before.
+	Claim    translate.Claim
+	Diverted []translate.Diversion
 }
 
 // Calls is the shell as the edges see it.

@@ -5,17 +5,19 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 )
 
 // A Record is what remains of a call: the figures an operator asks for afterwards. Times
 // that were not reached are zero.
 type Record struct {
 	Call     call.ID
-	From     Edge   // where the call came from
-	Caller   Party  // as the callee's world saw it
-	Callee   Party  // as its own world knows it
-	Trunk    string // the SIP peer
-	Rule     string // the rule that routed it
+	From     Edge                  // where the call came from
+	Caller   Party                 // as the callee's world saw it
+	Callee   Party                 // as its own world knows it
+	Trunk    string                // the SIP peer
+	Diverted []translate.Diversion // for whom the call was before, as its trunk says; the last first
+	Rule     string                // the rule that routed it
 	Attempt  time.Time
 	Rang     time.Time // there was evidence that the callee's device rings
 	Answered time.Time // the callee took the call

@@ -82,13 +82,13 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	trunk := r.Trunks[i]
 	uri = r.dialled(uri, from, choice, trunk)
-	sender, err := r.Mapping.Sender(from, translate.SenderOptions{Name: q.From.Name, Trusted: trunk.Trusted, Hidden: q.From.Anonymous})
+	sender, err := r.Mapping.SenderURI(from.Bare())
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
 	return Target{
 		Edge:     SIP,
-		From:     Party{URI: sender.From.String(), JID: from.String(), Name: sender.Name, Anonymous: q.From.Anonymous},
+		From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide},
 		To:       Party{URI: uri.String(), JID: to.Bare().String()},
 		Trunk:    trunk.Name,
 		Policy:   trunk.Policy,
@@ -136,22 +136,22 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if !account && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
 		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}, Log: "no route lets this user call, so it is not called either"}
 	}
-	claim := translate.Claim{From: translate.NameAddr{Name: q.From.Name, URI: q.From.URI}}
-	if q.From.Anonymous {
-		claim.Privacy = "id"
-	}
-	caller := r.Mapping.Caller(claim, token())
+	caller := r.Mapping.Caller(q.Claim, token())
 	if !caller.URI.IsZero() {
 		r.remember(caller.JID, caller.URI)
 	}
 	return Target{
-		Edge:     XMPP,
-		From:     Party{URI: q.From.URI, JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous},
+		Edge: XMPP,
+		From: Party{
+			URI: q.Claim.Identity().URI, JID: caller.JID.String(), Name: caller.Name,
+			Anonymous: caller.Anonymous, Verdict: caller.Verdict,
+		},
 		To:       Party{URI: q.To, JID: to.String()},
 		Policy:   r.XMPP,
 		NoAnswer: r.NoAnswer,
 		Hops:     max(0, q.Hops-1),
 		Rule:     "own user",
+		Diverted: q.Diverted,
 	}, nil
 }
 

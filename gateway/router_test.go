@@ -117,7 +117,7 @@ func TestRouteToXMPP(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := routes(t)
-			got, err := r.Route(Query{Edge: SIP, From: Party{URI: "sip:O'Hara@Example.NET", Name: "Otto"}, To: tt.to})
+			got, err := r.Route(Query{Edge: SIP, Claim: claimOf("sip:O'Hara@Example.NET", "Otto"), To: tt.to})
 			if tt.want == "" {
 				var refusal *call.Refusal
 				if !errors.As(err, &refusal) || refusal.Detail.Status != tt.status {
@@ -135,11 +135,15 @@ func TestRouteToXMPP(t *testing.T) {
 	}
 }
 
+func claimOf(uri, name string) translate.Claim {
+	return translate.Claim{From: translate.NameAddr{Name: name, URI: uri}}
+}
+
 // A caller is called back by the address it called from, in its own spelling.
 func TestCallBack(t *testing.T) {
 	r := routes(t)
 	r.Table, _ = route.New([]route.Rule{{From: "*", To: "*", Trunk: "office"}}, route.Plan{})
-	in, err := r.Route(Query{Edge: SIP, From: Party{URI: "sip:O'Hara@Example.NET"}, To: "sip:+4930123@pbx.example"})
+	in, err := r.Route(Query{Edge: SIP, Claim: claimOf("sip:O'Hara@Example.NET", ""), To: "sip:+4930123@pbx.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +155,7 @@ func TestCallBack(t *testing.T) {
 
 func TestAnonymousCallersAreToldApart(t *testing.T) {
 	r := routes(t)
-	q := Query{Edge: SIP, From: Party{URI: "sip:anonymous@anonymous.invalid", Anonymous: true}, To: "sip:+4930123@pbx.example"}
+	q := Query{Edge: SIP, Claim: claimOf("sip:anonymous@anonymous.invalid", ""), To: "sip:+4930123@pbx.example"}
 	first, err1 := r.Route(q)
 	second, err2 := r.Route(q)
 	if err1 != nil || err2 != nil || first.From.JID == second.From.JID || !strings.HasPrefix(first.From.JID, "anonymous@sip.gw.example/a-") {
@@ -161,7 +165,7 @@ func TestAnonymousCallersAreToldApart(t *testing.T) {
 
 // A call has so many hops through both worlds, and the last one is not given away.
 func TestHopsGetFewer(t *testing.T) {
-	q := Query{Edge: SIP, From: Party{URI: "sip:otto@pbx.example"}, To: "sip:+4930123@pbx.example", Hops: 10}
+	q := Query{Edge: SIP, Claim: claimOf("sip:otto@pbx.example", ""), To: "sip:+4930123@pbx.example", Hops: 10}
 	if got, err := routes(t).Route(q); err != nil || got.Hops != 9 {
 		t.Errorf("10 hops became %d, %v", got.Hops, err)
 	}

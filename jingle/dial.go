@@ -42,7 +42,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		Video: target.Policy.Video,
 	}
 	if device := e.people.direct(bare); device != "" {
-		opt.Peer, opt.Mode = device, session.Direct
+		opt.Peer, opt.Mode, l.direct = device, session.Direct, true
 	}
 	l.s = session.NewInitiator(opt)
 	l.box.Store(&in)

@@ -46,6 +46,9 @@ type Options struct {
 	// the same contact. Default: Parallel.
 	Second Second
 
+	// Announce says that a person is told for whom a call was before it was diverted.
+	Announce bool
+
 	Log *slog.Logger // default: none
 	// NewID makes ids of sessions and stanzas. Default: random UUIDs (RFC 9562 version 4).
 	NewID func() string

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"gosrc.io/xmpp/stanza"
-
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -74,7 +72,7 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 	}
 	l.received(st, in.JMI.Title())
 	if l.refused == nil {
-		e.greet(l.self, from.String())
+		e.greet(l.self, from.String(), "")
 	}
 	l.deliver(in, true)
 	if !eager {
@@ -194,7 +192,14 @@ func (e *Edge) initiate(st component.Stanza, from, to translate.JID, in asked) {
 		e.refuse(st, wire.Error{Condition: "resource-constraint"})
 		return
 	}
-	l.route(e.nameOf(from, ""), -1)
+	switch hops := in.Jingle.Hops; {
+	case hops == nil:
+		l.route(e.nameOf(from, ""), -1)
+	case *hops == 0:
+		l.refused = &call.Refusal{Cause: call.Loop}
+	default:
+		l.route(e.nameOf(from, ""), *hops)
+	}
 	l.received(st, in.Jingle.Title())
 	l.deliver(in, true)
 	if l.inState() == session.Idle {
@@ -300,11 +305,15 @@ func (e *Edge) accept(l *leg, offer media.Description) {
 }
 
 // greet shows a person the contact that is about to speak to it, with what the contact can
-// do: without a subscription it would not know (INTERWORKING.md section 1.9).
-func (e *Edge) greet(self, to string) {
+// do: without a subscription it would not know (INTERWORKING.md section 1.9). The status is
+// for people, and may be empty.
+func (e *Edge) greet(self, to, status string) {
 	st := component.Stanza{Kind: component.Presence}
 	st.From, st.To = self, to
-	st.Nodes = []stanza.Node{e.caps[ofContact].Element()}
+	if status != "" {
+		st.Nodes = append(st.Nodes, wire.Status(status))
+	}
+	st.Nodes = append(st.Nodes, e.caps[ofContact].Element())
 	e.send(st)
 }
 

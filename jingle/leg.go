@@ -28,8 +28,9 @@ type leg struct {
 	bare string // the same without its resource
 	s    *session.Session
 
-	calls bool // the person was called, and did not call
-	also  key  // under which the leg is known beside, since it moved; the edge's lock guards it
+	calls  bool // the person was called, and did not call
+	direct bool // without a proposal
+	also   key  // under which the leg is known beside, since it moved; the edge's lock guards it
 
 	target  gateway.Target // where the call goes, and for whom
 	refused *call.Refusal  // why there will be no call
@@ -80,7 +81,8 @@ func (l *leg) Receive(input any) []call.Event {
 
 // Offer and the other commands implement [gateway.Leg].
 func (l *leg) Offer(offer media.Description) {
-	l.e.greet(l.self, l.target.To.JID)
+	l.e.greet(l.self, l.target.To.JID, verdict(l.target.From))
+	l.announce()
 	l.do(session.Offer{Media: offer})
 }
 func (l *leg) Ring()                               { l.do(session.Ring{}) }
@@ -97,6 +99,26 @@ func (l *leg) End(cause call.Cause, d call.Detail) { l.do(session.End{Cause: cau
 func (l *leg) do(in session.Input) {
 	if events := l.step(in); len(events) > 0 {
 		l.inbox().Post(told(events))
+	}
+}
+
+// verdict is what a person is told of a caller's number: nothing but good (INTERWORKING 1.6).
+func verdict(p gateway.Party) string {
+	if p.Verdict != translate.Verified || p.Anonymous {
+		return ""
+	}
+	return "The network says that this caller's number is genuine."
+}
+
+// announce says for whom a call was before (INTERWORKING 2.11).
+func (l *leg) announce() {
+	if !l.e.opt.Announce || len(l.target.Diverted) == 0 {
+		return
+	}
+	if says := l.target.Diverted[0].Says(); says != "" {
+		st := l.stanza(component.Message, "headline", l.target.To.JID, l.e.opt.NewID())
+		st.Nodes = []stanza.Node{wire.Body(says)}
+		l.send(st, "headline")
 	}
 }
 
@@ -256,6 +278,12 @@ func (l *leg) answer(typ stanza.StanzaType, to, id string) component.Stanza {
 // request sends an IQ of the session; its answer is an input.
 func (l *leg) request(o session.SendRequest) {
 	st := l.stanza(component.IQ, "set", o.To, l.e.opt.NewID())
+	if l.direct && o.Jingle.Action == wire.SessionInitiate {
+		o.Jingle.Dialled = dialled(l.target.To.URI)
+		if l.target.Hops > 0 {
+			o.Jingle.Hops = &l.target.Hops
+		}
+	}
 	st.Nodes = []stanza.Node{o.Jingle.Element()}
 	l.trace(true, st, o.Jingle.Title())
 	l.e.request(st, func(answer component.Stanza, err error) {

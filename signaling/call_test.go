@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 )
 
 const theirOffer = `v=0
@@ -31,7 +31,7 @@ P-Asserted-Identity: <tel:+14155550100>
 Expires: 60`, theirOffer)
 		p.wants("SIP/2.0 100 Trying")
 		c := w.calls.last()
-		if q := w.calls.queries[0]; q.From != (gateway.Party{URI: "sip:otto@voip.example", Name: "Otto Normal"}) || q.To != "sip:mira@jabber.example" || q.Hops != 70 || q.Trunk != "pbx" {
+		if q := w.calls.queries[0]; q.Claim.Identity() != (translate.NameAddr{URI: "sip:otto@voip.example", Name: `"Otto Normal"`}) || q.To != "sip:mira@jabber.example" || q.Hops != 70 || q.Trunk != "pbx" {
 			t.Errorf("query %+v", q)
 		}
 		if got := c.in.Target.NoAnswer; got != time.Minute {

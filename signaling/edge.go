@@ -114,12 +114,13 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	l := e.newLeg(trunk, in)
 	l.callID = e.callID(target.CallID)
 	l.tag = e.o.NewID()
-	l.local = fromOf(target.From)
+	who := sender(target.From, trunk.Trusted)
+	l.local = nameAddr(who.Name, who.From.String())
 	l.peer = "<" + target.To.URI + ">"
 	l.caller = bare(target.From.JID)
 	l.contact = e.contact(l.token, trunk.transport(), local)
 	l.next = trunk.Next
-	l.first = identityHeaders(target.From, trunk.Trusted)
+	l.first = identityHeaders(who, target.From.Name)
 	l.hops = target.Hops
 	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)

@@ -24,9 +24,6 @@ const (
 	digitTypes = "application/dtmf-relay, application/dtmf" // of an INFO
 )
 
-// anonymousURI is who a caller is who does not want to be known (RFC 3323 section 4.1.1.3).
-const anonymousURI = "sip:anonymous@anonymous.invalid"
-
 func header(name, value string) sip.Header { return sip.NewHeader(name, value) }
 
 // contact is the value of a Contact: a token that says nothing of the user, at an address of
@@ -54,24 +51,21 @@ func nameAddr(name, uri string) string {
 	return "<" + uri + ">"
 }
 
-// fromOf is how the caller stands in From.
-func fromOf(p gateway.Party) string {
-	if p.Anonymous || p.URI == "" {
-		return nameAddr("Anonymous", anonymousURI)
-	}
-	return nameAddr(p.Name, p.URI)
+// sender is what a trunk is told of a caller of ours.
+func sender(p gateway.Party, trusted bool) translate.Sender {
+	u, _ := translate.ParseURI(p.URI) // without one they are anonymous
+	return translate.SenderOf(u, translate.SenderOptions{Name: p.Name, Trusted: trusted, Hidden: p.Anonymous})
 }
 
 // identityHeaders assert who the caller is to those in our trust domain (RFC 3325), and say
 // what they wish kept from others (RFC 3323).
-func identityHeaders(p gateway.Party, trusted bool) []sip.Header {
+func identityHeaders(s translate.Sender, name string) []sip.Header {
 	var hs []sip.Header
-	known := p.URI != "" && !strings.HasSuffix(p.URI, "@anonymous.invalid")
-	if trusted && known {
-		hs = append(hs, header("P-Asserted-Identity", nameAddr(p.Name, p.URI)))
+	if !s.Asserted.IsZero() {
+		hs = append(hs, header("P-Asserted-Identity", nameAddr(name, s.Asserted.String())))
 	}
-	if p.Anonymous {
-		hs = append(hs, header("Privacy", "id"))
+	if s.Privacy != "" {
+		hs = append(hs, header("Privacy", s.Privacy))
 	}
 	return hs
 }

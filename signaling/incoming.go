@@ -52,12 +52,14 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.refuse(tx, trunk, max(offer.Status, 400), offer.problem)
 		return
 	}
-	from := caller(req, trunk.Trusted)
 	hops := 0
 	if h := req.MaxForwards(); h != nil {
 		hops = int(h.Val())
 	}
-	target, err := e.o.Calls.Route(gateway.Query{Edge: gateway.SIP, Trunk: trunk.Name, From: from, To: uri, Hops: hops})
+	target, err := e.o.Calls.Route(gateway.Query{
+		Edge: gateway.SIP, Trunk: trunk.Name, To: uri, Hops: hops,
+		Claim: claim(req, trunk.Trusted), Diverted: diverted(req),
+	})
 	if err != nil {
 		e.refuseFor(tx, trunk, err)
 		return
@@ -117,49 +119,24 @@ func bare(jid string) string {
 	return b
 }
 
-// caller is who calls: of a trunk in our trust domain the one it asserts, else From (RFC
-// 3325). Who does not want to be known is not.
-func caller(req *sip.Request, trusted bool) gateway.Party {
-	who := address(value(req, "From"))
-	p := gateway.Party{Anonymous: private(req) || strings.HasSuffix(who.URI, "@anonymous.invalid")}
-	if trusted {
-		if a, ok := asserted(req); ok {
-			if a.Name == "" {
-				a.Name = who.Name
-			}
-			who = a
-		}
+// claim is what a request says of its caller.
+func claim(req *sip.Request, trusted bool) translate.Claim {
+	c := translate.Claim{
+		From: address(value(req, "From")), Privacy: strings.Join(values(req, "Privacy"), ";"), Trusted: trusted,
 	}
-	p.URI, p.Name = who.URI, translate.UnquoteName(who.Name)
-	return p
-}
-
-// asserted is the identity that a request asserts: the first SIP address, or else the first.
-func asserted(req *sip.Request) (translate.NameAddr, bool) {
-	var first translate.NameAddr
 	for _, v := range values(req, "P-Asserted-Identity") {
-		a := address(v)
-		if strings.HasPrefix(strings.ToLower(a.URI), "sip") {
-			return a, true
-		}
-		if first.URI == "" {
-			first = a
-		}
+		c.Asserted = append(c.Asserted, address(v))
 	}
-	return first, first.URI != ""
+	return c
 }
 
-// private reports whether the caller wants to stay unknown (RFC 3323, RFC 3325).
-func private(req *sip.Request) bool {
-	for _, v := range values(req, "Privacy") {
-		for _, p := range strings.FieldsFunc(v, func(r rune) bool { return r == ';' || r == ',' }) {
-			switch strings.ToLower(strings.TrimSpace(p)) {
-			case "id", "user", "header":
-				return true
-			}
-		}
+// diverted is for whom a call was before. Where a message says it in both ways, Diversion is
+// the one that names the reasons exactly (RFC 7544 section 3).
+func diverted(m sip.Message) []translate.Diversion {
+	if all := translate.ParseDiversions(values(m, "Diversion")); len(all) > 0 {
+		return all
 	}
-	return false
+	return translate.ParseHistory(values(m, "History-Info"))
 }
 
 // unsupported are the option tags that a request requires and that we have not got.

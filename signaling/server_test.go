@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
 	"sipxmppgw/signaling/stack"
 )
@@ -331,8 +332,14 @@ func TestHostileCallers(t *testing.T) {
 				p.send(head, theirOffer)
 				p.wants("SIP/2.0 100 ")
 				synctest.Wait()
-				if got := w.calls.queries[0].From; got != tt.want {
-					t.Errorf("got %+v, want %+v", got, tt.want)
+				claim := w.calls.queries[0].Claim
+				got := (&translate.Mapping{Gateway: "gw"}).Caller(claim, 0)
+				who := gateway.Party{URI: claim.Identity().URI, Name: translate.UnquoteName(claim.Identity().Name), Anonymous: got.Anonymous}
+				if who != tt.want {
+					t.Errorf("got %+v, want %+v", who, tt.want)
+				}
+				if got.Anonymous && got.JID.String() != "anonymous@gw/a-000000" {
+					t.Errorf("they show as %s", got.JID)
 				}
 			})
 		})

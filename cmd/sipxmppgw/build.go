@@ -358,7 +358,7 @@ func rulesOf(c config.Config) ([]route.Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d].hours: %w", i, err)
 		}
-		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: r.Trunk, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium}
+		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: r.Trunk, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
 	}
 	return rules, nil
 }
@@ -544,6 +544,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
+		Announce: c.XMPP.AnnounceDiversion,
 	})
 	var once sync.Once
 	var err error

@@ -94,7 +94,7 @@ func routed(routes *gateway.Routes, number, as, trunk string) (routing, error) {
 		if err != nil {
 			return routing{}, err
 		}
-		q.From.URI = from.String()
+		q.Claim.From.URI = from.String()
 		to, err := sipAddress(routes, number)
 		if err != nil {
 			return routing{}, err
@@ -111,7 +111,7 @@ func routed(routes *gateway.Routes, number, as, trunk string) (routing, error) {
 		}
 		q.To = to.String()
 	}
-	r := routing{Caller: q.From.JID + q.From.URI, Callee: q.To}
+	r := routing{Caller: q.From.JID + q.Claim.From.URI, Callee: q.To}
 	t, err := routes.Route(q)
 	var refused *call.Refusal
 	switch {
@@ -127,6 +127,9 @@ func routed(routes *gateway.Routes, number, as, trunk string) (routing, error) {
 	}
 	r.Allowed, r.Why, r.Trunk, r.Early = true, t.Why, t.Trunk, t.Early
 	r.Target, r.From = t.To.URI, t.From.URI
+	if t.From.Anonymous {
+		r.From = "anonymous"
+	}
 	if trunk != "" {
 		r.Target, r.From = t.To.JID, t.From.JID
 		r.Why = append(r.Why, t.Rule)

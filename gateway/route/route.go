@@ -30,6 +30,7 @@ type Rule struct {
 	Dial string
 	// Premium says that the rule is about numbers that cost more too (translate.Premium).
 	Premium bool
+	Hide    bool // the caller is not shown to whom they call
 }
 
 // A Table is the rules in their order; the first that fits decides.
@@ -109,6 +110,7 @@ type Choice struct {
 	Trunk   string
 	Number  string   // in full if it could be completed; empty if no number was called
 	Dial    string   // what is dialled instead of it; empty if the rule has no such word
+	Hide    bool     // the caller is not to be shown
 	Rule    string   // the rule that decided, or that none did
 	Why     []string // rule by rule, up to the one that decided
 }
@@ -150,7 +152,7 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 			c.Why = append(c.Why, name+": "+why)
 			continue
 		}
-		c.Allowed, c.Trunk, c.Rule, c.Dial = !r.Deny, r.Trunk, name, r.dial(number)
+		c.Allowed, c.Trunk, c.Rule, c.Dial, c.Hide = !r.Deny, r.Trunk, name, r.dial(number), r.Hide
 		if r.Deny {
 			c.Why = append(c.Why, name+": denies it")
 		} else {

@@ -45,7 +45,7 @@ var causeRows = [...]causeRow{
 	{call.TransportFailed, 480, 41, 41, "failed-transport", "The sound could not be set up."},
 	{call.AppFailed, 488, 65, 41, "failed-application", "The other party's application failed."},
 	{call.Overloaded, 503, 42, 42, "general-error", "There are too many calls now; try again later."},
-	{call.Loop, 482, 25, 25, "general-error", "The call came back to where it began."},
+	{call.Loop, 482, 25, 25, "general-error", "The call went round in a loop."},
 	{call.BadRequest, 400, 41, 41, "general-error", "The other side sent something that makes no sense."},
 	{call.Conflict, 491, 0, 41, "general-error", "Both sides changed the call at the same moment."},
 	{call.OutOfSequence, 500, 41, 41, "general-error", "The other side broke the order of the protocol."},

@@ -14,6 +14,9 @@ const (
 	hashDigits = "abcdefghijklmnopqrstuvwxyz234567"
 )
 
+// anonymousHost is where callers are who do not want to be known (RFC 3323 section 4.1.1.3).
+const anonymousHost = "anonymous.invalid"
+
 // A NameAddr is an address in a SIP header as received: the display name, perhaps quoted,
 // and the URI without angle brackets.
 type NameAddr struct {
@@ -29,6 +32,20 @@ type Claim struct {
 	Trusted  bool       // the peer is configured as one whose P-Asserted-Identity is true
 }
 
+// A Verdict is what the network says of a caller's number, in the parameter verstat (3GPP TS
+// 24.229 section 7.2A.20).
+type Verdict uint8
+
+// The verdicts.
+const (
+	Unverified Verdict = iota // nobody has looked, or nobody whom we believe
+	Verified                  // it is the caller's
+	Disproved                 // it is not, or cannot be shown to be
+)
+
+// String returns the verdict as it stands in logs.
+func (v Verdict) String() string { return [...]string{"unverified", "verified", "disproved"}[v%3] }
+
 // A Caller is who a SIP request comes from, as XMPP is to see them.
 type Caller struct {
 	JID       JID    // full: what stanzas of a call come from; those of messages and presence from the bare
@@ -36,6 +53,7 @@ type Caller struct {
 	URI       URI    // what the JID was made from, for [Origins]; zero if there is no way back
 	Anonymous bool   // they do not want to be known
 	Hashed    bool   // their address cannot be a JID, so the localpart is a hash of it
+	Verdict   Verdict
 }
 
 // Caller decides who a SIP request comes from (RFC 3325, RFC 3323, RFC 7247). It always
@@ -49,15 +67,43 @@ func (m *Mapping) Caller(c Claim, token uint32) Caller {
 			Anonymous: true,
 		}
 	}
-	from := c.identity()
-	u, err := ParseURI(from.URI)
+	from := c.Identity()
+	uri, verdict := cutVerdict(from.URI)
+	if !c.Trusted {
+		verdict = Unverified
+	}
+	u, err := ParseURI(uri)
 	if err == nil {
 		var j JID
 		if j, err = m.JIDOfURI(u); err == nil {
-			return m.named(Caller{JID: j, URI: u}, from)
+			return m.named(Caller{JID: j, URI: u, Verdict: verdict}, from)
 		}
 	}
-	return m.named(Caller{JID: m.hashedJID(u, from.URI), URI: u, Hashed: true}, from)
+	return m.named(Caller{JID: m.hashedJID(u, uri), URI: u, Hashed: true, Verdict: verdict}, from)
+}
+
+// cutVerdict takes the parameter verstat from a URI, which no one is called by. It may be one
+// of the number or of the URI.
+func cutVerdict(uri string) (rest string, v Verdict) {
+	const name = ";verstat="
+	i := 0
+	for ; i+len(name) <= len(uri) && !strings.EqualFold(uri[i:i+len(name)], name); i++ {
+	}
+	if i+len(name) > len(uri) {
+		return uri, Unverified
+	}
+	value := uri[i+len(name):]
+	end := strings.IndexAny(value, ";@?")
+	if end < 0 {
+		end = len(value)
+	}
+	switch rest = uri[:i] + value[end:]; strings.ToLower(value[:end]) {
+	case "tn-validation-passed":
+		return rest, Verified
+	case "no-tn-validation":
+		return rest, Unverified
+	}
+	return rest, Disproved // failed, or a word that we do not know
 }
 
 // named completes a caller with a name and a resource.
@@ -101,12 +147,12 @@ func (c Claim) anonymous() bool {
 		return true
 	}
 	u, err := ParseURI(c.From.URI)
-	return err == nil && (strings.EqualFold(u.User, anonymous) || u.Host == "anonymous.invalid")
+	return err == nil && (strings.EqualFold(u.User, anonymous) || u.Host == anonymousHost)
 }
 
-// identity returns the address to believe: of a trusted peer the asserted one, first sip,
-// then tel, else From.
-func (c Claim) identity() NameAddr {
+// Identity returns the address to believe: of a trusted peer the asserted one, first sip,
+// then tel, else From. It is not for XMPP: whoever is anonymous there has one, too.
+func (c Claim) Identity() NameAddr {
 	if !c.Trusted {
 		return c.From
 	}
@@ -150,6 +196,21 @@ type SenderOptions struct {
 	Hidden  bool   // the user does not want to be known (CLIR)
 }
 
+// SenderOf decides what a SIP request says of a sender who has that address: who does not
+// want to be known is anonymous, and asserted to trusted peers alone, which are to keep it
+// from others (RFC 3323, RFC 3325).
+func SenderOf(u URI, o SenderOptions) Sender {
+	s := Sender{From: u, Name: CleanName(o.Name)}
+	if o.Trusted && u.Host != anonymousHost {
+		s.Asserted = u
+	}
+	if o.Hidden || u.IsZero() {
+		s.From = URI{Scheme: "sip", User: anonymous, Host: anonymousHost}
+		s.Name, s.Privacy = "Anonymous", "id"
+	}
+	return s
+}
+
 // Sender decides what a SIP request of an XMPP user says of its sender. The address is
 // that of the bare JID, which the XMPP server has authenticated. An error is an
 // [*AddressError].
@@ -158,13 +219,5 @@ func (m *Mapping) Sender(j JID, o SenderOptions) (Sender, error) {
 	if err != nil {
 		return Sender{}, err
 	}
-	s := Sender{From: u, Name: CleanName(o.Name)}
-	if o.Trusted {
-		s.Asserted = u
-	}
-	if o.Hidden {
-		s.From = URI{Scheme: "sip", User: anonymous, Host: "anonymous.invalid"}
-		s.Name, s.Privacy = "Anonymous", "id"
-	}
-	return s, nil
+	return SenderOf(u, o), nil
 }

@@ -56,6 +56,10 @@ type Jingle struct {
 	Groups    []Group
 	Reason    *Reason
 	Info      Info // of a session-info
+	// Hops is what is left of the call's Max-Forwards, nil if nobody counted, and Dialled whom
+	// the caller dialled (XEP-0131). They are for a session without a proposal.
+	Hops    *int
+	Dialled string
 }
 
 // A Content is one <content/>.
@@ -166,6 +170,10 @@ func ParseJingle(n *stanza.Node) (Jingle, error) {
 		case NSGroup + " group":
 			if len(j.Groups) < maxGroups {
 				j.Groups = append(j.Groups, parseGroup(c))
+			}
+		case nsSHIM + " headers":
+			if hops := hopsOf(c); hops >= 0 {
+				j.Hops = &hops
 			}
 		default:
 			if payloads++; payloads == 1 {
@@ -462,6 +470,13 @@ func (j Jingle) Element() stanza.Node {
 	}
 	if j.Action == SessionInfo {
 		n.Nodes = append(n.Nodes, j.Info.elements()...)
+	}
+	if j.Hops != nil || j.Dialled != "" {
+		left := 0
+		if j.Hops != nil {
+			left = *j.Hops
+		}
+		n.Nodes = append(n.Nodes, Headers(left, j.Dialled))
 	}
 	return n
 }

@@ -189,6 +189,9 @@ func Headers(left int, dialled string) stanza.Node {
 	return n
 }
 
+// Body returns what a message says to people (RFC 6121 section 5.2.3).
+func Body(text string) stanza.Node { return Text("", "body", text) }
+
 // Nick returns a nickname (XEP-0172).
 func Nick(name string) stanza.Node { return Text(NSNick, "nick", name) }
 

@@ -14,6 +14,9 @@ type Presence struct {
 	Nick     string
 }
 
+// Status returns what a presence says to people (RFC 6121 section 4.7.2.2).
+func Status(text string) stanza.Node { return Text("", "status", text) }
+
 // ParsePresence reads the children of a presence.
 func ParsePresence(nodes []stanza.Node) Presence {
 	var p Presence

@@ -388,7 +388,7 @@ func (m *sipMessage) show(withBody bool) []string {
 			b.WriteString(" for " + m.method())
 		}
 	}
-	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
+	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Diversion", "History-Info", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
 		v := m.header.Get(name)
 		switch {
 		case v == "":
@@ -403,6 +403,9 @@ func (m *sipMessage) show(withBody bool) []string {
 	}
 	if m.method() == "INFO" && m.body != "" {
 		fmt.Fprintf(&b, "  %s: %s", m.header.Get("Content-Type"), strings.ReplaceAll(strings.TrimSpace(m.body), "\r\n", "|"))
+	}
+	if v := m.header.Get("Max-Forwards"); m.request() && m.method() == "INVITE" && v != "70" {
+		fmt.Fprintf(&b, "  Max-Forwards: %s", v)
 	}
 	lines := []string{b.String()}
 	if withBody && m.body != "" {

@@ -40,6 +40,8 @@ const (
 // settings are what a play may change, before its first act.
 type settings struct {
 	early    bool
+	announce bool
+	hide     bool // who calls, from the trunk
 	trusted  bool
 	username string // of ours at the trunk; the password is "secret"
 	video    bool
@@ -52,6 +54,10 @@ func (s *settings) apply(text string) error {
 		switch name {
 		case "early_media":
 			s.early = true
+		case "announce_diversion":
+			s.announce = true
+		case "hide_caller":
+			s.hide = true
 		case "trusted":
 			s.trusted = true
 		case "video":
@@ -105,7 +111,7 @@ func newWorld(t *testing.T, set settings) *world {
 	mapping.AccountURI[juliet] = translate.URI{Scheme: "sip", User: "+4930123456", Host: pbxDomain, Phone: true}
 	table, err := route.New([]route.Rule{
 		{From: "*", To: "+53", Deny: true},
-		{From: "example.org", To: "*", Trunk: "trunk"},
+		{From: "example.org", To: "*", Trunk: "trunk", Hide: set.hide},
 		{From: "capulet.example", To: "*", Trunk: "trunk"},
 	}, route.Plan{Domains: []string{pbxDomain}})
 	check(t, err)
@@ -156,6 +162,7 @@ func newWorld(t *testing.T, set settings) *world {
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
+		Announce: set.announce,
 	})
 	w.g.SetDialer(gateway.XMPP, xmpp)
 	near, far := net.Pipe()
