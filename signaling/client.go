@@ -54,7 +54,7 @@ func (l *leg) send(s dialog.Send) {
 		req.AppendHeader(header("RAck", digits(int(s.RAck.RSeq))+" "+digits(int(s.RAck.CSeq))+" "+s.RAck.Method))
 	}
 	if s.Method == "INVITE" && s.Tag == "" {
-		for _, h := range l.first {
+		for _, h := range append(slices.Clone(l.first), l.diversions(s.Target)...) {
 			req.AppendHeader(h)
 		}
 	}

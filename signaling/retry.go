@@ -11,6 +11,7 @@ import (
 	"github.com/icholy/digest"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
 	"sipxmppgw/signaling/stack"
 )
@@ -34,10 +35,19 @@ type retries struct {
 	renewing    bool                  // the next request answers a stale nonce
 	visited     []string              // Request-URIs of our INVITEs
 	redirects   int
-	targets     []string // where redirections lead, the best first
-	reduced     bool     // the offer
-	plain       bool     // no extension is named
-	required    []string // extensions that the peer wants required
+	targets     []place               // where redirections lead, the best first
+	diverted    []translate.Diversion // how the last INVITE came to be sent where it is, the last first
+	history     bool                  // the peer knows History-Info (RFC 7044)
+	reduced     bool                  // the offer
+	plain       bool                  // no extension is named
+	required    []string              // extensions that the peer wants required
+}
+
+// A place is where a redirection leads.
+type place struct {
+	uri      string
+	q        float64
+	diverted []translate.Diversion // on the way to there
 }
 
 // A challenge is answered in each request that follows (RFC 3261 section 22.3).
@@ -72,14 +82,14 @@ func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 			}
 		}
 	case status >= 300 && status <= 302:
-		l.redirect(res)
+		l.redirect(a.uri, res)
 	case status == 422 || status == 491:
 		return again, false // the dialog knows
 	}
 	if res.StatusCode >= 600 || len(l.retries.targets) == 0 || l.retries.redirects == maxRedirects {
 		return again, false
 	}
-	again.Target = l.retries.targets[0]
+	again.Target, l.retries.diverted = l.retries.targets[0].uri, l.retries.targets[0].diverted
 	l.retries.targets = l.retries.targets[1:]
 	l.retries.redirects++
 	return again, true
@@ -206,26 +216,52 @@ func reduce(d media.Description) (media.Description, bool) {
 	return d, less
 }
 
-// redirect takes the places that a redirection names, by their q, as far as they are the
-// trunk's and were not tried yet: no peer can send a call anywhere else.
-func (l *leg) redirect(res *sip.Response) {
-	type place struct {
-		uri string
-		q   float64
-	}
+// redirect takes the places that a redirection of the request to that URI names, by their q,
+// as far as they are the trunk's and were not tried yet: no peer can send a call anywhere
+// else.
+func (l *leg) redirect(from string, res *sip.Response) {
+	r := &l.retries
+	r.history = r.history || lists(res, "Supported", "histinfo") || value(res, "History-Info") != ""
+	why := translate.Diversion{For: translate.NameAddr{URI: from}}
+	said := translate.ParseDiversions(values(res, "Diversion"))
 	var places []place
 	for _, v := range values(res, "Contact") {
 		uri := address(v).URI
-		if len(places) < maxRedirects && l.reachable(uri) && !slices.Contains(l.retries.visited, uri) && !slices.Contains(l.retries.targets, uri) {
-			places = append(places, place{uri, quality(v)})
+		known := slices.ContainsFunc(r.targets, func(p place) bool { return p.uri == uri })
+		if len(places) == maxRedirects || known || !l.reachable(uri) || slices.Contains(r.visited, uri) {
+			continue
 		}
+		switch why.Reason = translate.ReasonOfTarget(uri); {
+		case why.Reason != "":
+		case len(said) > 0:
+			why = said[0]
+		case res.StatusCode == 302:
+			why.Reason = translate.ReasonOfCause(302)
+		default:
+			why.Reason = translate.ReasonOfCause(0)
+		}
+		on := append([]translate.Diversion{why}, r.diverted...)
+		places = append(places, place{uri, quality(v), on})
 	}
 	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(b.q, a.q) })
-	var uris []string
-	for _, p := range places {
-		uris = append(uris, p.uri)
+	r.targets = append(places, r.targets...)
+}
+
+// diversions say for whom a call was before it was sent on to that target (RFC 5806, RFC 7044).
+func (l *leg) diversions(target string) []sip.Header {
+	var hs []sip.Header
+	switch all := l.retries.diverted; {
+	case len(all) == 0:
+	case l.retries.history:
+		for _, v := range translate.History(all, target) {
+			hs = append(hs, header("History-Info", v))
+		}
+	default:
+		for _, d := range all {
+			hs = append(hs, header("Diversion", d.String()))
+		}
 	}
-	l.retries.targets = append(uris, l.retries.targets...)
+	return hs
 }
 
 // quality is the q of a Contact, 1 without one.

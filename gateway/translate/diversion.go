@@ -52,6 +52,15 @@ func ReasonOfCause(cause int) string {
 	return "unknown"
 }
 
+// ReasonOfTarget returns the reason of the Diversion to a URI that has a cause parameter;
+// empty if it has none.
+func ReasonOfTarget(uri string) string {
+	if _, cause := cutCause(uri); cause != 0 {
+		return ReasonOfCause(cause)
+	}
+	return ""
+}
+
 // String returns the value of a Diversion header.
 func (d Diversion) String() string {
 	s := nameAddr(d.For) + ";reason=" + d.Reason + ";counter=1"
@@ -193,7 +202,7 @@ func History(all []Diversion, target string) []string {
 	var values []string
 	index, cause := "1", 0
 	add := func(to NameAddr, hidden bool) {
-		uri := to.URI
+		uri, _ := cutCause(to.URI)
 		if cause != 0 {
 			uri += ";cause=" + itoa(cause)
 		}

@@ -36,8 +36,10 @@ type Header struct {
 // headers are those that are carried. A header without a row is not.
 var headers = [...]Header{
 	{"From", "from; nick (XEP-0172)", BothWay, "1.6, 1.7", "address and display name; of a trusted peer P-Asserted-Identity comes first"},
-	{"P-Asserted-Identity", "from; nick (XEP-0172)", BothWay, "1.6", "from and to trusted peers only"},
+	{"P-Asserted-Identity", "from; nick (XEP-0172)", BothWay, "1.6", "from and to trusted peers only; verstat, if it is good, is the status of a presence"},
 	{"Privacy", "from", BothWay, "1.6", "id, user and header make the caller anonymous; id is sent for a user who hides"},
+	{"Diversion", "body of a headline", ToXMPP, "2.11", "the last one, where so configured; to SIP when we follow a redirection"},
+	{"History-Info", "body of a headline", ToXMPP, "2.11", "as Diversion, which comes first; to SIP for a peer that knows histinfo"},
 	{"Max-Forwards", "header Max-Forwards (XEP-0131)", BothWay, "2.1", "one less, so that a call cannot go round for ever"},
 	{"Reason", "reason and its text (XEP-0166, XEP-0353)", BothWay, "2.13", "causes by table, text cleaned"},
 	{"Warning", "text of a stanza error", ToSIP, "6.1", "399 with the text of the error"},

@@ -390,6 +390,9 @@ func (m *sipMessage) show(withBody bool) []string {
 	}
 	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Diversion", "History-Info", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
 		v := m.header.Get(name)
+		if name == "Diversion" || name == "History-Info" {
+			v = strings.Join(m.header[name], ", ")
+		}
 		switch {
 		case v == "":
 			continue

@@ -38,6 +38,7 @@ var callChecks = map[string]func(*testing.T){
 	"C-39": checkVideoNotAwaited,
 	"C-45": checkTones,
 	"C-47": checkUnknownPackage,
+	"C-48": checkDiversions,
 	"C-49": checkDirectCall,
 	"C-50": checkSessionPing,
 	"C-51": checkUnknownInfo,
@@ -314,6 +315,21 @@ func checkVideoNotAwaited(t *testing.T) {
 
 func checkUnknownPackage(t *testing.T) {
 	play(t, answered+"sip INFO 'Info-Package: unheard-of'\nsip BYE").one("sip 469")
+}
+
+func checkDiversions(t *testing.T) {
+	for _, header := range []string{
+		"'Diversion: <sip:+4930111@pbx.example>;reason=no-answer'",
+		"'History-Info: <sip:+4930111@pbx.example>;index=1' 'History-Info: <sip:juliet%40example.org@x.gw.example;cause=408>;index=1.1;mp=1'",
+	} {
+		r := play(t, "with announce_diversion\n"+strings.Replace(invite, " sdp", " "+header+" sdp", 1)+"juliet@example.org/balcony: reject busy")
+		r.order(r.one("xmpp message", "headline", "Call for +4930111 (no answer)"), r.one("<propose"))
+	}
+	const sentOn = propose + "sip 302 'Contact: <sip:voicemail@pbx.example>' 'Diversion: <sip:desk@pbx.example>;reason=no-answer'"
+	r := play(t, sentOn+"\nsip 486")
+	equal(t, "Diversion", headerOf(r.one("sip INVITE sip:voicemail").Raw, "Diversion"), "<sip:desk@pbx.example>;reason=no-answer;counter=1;privacy=off")
+	r = play(t, sentOn+" 'Supported: histinfo'\nsip 486")
+	r.one("sip INVITE sip:voicemail", "History-Info: <sip:desk@pbx.example>;index=1\n", "History-Info: <sip:voicemail@pbx.example;cause=408>;index=1.1;mp=1")
 }
 
 func checkDirectCall(t *testing.T) {
