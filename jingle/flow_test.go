@@ -460,7 +460,7 @@ func showEvent(e call.Event) string {
 	case call.LegDigit:
 		return fmt.Sprintf("presses %c %v", e.Digit.Key, e.Digit.Length)
 	case call.LegEnded:
-		return fmt.Sprintf("ends %s %+v", e.Cause, e.Detail)
+		return fmt.Sprintf("ends %s {Status:%d Q850:%d Text:%s}%s", e.Cause, e.Detail.Status, e.Detail.Q850, e.Detail.Text, e.Detail.Elsewhere)
 	}
 	return fmt.Sprintf("%T", e)
 }

@@ -338,7 +338,7 @@ func (e *Edge) bounced(st component.Stanza) {
 	}
 	if l := e.find(from.Bare().String(), sid); l != nil {
 		l.received(st, "error")
-		l.deliver(session.Bounce{From: from.String(), Signal: signal, Err: errorOf(st)}, true)
+		l.deliver(session.Bounce{From: from.String(), Signal: signal, Err: e.errorOf(st)}, true)
 	}
 }
 

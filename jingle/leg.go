@@ -2,6 +2,7 @@ package jingle
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -297,7 +298,7 @@ func (l *leg) request(o session.SendRequest) {
 		case err != nil:
 			r.Err = &wire.Error{Condition: notSent, Text: err.Error()}
 		case answer.Type == "error":
-			e := errorOf(answer)
+			e := l.e.errorOf(answer)
 			r.Err = &e
 		}
 		// Without a call the session has ended before it got one: nobody waits.
@@ -310,14 +311,22 @@ func (l *leg) request(o session.SendRequest) {
 	})
 }
 
-// errorOf reads the error of a stanza.
-func errorOf(st component.Stanza) wire.Error {
+// errorOf reads the error of a stanza. Whom it sends to is called by the SIP address that an
+// XMPP user has with us: nobody on XMPP sends a caller to a telephone number.
+func (e *Edge) errorOf(st component.Stanza) wire.Error {
 	typ, condition, text, app := st.ErrorOf()
-	e := wire.Error{Type: typ, Condition: condition, Text: text}
-	if app != nil && app.XMLName.Space == wire.NSJingleErrors {
-		e.Jingle = app.XMLName.Local
+	err := wire.Error{Type: typ, Condition: condition, Text: text}
+	if jid, ok := strings.CutPrefix(st.ElsewhereOf(), "xmpp:"); ok {
+		if j, problem := translate.ParseJID(jid); problem == nil {
+			if u, problem := e.opt.Mapping.SenderURI(j.Bare()); problem == nil {
+				err.Elsewhere = u.String()
+			}
+		}
 	}
-	return e
+	if app != nil && app.XMLName.Space == wire.NSJingleErrors {
+		err.Jingle = app.XMLName.Local
+	}
+	return err
 }
 
 // send sends a stanza of the session.

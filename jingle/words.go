@@ -34,5 +34,12 @@ func errorMeans(e wire.Error) (call.Cause, call.Detail) {
 	}
 	cause, detail := translate.CauseOfCondition(e.Condition, e.Jingle)
 	detail.Text = e.Text
+	switch {
+	case e.Elsewhere == "":
+	case cause == call.Gone:
+		detail.Status, detail.Elsewhere = 301, e.Elsewhere
+	case cause == call.Moved:
+		detail.Status, detail.Elsewhere = 302, e.Elsewhere
+	}
 	return cause, detail
 }

@@ -89,6 +89,9 @@ func (e *Edge) refusal(cause call.Cause, detail call.Detail) (status int, phrase
 	if after := translate.RetryAfterOf(cause, detail); after > 0 {
 		hs = append(hs, header("Retry-After", digits(after)))
 	}
+	if status/100 == 3 {
+		hs = append(hs, header("Contact", "<"+detail.Elsewhere+">"))
+	}
 	if detail.Text != "" {
 		hs = append(hs, header("Warning", translate.Warning(e.o.Host, detail.Text)))
 	}

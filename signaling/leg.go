@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -420,7 +421,7 @@ func (l *leg) response(id int, res *sip.Response) dialog.Response {
 		if text == "" {
 			text = res.Reason
 		}
-		r.Cause = translate.CauseOfStatus(res.StatusCode, q850)
+		r.Cause = l.cause(res, q850)
 		r.Detail = call.Detail{Status: res.StatusCode, Q850: q850, Text: text}
 		return r
 	}
@@ -432,6 +433,19 @@ func (l *leg) response(id int, res *sip.Response) dialog.Response {
 		r.Body = l.body(res).Body
 	}
 	return r
+}
+
+// cause is what a refusal means. Two statuses say more by a header beside them (INTERWORKING
+// 2.13 A): 301 with nowhere to go, and 488 for a kind of media (Warning 304, RFC 3261 section
+// 20.43).
+func (l *leg) cause(res *sip.Response, q850 int) call.Cause {
+	switch status := res.StatusCode; {
+	case status == 301 && !slices.ContainsFunc(values(res, "Contact"), func(v string) bool { return l.reachable(address(v).URI) }):
+		return call.Gone
+	case (status == 488 || status == 606) && strings.HasPrefix(value(res, "Warning"), "304 "):
+		return call.Unsupported
+	}
+	return translate.CauseOfStatus(res.StatusCode, q850)
 }
 
 // step gives the dialog one input and carries out what it wants.

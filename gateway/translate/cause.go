@@ -285,12 +285,14 @@ type Refusals struct {
 
 // StatusOf returns the final response to a SIP caller whose call ends before it is answered
 // (tables B and C), and the Q.850 cause for its Reason, 0 for none. Where the detail has a
-// status or a Q.850 cause, it is that one exactly; but never a redirection, which needs a
-// Contact that only the edge can give, nor 401 or 407, which need a challenge.
+// status or a Q.850 cause, it is that one exactly; but a redirection only with where it leads
+// to, and never 401 or 407, which need a challenge.
 func (r Refusals) StatusOf(c call.Cause, d call.Detail) (status, q850 int) {
 	row := rowOf(c)
 	status, q850 = row.status, row.q850
 	switch {
+	case d.Elsewhere != "" && (d.Status == 301 || d.Status == 302):
+		status, q850 = d.Status, 23
 	case d.Status >= 400 && d.Status <= 699 && d.Status != 401 && d.Status != 407:
 		if status != d.Status {
 			q850 = statusRowOf(d.Status, 0).q850

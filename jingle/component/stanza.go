@@ -2,6 +2,7 @@ package component
 
 import (
 	"encoding/xml"
+	"strings"
 
 	"gosrc.io/xmpp/stanza"
 )
@@ -137,6 +138,19 @@ func (s Stanza) ErrorOf() (typ, condition, text string, app *stanza.Node) {
 		typ = typeOf(condition)
 	}
 	return typ, condition, text, app
+}
+
+// ElsewhereOf returns the address that a gone or redirect error names (RFC 6120 sections
+// 8.3.3.5 and 8.3.3.14), an IRI; empty if there is none.
+func (s Stanza) ElsewhereOf() string {
+	if e := s.Child(Content, "error"); e != nil {
+		for i := range e.Nodes {
+			if n := &e.Nodes[i]; n.XMLName.Space == nsStanzas && (n.XMLName.Local == "gone" || n.XMLName.Local == "redirect") {
+				return strings.TrimSpace(n.Content)
+			}
+		}
+	}
+	return ""
 }
 
 func typeOf(condition string) string {

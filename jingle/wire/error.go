@@ -30,6 +30,7 @@ type Error struct {
 	Condition string // such as "item-not-found"
 	Text      string
 	Jingle    string // condition of XEP-0166 section 10 or XEP-0167, such as "unknown-session"
+	Elsewhere string // SIP URI of ours for the address that gone or redirect names; empty for none
 }
 
 // The errors of INTERWORKING.md section 6.3.

@@ -35,6 +35,8 @@ func TestStatusesBecomeReasons(t *testing.T) {
 		again    string // what the INVITE that is sent again gets
 	}{
 		{statuses: []int{300, 302, 305, 380}, reason: "general-error"},
+		{statuses: []int{301}, reason: "gone"},
+		{statuses: []int{301}, header: "'Contact: <sip:desk@pbx.example>'", again: "\nsip 301", reason: "gone"},
 		{statuses: []int{400}, reason: "general-error"},
 		{statuses: []int{401, 407}, reason: "general-error", text: "gateway not authorised"},
 		{statuses: []int{402, 403}, reason: "decline"},
@@ -62,6 +64,7 @@ func TestStatusesBecomeReasons(t *testing.T) {
 		{statuses: []int{486, 600}, reason: "busy"},
 		{statuses: []int{487}, reason: "cancel"},
 		{statuses: []int{488, 606}, reason: "incompatible-parameters", again: "\nsip 488"},
+		{statuses: []int{488, 606}, header: "'Warning: 304 pbx.example \"Media type not available\"'", reason: "unsupported-applications", again: "\nsip 488 'Warning: 304 x \"no\"'"},
 		{statuses: []int{493, 494}, reason: "security-error"},
 		{statuses: []int{500, 505, 502, 503}, reason: "general-error"},
 		{statuses: []int{580}, reason: "failed-transport"},

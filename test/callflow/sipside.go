@@ -388,7 +388,7 @@ func (m *sipMessage) show(withBody bool) []string {
 			b.WriteString(" for " + m.method())
 		}
 	}
-	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Diversion", "History-Info", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
+	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Diversion", "History-Info", "Contact", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
 		v := m.header.Get(name)
 		if name == "Diversion" || name == "History-Info" {
 			v = strings.Join(m.header[name], ", ")
@@ -397,6 +397,8 @@ func (m *sipMessage) show(withBody bool) []string {
 		case v == "":
 			continue
 		case (name == "From" || name == "To") && (!m.request() || m.method() != "INVITE"):
+			continue
+		case name == "Contact" && (m.request() || m.status() < 300):
 			continue
 		case name == "Allow" && (m.request() || m.status() < 300) && m.method() != "OPTIONS":
 			continue

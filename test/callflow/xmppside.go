@@ -256,7 +256,7 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 	case "bounces":
 		id = "jm-propose-" + sid
 		typ = "error"
-		return message(fmt.Sprintf("<error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>", arg(1)))
+		return message(fmt.Sprintf("<error type='cancel'><%[1]s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%[2]s</%[1]s></error>", arg(1), esc(arg(2))))
 	case "session-initiate":
 		x.last["sid"], x.last["number"] = sid, to
 		return jing(args[0], content)
@@ -274,7 +274,7 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 	case "result":
 		return x.answer("result", with)
 	case "error":
-		return x.answer("error", fmt.Sprintf("<error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>%s</error>", arg(1), with))
+		return x.answer("error", fmt.Sprintf("<error type='cancel'><%[1]s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%[2]s</%[1]s>%[3]s</error>", arg(1), esc(arg(2)), with))
 	case "presence":
 		t := ""
 		if arg(1) != "" {
