@@ -121,6 +121,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	l.contact = e.contact(l.token, trunk.transport(), local)
 	l.next = trunk.Next
 	l.first = identityHeaders(who, target.From.Name)
+	if target.Early && trunk.Trusted {
+		l.first = append(l.first, header("P-Early-Media", "supported"))
+	}
 	l.hops = target.Hops
 	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)

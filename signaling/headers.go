@@ -221,6 +221,23 @@ func lists(m sip.Message, name, tag string) bool {
 	})
 }
 
+// earlyMedia reads P-Early-Media: whether what the callee plays before it answers is to be
+// heard (RFC 5009 section 8). That somebody has a gate for it on the way changes nothing.
+func earlyMedia(m sip.Message) dialog.EarlyMedia {
+	said := dialog.EarlyUnsaid
+	for _, v := range values(m, "P-Early-Media") {
+		for word := range strings.SplitSeq(v, ",") {
+			switch strings.ToLower(strings.TrimSpace(word)) {
+			case "sendrecv", "sendonly":
+				said = dialog.EarlyHeard
+			case "recvonly", "inactive":
+				said = dialog.EarlyMuted
+			}
+		}
+	}
+	return said
+}
+
 // session reads what a message says of the session timer (RFC 4028). What cannot be read is
 // not there.
 func session(m sip.Message) dialog.Session {

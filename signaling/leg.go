@@ -431,6 +431,9 @@ func (l *leg) response(id int, res *sip.Response) dialog.Response {
 	}
 	if res.CSeq().MethodName == sip.INVITE && res.StatusCode > 100 {
 		r.Body = l.body(res).Body
+		if l.trunk.Trusted {
+			r.Early = earlyMedia(res)
+		}
 	}
 	return r
 }

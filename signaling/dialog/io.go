@@ -30,6 +30,17 @@ const (
 	Required
 )
 
+// EarlyMedia is what a peer that we believe says of what it plays before it answers (RFC
+// 5009).
+type EarlyMedia uint8
+
+// What P-Early-Media says.
+const (
+	EarlyUnsaid EarlyMedia = iota // as before; at first, that it may be heard
+	EarlyHeard
+	EarlyMuted // it is not to be heard
+)
+
 // A RAck names a reliable provisional response (RFC 3262 section 7.2).
 type RAck struct {
 	RSeq, CSeq uint32
@@ -83,6 +94,7 @@ type (
 		Route   []string // Record-Route, in order
 		Body    Body
 		RSeq    uint32 // of a reliable provisional response, which requires 100rel; else 0
+		Early   EarlyMedia
 		Session Session
 		Allow   []string // methods; nil without an Allow
 		// Cause and Detail are what a final response says of a failure.

@@ -13,8 +13,11 @@ type uacState struct {
 	refusals  int              // 491 to it
 	attempts  map[int]uint32   // INVITEs before the last: ID to CSeq
 	early     map[string]early // by tag
-	acked     Send             // the ACK of the 2xx we took
-	forks     map[string]Send  // the ACKs of those we did not take
+	hears     bool             // the caller hears an early dialog, the one with the tag heard
+	heard     string
+	turns     int             // answers of early dialogs so far
+	acked     Send            // the ACK of the 2xx we took
+	forks     map[string]Send // the ACKs of those we did not take
 }
 
 // early is an early dialog.
@@ -22,6 +25,8 @@ type early struct {
 	body    Body   // the last answer
 	settled bool   // which is the answer, for it came reliably (RFC 3261 section 13.2.1)
 	rseq    uint32 // of the last reliable response; 0 for none
+	muted   bool   // what it plays is not to be heard
+	turn    int    // when it has said the body
 }
 
 // NewUAC returns a dialog that calls target, a SIP URI, when it is given an Offer.
@@ -47,7 +52,7 @@ func (d *Dialog) invites() {
 	s := d.next("INVITE")
 	s.Media, s.Session = d.local, d.proposed()
 	d.id, d.invite = s.ID, s.CSeq
-	d.tried, d.resting, d.early = false, false, map[string]early{}
+	d.tried, d.resting, d.early, d.hears = false, false, map[string]early{}, false
 	d.stop(TimerTrying)
 	d.emit(s)
 }
@@ -125,6 +130,7 @@ func (d *Dialog) inOrder(r Response) bool {
 func (d *Dialog) progress(r Response) {
 	if r.Status == 199 { // that dialog is over (RFC 6228)
 		delete(d.early, r.Tag)
+		d.listen(r.Tag, false)
 		return
 	}
 	known, ok := d.early[r.Tag]
@@ -136,16 +142,56 @@ func (d *Dialog) progress(r Response) {
 	if ringing {
 		d.event(call.LegRinging{Side: d.side})
 	}
-	switch {
-	case r.Body.usable() && !known.settled && r.Body.Text != known.body.Text:
-		d.event(call.LegProgress{Side: d.side, Media: r.Body.Media})
-	case !ringing:
-		d.event(call.LegProgress{Side: d.side})
-	}
+	fresh := false
 	if r.Body.usable() && !known.settled {
+		if r.Body.Text != known.body.Text {
+			fresh = true
+			d.turns++
+			known.turn = d.turns
+		}
 		known.body, known.settled = r.Body, r.RSeq != 0
 	}
+	if r.Early != EarlyUnsaid {
+		known.muted = r.Early == EarlyMuted
+	}
 	d.early[r.Tag] = known
+	if !d.listen(r.Tag, fresh) && !ringing {
+		d.event(call.LegProgress{Side: d.side})
+	}
+}
+
+// listen has the caller hear the early dialog that spoke last, and may be heard
+// (INTERWORKING 2.9). It reports whether there was anything to tell; fresh says that the one
+// with that tag has a new answer.
+func (d *Dialog) listen(tag string, fresh bool) bool {
+	last, found := "", false // a tag of an old peer may be empty
+	for t, e := range d.early {
+		if e.body.usable() && !e.muted && (!found || e.turn > d.early[last].turn) {
+			last, found = t, true
+		}
+	}
+	was := d.early[d.heard]
+	told := true
+	switch {
+	case found && (!d.hears || last != d.heard || fresh && last == tag):
+		d.event(call.LegProgress{Side: d.side, Media: d.early[last].body.Media})
+	case !found && d.hears && was.muted:
+		d.event(call.LegProgress{Side: d.side, Media: silent(was.body.Media)})
+	default:
+		told = false
+	}
+	d.hears, d.heard = found, last
+	return told
+}
+
+// silent is a description of a peer that is not to be heard.
+func silent(m media.Description) media.Description {
+	m = m.Clone()
+	for i := range m.Streams {
+		s := &m.Streams[i]
+		s.Direction = s.Flow().And(media.RecvOnly)
+	}
+	return m
 }
 
 // success takes a 2xx. It is acknowledged at once, each time it comes.

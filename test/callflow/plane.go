@@ -46,6 +46,7 @@ type bridge struct {
 	local    [2]media.Description // what it was told
 	settled  [2][]media.Codec     // what B settled on, or A in eager mode
 	asked    [2]bool              // a side has offered and is not answered
+	ahead    bool                 // A was answered before B was asked (eager mode)
 	restarts int
 }
 
@@ -98,6 +99,9 @@ func (b *bridge) Offer(op call.Op, to call.Side, other media.Description) {
 }
 
 func (b *bridge) Answer(op call.Op, to call.Side, other media.Description) {
+	if b.ahead && to == call.A {
+		b.hears(other)
+	}
 	b.hear(to.Other(), other)
 	if f := b.insecure(to.Other(), other); f != nil {
 		f.Op = op
@@ -135,6 +139,7 @@ func (b *bridge) Join(op call.Op, side call.Side, own media.Description) {
 			}
 		}
 		b.settled[side] = far
+		b.ahead = true
 	}
 	b.answer(op, side, own, far)
 }
@@ -171,6 +176,14 @@ func (b *bridge) answer(op call.Op, to call.Side, offer media.Description, far [
 	b.finish(to, &d)
 	b.local[to] = d
 	b.post(call.MediaAnswered{Op: op, Media: d})
+}
+
+// hears notes where a caller that was answered first hears the callee from.
+func (b *bridge) hears(callee media.Description) {
+	if i := callee.Live(media.Audio); i >= 0 {
+		s := callee.Streams[i]
+		b.p.note(fmt.Sprintf("the callee is at %s, %s", s.Transport.Addr, s.Flow()))
+	}
 }
 
 // setupFor says who begins DTLS that a peer offers.

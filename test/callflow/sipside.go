@@ -388,7 +388,7 @@ func (m *sipMessage) show(withBody bool) []string {
 			b.WriteString(" for " + m.method())
 		}
 	}
-	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "Diversion", "History-Info", "Contact", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
+	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "P-Early-Media", "Diversion", "History-Info", "Contact", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
 		v := m.header.Get(name)
 		if name == "Diversion" || name == "History-Info" {
 			v = strings.Join(m.header[name], ", ")
