@@ -214,6 +214,41 @@ func TestEarlyAnswer(t *testing.T) {
 	a.hear()
 }
 
+// Of several early dialogs the caller hears the newest that says something (INTERWORKING 2.9).
+func TestEarlyDialogs(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), nil)
+	a, desk, mobile := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2"), newPhone(t, "127.0.0.3")
+	own := a.describe(pcma())
+	a.call(g.join(1, call.A, own))
+	offer := g.offer(2, call.B, own)
+	desk.call(offer)
+	mobile.call(offer)
+	g.answer(3, call.A, desk.describe(pcma()))
+	desk.say(8, 1, 160, "the desk")
+	heard := func(want string) {
+		t.Helper()
+		if p := a.hear(); string(p.Payload) != want {
+			t.Errorf("A hears %q, want %q", p.Payload, want)
+		}
+	}
+	heard("the desk")
+	g.answer(4, call.A, mobile.describe(pcma())) // and it says nothing yet
+	desk.say(8, 2, 320, "the desk still")
+	heard("the desk still")
+	mobile.say(8, 1, 160, "the mobile")
+	heard("the mobile")
+	desk.say(8, 3, 480, "the desk again")
+	mobile.say(8, 2, 320, "the mobile alone")
+	heard("the mobile alone")
+
+	// The desk answers: nobody else is heard from then on.
+	g.Ring(call.A, false)
+	g.answer(5, call.A, desk.describe(pcma()))
+	mobile.say(8, 3, 480, "the mobile too late")
+	desk.say(8, 4, 640, "the desk at last")
+	heard("the desk at last")
+}
+
 func TestTrickleBeforeTheAnswer(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 	a, b := newPhone(t, "127.0.0.1"), newClient(t)

@@ -370,6 +370,10 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 		return call.Incompatible, "no codec is common to both legs"
 	}
 	first := !e.lanes[media.Audio].live()
+	early := first && !o.asked && o.lanes[media.Audio].live()
+	t := e.lanes[media.Audio].t
+	// Of several answers before the last the newest that is heard counts.
+	t.forks = (early || t.forks) && (o.ringing || !o.told)
 	e.remote = answer
 	for k, l := range e.lanes {
 		l.agreed = agreed[k]
@@ -388,11 +392,10 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 			l.agreed = nil
 		}
 	}
-	t := e.lanes[media.Audio].t
 	t.checkedAt = e.b.relay.now()
 	// A caller that was answered first hears what the callee plays before it answers; the
 	// first answer may be of that kind, and ringing may be silent. Ring knows better.
-	t.early = o.ringing || !o.told && first && !o.asked && o.lanes[media.Audio].live()
+	t.early = o.ringing || !o.told && early
 	return 0, ""
 }
 

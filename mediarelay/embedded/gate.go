@@ -14,6 +14,7 @@ type gate struct {
 	round     uint32         // of negotiation; a new one opens the lock again
 	signalled netip.AddrPort // the zero value lets nobody in
 	behind    bool           // the peer may be behind a NAT
+	before    netip.AddrPort // another early dialog of the peer, which is heard until this one speaks
 }
 
 // A latch locks a transport on the address its peer really sends from: the signalled IP,
@@ -48,6 +49,9 @@ func (l *latch) admit(g *gate, from netip.AddrPort, pt uint8, ssrc uint32, seq u
 	}
 	if !g.signalled.IsValid() {
 		return false, false
+	}
+	if from == g.before && from != g.signalled {
+		return true, false
 	}
 	if from.Addr() == g.signalled.Addr() {
 		l.locked = from

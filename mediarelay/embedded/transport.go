@@ -38,6 +38,8 @@ type transport struct {
 	report netip.AddrPort // that RTCP goes to
 	muxed  bool           // RTCP goes with RTP
 	gates  [2]*gate       // of RTP and RTCP, without ICE
+	heard  netip.AddrPort // that RTP came from last, without ICE
+	forks  bool           // the peer may be several phones that ring (INTERWORKING 2.9)
 
 	ice       *iceSide
 	secure    bool                // DTLS-SRTP, whatever happens
@@ -133,6 +135,9 @@ func (t *transport) addressed(rtp, rtcp netip.AddrPort, muxed, behind bool) {
 		round = t.gates[0].round + 1
 	}
 	t.gates[0] = &gate{round: round, signalled: rtp, behind: behind}
+	if t.forks {
+		t.gates[0].before = t.heard
+	}
 	t.gates[1] = &gate{round: round, signalled: rtcp}
 	t.remote, t.report, t.muxed = rtp, rtcp, muxed
 	for _, s := range t.sockets {
@@ -276,6 +281,7 @@ func (t *transport) relocated(in latchInput) bool {
 		t.report = in.from
 		return true
 	}
+	t.heard = in.from
 	if t.remote == in.from {
 		return false
 	}
