@@ -185,6 +185,10 @@ func TestNoHandshakeInTime(t *testing.T) {
 }
 
 func TestConsentLost(t *testing.T) {
+	var times Times
+	if times.defaults(); times.Consent != 30*time.Second { // RFC 7675 section 5.1
+		t.Errorf("consent lasts %s", times.Consent)
+	}
 	g, _, b, _ := pair(t, func(o *Options) { o.Times.Consent = 600 * time.Millisecond }, pcmu())
 	b.agent.Close() // without a word
 	if f := failure(g, call.B); f.Cause != call.MediaLost {

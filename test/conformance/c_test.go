@@ -44,6 +44,7 @@ var callChecks = map[string]func(*testing.T){
 	"C-51": checkUnknownInfo,
 	"C-52": checkICERoles,
 	"C-53": checkUnknownReason,
+	"C-54": checkConsent,
 	"C-55": checkPeerGoesOffline,
 	"C-56": checkElsewhere,
 	"C-58": checkLoop,

@@ -52,7 +52,12 @@ func secured() media.Policy {
 
 func openBridge(t *testing.T, a, b media.Policy) *bridge {
 	t.Helper()
-	relay, err := embedded.New(embedded.Options{AllowLoopback: true, PortMin: 30000, PortMax: 32000, Times: embedded.Times{Report: 100 * time.Millisecond}})
+	return openTimedBridge(t, a, b, embedded.Times{Report: 100 * time.Millisecond})
+}
+
+func openTimedBridge(t *testing.T, a, b media.Policy, times embedded.Times) *bridge {
+	t.Helper()
+	relay, err := embedded.New(embedded.Options{AllowLoopback: true, PortMin: 30000, PortMax: 32000, Times: times})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -501,6 +506,33 @@ func checkICERoles(t *testing.T) {
 		g.answer(call.A, phone)
 		wantRole(t, conn, iceControlled)
 	})
+}
+
+// checkConsent is about the relay with a client that goes silent, in less than 30 s (which its
+// own tests know to be the time), and about the call that ends for it.
+func checkConsent(t *testing.T) {
+	g := openTimedBridge(t, clear(), secured(), embedded.Times{Consent: 600 * time.Millisecond})
+	c := newClient(t)
+	offer := g.offer(call.B, plain(netip.MustParseAddrPort("127.0.0.1:9"), pcma()))
+	g.answer(call.A, c.describe(pcma()))
+	if err := c.connect(offer.Streams[0]); err != nil {
+		t.Fatal(err)
+	}
+	g.await(func(e call.Event) bool { m, ok := e.(call.MediaConnected); return ok && m.Side == call.B })
+	if err := c.agent.GracefulClose(); err != nil {
+		t.Fatal(err)
+	}
+	e := g.await(func(e call.Event) bool { _, ok := e.(call.MediaFailed); return ok })
+	if f := e.(call.MediaFailed); f.Side != call.B || f.Cause != call.MediaLost {
+		t.Errorf("the relay says %+v", f)
+	}
+	for side, up := range map[string]string{"B": answered, "A": lateAnswered} {
+		r := play(t, up+"media connected "+side+"\nwait 5s\nmedia fails media_lost "+side+"\nsip 200 for BYE")
+		if reason := headerOf(r.one("sip BYE").Raw, "Reason"); !strings.HasPrefix(reason, "Q.850;cause=41;") {
+			t.Errorf("the Reason is %q", reason)
+		}
+		r.one("session-terminate", "<connectivity-error")
+	}
 }
 
 // wantRole wants the first ICE check that comes to say that role.
