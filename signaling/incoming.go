@@ -52,6 +52,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.refuse(tx, trunk, max(offer.Status, 400), offer.problem)
 		return
 	}
+	if !offer.Media.Empty() && offer.Media.Live(media.Audio) < 0 {
+		e.refuse(tx, trunk, 488, "it offers no sound") // such as a fax alone (INTERWORKING 2.12)
+		return
+	}
 	hops := 0
 	if h := req.MaxForwards(); h != nil {
 		hops = int(h.Val())

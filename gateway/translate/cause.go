@@ -207,6 +207,9 @@ func ReasonOf(c call.Cause, d call.Detail) string {
 	if row := exact(c, d); row != nil {
 		return row.reason
 	}
+	if c == call.MediaLost && d.Status == 408 {
+		return "timeout" // a phone fell silent (INTERWORKING.md section 2.5 row 23)
+	}
 	return rowOf(c).reason
 }
 

@@ -35,6 +35,6 @@ func (e *end) silence() {
 		limit = times.First
 	}
 	if silent := time.Duration(e.b.relay.now() - last); silent > limit {
-		t.fail(call.MediaLost, "no media for "+silent.Round(time.Second).String())
+		t.fail(call.MediaLost, "nothing was heard for "+silent.Round(time.Second).String())
 	}
 }

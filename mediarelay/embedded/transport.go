@@ -244,13 +244,13 @@ func (t *transport) unconnected() {
 		t.fail(call.MediaLost, "the peer does not answer checks any more")
 		return
 	}
-	t.fail(call.Unreachable, "ice found no pair")
+	t.fail(call.Unreachable, "no way to the other side was found")
 }
 
 // watch looks at what ends by time.
 func (t *transport) watch(now time.Time) {
 	if !t.deadline.IsZero() && now.After(t.deadline) {
-		t.fail(call.Unreachable, "ice found no pair in time")
+		t.fail(call.Unreachable, "no way to the other side was found in time")
 	}
 	if !t.closedAt.IsZero() && now.Sub(t.closedAt) > closeGrace {
 		t.fail(call.MediaLost, "the peer closed dtls")
@@ -269,7 +269,14 @@ func (t *transport) fail(cause call.Cause, text string) {
 		t.lost = true
 		return
 	}
-	t.b.tell(call.MediaFailed{Side: t.side, Cause: cause, Detail: call.Detail{Text: text}})
+	d := call.Detail{Text: text}
+	switch {
+	case cause == call.Unreachable:
+		d.Q850 = 47 // resource unavailable (INTERWORKING 2.4 row 25)
+	case cause == call.MediaLost && t.ice == nil:
+		d.Status = 408 // a phone that says nothing any more (INTERWORKING 2.5 row 23)
+	}
+	t.b.tell(call.MediaFailed{Side: t.side, Cause: cause, Detail: d})
 }
 
 // relocated follows the peer to the address it really sends from.

@@ -48,6 +48,8 @@ func (d *Dialog) update(offer media.Description) {
 	case d.end != nil || d.state < unconfirmed || d.state > confirmed:
 	case d.change.refresh && (d.change.state == sent || d.change.state == waiting):
 		d.change.after = &offer
+	case d.state == confirmed && d.change.state == unacknowledged: // the ACK is on its way
+		d.change.after = &offer
 	case d.state == unconfirmed || d.change.state != none:
 		d.event(call.LegRefused{Side: d.side, Cause: call.Conflict})
 	default:
@@ -264,13 +266,15 @@ func (d *Dialog) refuseUpdate(cause call.Cause) {
 // the answer, which the call learns as a new offer when it differs from what was.
 func (d *Dialog) changeConfirmed(ack Request) {
 	d.change.state = none
-	if d.change.body.Text != "" {
-		return
+	if d.change.body.Text == "" {
+		d.answered = false
+		if ack.Body.usable() && ack.Body.Text != d.remote {
+			d.remote = ack.Body.Text
+			d.event(call.LegOffered{Side: d.side, Media: ack.Body.Media})
+		}
 	}
-	d.answered = false
-	if ack.Body.usable() && ack.Body.Text != d.remote {
-		d.remote = ack.Body.Text
-		d.event(call.LegOffered{Side: d.side, Media: ack.Body.Media})
+	if after := d.change.after; after != nil {
+		d.update(*after)
 	}
 }
 

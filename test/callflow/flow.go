@@ -364,7 +364,7 @@ func (w *world) media(text string) error {
 	}
 	switch words[0] {
 	case "fails":
-		b.post(call.MediaFailed{Side: side, Cause: cause})
+		b.post(call.MediaFailed{Side: side, Cause: cause, Detail: b.detail(side, cause)})
 	case "connected":
 		b.post(call.MediaConnected{Side: side})
 	default:

@@ -180,10 +180,21 @@ func (b *bridge) answer(op call.Op, to call.Side, offer media.Description, far [
 
 // hears notes where a caller that was answered first hears the callee from.
 func (b *bridge) hears(callee media.Description) {
-	if i := callee.Live(media.Audio); i >= 0 {
+	if i := callee.Live(media.Audio); i >= 0 && callee.Streams[i].Transport.Addr.IsValid() {
 		s := callee.Streams[i]
 		b.p.note(fmt.Sprintf("the callee is at %s, %s", s.Transport.Addr, s.Flow()))
 	}
+}
+
+// detail is what the relay says of a failure beside its cause.
+func (b *bridge) detail(side call.Side, cause call.Cause) call.Detail {
+	switch {
+	case cause == call.Unreachable:
+		return call.Detail{Q850: 47, Text: "no way to the other side was found"}
+	case cause == call.MediaLost && !b.policies[side].ICE:
+		return call.Detail{Status: 408, Text: "nothing was heard for 1m0s"}
+	}
+	return call.Detail{}
 }
 
 // setupFor says who begins DTLS that a peer offers.
