@@ -132,7 +132,7 @@ var rules = []rule{
 	{Passing, kLegRefused, either, unsettled, Passing, passAgain},
 	{Passing, kMediaAnswered, either, unsettled, Passing, passAgain},
 	{Passing, kMediaFailed, either, unsettled, Passing, passAgain},
-	{Passing, kLegRefused, either, ofOther, Active, settled},    // the change is one side's alone
+	{Passing, kLegRefused, either, ofOther, Active, unfollowed}, // the change is one side's alone
 	{Passing, kMediaAnswered, either, gains, Passing, giveBack}, // what the changer was refused at first
 	{Passing, kMediaAnswered, either, nil, Active, settled},
 	{Passing, kMediaFailed, either, request, Active, settled},
@@ -356,6 +356,31 @@ func hearOther(c *Call, e Event) {
 
 func settled(c *Call, _ Event) { c.waiting = 0 }
 
+// unfollowed tells the changer that what it wanted beyond its answer will not come. Where that
+// was the whole change, as of an offer of ours, there is nothing to tell.
+func unfollowed(c *Call, e Event) {
+	cause := e.(LegRefused).Cause
+	c.waiting = 0
+	if c.wanting() {
+		c.emit(RefuseUpdate{c.side, cause})
+	}
+}
+
+// wanting reports whether the changer wants a stream that it was refused at first.
+func (c *Call) wanting() bool {
+	for i := range c.change.Streams {
+		if c.denied(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// denied reports whether the changer wants that stream and was refused it.
+func (c *Call) denied(i int) bool {
+	return !c.change.Streams[i].Rejected && (i >= len(c.told.Streams) || c.told.Streams[i].Rejected)
+}
+
 // joins reports whether an event is the result of what the changer wants now.
 func (c *Call) joins(e Event) bool {
 	switch e := e.(type) {
@@ -417,8 +442,7 @@ func passAgain(c *Call, _ Event) {
 func (c *Call) gained() bool {
 	other := c.said[c.side.Other()]
 	for i, s := range c.change.Streams {
-		refused := i >= len(c.told.Streams) || c.told.Streams[i].Rejected
-		if !s.Rejected && refused && other.Live(s.Kind) >= 0 {
+		if c.denied(i) && other.Live(s.Kind) >= 0 {
 			return true
 		}
 	}

@@ -74,6 +74,7 @@ type walk struct {
 	answers  int     // AnswerLeg to A
 	sure     bool    // A has confirmed
 	owed     [2]int  // LegOffered in a running session, unanswered
+	refused  bool    // the last event was LegRefused
 	asked    [2]bool // UpdateLeg, unanswered
 	rings    bool    // RingMedia is on
 	cause    *Cause  // of the end
@@ -388,6 +389,7 @@ func (w *walk) before(e Event) {
 // after takes note of what an event meant to the call. late says that it is the offer of a
 // caller that describes its media after the answer, which AnswerLeg answers.
 func (w *walk) after(e Event, before State, late bool) {
+	_, w.refused = e.(LegRefused)
 	switch e := e.(type) {
 	case LegAnswered:
 		w.answered = true
@@ -443,7 +445,9 @@ func (w *walk) do(actions []Action) {
 		case AnswerUpdate:
 			w.owes(a.Side)
 		case RefuseUpdate:
-			w.owes(a.Side)
+			if !w.refused { // else it was answered, and hears what it does not get
+				w.owes(a.Side)
+			}
 		case UpdateLeg:
 			if w.asked[a.Side] || !w.answered || !w.sure {
 				w.fail("leg %s is asked to change before the session, or the last change, is settled", a.Side)

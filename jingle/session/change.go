@@ -124,7 +124,8 @@ func (s *Session) answerUpdate(answer media.Description) {
 // refuseUpdate is told that the call cannot follow the peer's change. If that is because
 // the other side changes something too, it is tried again.
 func (s *Session) refuseUpdate(cause call.Cause) {
-	if !s.theirs {
+	if !s.theirs { // it was answered, but for what the peer adds
+		s.rejectAdded(cause)
 		return
 	}
 	s.theirs = false
@@ -137,7 +138,7 @@ func (s *Session) refuseUpdate(cause call.Cause) {
 	}
 	if cause != call.Conflict || s.tries == maxTries {
 		s.tries = 0
-		s.rejectAdded()
+		s.rejectAdded(cause)
 		return
 	}
 	s.tries++

@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/jingle/wire"
 )
@@ -307,17 +308,22 @@ func (s *Session) drop(name string) {
 	}
 }
 
-// rejectAdded says no to what the peer wants to add.
-func (s *Session) rejectAdded() {
+// rejectAdded says no to what the peer wants to add: it is not known or, if the other side
+// could not be asked, no fault of the peer's (INTERWORKING.md section 2.10).
+func (s *Session) rejectAdded(cause call.Cause) {
 	if len(s.adding) == 0 {
 		return
+	}
+	reason := wire.Reason{Name: "unsupported-applications"}
+	if cause == call.Conflict {
+		reason.Name = "general-error"
 	}
 	var no []wire.Content
 	for _, name := range slices.Clone(s.adding) {
 		no = append(no, wire.Content{Name: name})
 		s.drop(name)
 	}
-	s.ask(aboutOther, wire.Jingle{Action: wire.ContentReject, Contents: no, Reason: &wire.Reason{Name: "unsupported-applications"}})
+	s.ask(aboutOther, wire.Jingle{Action: wire.ContentReject, Contents: no, Reason: &reason})
 	s.tellChange()
 }
 

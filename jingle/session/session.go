@@ -362,7 +362,7 @@ func (s *Session) fired(t Timer) {
 		}
 		s.tellChange()
 	case TimerAdd:
-		s.rejectAdded()
+		s.rejectAdded(call.Unsupported)
 	case TimerAdded:
 		s.withdraw()
 	}
