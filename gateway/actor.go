@@ -217,6 +217,8 @@ func (a *actor) do(actions []call.Action) {
 			a.bridge.Candidates(x.Side, x.Media)
 		case call.DigitMedia:
 			a.bridge.Digit(x.Side, x.Digit)
+		case call.PictureMedia:
+			a.bridge.Keyframe(x.Side)
 		case call.RingMedia:
 			a.bridge.Ring(x.Side, x.On)
 		case call.ReleaseMedia:
@@ -311,6 +313,7 @@ func (noBridge) Answer(call.Op, call.Side, media.Description) {}
 func (noBridge) Join(call.Op, call.Side, media.Description)   {}
 func (noBridge) Candidates(call.Side, media.Description)      {}
 func (noBridge) Digit(call.Side, call.Digit)                  {}
+func (noBridge) Keyframe(call.Side)                           {}
 func (noBridge) Ring(call.Side, bool)                         {}
 func (noBridge) Release()                                     {}
 func (noBridge) Stats() [2]media.Stats                        { return [2]media.Stats{} }

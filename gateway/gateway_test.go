@@ -90,6 +90,7 @@ func (b *fakeBridge) Candidates(call.Side, media.Description) {}
 func (b *fakeBridge) Digit(side call.Side, d call.Digit) {
 	b.post(call.MediaDigit{Side: side, Digit: d})
 }
+func (b *fakeBridge) Keyframe(call.Side)   {}
 func (b *fakeBridge) Ring(call.Side, bool) {}
 func (b *fakeBridge) Release()             { b.released++ }
 

@@ -147,6 +147,9 @@ type Bridge interface {
 	// Digit plays a DTMF digit to the peer of side, after those before it. Where the media
 	// of that side has no form for it, MediaDigit is posted.
 	Digit(side call.Side, digit call.Digit)
+	// Keyframe has the other side's peer asked for a whole picture, because the peer of side
+	// wants one.
+	Keyframe(side call.Side)
 	// Ring says whether the other side rings: side was answered already, and is to hear
 	// ringing until media comes.
 	Ring(side call.Side, on bool)

@@ -184,7 +184,7 @@ func (l *leg) reply(r dialog.Reply) {
 		_, q850 := translate.StatusOf(r.Cause, call.Detail{Q850: r.Detail.Q850})
 		hs = append(reasonHeaders(translate.ResponseReasons(q850)), explain(status)...)
 	case status == 415 && tx.Request().Method == sip.INFO:
-		hs = []sip.Header{header("Accept", digitTypes)}
+		hs = []sip.Header{header("Accept", infoTypes)}
 	default:
 		hs = explain(status)
 	}
@@ -198,7 +198,7 @@ func (l *leg) reply(r dialog.Reply) {
 		if method != sip.OPTIONS {
 			res.AppendHeader(header("Contact", l.contact))
 		} else {
-			res.AppendHeader(header("Accept", accepted+", "+digitTypes))
+			res.AppendHeader(header("Accept", accepted+", "+infoTypes))
 		}
 		res.AppendHeader(header("Allow", allowed))
 		res.AppendHeader(header("Supported", extensions))

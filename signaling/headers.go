@@ -21,7 +21,7 @@ const (
 	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS"
 	extensions = "100rel, timer"
 	accepted   = "application/sdp"
-	digitTypes = "application/dtmf-relay, application/dtmf" // of an INFO
+	infoTypes  = "application/dtmf-relay, application/dtmf, application/media_control+xml" // of an INFO
 )
 
 func header(name, value string) sip.Header { return sip.NewHeader(name, value) }

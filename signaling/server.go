@@ -25,7 +25,7 @@ func (e *Edge) request(tx *stack.ServerTx) {
 	case sip.INVITE:
 		e.incoming(tx, trunk)
 	case sip.OPTIONS:
-		e.reply(tx, 200, header("Allow", allowed), header("Accept", accepted+", "+digitTypes), header("Supported", extensions))
+		e.reply(tx, 200, header("Allow", allowed), header("Accept", accepted+", "+infoTypes), header("Supported", extensions))
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.NOTIFY:
 		e.reply(tx, 481) // they live in dialogs only
 	case sip.SUBSCRIBE, sip.PUBLISH:

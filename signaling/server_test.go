@@ -35,7 +35,7 @@ func TestOutOfDialog(t *testing.T) {
 	tests := []struct{ method, status, header, value string }{
 		{"OPTIONS", "200 OK", "allow", allowed},
 		{"OPTIONS", "200 OK", "supported", extensions},
-		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf"},
+		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf, application/media_control+xml"},
 		{"REGISTER", "405 Method Not Allowed", "allow", allowed},
 		{"MESSAGE", "405 Method Not Allowed", "allow", allowed},
 		{"REFER", "405 Method Not Allowed", "allow", allowed},
@@ -489,7 +489,7 @@ func TestDigits(t *testing.T) {
 		c.wants(t, "presses 5 for 160ms")
 		info(12, "text/plain", "5")
 		p.wants("SIP/2.0 415 ")
-		if a := p.field("accept"); a != digitTypes {
+		if a := p.field("accept"); a != infoTypes {
 			t.Errorf("accept %q", a)
 		}
 		info(13, "application/dtmf", "?")

@@ -203,6 +203,8 @@ func sideOf(e Event) Side {
 		return e.Side
 	case LegDigit:
 		return e.Side
+	case LegPicture:
+		return e.Side
 	case LegEnded:
 		return e.Side
 	case MediaCandidates:

@@ -108,6 +108,9 @@ type (
 		Digit Digit
 	}
 
+	// LegPicture says that a peer asked by signalling for a whole picture.
+	LegPicture struct{ Side Side }
+
 	// LegEnded says that a leg is closed, by its peer or after EndLeg. It is the last
 	// event of that leg.
 	LegEnded struct {
@@ -180,6 +183,7 @@ const (
 	kLegConfirmed
 	kLegCandidates
 	kLegDigit
+	kLegPicture
 	kLegEnded
 	kMediaOffered
 	kMediaAnswered
@@ -194,7 +198,7 @@ const (
 
 var kindNames = [kinds]string{
 	"LegRinging", "LegProgress", "LegAnswered", "LegOffered", "LegUpdated", "LegRefused",
-	"LegConfirmed", "LegCandidates", "LegDigit", "LegEnded", "MediaOffered", "MediaAnswered",
+	"LegConfirmed", "LegCandidates", "LegDigit", "LegPicture", "LegEnded", "MediaOffered", "MediaAnswered",
 	"MediaCandidates", "MediaDigit", "MediaConnected", "MediaFailed", "TimerFired", "Aborted",
 }
 
@@ -209,6 +213,7 @@ func (LegRefused) kind() kind      { return kLegRefused }
 func (LegConfirmed) kind() kind    { return kLegConfirmed }
 func (LegCandidates) kind() kind   { return kLegCandidates }
 func (LegDigit) kind() kind        { return kLegDigit }
+func (LegPicture) kind() kind      { return kLegPicture }
 func (LegEnded) kind() kind        { return kLegEnded }
 func (MediaOffered) kind() kind    { return kMediaOffered }
 func (MediaAnswered) kind() kind   { return kMediaAnswered }
@@ -325,6 +330,9 @@ type (
 		Digit Digit
 	}
 
+	// PictureMedia has the other side's peer asked for a whole picture for the peer of Side.
+	PictureMedia struct{ Side Side }
+
 	// RingMedia says whether the callee rings, so that a caller that was answered before it
 	// hears so.
 	RingMedia struct {
@@ -366,6 +374,7 @@ func (AnswerMedia) action()     {}
 func (JoinMedia) action()       {}
 func (CandidatesMedia) action() {}
 func (DigitMedia) action()      {}
+func (PictureMedia) action()    {}
 func (RingMedia) action()       {}
 func (ReleaseMedia) action()    {}
 func (StartTimer) action()      {}

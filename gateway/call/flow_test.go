@@ -136,6 +136,8 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		return LegEnded{side, cause(2), Detail{}}
 	case "A presses", "B presses":
 		return LegDigit{side, Digit{words[2][0], 100 * time.Millisecond}}
+	case "A picture", "B picture":
+		return LegPicture{side}
 	case "media undelivered":
 		return MediaDigit{B, Digit{words[2][0], 100 * time.Millisecond}}
 	case "media offered":
@@ -205,6 +207,8 @@ func show(a Action) string {
 		return a.Side.String() + " end " + a.Cause.String() + q850(a.Detail)
 	case DigitLeg:
 		return fmt.Sprintf("%s digit %c", a.Side, a.Digit.Key)
+	case PictureMedia:
+		return fmt.Sprintf("media picture for %s", a.Side)
 	case RingMedia:
 		return fmt.Sprintf("media ring to %s %v", a.Side, a.On)
 	case DigitMedia:

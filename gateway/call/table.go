@@ -160,6 +160,7 @@ var always = []rule{
 	{0, kMediaCandidates, either, nil, 0, candidatesOut},
 	{0, kLegDigit, either, nil, 0, digitIn},
 	{0, kMediaDigit, either, nil, 0, digitOut},
+	{0, kLegPicture, either, nil, 0, pictureIn},
 	{0, kMediaConnected, either, nil, 0, nil},
 	{0, kAborted, either, nil, Ending, abort},
 }
@@ -462,6 +463,9 @@ func digitIn(c *Call, e Event) {
 		c.emit(DigitMedia{d.Side.Other(), d.Digit})
 	}
 }
+
+// pictureIn is for peers that have no RTCP for it (RFC 5168).
+func pictureIn(c *Call, e Event) { c.emit(PictureMedia(e.(LegPicture))) }
 
 func digitOut(c *Call, e Event) {
 	if d := e.(MediaDigit); c.open[d.Side] {

@@ -325,6 +325,11 @@ func (b *bridge) Digit(side call.Side, d call.Digit) {
 	b.post(call.MediaDigit{Side: side, Digit: d})
 }
 
+// Keyframe notes that a picture is asked for.
+func (b *bridge) Keyframe(side call.Side) {
+	b.p.note(fmt.Sprintf("a whole picture is wanted of leg %s", side.Other()))
+}
+
 // Ring notes that a caller hears ringing.
 func (b *bridge) Ring(side call.Side, on bool) {
 	b.p.note(fmt.Sprintf("ringing to leg %s: %v", side, on))
