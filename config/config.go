@@ -158,6 +158,12 @@ type Calls struct {
 	// NoAnswer is how long a callee may ring. Default 3m, about what a proxy gives it
 	// (Timer C, RFC 3261 section 16.6); from 1s to 10m.
 	NoAnswer time.Duration `yaml:"no_answer"`
+	// PlainReject is the status for a phone whose call an XMPP device rejects without saying
+	// why: 480, 486 or 603. Default 480.
+	PlainReject int `yaml:"plain_reject"`
+	// Decline is the status for a phone whose call a person declines: 603, which ends the ringing
+	// of every other phone too, or 480 or 486. Default 603.
+	Decline int `yaml:"decline"`
 	// SecondCall is what becomes of a second call between the same two while there is one, on
 	// the XMPP side: parallel, migrate (it takes the first one's place) or busy. Default
 	// parallel, and migrate when the device of the first is gone (XEP-0353).
@@ -272,7 +278,7 @@ func defaults() Config {
 		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
 		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
 		Media: Media{Engine: "embedded", RTPEngineTimeout: 2 * time.Second, PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
-		Calls: Calls{Max: 500, MaxUnanswered: 200, PerSecond: 20, PerUser: 4, AttemptsPerUser: 20, MaxDuration: 12 * time.Hour, NoAnswer: 3 * time.Minute, SecondCall: "parallel", Drain: 5 * time.Minute},
+		Calls: Calls{Max: 500, MaxUnanswered: 200, PerSecond: 20, PerUser: 4, AttemptsPerUser: 20, MaxDuration: 12 * time.Hour, NoAnswer: 3 * time.Minute, PlainReject: 480, Decline: 603, SecondCall: "parallel", Drain: 5 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
 		Log:   Log{Level: "info", Format: "text"},
 	}

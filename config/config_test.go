@@ -115,6 +115,7 @@ func TestOneProblem(t *testing.T) {
 		{"an rtpengine twice", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}, {address: 'a:1'}]}\n", `media.rtpengine[1].address: "a:1" stands there twice`},
 		{"a weight below nothing", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1', weight: -1}]}\n", "media.rtpengine[0].weight: -1 is not between 1 and 1000"},
 		{"rtpengines for the relay", smallest + "media: {rtpengine: [{address: 'a:1'}]}\n", `media.engine: "embedded" does not go with what is said of rtpengine`},
+		{"a refusal that is none", smallest + "calls: {decline: 200}\n", "calls.decline: 200 is none of 480, 486, 603"},
 		{"two swapped letters", strings.Replace(smallest, "routes", "ruotes", 1), "f.yaml:9: ruotes: is not a setting; did you mean routes?"},
 	}
 	for _, tt := range tests {

@@ -181,6 +181,8 @@ func (r *reader) rules(c *Config) {
 	r.between("calls.attempts_per_user", c.Calls.AttemptsPerUser, 1, 10_000)
 	r.span("calls.max_duration", c.Calls.MaxDuration, time.Minute, 168*time.Hour)
 	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
+	r.refusal("calls.plain_reject", c.Calls.PlainReject)
+	r.refusal("calls.decline", c.Calls.Decline)
 	r.oneOf("calls.second_call", c.Calls.SecondCall, "parallel", "migrate", "busy")
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	if c.HTTP.Listen != "" {
@@ -354,6 +356,13 @@ func (r *reader) span(path string, value, low, high time.Duration) {
 func (r *reader) oneOf(path, value string, words ...string) {
 	if !slices.Contains(words, value) {
 		r.at(path, "%q is none of %s", value, strings.Join(words, ", "))
+	}
+}
+
+// refusal looks at a status that a phone is refused with for a person.
+func (r *reader) refusal(path string, status int) {
+	if status != 480 && status != 486 && status != 603 {
+		r.at(path, "%d is none of 480, 486, 603", status)
 	}
 }
 

@@ -574,6 +574,7 @@ func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Li
 		Stack:     stack.Options{Listeners: listeners, Locate: d.dns, Log: d.log},
 		Host:      routes.Mapping.SIPHost,
 		Contact:   uriHost(local),
+		Refusals:  translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
 		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
 		Log:       d.log,
 	}

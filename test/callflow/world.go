@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,7 @@ type settings struct {
 	trusted  bool
 	username string // of ours at the trunk; the password is "secret"
 	video    bool
+	refusals translate.Refusals
 	noAnswer time.Duration
 }
 
@@ -60,6 +62,16 @@ func (s *settings) apply(text string) error {
 			s.hide = true
 		case "trusted":
 			s.trusted = true
+		case "plain_reject", "decline":
+			status, err := strconv.Atoi(value)
+			if err != nil {
+				return err
+			}
+			if name == "decline" {
+				s.refusals.Decline = status
+			} else {
+				s.refusals.PlainReject = status
+			}
 		case "video":
 			s.video = true
 		case "username":
@@ -152,10 +164,11 @@ func newWorld(t *testing.T, set settings) *world {
 			Trusted: set.trusted, Username: set.username, Password: "secret",
 			Policy: sipPolicy,
 		}},
-		Host:  gwHost,
-		Log:   log,
-		NewID: counter("g"),
-		Rand:  func(int) int { return 0 },
+		Refusals: set.refusals,
+		Host:     gwHost,
+		Log:      log,
+		NewID:    counter("g"),
+		Rand:     func(int) int { return 0 },
 	})
 	check(t, err)
 	w.g.SetDialer(gateway.SIP, w.edge)
