@@ -44,6 +44,7 @@ type stranger struct {
 	answered  int  // Answer was called, or it answered
 	confirmed bool
 	owed      bool // its change is not answered
+	waits     bool // it was answered, and may yet hear that the other side does not follow
 	asked     bool // it has not answered ours
 	told      int  // End was called
 	cause     call.Cause
@@ -221,11 +222,13 @@ func (l *stranger) Update(media.Description) {
 
 func (l *stranger) AnswerUpdate(media.Description) {
 	l.must(l.owed, "answer update")
-	l.owed = false
+	l.owed, l.waits = false, true
 }
 
 func (l *stranger) RefuseUpdate(call.Cause) {
-	l.must(l.owed || l.side == call.A && !l.confirmed, "refuse update")
+	// It may also be that the other side does not follow what was answered, once.
+	l.must(l.owed || l.waits || l.side == call.A && !l.confirmed, "refuse update")
+	l.waits = l.waits && l.owed
 	l.owed = false
 }
 
@@ -292,6 +295,7 @@ func (b *slowBridge) Candidates(call.Side, media.Description) {}
 func (b *slowBridge) Digit(side call.Side, d call.Digit) {
 	b.later(time.Millisecond, call.MediaDigit{Side: side, Digit: d})
 }
+func (b *slowBridge) Keyframe(call.Side)    {}
 func (b *slowBridge) Ring(call.Side, bool)  {}
 func (b *slowBridge) Stats() [2]media.Stats { return [2]media.Stats{} }
 
