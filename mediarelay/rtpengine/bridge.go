@@ -103,6 +103,10 @@ func (b *Bridge) Candidates(side call.Side, transports media.Description) {
 // form for it.
 func (b *Bridge) Digit(side call.Side, digit call.Digit) { b.tellSelf(digitInput{side, digit}) }
 
+// Keyframe does nothing: rtpengine 10.5 has no command that asks for a whole picture. A peer
+// that asks by RTCP is heard by the other, for rtpengine passes its feedback on.
+func (b *Bridge) Keyframe(call.Side) {}
+
 // Ring says whether the other side rings, so that side hears it.
 func (b *Bridge) Ring(side call.Side, on bool) { b.tellSelf(ringInput{side, on}) }
 
