@@ -29,6 +29,9 @@ lint:
 
 unit:
 	go test -race ./...
+	@if pkg-config --exists opus 2>/dev/null; then \
+		echo "go test -tags libopus ./mediarelay/codec"; go test -tags libopus ./mediarelay/codec; \
+	else echo "no libopus: it is not compared with gopus"; fi
 
 proof: ## what the race detector is too slow for: mutants of every table row, a thousand calls
 	go test -run '^(TestEveryRow|TestEveryCell)' ./gateway/...

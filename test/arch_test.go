@@ -75,6 +75,7 @@ var owned = []struct {
 	{"github.com/pion/ice/v4", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "ICE is the relay's"},
 	{"github.com/pion/dtls/v3", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "DTLS is the relay's"},
 	{"github.com/pion/srtp/v3", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "SRTP is the relay's"},
+	{"github.com/thesyncim/gopus", []string{"mediarelay/codec", "test/..."}, "codecs are the codec room's"},
 	{"github.com/prometheus/client_golang", []string{"gateway", "cmd/...", "test/..."}, "edges count, the shell exports"},
 	{"github.com/miekg/dns", []string{"signaling/resolve", "test/..."}, "DNS is the resolver's"},
 	{"modernc.org/sqlite", []string{"gateway/store/sqlite"}, "the file is the store's"},

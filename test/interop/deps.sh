@@ -6,7 +6,7 @@
 #
 # Says loudly what is missing at the end; then "check" fails, and "install" fails if CI is set.
 
-# command package, for each thing needed. gcc is for the race detector.
+# command package, for each thing needed. gcc is for the race detector, libopus to compare with.
 needed="
 prosody     prosody
 ejabberdctl ejabberd
@@ -18,6 +18,7 @@ rtpengine   rtpengine-daemon
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev
+pkg-config  pkg-config,libopus-dev
 "
 PATH=$PATH:/usr/sbin:/sbin
 browser=$(dirname "$0")/../browser
