@@ -33,7 +33,7 @@ func NewResampler(from, to int) *Resampler {
 	for p := range r.phases {
 		r.phases[p] = make([]float32, taps)
 		for i := range r.phases[p] {
-			x := float64(i*r.up+p) - float64(length-1)/2
+			x := float64(i*r.up + p - length/2) // delays by a whole number of samples
 			r.phases[p][taps-1-i] = float32(float64(r.up) * lowPass(x, resampleEdge/float64(most)) * kaiser(x/(float64(length)/2)))
 		}
 	}
