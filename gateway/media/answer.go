@@ -47,8 +47,9 @@ func Refuse(offered Stream) Stream {
 // OfferCodecs returns the codecs to offer to a leg. own is the leg's policy, far the
 // other leg's, and heard what the other leg described; heard is nil if it has said
 // nothing yet. The codecs come in the order the other leg prefers, or else in the order
-// of policy; they are such that packets can pass between the legs as they are, but that
-// G.711 is there in any case where the policy demands it, last.
+// of policy; they are such that packets can pass between the legs as they are. After
+// them come those that can be turned into what the other leg has, if both policies
+// transcode; and G.711 is there in any case where the policy demands it, last.
 func OfferCodecs(own, far Policy, heard []Codec) []Codec {
 	var speech []Codec
 	if heard == nil {
@@ -65,6 +66,13 @@ func OfferCodecs(own, far Policy, heard []Codec) []Codec {
 			}
 		}
 	}
+	if own.Transcode && far.Transcode && (heard == nil || len(transcodable(Intersect(heard, far.Codecs))) > 0) {
+		for _, c := range transcodable(own.Codecs) {
+			if Find(speech, c) < 0 {
+				speech = append(speech, c.Clone())
+			}
+		}
+	}
 	if len(speech) == 0 && heard != nil {
 		return nil
 	}
@@ -77,7 +85,8 @@ func OfferCodecs(own, far Policy, heard []Codec) []Codec {
 
 // AnswerCodecs returns the codecs to answer a leg's offer with, under the payload types
 // of that offer. far is what the other leg has settled on, the best first; its order
-// decides. Nothing is returned if no speech is common.
+// decides. If no speech is common, and the policy transcodes, they are those that far can
+// be turned into, in the order of the offer; else nothing is returned.
 func AnswerCodecs(own Policy, offered, far []Codec) []Codec {
 	var speech []Codec
 	for _, f := range Speech(far) {
@@ -93,6 +102,10 @@ func AnswerCodecs(own Policy, offered, far []Codec) []Codec {
 		speech = append(speech, c)
 	}
 	if len(speech) == 0 {
+		speech = transcodedAnswer(own, offered, far)
+		far = nil // its noise and its events are not the same
+	}
+	if len(speech) == 0 {
 		return nil
 	}
 	if own.G711 && !slices.ContainsFunc(speech, Codec.G711) {
@@ -101,13 +114,33 @@ func AnswerCodecs(own Policy, offered, far []Codec) []Codec {
 	return append(speech, sideCodecs(offered, own.Codecs, far, speech)...)
 }
 
+// transcodedAnswer returns the codecs of an offer that far can be turned into, with what
+// we can receive of them.
+func transcodedAnswer(own Policy, offered, far []Codec) (speech []Codec) {
+	if !own.Transcode || len(transcodable(far)) == 0 {
+		return nil
+	}
+	for _, o := range transcodable(Intersect(offered, own.Codecs)) {
+		c := own.Codecs[Find(own.Codecs, o)].Clone()
+		c.PT, c.Name, c.Channels = o.PT, o.Name, o.Channels
+		speech = append(speech, c)
+	}
+	return speech
+}
+
 // PickCodec returns the one speech codec that a leg is answered with before the other
 // leg has been asked: the first of far's policy that the leg offers and its own policy
-// has. ok is false if there is none.
+// has. If there is none, and both policies transcode, it is the first that the leg offers
+// and that can be turned into one of far's. ok is false if there is none.
 func PickCodec(own, far Policy, offered []Codec) (c Codec, ok bool) {
 	for _, f := range Speech(far.Codecs) {
 		if i := Find(offered, f); i >= 0 && Find(own.Codecs, f) >= 0 {
 			return f, true
+		}
+	}
+	if far.Transcode && len(transcodable(far.Codecs)) > 0 {
+		if speech := transcodedAnswer(own, offered, far.Codecs); len(speech) > 0 {
+			return speech[0], true
 		}
 	}
 	return Codec{}, false

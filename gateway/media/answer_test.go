@@ -122,6 +122,57 @@ func TestAnswerCodecs(t *testing.T) {
 	}
 }
 
+// INTERWORKING 3.3: what is common comes first; what can be turned into it is better than
+// nothing.
+func TestTranscodedCodecs(t *testing.T) {
+	opus, g722, pcmu, pcma := codec(96, "opus", 48000), codec(9, "G722", 8000), codec(0, "PCMU", 8000), codec(8, "PCMA", 8000)
+	g729, te8, cn := codec(18, "G729", 8000), codec(101, "telephone-event", 8000), codec(13, "CN", 8000)
+	a := Policy{Transcode: true, Codecs: []Codec{opus, g722, pcmu, pcma, g729, te8, cn}}
+	b := Policy{Transcode: true, Codecs: []Codec{pcma, pcmu, g729, te8, cn}}
+	strict := b
+	strict.Transcode = false
+	for _, tt := range []struct {
+		name     string
+		own, far Policy
+		heard    []Codec
+		want     string
+	}{
+		{"what is common first", b, a, []Codec{opus, pcmu}, "0 PCMU/8000 8 PCMA/8000 101 telephone-event/8000"},
+		{"nothing common", b, a, []Codec{opus, te8}, "8 PCMA/8000 0 PCMU/8000 101 telephone-event/8000"},
+		{"nothing that can be turned", b, a, []Codec{codec(97, "iLBC", 8000)}, ""},
+		{"only what passes", b, a, []Codec{g729}, "18 G729/8000 101 telephone-event/8000"},
+		{"one leg does not", strict, a, []Codec{opus}, ""},
+		{"nor the other", a, strict, []Codec{opus}, ""},
+		{"nothing heard", a, b, nil, "0 PCMU/8000 8 PCMA/8000 18 G729/8000 96 opus/48000 9 G722/8000 101 telephone-event/8000 13 CN/8000"},
+	} {
+		if got := list(OfferCodecs(tt.own, tt.far, tt.heard)); got != tt.want {
+			t.Errorf("%s: offered %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	for _, tt := range []struct {
+		name         string
+		own          Policy
+		offered, far []Codec
+		want         string
+	}{
+		{"what is common alone", a, []Codec{codec(98, "opus", 48000), pcmu}, []Codec{pcmu, opus}, "0 PCMU/8000 98 opus/48000"},
+		{"nothing common", a, []Codec{codec(98, "opus", 48000), g722, te8}, []Codec{pcmu, te8}, "98 opus/48000 9 G722/8000 101 telephone-event/8000"},
+		{"noise is ours then", a, []Codec{pcmu, cn}, []Codec{opus}, "0 PCMU/8000 13 CN/8000"},
+		{"nothing that can be turned", a, []Codec{codec(98, "opus", 48000)}, []Codec{g729}, ""},
+		{"not transcoded", strict, []Codec{pcmu}, []Codec{opus}, ""},
+	} {
+		if got := list(AnswerCodecs(tt.own, tt.offered, tt.far)); got != tt.want {
+			t.Errorf("%s: answered %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	if c, ok := PickCodec(a, b, []Codec{codec(98, "opus", 48000)}); !ok || c.Name != "opus" {
+		t.Errorf("picked %+v, %v", c, ok)
+	}
+	if c, ok := PickCodec(a, strict, []Codec{opus}); ok {
+		t.Errorf("picked %+v", c)
+	}
+}
+
 func TestPickCodec(t *testing.T) {
 	pcmu, pcma, g722 := codec(0, "PCMU", 8000), codec(8, "PCMA", 8000), codec(9, "G722", 8000)
 	own, far := Policy{Codecs: DefaultCodecs()}, Policy{Codecs: []Codec{codec(101, "telephone-event", 8000), pcma, g722}}

@@ -103,6 +103,16 @@ func (c Codec) G711() bool {
 	return strings.EqualFold(c.Name, "PCMU") || strings.EqualFold(c.Name, "PCMA")
 }
 
+// Transcodable reports whether the codec's speech can be turned into another's.
+func (c Codec) Transcodable() bool {
+	return c.G711() || strings.EqualFold(c.Name, "G722") || strings.EqualFold(c.Name, "opus")
+}
+
+// transcodable returns the codecs of list that can be turned into others.
+func transcodable(list []Codec) []Codec {
+	return slices.DeleteFunc(slices.Clone(list), func(c Codec) bool { return !c.Transcodable() })
+}
+
 // Find returns the index of the first codec of list that is the same as c, or -1.
 func Find(list []Codec, c Codec) int {
 	return slices.IndexFunc(list, c.Same)

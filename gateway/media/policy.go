@@ -19,6 +19,9 @@ type Policy struct {
 	G711 bool
 	// Video says that video streams are bridged; else they are refused.
 	Video bool
+	// Transcode says that the leg's speech may be turned into that of the other leg where
+	// they have no codec in common, if both policies say so.
+	Transcode bool
 	// Codecs are those the leg may use, in order of preference, with the payload types
 	// to offer them under.
 	Codecs []Codec

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway/call"
@@ -27,7 +28,9 @@ type Bridge struct {
 	wake     chan struct{} // one slot: there are inputs
 	released chan struct{}
 
-	reported time.Time
+	reported   time.Time
+	admitted   atomic.Bool // it has a place among the calls that are transcoded
+	turnedAway atomic.Bool // there was none for it
 }
 
 // An input is what the bridge's goroutine is told.
@@ -183,11 +186,15 @@ func (b *Bridge) run() {
 
 func (b *Bridge) close() {
 	for _, e := range b.ends {
+		if e.transcoding != nil {
+			e.transcoding.close()
+		}
 		for _, t := range e.transports {
 			t.close()
 		}
 	}
 	b.work.Wait()
+	b.relay.transcoders.leave(b)
 	b.relay.closed(b)
 }
 

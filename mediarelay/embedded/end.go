@@ -37,6 +37,8 @@ type end struct {
 	rungAt  int64 // since then, or not any more
 	rungFor int64 // packets of the other side that end it
 
+	transcoding *transcoding // of what the peer says; nil for none
+
 	facts atomic.Pointer[facts]
 }
 
@@ -197,7 +199,9 @@ func (e *end) heard(k media.Kind) []media.Codec {
 
 // offerAfter makes an offer to the peer from what the other end's peer has said.
 func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text string) {
-	codecs := media.OfferCodecs(e.policy, o.policy, o.heard(media.Audio))
+	own := e.policy
+	own.Transcode = own.Transcode && e.b.relay.transcoders.room(e.b)
+	codecs := media.OfferCodecs(own, o.policy, o.heard(media.Audio))
 	if len(media.Speech(codecs)) == 0 {
 		return d, call.Incompatible, "no codec is common to both legs"
 	}
@@ -366,7 +370,8 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 	if cause, text = e.acceptableAnswer(e.lanes[media.Audio], *audio); text != "" {
 		return cause, text
 	}
-	if settled := o.heard(media.Audio); settled != nil && len(media.Speech(media.Intersect(agreed[media.Audio], settled))) == 0 {
+	if settled := o.heard(media.Audio); settled != nil && len(media.Speech(media.Intersect(agreed[media.Audio], settled))) == 0 &&
+		!e.b.transcodes(agreed[media.Audio], settled) {
 		return call.Incompatible, "no codec is common to both legs"
 	}
 	first := !e.lanes[media.Audio].live()
@@ -534,7 +539,8 @@ func (e *end) common(s media.Stream, o *end) (codecs []media.Codec, cause call.C
 			far = slices.DeleteFunc(far, func(x media.Codec) bool { return x.Speech() && !x.Same(c) })
 		}
 	}
-	if codecs = media.AnswerCodecs(e.policy, s.Codecs, far); codecs == nil {
+	if codecs = media.AnswerCodecs(e.policy, s.Codecs, far); codecs == nil ||
+		len(media.Speech(media.Intersect(codecs, far))) == 0 && !e.b.transcodes(codecs, far) {
 		return nil, call.Incompatible, "no codec is common to both legs"
 	}
 	return codecs, 0, ""

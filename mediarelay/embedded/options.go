@@ -41,6 +41,9 @@ type Options struct {
 	// InbandDTMF says that digits for a peer that speaks G.711 and has no telephone-event
 	// are played as tones (ITU-T Q.23) in place of speech; else signalling carries them.
 	InbandDTMF bool
+	// Transcodes is how many calls may be transcoded at a time, where policies say that
+	// they may. Default: none.
+	Transcodes int
 	// AllowLoopback says that candidates of peers may be loopback and link-local
 	// addresses; for tests and for peers on the same machine.
 	AllowLoopback bool

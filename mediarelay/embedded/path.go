@@ -13,6 +13,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
+
+	"sipxmppgw/mediarelay/codec"
 )
 
 const (
@@ -51,27 +53,34 @@ type socket struct {
 
 // A route says what becomes of the packets of a socket. It is never changed.
 type route struct {
-	gate   *gate          // nil with ICE
-	peer   netip.AddrPort // with ICE: who may come in, beside those the mux knows
-	mine   *sync.Mutex    // held for a packet when two sockets feed the same flows, else nil
-	secure bool           // only what rx unprotects comes in
-	rx     *srtp.Context
-	lanes  []*lane // that RTCP is about
-	hops   []hop
-	events *eventWay  // for digits of ours; nil if they cannot be heard
-	repair *repair    // for pictures that got lost; nil for none
-	tones  *fill      // for those that are played in speech; nil if they are not
-	fill   *fill      // for the silence of this end; nil for none
-	types  [128]uint8 // from payload type to hop, plus one; 0 for none
+	gate          *gate          // nil with ICE
+	peer          netip.AddrPort // with ICE: who may come in, beside those the mux knows
+	mine          *sync.Mutex    // held for a packet when two sockets feed the same flows, else nil
+	secure        bool           // only what rx unprotects comes in
+	rx            *srtp.Context
+	lanes         []*lane // that RTCP is about
+	hops          []hop
+	events        *eventWay    // for digits of ours; nil if they cannot be heard
+	repair        *repair      // for pictures that got lost; nil for none
+	tones         *fill        // for those that are played in speech; nil if they are not
+	fill          *fill        // for the silence of this end; nil for none
+	through       *transcoding // for speech that the other end does not know; nil for none
+	speech, noise hop          // for what it makes
+	types         [128]uint8   // from payload type to hop, plus one; 0 for none
 }
 
 // A hop is what becomes of one payload type.
 type hop struct {
 	in    *inflow
-	out   *outflow // nil if the other end has no such media
-	name  *string  // of the codec, for statistics
-	clock uint32   // in hertz; 0 for events and noise, which keep to the stream's
-	mark  bool     // the marker means a talk spurt, as in audio
+	out   *outflow   // nil if the other end has no such media
+	name  *string    // of the codec, for statistics
+	clock uint32     // in hertz; 0 for events and noise, which keep to the stream's
+	mark  bool       // the marker means a talk spurt, as in audio
+	kind  codec.Kind // of speech that can be transcoded
+
+	speech, comfort, event bool // what the type carries: speech that can be transcoded, noise, events
+	through                bool // it is transcoded
+	apart                  bool // events beside speech that is transcoded
 
 	lost     bool    // the other end has no such payload type; the gap is closed
 	events   uint32  // clock rate of events that are told by signalling when lost; 0 for others
@@ -112,13 +121,14 @@ func (s *socket) playAll() {
 		rt := s.route.Load()
 		s.resend(rt)
 		next := s.play(rt, now)
+		s.speak(rt, s.t.relay.now())
 		if due := s.fillUp(rt); due != 0 {
 			if at := s.t.relay.began.Add(time.Duration(due)); next.IsZero() || at.Before(next) {
 				next = at
 			}
 		}
 		s.conn.SetReadDeadline(next)
-		if s.route.Load() == rt && (next.After(now) || next.IsZero() && len(s.digits) == 0) && len(s.missed) == 0 {
+		if s.route.Load() == rt && (next.After(now) || next.IsZero() && len(s.digits) == 0) && len(s.missed) == 0 && !rt.unsaid() {
 			return
 		}
 	}
@@ -255,6 +265,16 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		return
 	}
 	seq, ts := sequence(buf), timestamp(buf)
+	if s.hearing.open && h.clock != 0 && int32(ts-s.hearing.ts) > 0 {
+		s.digitOver() // its end was lost
+	}
+	if h.through {
+		p := codec.Packet{Seq: seq, TS: ts, Marker: buf[1]&0x80 != 0, Noise: h.comfort, Payload: buf[start:end]}
+		if !s.seen.through.push(h, p, now) {
+			s.t.drops.noRoute.Add(1)
+		}
+		return
+	}
 	if h.out == nil || h.lost || h.to == nil {
 		switch {
 		case h.out == nil:
@@ -270,11 +290,12 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		s.t.drops.noRoute.Add(1)
 		return
 	}
-	if s.hearing.open && h.clock != 0 && int32(ts-s.hearing.ts) > 0 {
-		s.digitOver() // its end was lost
-	}
 	if s.sounding() && h.clock != 0 && h.mark {
 		h.out.skip(h.in, seq) // a digit sounds instead
+		return
+	}
+	if h.apart {
+		s.seen.through.event(s, h, buf, start, end, now)
 		return
 	}
 	marker := buf[1] & 0x80
@@ -288,11 +309,16 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 	binary.BigEndian.PutUint16(p[2:], outSeq)
 	binary.BigEndian.PutUint32(p[4:], outTS)
 	binary.BigEndian.PutUint32(p[8:], h.out.ssrc)
-	if h.den != 0 && end-start >= 4 {
-		d := uint32(binary.BigEndian.Uint16(buf[start+2:])) * h.num / h.den
-		binary.BigEndian.PutUint16(buf[start+2:], uint16(min(d, 0xffff)))
-	}
+	h.scale(buf[start:end])
 	s.transmit(h, p[:headerLen+end-start], end-start)
+}
+
+// scale gives an event its duration by the other end's clock.
+func (h *hop) scale(event []byte) {
+	if h.den != 0 && len(event) >= 4 {
+		d := uint32(binary.BigEndian.Uint16(event[2:])) * h.num / h.den
+		binary.BigEndian.PutUint16(event[2:], uint16(min(d, 0xffff)))
+	}
 }
 
 // transmit protects a packet and sends it. The slice has room for the tag.

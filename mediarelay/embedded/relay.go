@@ -24,6 +24,8 @@ type Relay struct {
 	began    time.Time
 	sounds   *sounds
 
+	transcoders *transcoders
+
 	mu      sync.Mutex
 	bridges map[*Bridge]bool
 	stopped bool
@@ -41,14 +43,16 @@ func New(o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{
+	r := &Relay{
 		options:  o,
 		pool:     newPool(o),
 		identity: id,
 		began:    time.Now(),
 		sounds:   newSounds(&o),
 		bridges:  map[*Bridge]bool{},
-	}, nil
+	}
+	r.transcoders = newTranscoders(o.Transcodes, r.now)
+	return r, nil
 }
 
 // Open makes a bridge for a call and binds the ports of its audio. policies are leg A's,
@@ -120,6 +124,7 @@ func (r *Relay) Close() {
 	}
 	r.mu.Unlock()
 	r.work.Wait()
+	r.transcoders.close()
 }
 
 // Counters are the figures of a relay for metrics.
@@ -133,6 +138,9 @@ type Counters struct {
 	Packets   int64 // relayed since the start
 	Octets    int64 // their payload
 	Drops     media.Drops
+
+	Transcoded        int   // bridges that transcode now
+	TranscodesRefused int64 // bridges that were to, when there was no place
 }
 
 // Counters returns the figures so far.
@@ -146,6 +154,7 @@ func (r *Relay) Counters() Counters {
 	c.Bridges = len(r.bridges)
 	c.PortsAll = len(r.pool.ports)
 	c.PortsUsed, c.PortsRest = r.pool.count()
+	c.Transcoded, c.TranscodesRefused = r.transcoders.count()
 	return c
 }
 

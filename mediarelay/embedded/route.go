@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/codec"
 )
 
 // route works out what becomes of the packets that the end's peer sends on a transport.
@@ -42,6 +43,7 @@ func (e *end) route(t *transport, far *end) *route {
 		r.events = far.events()
 		r.tones = far.tones()
 		r.fill = e.fill(far)
+		e.transcode(r, far)
 	}
 	return r
 }
@@ -62,6 +64,8 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 	if c.Speech() {
 		h.clock = c.ClockRate
 	}
+	h.kind, h.speech = codec.KindOf(c.Name)
+	h.comfort, h.event = c.Noise() && c.ClockRate == toneRate, c.Event()
 	if !to.live() {
 		h.pending = l.kind == media.Audio
 		return h, c.PT

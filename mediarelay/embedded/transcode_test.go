@@ -1,0 +1,257 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/test/peer/audio"
+)
+
+// transcodingPolicies returns policies of legs that may be transcoded.
+func transcodingPolicies(b media.Policy) (media.Policy, media.Policy) {
+	a := sipPolicy()
+	a.Codecs = append(a.Codecs, noise())
+	a.Transcode, b.Transcode = true, true
+	return a, b
+}
+
+func places(n int) func(*Options) { return func(o *Options) { o.Transcodes = n } }
+
+// unlike connects two phones that have no codec in common.
+func unlike(t *testing.T, as, bs []media.Codec) (g *rig, a, b *phone) {
+	t.Helper()
+	pa, pb := transcodingPolicies(sipPolicy())
+	pb.Codecs = append(pb.Codecs, noise())
+	g = newRig(t, pa, pb, places(1))
+	a, b = newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(as...)))
+	a.call(g.answer(2, call.A, b.describe(bs...)))
+	return g, a, b
+}
+
+// speak sends three quarters of a second of a tone at the right pace, from a goroutine
+// that ends by itself. A tone is known again however late the test's packets are.
+func speak(p *phone, k codec.Kind, pt uint8, other codec.Kind, hz float64) {
+	rate, clock := k.Rate(other), k.Clock()
+	pcm := codec.NewResampler(audio.Rate, rate).Resample(nil, audio.Tone(hz, 800*time.Millisecond))
+	e := codec.NewEncoder(k, rate, codec.EncoderOptions{Frame: 20 * time.Millisecond, FEC: true})
+	done := make(chan struct{})
+	p.t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		pace := time.NewTicker(20 * time.Millisecond)
+		defer pace.Stop()
+		for i := 0; len(pcm) >= rate/50; i++ {
+			<-pace.C
+			payload := e.Encode(nil, pcm[:rate/50])
+			p.conn.WriteToUDPAddrPort(packet(pt, uint16(i), uint32(i*clock/50), p.ssrc, string(payload)), p.to)
+			pcm = pcm[rate/50:]
+		}
+	}()
+}
+
+// catch decodes n packets, which follow each other, and returns what is heard.
+func catch(t *testing.T, p talker, k codec.Kind, pt uint8, n int) (pcm []int16) {
+	t.Helper()
+	d := codec.NewDecoder(k, 8000)
+	if k == codec.G722 {
+		d = codec.NewDecoder(k, 16000)
+	}
+	buf := make([]int16, 5760)
+	var last rtp.Packet
+	for i := range n {
+		got := p.hear()
+		if got.PayloadType != pt || i > 0 && (got.SequenceNumber != last.SequenceNumber+1 || got.SSRC != last.SSRC) {
+			t.Fatalf("packet %d is %+v", i, got.Header)
+		}
+		if i > 0 && got.Timestamp != last.Timestamp+uint32(k.Clock()/50) {
+			t.Fatalf("packet %d is at %d after %d", i, got.Timestamp, last.Timestamp)
+		}
+		if got.Marker != (i == 0) {
+			t.Errorf("the marker of packet %d is %v", i, got.Marker)
+		}
+		last = got
+		m, err := d.Decode(buf, got.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pcm = append(pcm, buf[:m]...)
+	}
+	if k == codec.G722 {
+		pcm = codec.NewResampler(16000, 8000).Resample(nil, pcm)
+	}
+	return pcm
+}
+
+func heard(t *testing.T, hz float64, pcm []int16) {
+	t.Helper()
+	if share, level := audio.ToneShare(pcm, hz); share < 0.8 || math.Abs(level+13) > 3 {
+		t.Errorf("%v Hz is %.2f of what is heard, at %.1f dB", hz, share, level)
+	}
+}
+
+// INTERWORKING 3.3: where no codec is common, speech is transcoded, both ways at once.
+func TestTranscode(t *testing.T) {
+	tests := []struct {
+		name   string
+		a, b   media.Codec
+		ka, kb codec.Kind
+	}{
+		{"opus and PCMU", opus(111), pcmu(), codec.Opus, codec.PCMU},
+		{"G722 and PCMA", g722(), pcma(), codec.G722, codec.PCMA},
+		{"PCMA and opus", pcma(), opus(96), codec.PCMA, codec.Opus},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g, a, b := unlike(t, []media.Codec{tt.a}, []media.Codec{tt.b})
+			if c := g.relay.Counters(); c.Transcoded != 1 {
+				t.Errorf("%d calls are transcoded", c.Transcoded)
+			}
+			speak(a, tt.ka, tt.a.PT, tt.kb, 440)
+			speak(b, tt.kb, tt.b.PT, tt.ka, 1000)
+			pcm := catch(t, b, tt.kb, tt.b.PT, 36)
+			heard(t, 440, pcm)
+			pcm = catch(t, a, tt.ka, tt.a.PT, 36)
+			heard(t, 1000, pcm)
+			g.Release()
+			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
+		})
+	}
+}
+
+// until waits until something is so.
+func until(t *testing.T, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(testPatience); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not so in time")
+		}
+	}
+}
+
+// What is common passes as it is, and takes no place.
+func TestNoTranscodeIfCommon(t *testing.T) {
+	pa, pb := transcodingPolicies(sipPolicy())
+	g := newRig(t, pa, pb, places(1))
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, a.describe(opus(111), pcmu()))
+	if s := media.Speech(offer.Streams[0].Codecs); len(s) != 4 || s[0].Name != "opus" || s[1].Name != "PCMU" {
+		t.Errorf("B is offered %+v", s)
+	}
+	b.call(offer)
+	answer := g.answer(2, call.A, b.describe(pcmu()))
+	if s := answer.Streams[0].Codecs; len(s) != 1 || s[0].Name != "PCMU" {
+		t.Errorf("A is answered %+v", s)
+	}
+	a.call(answer)
+	talk(t, a, 0, b, 0)
+	if c := g.relay.Counters(); c.Transcoded != 0 {
+		t.Errorf("%d calls are transcoded", c.Transcoded)
+	}
+}
+
+// A peer may speak what it was offered and the other does not know, although they have a
+// codec in common.
+func TestTranscodeOnDemand(t *testing.T) {
+	g, a, b := unlike(t, []media.Codec{pcmu()}, []media.Codec{opus(96), pcmu()})
+	talk(t, a, 0, b, 0)
+	if c := g.relay.Counters(); c.Transcoded != 0 {
+		t.Errorf("%d calls are transcoded before", c.Transcoded)
+	}
+	b.ssrc++
+	speak(b, codec.Opus, 96, codec.PCMU, 440)
+	pcm := catch(t, a, codec.PCMU, 0, 36)
+	heard(t, 440, pcm)
+	if c := g.relay.Counters(); c.Transcoded != 1 {
+		t.Errorf("%d calls are transcoded", c.Transcoded)
+	}
+}
+
+func TestNoPlaceToTranscode(t *testing.T) {
+	pa, pb := transcodingPolicies(sipPolicy())
+	r := newRelay(t, places(1))
+	one, two := r.rig(t, pa, pb), r.rig(t, pa, pb)
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	one.offer(1, call.B, a.describe(opus(111)))
+	two.offer(1, call.B, a.describe(opus(111)))
+	one.answer(2, call.A, b.describe(pcmu()))
+	two.Answer(2, call.A, b.describe(pcmu()))
+	if f, ok := (<-two.events).(call.MediaFailed); !ok || f.Cause != call.Incompatible {
+		t.Errorf("got %+v", f)
+	}
+	if c := r.Counters(); c.Transcoded != 1 || c.TranscodesRefused != 1 {
+		t.Errorf("%d transcoded, %d refused", c.Transcoded, c.TranscodesRefused)
+	}
+	// One that finds no place from the start is not offered more than it can have.
+	three := r.rig(t, pa, pb)
+	if s := media.Speech(three.offer(1, call.B, a.describe(opus(111))).Streams[0].Codecs); len(s) != 1 {
+		t.Errorf("B is offered %+v", s)
+	}
+}
+
+// Events go beside transcoded speech, under their own clock, and in its place.
+func TestTranscodeKeepsEventsApart(t *testing.T) {
+	_, a, b := unlike(t, []media.Codec{pcmu(), events(101, 8000)}, []media.Codec{opus(96), events(110, 48000)})
+	speak(a, codec.PCMU, 0, codec.Opus, 440)
+	catch(t, b, codec.Opus, 96, 5)
+	for n := range uint16(4) {
+		event := []byte{5, 10, 0, 0}
+		binary.BigEndian.PutUint16(event[2:], 160*(n+1))
+		if n == 3 {
+			event[1] |= 0x80
+		}
+		a.say(101, 1000+n, 5000, string(event))
+	}
+	var got []rtp.Packet
+	for len(got) < 4 {
+		p := b.hear()
+		if p.PayloadType == 110 {
+			got = append(got, p)
+			continue
+		}
+		if len(got) > 0 {
+			t.Fatalf("speech within the digit: %+v", p.Header)
+		}
+	}
+	for i, p := range got {
+		if p.Timestamp != got[0].Timestamp || p.Marker != (i == 0) || p.SequenceNumber != got[0].SequenceNumber+uint16(i) {
+			t.Errorf("event %d is %+v", i, p.Header)
+		}
+		if d := binary.BigEndian.Uint16(p.Payload[2:]); d != 960*uint16(i+1) {
+			t.Errorf("event %d lasts %d", i, d)
+		}
+	}
+}
+
+// Comfort noise of one peer is heard by the other as noise.
+func TestTranscodeNoise(t *testing.T) {
+	_, a, b := unlike(t, []media.Codec{pcmu(), noise()}, []media.Codec{opus(96)})
+	for n := range uint16(10) {
+		a.say(0, n, 160*uint32(n), string(make([]byte, 160)))
+	}
+	a.say(13, 10, 1600, string([]byte{40}))
+	d := codec.NewDecoder(codec.Opus, 8000)
+	buf := make([]int16, 960)
+	for range 50 {
+		n, err := d.Decode(buf, b.hear().Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, v := range buf[:n] {
+			sum += float64(v) * float64(v)
+		}
+		if level := 10 * math.Log10(sum/float64(n)+1); math.Abs(level-50) < 4 { // 90 - 40
+			return
+		}
+	}
+	t.Error("no noise was heard")
+}
