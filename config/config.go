@@ -128,6 +128,17 @@ type Media struct {
 	// Silence is how long a leg may say nothing, off hold, before the call ends. Default
 	// 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
+	// Transcoding turns the speech of one leg into that of the other.
+	Transcoding Transcoding `yaml:"transcoding"`
+}
+
+// Transcoding is for calls whose legs have no codec in common; all others pass as they are.
+type Transcoding struct {
+	// Off refuses such calls. Default false.
+	Off bool `yaml:"off"`
+	// Max is how many there may be at once, up to 10000; more are refused. Default 0,
+	// which is 30 for each core.
+	Max int `yaml:"max"`
 }
 
 // An RTPEngine is one rtpengine of several.

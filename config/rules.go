@@ -174,6 +174,7 @@ func (r *reader) rules(c *Config) {
 		r.at("media.music_file", "stands without media.on_hold: music")
 	}
 	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
+	r.between("media.transcoding.max", c.Media.Transcoding.Max, 0, 10000)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
 	r.between("calls.per_second", c.Calls.PerSecond, 1, 10_000)

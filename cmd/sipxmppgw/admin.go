@@ -141,5 +141,9 @@ func (d *daemon) counters() counters {
 		c := d.relay.Counters()
 		return c.PortsAll - c.PortsUsed - c.PortsRest
 	}, "free")
+	gauge(desc("media_transcoded_calls", "Calls whose speech is transcoded now."), func() int { return d.relay.Counters().Transcoded })
+	count(desc("media_transcodes_refused_total", "Calls that were to be transcoded when as many were as may be."), func() uint64 {
+		return uint64(d.relay.Counters().TranscodesRefused)
+	})
 	return cs
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -303,7 +304,7 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	}
 	for _, t := range c.Trunks {
 		r.Trunks = append(r.Trunks, gateway.TrunkRoute{
-			Name: t.Name, Domain: trunkDomain(t), Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(t),
+			Name: t.Name, Domain: trunkDomain(t), Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(c, t),
 			Numbers: translate.NumberForm(t.NumberFormat),
 		})
 	}
@@ -484,6 +485,7 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		Times:         embedded.Times{Silence: c.Media.Silence},
 		InbandDTMF:    c.Media.InbandDTMF,
 		Hold:          onHold[c.Media.OnHold],
+		Transcodes:    transcodesOf(c),
 		Log:           log,
 	}
 	if c.Media.MusicFile != "" {
@@ -496,6 +498,20 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		o.External = []netip.Addr{c.Media.ExternalAddress}
 	}
 	return o, nil
+}
+
+// transcodesPerCore is how many transcoded calls a core carries with room to spare.
+const transcodesPerCore = 30
+
+// transcodesOf returns how many calls may be transcoded at a time.
+func transcodesOf(c config.Config) int {
+	switch t := c.Media.Transcoding; {
+	case t.Off:
+		return 0
+	case t.Max > 0:
+		return t.Max
+	}
+	return transcodesPerCore * runtime.NumCPU()
 }
 
 // onHold is what media.on_hold may say.
@@ -513,13 +529,14 @@ func limitsOf(c config.Config) call.Limits {
 func xmppPolicy(c config.Config) media.Policy {
 	return media.Policy{
 		ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
-		Video: slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
+		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
+		Transcode: !c.Media.Transcoding.Off,
 	}
 }
 
 // trunkPolicy is plain RTP with the trunk's codecs, in its order.
-func trunkPolicy(t config.Trunk) media.Policy {
-	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video}
+func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
+	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: !c.Media.Transcoding.Off}
 	known := media.DefaultCodecs()
 	for _, name := range t.Codecs {
 		for _, k := range known {
@@ -584,7 +601,7 @@ func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Li
 			return fmt.Errorf("trunks[%d].address: %w", i, err)
 		}
 		trunk := signaling.Trunk{
-			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(t), Username: t.Username, Password: string(t.Password),
+			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
 		}
 		for j, s := range t.Sources {
 			p, err := config.ParsePrefix(s)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/mediarelay/codec"
 	"sipxmppgw/test/peer/audio"
 	"sipxmppgw/test/peer/jinglephone"
 	"sipxmppgw/test/peer/phone"
@@ -130,13 +132,115 @@ func digits(t *testing.T, from, to phone.Call, tones string) {
 	}
 }
 
-// Where there is no common codec, both sides are told so, and nobody hears anything.
+// Where nothing is common, speech is transcoded, and digits go beside it.
+func TestCodecsAreTranscoded(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		phone, client []audio.Codec
+		digits        bool
+	}{
+		{"opus alone at the client", []audio.Codec{audio.PCMU, audio.DTMF}, []audio.Codec{audio.Opus, audio.DTMF4}, true},
+		{"opus alone at the phone", []audio.Codec{renumbered(audio.Opus, 107)}, []audio.Codec{audio.PCMA, audio.DTMF8}, false},
+		{"G722 alone at the phone", []audio.Codec{audio.G722, audio.DTMF}, []audio.Codec{audio.PCMU, audio.DTMF8}, true},
+	}
+	for _, tt := range tests {
+		for _, from := range []string{"phone", "client"} {
+			for _, trunk := range []string{"", ", early_media: true"} {
+				if from == "phone" && trunk != "" {
+					continue
+				}
+				t.Run(tt.name+", from the "+from+trunk, func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t, setup{phones: []behind{{phone: sipphone.Options{Codecs: tt.phone}, trunk: trunk}}})
+					client := w.client(0, "phone", jinglephone.Options{Codecs: tt.client, Behaviour: jinglephone.Conversations()})
+					var sip *sipphone.Call
+					var xmpp *jinglephone.Call
+					if from == "phone" {
+						sip, xmpp = w.dial(0, client, 0)
+						answered(t, sip, xmpp)
+					} else {
+						xmpp, sip = w.call(client, 0)
+						answered(t, xmpp, sip)
+					}
+					understood(t, sip, xmpp)
+					understood(t, xmpp, sip)
+					if tt.digits {
+						digits(t, sip, xmpp, "159#")
+						digits(t, xmpp, sip, "0*")
+					}
+					if n := w.d.relay.Counters().Transcoded; n != 1 {
+						t.Errorf("%d calls are transcoded", n)
+					}
+					hangUp(t, sip, xmpp)
+					faultless(t, sip, xmpp)
+				})
+			}
+		}
+	}
+}
+
+// understood proves that a tone of one is heard by the other, who speaks another codec. A
+// tone is known again even if the machine is too busy for a steady pace.
+func understood(t *testing.T, from, to phone.Call) {
+	t.Helper()
+	ctx := limit(t)
+	if err := to.Heard().Wait(ctx, func(s audio.Statistics) bool { return s.Packets > 0 }); err != nil {
+		t.Fatalf("%s hears nothing: %v", to.Peer(), err)
+	}
+	before := len(to.Heard().Payloads())
+	if err := from.Sender().PlayFrames(ctx, encoded(from.Sender().Codec(), audio.Tone(700, time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	var share, level float64
+	err := to.Heard().Wait(ctx, func(audio.Statistics) bool {
+		share, level = audio.ToneShare(decoded(to.Sender().Codec(), to.Heard().Payloads()[before:]), 700)
+		return share > 0.8 && math.Abs(level+13) < 3
+	})
+	if err != nil {
+		t.Errorf("the tone is %.2f of what %s hears, at %.1f dB", share, to.Peer(), level)
+	}
+}
+
+// kindOf returns the codec of a phone, and the rate that it is coded at here.
+func kindOf(c audio.Codec) (k codec.Kind, rate int) {
+	k, _ = codec.KindOf(c.Name)
+	return k, k.Rate(codec.PCMU)
+}
+
+// encoded returns samples at 8000 Hz as packets of 20 ms.
+func encoded(c audio.Codec, pcm []int16) (frames [][]byte) {
+	k, rate := kindOf(c)
+	e := codec.NewEncoder(k, rate, codec.EncoderOptions{Frame: 20 * time.Millisecond})
+	pcm = codec.NewResampler(audio.Rate, rate).Resample(nil, pcm)
+	for ; len(pcm) >= rate/50; pcm = pcm[rate/50:] {
+		frames = append(frames, e.Encode(nil, pcm[:rate/50]))
+	}
+	return frames
+}
+
+// decoded returns what packets say, at 8000 Hz.
+func decoded(c audio.Codec, frames [][]byte) (pcm []int16) {
+	k, rate := kindOf(c)
+	d := codec.NewDecoder(k, rate)
+	buf := make([]int16, rate/5)
+	for _, f := range frames {
+		if n, err := d.Decode(buf, f); err == nil {
+			pcm = append(pcm, buf[:n]...)
+		}
+	}
+	return codec.NewResampler(rate, audio.Rate).Resample(nil, pcm)
+}
+
+// Where there is no common codec, and no transcoding, both sides are told so, and nobody
+// hears anything.
 func TestCodecsDoNotMeet(t *testing.T) {
 	t.Parallel()
+	const off = ", transcoding: {off: true}"
 	g722, pcmu := []audio.Codec{audio.G722, audio.DTMF}, []audio.Codec{audio.PCMU, audio.DTMF8}
 	t.Run("from the phone", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, setup{phones: []behind{{phone: sipphone.Options{Codecs: g722}}}})
+		w := newWorld(t, setup{phones: []behind{{phone: sipphone.Options{Codecs: g722}}}, media: off})
 		c, callee := w.dial(0, w.client(0, "phone", jinglephone.Options{Codecs: pcmu}), 0)
 		if err := callee.Accept(); err != nil {
 			t.Fatal(err)
@@ -151,7 +255,7 @@ func TestCodecsDoNotMeet(t *testing.T) {
 	})
 	t.Run("from the client", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, setup{phones: []behind{{phone: sipphone.Options{Codecs: g722}}}})
+		w := newWorld(t, setup{phones: []behind{{phone: sipphone.Options{Codecs: g722}}}, media: off})
 		c, callee := w.call(w.client(0, "phone", jinglephone.Options{Codecs: pcmu}), 0)
 		if err := callee.Accept(); err != nil {
 			t.Fatal(err)
