@@ -107,10 +107,26 @@ function follow(session) {
     report('connection', { sid: session.sid, state: session.pc.connectionState }))
 }
 
+// speakOnly lets all sessions offer and take no audio codecs but these, and events.
+function speakOnly(names) {
+  const wanted = c => [...names, 'telephone-event'].some(n => c.mimeType.toLowerCase() === `audio/${n}`.toLowerCase())
+  for (const method of ['createOffer', 'createAnswer']) {
+    const create = RTCPeerConnection.prototype[method]
+    RTCPeerConnection.prototype[method] = function (...args) {
+      for (const t of this.getTransceivers()) {
+        if (t.receiver.track.kind === 'audio') t.setCodecPreferences(RTCRtpReceiver.getCapabilities('audio').codecs.filter(wanted))
+      }
+      return create.apply(this, args)
+    }
+  }
+}
+
 const peer = window.peer = {
   // connect logs in and returns the full JID. With callable false the client says that it
-  // knows no JMI, so that a caller has to come with session-initiate.
-  async connect({ jid, password, url, resource, messages = true }) {
+  // knows no JMI, so that a caller has to come with session-initiate. With codecs it knows
+  // no others.
+  async connect({ jid, password, url, resource, messages = true, codecs }) {
+    if (codecs) speakOnly(codecs)
     client = XMPP.createClient({
       jid, password, resource,
       transports: { websocket: url, bosh: false },

@@ -136,8 +136,9 @@ type client struct {
 
 // clientOptions say who logs in.
 type clientOptions struct {
-	user       string // empty for romeo
-	noMessages bool   // knows no JMI, so that a caller comes with session-initiate
+	user       string   // empty for romeo
+	noMessages bool     // knows no JMI, so that a caller comes with session-initiate
+	codecs     []string // that it knows; nil for all that Chromium has
 }
 
 // login opens a page and logs in. When the test has failed, the page's stanzas are shown.
@@ -164,7 +165,7 @@ func (b *browser) login(t *testing.T, s *server, o clientOptions) *client {
 	})
 	c.do(t, &c.jid, "connect", map[string]any{
 		"jid": o.user + "@" + userDomain, "password": password, "resource": "browser",
-		"url": s.websocket(), "messages": !o.noMessages,
+		"url": s.websocket(), "messages": !o.noMessages, "codecs": o.codecs,
 	})
 	return c
 }

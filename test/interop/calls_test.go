@@ -109,7 +109,7 @@ func TestCalls(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, kind.start(t), chromium)
-			for _, plays := range [][]play{fromBaresip, fromSipp, toBaresip, toSipp, elsewhere} {
+			for _, plays := range [][]play{fromBaresip, fromSipp, toBaresip, toSipp, transcoded, elsewhere} {
 				for _, p := range plays {
 					t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
 				}

@@ -1,0 +1,43 @@
+//go:build interop
+
+package interop
+
+import "testing"
+
+// transcoded are calls of a client that knows but opus with a phone that knows but G.711.
+// Chromium has libopus, and so hears what ours makes.
+var transcoded = []play{
+	{"from baresip to a client of opus alone", func(t *testing.T, b *bench) {
+		user := b.browser.login(t, b.server, clientOptions{codecs: []string{"opus"}})
+		b.phone.dial(t, uriOf("romeo"))
+		sid := user.answers(t)
+		b.phone.wait(t, "CALL_ESTABLISHED")
+		user.hears(t, sid, phoneTone)
+		user.speaks(t, sid, "audio/opus")
+		talk()
+		user.do(t, nil, "end", sid, "success")
+		b.phone.wait(t, "CALL_CLOSED")
+		b.phone.heard(t, userTone)
+	}},
+	{"from a client of opus alone to baresip", func(t *testing.T, b *bench) {
+		user := b.browser.login(t, b.server, clientOptions{codecs: []string{"opus"}})
+		sid := user.proposes(t, phoneUser)
+		b.phone.wait(t, "CALL_INCOMING")
+		b.phone.command(t, "accept", "")
+		user.wait(t, "accepted")
+		user.hears(t, sid, phoneTone)
+		user.speaks(t, sid, "audio/opus")
+		talk()
+		b.phone.command(t, "hangup", "")
+		user.ended(t, "terminate", "success")
+		b.phone.heard(t, userTone)
+	}},
+}
+
+// speaks says that a session's codec is the one.
+func (c *client) speaks(t *testing.T, sid, want string) {
+	t.Helper()
+	if got := c.reception(t, sid).Codec; got != want {
+		t.Errorf("%s: the codec is %s, want %s", c.page, got, want)
+	}
+}
