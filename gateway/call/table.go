@@ -302,18 +302,16 @@ func activate(c *Call, _ Event) {
 	c.emit(StopTimer{TimerConfirm})
 }
 
-// narrower reports whether a caller that described its media after B had answered was
-// answered without the codec that B prefers, and so is going to send.
+// narrower reports whether the caller was answered without the codec that B prefers, and so
+// is going to send, although they have another in common: B answered before the caller
+// described its media, or was offered what could be transcoded.
 func (c *Call) narrower() bool {
-	if c.mode != Announced {
-		return false
-	}
 	a, b := c.told.Live(media.Audio), c.said[B].Live(media.Audio)
-	if a < 0 || b < 0 {
+	if a < 0 || b < 0 || c.mode != Announced && c.mode != Offered {
 		return false
 	}
-	speech := media.Speech(c.said[B].Streams[b].Codecs)
-	return len(speech) > 0 && media.Find(c.told.Streams[a].Codecs, speech[0]) < 0
+	has, speech := c.told.Streams[a].Codecs, media.Speech(c.said[B].Streams[b].Codecs)
+	return len(speech) > 0 && media.Find(has, speech[0]) < 0 && len(media.Intersect(speech, has)) > 0
 }
 
 // narrowB offers B what the caller turned out to have.

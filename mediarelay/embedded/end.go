@@ -200,7 +200,9 @@ func (e *end) heard(k media.Kind) []media.Codec {
 // offerAfter makes an offer to the peer from what the other end's peer has said.
 func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text string) {
 	own := e.policy
-	own.Transcode = own.Transcode && e.b.relay.transcoders.room(e.b)
+	// Once something is known to be common, nothing else is offered.
+	common := o.remote.Live(media.Audio) >= 0 && e.lanes[media.Audio].live() && passes(e.lanes[media.Audio].agreed, o.heard(media.Audio))
+	own.Transcode = own.Transcode && !common && e.b.relay.transcoders.room(e.b)
 	codecs := media.OfferCodecs(own, o.policy, o.heard(media.Audio))
 	if len(media.Speech(codecs)) == 0 {
 		return d, call.Incompatible, "no codec is common to both legs"

@@ -275,7 +275,7 @@ func (e *end) transcode(r *route, far *end) {
 	if e.transcoding == nil {
 		e.transcoding = e.b.relay.transcoders.open(e.b, t, l.t.sockets[0], c.ClockRate)
 	}
-	apart := !passes(l, to)
+	apart := !passes(l.agreed, to.agreed)
 	for i := range r.hops {
 		if h := &r.hops[i]; h.in == &l.in {
 			h.transcode(to, l.flow.Sends() && to.flow.Receives(), apart)
@@ -322,9 +322,9 @@ func (e *end) targetOf(far *end) (t target, c media.Codec, ok bool) {
 	return t, c, true
 }
 
-// passes reports whether some speech of one lane's peer is known to the other's.
-func passes(l, to *lane) bool {
-	return len(media.Speech(media.Intersect(l.agreed, to.agreed))) > 0
+// passes reports whether some speech is in both lists, and can pass as it is.
+func passes(a, b []media.Codec) bool {
+	return len(media.Speech(media.Intersect(a, b))) > 0
 }
 
 // noiseOf returns the comfort noise at 8000 Hz of a list, or nil.

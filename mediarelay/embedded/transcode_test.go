@@ -166,6 +166,10 @@ func TestTranscodeOnDemand(t *testing.T) {
 	if c := g.relay.Counters(); c.Transcoded != 0 {
 		t.Errorf("%d calls are transcoded before", c.Transcoded)
 	}
+	// Asked again, it is offered what is common alone.
+	if s := media.Speech(g.offer(3, call.B, a.describe(pcmu())).Streams[0].Codecs); len(s) != 1 || s[0].Name != "PCMU" {
+		t.Errorf("B is offered %+v", s)
+	}
 	b.ssrc++
 	speak(b, codec.Opus, 96, codec.PCMU, 440)
 	pcm := catch(t, a, codec.PCMU, 0, 36)
