@@ -162,6 +162,31 @@ func TestTranscodedSpeech(t *testing.T) {
 	}
 }
 
+// TestThereAndBack carries speech through Opus to PCMU and back to Opus, with loss on each
+// way.
+func TestThereAndBack(t *testing.T) {
+	for _, tt := range []struct {
+		loss int
+		want float64
+	}{{0, 0.74}, {5, 0.70}, {10, 0.66}} {
+		in := speech(8000)
+		net := network{jitter: 15 * ms, loss: tt.loss, seed: 9}
+		there := NewTranscoder(Options{From: Opus, To: PCMU, PTime: 20 * time.Millisecond})
+		back := NewTranscoder(Options{From: PCMU, To: Opus, PTime: 20 * time.Millisecond, Encoder: EncoderOptions{FEC: true}})
+		var sent []arrival
+		for i, m := range run(there, net.carry(talk(Opus, PCMU, in, 20*time.Millisecond)), 3500*ms) {
+			sent = append(sent, arrival{m.at, Packet{Seq: uint16(i), TS: uint32(i * 160), Payload: m.m.Payload}})
+		}
+		out := hear(Opus, PCMU, run(back, net.carry(sent), 4000*ms), 20*time.Millisecond)
+		m := audio.Correlate(in, append(out, make([]int16, 1600)...))
+		level := levelOf(out[:len(in)]) - levelOf(in)
+		t.Logf("%d %% lost twice: correlation %.4f, level %+.1f dB", tt.loss, m.Score, level)
+		if m.Score < tt.want || math.Abs(level) > 3 {
+			t.Errorf("%d %% lost: correlation %.4f, want %.2f; level %+.1f dB", tt.loss, m.Score, tt.want, level)
+		}
+	}
+}
+
 // TestPauses says that a pause described by comfort noise is played as noise to
 // Opus, and as a description to a peer that knows it.
 func TestPauses(t *testing.T) {
