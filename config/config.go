@@ -122,6 +122,9 @@ type Media struct {
 	// MusicFile is a WAV file (16 bits, one channel, 8000 samples a second) for music on
 	// hold. Default: a melody of our own.
 	MusicFile string `yaml:"music_file"`
+	// Ringback is the country whose ringing tone is heard by a caller that was answered
+	// before the callee, see early_media: two letters (ISO 3166). Default de.
+	Ringback string `yaml:"ringback"`
 	// InbandDTMF plays digits as tones to SIP peers that speak G.711 and know no
 	// telephone-event; else INFO carries them. Default false.
 	InbandDTMF bool `yaml:"inband_dtmf"`
@@ -288,11 +291,17 @@ func defaults() Config {
 	return Config{
 		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
 		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
-		Media: Media{Engine: "embedded", RTPEngineTimeout: 2 * time.Second, PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute},
+		Media: Media{Engine: "embedded", RTPEngineTimeout: 2 * time.Second, PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute, Ringback: "de"},
 		Calls: Calls{Max: 500, MaxUnanswered: 200, PerSecond: 20, PerUser: 4, AttemptsPerUser: 20, MaxDuration: 12 * time.Hour, NoAnswer: 3 * time.Minute, PlainReject: 480, Decline: 603, SecondCall: "parallel", Drain: 5 * time.Minute},
 		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
 		Log:   Log{Level: "info", Format: "text"},
 	}
+}
+
+// Countries are those whose ringing tone is known.
+var Countries = []string{
+	"at", "au", "be", "br", "ca", "ch", "cn", "cz", "de", "dk", "es", "fi", "fr", "gb",
+	"ie", "in", "it", "jp", "nl", "no", "nz", "pl", "pt", "ru", "se", "us", "za",
 }
 
 // Codecs are the codecs a trunk may name, in the order of the default.

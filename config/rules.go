@@ -173,6 +173,7 @@ func (r *reader) rules(c *Config) {
 	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
 		r.at("media.music_file", "stands without media.on_hold: music")
 	}
+	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
 	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
 	r.between("media.transcoding.max", c.Media.Transcoding.Max, 0, 10000)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)

@@ -488,6 +488,7 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		Transcodes:    transcodesOf(c),
 		Log:           log,
 	}
+	o.Ringback, _ = embedded.RingbackOf(c.Media.Ringback)
 	if c.Media.MusicFile != "" {
 		var err error
 		if o.Music, err = readMusic(c.Media.MusicFile); err != nil {

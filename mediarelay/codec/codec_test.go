@@ -172,6 +172,14 @@ func TestG711Tables(t *testing.T) {
 			t.Errorf("PCMA %#x is %d, want %d", i, got, want)
 		}
 	}
+	for i := range 256 {
+		if got := encodeMu(linearMu[i]); int(got) != i && linearMu[i] != 0 { // there are two zeros
+			t.Errorf("PCMU %#x is %d, which is %#x", i, linearMu[i], got)
+		}
+		if got := encodeA(linearA[i]); int(got) != i {
+			t.Errorf("PCMA %#x is %d, which is %#x", i, linearA[i], got)
+		}
+	}
 	for v := -32768; v <= 32767; v++ {
 		if got, want := encodeMu(int16(v)), audio.EncodePCMU(int16(v)); linearMu[got] != linearMu[want] {
 			t.Fatalf("%d as PCMU is %#x, want %#x", v, got, want)

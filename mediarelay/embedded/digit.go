@@ -150,7 +150,7 @@ func (s *socket) stepTone(f *fill, d *playing, now time.Time) (next time.Time) {
 	} else {
 		d.ts += uint32(f.step)
 	}
-	loop := s.t.relay.sounds.digits[d.event][f.law]
+	loop := s.t.relay.sounds.digits[d.event].laws[f.law]
 	p := s.spare[:headerLen]
 	for i := range f.step {
 		p = append(p, loop[(d.tones*f.step+i)%len(loop)])
@@ -235,6 +235,9 @@ func (s *socket) digitOver() {
 func (e *end) tones() *fill {
 	l, digits := e.lanes[media.Audio], e.b.relay.sounds.digits
 	if digits == nil || !l.live() || !l.flow.Receives() || !l.t.ready() || eventOf(l.agreed) >= 0 {
+		return nil
+	}
+	if _, ok := lawOf(media.Speech(l.agreed)[0]); !ok {
 		return nil
 	}
 	return e.voice(digits[0], false)

@@ -212,7 +212,7 @@ func TestDigitsNotInSpeech(t *testing.T) {
 func TestAllTones(t *testing.T) {
 	s := newSounds(&Options{InbandDTMF: true})
 	for event, key := range []byte(digitKeys) {
-		if got := toneOf(s.digits[event][lawMu][:160]); got != key {
+		if got := toneOf(s.digits[event].laws[lawMu][:160]); got != key {
 			t.Errorf("event %d sounds like %q, want %q", event, got, key)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/codec"
 )
 
 const (
@@ -39,9 +40,10 @@ const (
 type fill struct {
 	out     *outflow
 	hop     hop
-	samples []byte // a loop; an octet of it is a sample, or the level of noise
-	law     int    // they are encoded by
-	step    int    // octets a packet
+	samples []byte   // a loop; an octet of it is a sample, or the level of noise
+	packets [][]byte // the loop, if the codec has no samples; the first is samples
+	law     int      // they are encoded by
+	step    int      // octets a packet
 	every   time.Duration
 	from    int64   // on the relay's clock
 	in      *inflow // whose packets end it for good; nil for none
@@ -51,7 +53,7 @@ type fill struct {
 // A filling is how far the goroutine of a socket has come with a fill.
 type filling struct {
 	samples []byte
-	next    int    // octet
+	next    int    // octet, or packet
 	ts      uint32 // of the last packet
 	due     int64  // when the next packet is; 0 if it begins anew
 }
@@ -65,7 +67,7 @@ type ringInput struct {
 // Ring says that the callee rings and that the peer of side, which was answered already,
 // shall hear it (INTERWORKING 2.9, eager mode); or, with on false, that the callee has
 // answered or is gone. Packets of the callee end the tone too: what it plays is heard
-// instead. A peer that has no G.711 in common with us hears nothing.
+// instead.
 func (b *Bridge) Ring(side call.Side, on bool) { b.tellSelf(ringInput{side, on}) }
 
 // ring begins or ends ringing. While it rings, the callee's silence is measured as that
@@ -108,24 +110,28 @@ func (e *end) fill(far *end) *fill {
 	return far.voice(sounds.comfort, false)
 }
 
-// voice prepares to play a sound to the end's peer; nil if it is agreed on no G.711. That
-// need not be the codec it speaks, if any is said: whatever was agreed may be sent
-// (RFC 3264 section 7).
+// voice prepares to play a sound to the end's peer; nil if it is agreed on no codec that
+// we can encode. That need not be the codec it speaks, if any is said: whatever was agreed
+// may be sent (RFC 3264 section 7).
 func (e *end) voice(s *sound, any bool) *fill {
 	l := e.lanes[media.Audio]
 	for i, c := range media.Speech(l.agreed) {
-		law, ok := lawOf(c)
-		if s == nil || !any && i > 0 {
+		if s == nil || len(s.pcm) == 0 || !any && i > 0 {
 			break
 		}
+		kind, ok := codec.KindOf(c.Name)
 		if !ok {
 			continue
 		}
-		every := e.packetTime(c)
-		return &fill{
-			out: &l.out, hop: l.own(c.PT, true), samples: s[law], law: law,
-			step: int(every * toneRate / time.Second), every: every,
+		f := &fill{out: &l.out, hop: l.own(c.PT, true), every: e.packetTime(c)}
+		f.hop.clock = c.ClockRate
+		if law, ok := lawOf(c); ok {
+			f.law, f.samples, f.step = law, s.laws[law], int(f.every*toneRate/time.Second)
+			return f
 		}
+		f.packets, f.every = s.coded(kind), defaultTime
+		f.samples = f.packets[0]
+		return f
 	}
 	return nil
 }
@@ -139,10 +145,9 @@ func (e *end) noise() *fill {
 	}
 	for _, c := range l.agreed {
 		if c.Noise() && c.ClockRate == toneRate {
-			return &fill{
-				out: &l.out, hop: l.own(c.PT, false), samples: []byte{comfortLevel},
-				step: 1, every: noiseEvery,
-			}
+			f := &fill{out: &l.out, hop: l.own(c.PT, false), samples: []byte{comfortLevel}, step: 1, every: noiseEvery}
+			f.hop.clock = toneRate
+			return f
 		}
 	}
 	return nil
@@ -203,9 +208,9 @@ func (s *socket) fillUp(rt *route) (due int64) {
 	}
 	begins := g.due == 0 || !sameLoop(g.samples, f.samples) || now-g.due > int64(fillAfter)
 	if begins {
-		*g = filling{samples: f.samples, ts: f.out.at(now, toneRate), due: now}
+		*g = filling{samples: f.samples, ts: f.out.at(now, f.hop.clock), due: now}
 	} else {
-		g.ts += uint32(f.every * toneRate / time.Second)
+		g.ts += uint32(f.every * time.Duration(f.hop.clock) / time.Second)
 	}
 	g.due += int64(f.every)
 	s.emit(f, g.ts, begins, now)
@@ -216,6 +221,10 @@ func (s *socket) fillUp(rt *route) (due int64) {
 func (s *socket) emit(f *fill, ts uint32, begins bool, now int64) {
 	g := &s.filling
 	p := s.spare[:headerLen]
+	if f.packets != nil {
+		p = append(p, f.packets[g.next]...)
+		g.next = (g.next + 1) % len(f.packets)
+	}
 	for range f.step {
 		p = append(p, f.samples[g.next])
 		g.next = (g.next + 1) % len(f.samples)
@@ -232,7 +241,7 @@ func (s *socket) own(h *hop, p []byte, ts uint32, begins bool, now int64) {
 	}
 	at := now
 	if !begins { // when it was due, however late it is
-		at = o.lastAt + int64(ts-o.lastTS)*int64(time.Second)/toneRate
+		at = o.lastAt + int64(ts-o.lastTS)*int64(time.Second)/int64(h.clock)
 	}
 	binary.BigEndian.PutUint16(p[2:], o.insert(ts, at))
 	binary.BigEndian.PutUint32(p[4:], ts)

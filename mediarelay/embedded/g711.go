@@ -1,9 +1,11 @@
 package embedded
 
 import (
-	"math/bits"
+	"sync"
+	"time"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/codec"
 )
 
 // The two laws of G.711, and which of them a sound is encoded by.
@@ -13,16 +15,43 @@ const (
 	laws
 )
 
-// A sound is a loop of speech at 8000 Hz, encoded by both laws: an octet is a sample.
-type sound [laws][]byte
+// A sound is a loop of speech at 8000 Hz, ready to be sent by every codec.
+type sound struct {
+	pcm  []int16
+	laws [laws][]byte // an octet is a sample
+
+	once    [2]sync.Once // for packets of G.722 and of Opus, when they are wanted first
+	packets [2][][]byte
+}
 
 // newSound encodes linear samples of 16 bits at 8000 Hz.
 func newSound(samples []int16) *sound {
-	s := &sound{make([]byte, len(samples)), make([]byte, len(samples))}
-	for i, v := range samples {
-		s[lawMu][i], s[lawA][i] = encodeMu(v), encodeA(v)
+	s := &sound{pcm: samples}
+	for law, k := range []codec.Kind{lawMu: codec.PCMU, lawA: codec.PCMA} {
+		s.laws[law] = codec.NewEncoder(k, toneRate, codec.EncoderOptions{}).Encode(nil, samples)
 	}
 	return s
+}
+
+// coded returns the loop as packets of defaultTime of a codec that has no samples.
+func (s *sound) coded(k codec.Kind) [][]byte {
+	i := 0
+	if k == codec.Opus {
+		i = 1
+	}
+	s.once[i].Do(func() {
+		rate := k.Rate(codec.PCMU)
+		pcm := codec.NewResampler(toneRate, rate).Resample(nil, s.pcm)
+		e := codec.NewEncoder(k, rate, codec.EncoderOptions{Frame: defaultTime})
+		step := int(defaultTime * time.Duration(rate) / time.Second)
+		if len(pcm)%step != 0 { // a loop of whole packets
+			pcm = append(pcm, make([]int16, step-len(pcm)%step)...)
+		}
+		for ; len(pcm) > 0; pcm = pcm[step:] {
+			s.packets[i] = append(s.packets[i], e.Encode(nil, pcm[:step]))
+		}
+	})
+	return s.packets[i]
 }
 
 // lawOf returns the law of a codec; ok is false if it is not G.711.
@@ -34,30 +63,4 @@ func lawOf(c media.Codec) (law int, ok bool) {
 		return lawA, true
 	}
 	return lawMu, true
-}
-
-// encodeMu encodes a sample by the mu-law (ITU-T G.711 section 3, table 2).
-func encodeMu(v int16) byte {
-	const bias, clip = 0x84, 32635
-	n, sign := int(v), byte(0)
-	if n < 0 {
-		n, sign = -n, 0x80
-	}
-	n = min(n, clip) + bias
-	segment := bits.Len(uint(n)) - 8
-	return ^(sign | byte(segment)<<4 | byte(n>>(segment+3))&0x0f)
-}
-
-// encodeA encodes a sample by the A-law (ITU-T G.711 section 3, table 1).
-func encodeA(v int16) byte {
-	n, sign := int(v)>>3, byte(0x80)
-	if n < 0 {
-		n, sign = -n-1, 0
-	}
-	segment := max(bits.Len(uint(n))-5, 0)
-	code := sign | byte(segment)<<4
-	if segment < 2 {
-		return (code | byte(n>>1)&0x0f) ^ 0x55
-	}
-	return (code | byte(n>>segment)&0x0f) ^ 0x55
 }

@@ -27,10 +27,8 @@ type Options struct {
 	// Times are the times the relay waits.
 	Times Times
 	// Hold is what a peer hears while the other side holds and sends nothing: quiet
-	// noise by default, as comfort noise (RFC 3389) if that was agreed. It is sent as
-	// G.711 and at 8000 Hz alone: noise goes to peers that speak G.711, music to peers
-	// that agreed to it beside what they speak. A peer that knows but opus or G722 hears
-	// nothing, and gets RTCP. Default: HoldComfort.
+	// noise by default, as comfort noise (RFC 3389) if that was agreed. Default:
+	// HoldComfort.
 	Hold Hold
 	// Music is what HoldMusic plays, over and over: samples of 16 bits, one channel, 8000
 	// a second. Default: a melody of 13 s.

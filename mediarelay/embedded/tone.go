@@ -25,6 +25,43 @@ type Tone struct {
 	Cadence []time.Duration
 }
 
+// ringbacks are the ringing tones of countries (ITU-T E.180 Supplement 2), by ISO 3166.
+var ringbacks = map[string]Tone{
+	"at": single(420, 1000, 5000), "au": double(400, 425), "be": single(425, 1000, 3000), "br": single(425, 1000, 4000),
+	"ca": {Hertz: [2]int{440, 480}, Cadence: cadence(2000, 4000)}, "ch": single(425, 1000, 4000),
+	"cn": single(450, 1000, 4000), "cz": single(425, 1000, 4000), "de": single(425, 1000, 4000),
+	"dk": single(425, 1000, 4000), "es": single(425, 1500, 3000), "fi": single(425, 1000, 4000),
+	"fr": single(440, 1500, 3500), "gb": double(400, 450), "ie": double(400, 450), "in": double(400, 425),
+	"it": single(425, 1000, 4000), "jp": {Hertz: [2]int{384, 416}, Cadence: cadence(1000, 2000)},
+	"nl": single(425, 1000, 4000), "no": single(425, 1000, 4000), "nz": double(400, 450),
+	"pl": single(425, 1000, 4000), "pt": single(425, 1000, 5000), "ru": single(425, 1000, 4000),
+	"se": single(425, 1000, 5000), "us": {Hertz: [2]int{440, 480}, Cadence: cadence(2000, 4000)},
+	"za": double(400, 433),
+}
+
+// RingbackOf returns the ringing tone of a country, by its two small letters (ISO 3166).
+func RingbackOf(country string) (t Tone, ok bool) {
+	t, ok = ringbacks[country]
+	return t, ok
+}
+
+// single is a tone of one frequency; on and off are in milliseconds.
+func single(hertz int, on, off time.Duration) Tone {
+	return Tone{Hertz: [2]int{hertz}, Cadence: cadence(on, off)}
+}
+
+// double rings twice, as in Britain.
+func double(low, high int) Tone {
+	return Tone{Hertz: [2]int{low, high}, Cadence: cadence(400, 200, 400, 2000)}
+}
+
+func cadence(ms ...time.Duration) []time.Duration {
+	for i := range ms {
+		ms[i] *= time.Millisecond
+	}
+	return ms
+}
+
 // longest is the longest cadence that is played; what is beyond is left out.
 const longest = 30 * time.Second
 
