@@ -402,6 +402,9 @@ func (b *Bridge) wire() {
 			b.tell(call.MediaConnected{Side: e.side})
 		}
 	}
+	if passes(b.ends[call.A].lanes[media.Audio].agreed, b.ends[call.B].lanes[media.Audio].agreed) {
+		b.relay.transcoders.leave(b) // who speaks what does not pass, all the same, takes a place anew
+	}
 }
 
 // Stats returns the figures so far, by side.

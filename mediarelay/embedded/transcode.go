@@ -142,6 +142,7 @@ func (t *transcoding) work(now int64) (next int64, over bool) {
 // take gives a packet to the decoder of its codec.
 func (t *transcoding) take(p *pushed) {
 	if !t.bridge.relay.transcoders.admit(t.bridge) {
+		t.socket.t.drops.noRoute.Add(1)
 		return
 	}
 	if t.codec == nil || t.kind != p.kind && !p.packet.Noise {

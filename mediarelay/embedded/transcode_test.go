@@ -121,6 +121,9 @@ func TestTranscode(t *testing.T) {
 			heard(t, 440, pcm)
 			pcm = catch(t, a, tt.ka, tt.a.PT, 36)
 			heard(t, 1000, pcm)
+			g.join(3, call.A, a.describe(tt.b)) // what B speaks
+			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
+			g.join(4, call.A, a.describe(tt.a))
 			g.Release()
 			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
 		})
