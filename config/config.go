@@ -131,7 +131,7 @@ type Media struct {
 	// Silence is how long a leg may say nothing, off hold, before the call ends. Default
 	// 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
-	// Transcoding turns the speech of one leg into that of the other.
+	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`
 }
 

@@ -504,10 +504,11 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 // transcodesPerCore is how many transcoded calls a core carries with room to spare.
 const transcodesPerCore = 30
 
-// transcodesOf returns how many calls may be transcoded at a time.
+// transcodesOf returns how many calls the relay may transcode at a time. An rtpengine has a
+// setting of its own.
 func transcodesOf(c config.Config) int {
 	switch t := c.Media.Transcoding; {
-	case t.Off:
+	case t.Off || c.Media.Engine == "rtpengine":
 		return 0
 	case t.Max > 0:
 		return t.Max
@@ -531,13 +532,13 @@ func xmppPolicy(c config.Config) media.Policy {
 	return media.Policy{
 		ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
 		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
-		Transcode: !c.Media.Transcoding.Off,
+		Transcode: transcodesOf(c) > 0,
 	}
 }
 
 // trunkPolicy is plain RTP with the trunk's codecs, in its order.
 func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
-	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: !c.Media.Transcoding.Off}
+	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
 	known := media.DefaultCodecs()
 	for _, name := range t.Codecs {
 		for _, k := range known {
