@@ -71,11 +71,13 @@ func catch(t *testing.T, p talker, k codec.Kind, pt uint8, n int) (pcm []int16) 
 		if got.PayloadType != pt || i > 0 && (got.SequenceNumber != last.SequenceNumber+1 || got.SSRC != last.SSRC) {
 			t.Fatalf("packet %d is %+v", i, got.Header)
 		}
-		if i > 0 && got.Timestamp != last.Timestamp+uint32(k.Clock()/50) {
-			t.Fatalf("packet %d is at %d after %d", i, got.Timestamp, last.Timestamp)
+		// On a machine that stands still meanwhile there are pauses.
+		passed, frame := int32(got.Timestamp-last.Timestamp), int32(k.Clock()/50)
+		if i > 0 && (passed < frame || got.Marker && passed == frame) {
+			t.Fatalf("packet %d is %+v after %d", i, got.Header, last.Timestamp)
 		}
-		if got.Marker != (i == 0) {
-			t.Errorf("the marker of packet %d is %v", i, got.Marker)
+		if i == 0 && !got.Marker {
+			t.Error("the first packet has no marker")
 		}
 		last = got
 		m, err := d.Decode(buf, got.Payload)
