@@ -289,12 +289,32 @@ func (s Secret) GoString() string { return s.String() }
 // defaults returns a configuration in which everything that has a fixed default has it.
 func defaults() Config {
 	return Config{
-		XMPP:  XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
-		SIP:   SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
-		Media: Media{Engine: "embedded", RTPEngineTimeout: 2 * time.Second, PortMin: 10000, PortMax: 19999, OnHold: "noise", Silence: time.Minute, Ringback: "de"},
-		Calls: Calls{Max: 500, MaxUnanswered: 200, PerSecond: 20, PerUser: 4, AttemptsPerUser: 20, MaxDuration: 12 * time.Hour, NoAnswer: 3 * time.Minute, PlainReject: 480, Decline: 603, SecondCall: "parallel", Drain: 5 * time.Minute},
-		HTTP:  HTTP{Listen: "127.0.0.1:9187"},
-		Log:   Log{Level: "info", Format: "text"},
+		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
+		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
+		Media: Media{
+			Engine:           "embedded",
+			RTPEngineTimeout: 2 * time.Second,
+			PortMin:          10000,
+			PortMax:          19999,
+			OnHold:           "noise",
+			Silence:          time.Minute,
+			Ringback:         "de",
+		},
+		Calls: Calls{
+			Max:             500,
+			MaxUnanswered:   200,
+			PerSecond:       20,
+			PerUser:         4,
+			AttemptsPerUser: 20,
+			MaxDuration:     12 * time.Hour,
+			NoAnswer:        3 * time.Minute,
+			PlainReject:     480,
+			Decline:         603,
+			SecondCall:      "parallel",
+			Drain:           5 * time.Minute,
+		},
+		HTTP: HTTP{Listen: "127.0.0.1:9187"},
+		Log:  Log{Level: "info", Format: "text"},
 	}
 }
 
