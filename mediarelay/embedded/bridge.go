@@ -57,10 +57,11 @@ type (
 		transports media.Description
 	}
 	pairInput struct { // ICE has chosen a pair
-		t      *transport
-		local  string
-		remote netip.AddrPort
-		kind   string
+		t         *transport
+		component uint16
+		local     string
+		remote    netip.AddrPort
+		kind      string
 	}
 	iceFailedInput struct{ t *transport }
 	latchInput     struct { // a packet came from the peer's real address
@@ -338,7 +339,7 @@ func (b *Bridge) candidates(in candidatesInput) {
 		if fresh := trusted(s.Transport.DTLS); fresh != nil {
 			l.t.expectAnew(fresh)
 		}
-		ours := media.Stream{Name: s.Name, Kind: l.kind, Transport: media.Transport{ICE: l.t.ice.describe(), RTCPMux: true}}
+		ours := media.Stream{Name: s.Name, Kind: l.kind, Transport: media.Transport{ICE: l.t.ice.describe(), RTCPMux: l.t.muxed}}
 		if i := l.slot; i < len(e.local.Streams) {
 			e.local.Streams[i].Transport.ICE = l.t.ice.describe()
 			ours.Name = e.local.Streams[i].Name
@@ -387,7 +388,7 @@ func (b *Bridge) wire() {
 				t.sockets[0].conn.SetReadDeadline(time.Now()) // to begin
 			}
 			for _, s := range t.control {
-				s.route.Store(&route{gate: t.gateOf(1), secure: t.secure, lanes: r.lanes})
+				s.route.Store(t.controlRoute(r))
 			}
 		}
 		e.publish()

@@ -28,6 +28,7 @@ type end struct {
 	remote   media.Description // what the peer said last
 	asked    bool              // the peer's offer is answered by Answer, and may be again
 	offering bool              // the last offer between us was ours
+	began    bool              // the first offer between us was ours
 	early    []media.Stream    // candidates that came before the answer
 	cname    string
 	held     bool // a side holds, so that silence is right
@@ -207,6 +208,9 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 	if len(media.Speech(codecs)) == 0 {
 		return d, call.Incompatible, "no codec is common to both legs"
 	}
+	if e.local.Empty() && e.remote.Empty() {
+		e.began = true
+	}
 	d = e.local.Clone()
 	e.suggest(&d, media.Audio, codecs, o)
 	if pictures := o.heard(media.Video); pictures != nil && e.policy.Video && o.policy.Video {
@@ -236,7 +240,7 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 		if l.t.secure {
 			profile = media.TLSSAVPF
 		}
-		tr := l.t.describe(profile, l.t.ice != nil || e.policy.RTCPMux)
+		tr := l.t.describe(profile, l.t.ice != nil && !l.t.divided() || e.policy.RTCPMux)
 		if tr.DTLS != nil {
 			tr.DTLS.Setup = media.ActPass
 		}
@@ -253,7 +257,7 @@ func (e *end) prepare(t *transport) error {
 		t.expectPeer()
 	}
 	if e.policy.ICE && t.ice == nil && !t.remote.IsValid() {
-		return t.startICE(true)
+		return t.startICE(!t.secure && !e.policy.RTCPMux)
 	}
 	return nil
 }
@@ -448,11 +452,11 @@ func (e *end) spokeICE(l *lane) bool {
 func (e *end) connect(l *lane, name string, peer media.Transport, muxed bool) (call.Cause, string) {
 	t := l.t
 	if t.ice != nil && !e.speaksICE(peer) && !e.spokeICE(l) {
-		t.ice.agent.GracefulClose()
+		t.ice.close()
 		t.ice = nil
 	}
 	if t.ice != nil {
-		t.muxed = true
+		t.muxed = !t.divided()
 		_, err := t.ice.hear(peer.ICE)
 		if err == nil {
 			err = e.release(t, name)
@@ -605,7 +609,7 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 			l.t = e.lanes[media.Audio].t // the bundle's
 		}
 		if l.kind == media.Audio || l.t != e.lanes[media.Audio].t {
-			cause, text := e.follow(l, s)
+			cause, text := e.follow(l, s, slices.Contains(offer.Bundle, s.Name))
 			if text != "" && l.kind == media.Audio {
 				return cause, text
 			}
@@ -617,7 +621,7 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 				continue
 			}
 		}
-		muxed := l.t.ice != nil || s.Transport.RTCPMux
+		muxed := l.t.ice != nil && !l.t.divided() || s.Transport.RTCPMux && !l.t.divided()
 		p.streams[l.slot].Transport = l.t.describe(s.Transport.Profile, muxed)
 	}
 	e.remote, e.offering = offer, false
@@ -628,10 +632,13 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 }
 
 // follow makes a transport what an offer of the peer asks for, and connects it.
-func (e *end) follow(l *lane, offered media.Stream) (call.Cause, string) {
+func (e *end) follow(l *lane, offered media.Stream, bundled bool) (call.Cause, string) {
 	t := l.t
 	if t.ice == nil && e.speaksICE(offered.Transport) {
-		if err := t.startICE(false); err != nil {
+		// COMPAT(Conversations 2.19): what is bundled is muxed, whether that is said or not; and
+		// so is what DTLS protects, for it has one association.
+		divided := !offered.Transport.RTCPMux && !bundled && len(trusted(offered.Transport.DTLS)) == 0
+		if err := t.startICE(divided); err != nil {
 			return call.TransportFailed, "ice: " + err.Error()
 		}
 	}

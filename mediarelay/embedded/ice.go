@@ -30,10 +30,13 @@ const iceChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 // consent on our sockets, and what each side said of itself.
 type iceSide struct {
 	t          *transport
+	checks     *mux // the sockets it checks from
 	agent      *ice.Agent
 	ufrag, pwd string
 	generation uint8
-	offerer    bool // we made the offer of this session: we control (XEP-0176, C-52)
+	controls   bool     // we began the session, so we control (XEP-0176, C-52)
+	first      *iceSide // of RTP, if this is the ICE of RTCP
+	second     *iceSide // of RTCP, if that is not muxed
 
 	started bool
 	peer    media.ICE // credentials; candidates are in seen
@@ -47,13 +50,28 @@ func quiet() logging.LoggerFactory {
 	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 }
 
-// startICE makes the agent of a transport. It gathers at once: the sockets are there.
-func (t *transport) startICE(offerer bool) error {
-	i := &iceSide{t: t, offerer: offerer, seen: map[netip.AddrPort]bool{}}
-	i.ufrag, i.pwd = t.relay.word(8), t.relay.word(24)
+// startICE makes the ICE of a transport, for RTCP too if that is divided.
+func (t *transport) startICE(divided bool) error {
+	i, err := t.newICE(t.mux, nil)
+	if err != nil {
+		return err
+	}
+	t.ice = i
+	if divided {
+		return t.divide()
+	}
+	return nil
+}
+
+// newICE makes the agent of a component: of RTP, or with the ICE of that of RTCP. It
+// gathers at once: the sockets are there.
+func (t *transport) newICE(checks *mux, first *iceSide) (*iceSide, error) {
+	i := &iceSide{t: t, checks: checks, first: first, seen: map[netip.AddrPort]bool{}}
+	i.controls = t.b.ends[t.side].began
+	i.renew()
 	consent := t.relay.options.Times.Consent
 	agent, err := ice.NewAgentWithOptions(
-		ice.WithUDPMux(t.mux),
+		ice.WithUDPMux(checks),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
@@ -70,12 +88,40 @@ func (t *transport) startICE(offerer bool) error {
 		ice.WithLoggerFactory(quiet()),
 	)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	i.agent = agent
 	i.listen()
-	t.ice = i
-	return agent.GatherCandidates()
+	if err := agent.GatherCandidates(); err != nil {
+		agent.GracefulClose()
+		return nil, err
+	}
+	return i, nil
+}
+
+// renew makes new credentials; both components have the same.
+func (i *iceSide) renew() {
+	if i.first != nil {
+		i.ufrag, i.pwd = i.first.ufrag, i.first.pwd
+		return
+	}
+	i.ufrag, i.pwd = i.t.relay.word(8), i.t.relay.word(24)
+}
+
+// component is 1 for RTP, and for RTCP with it, and 2 for RTCP alone.
+func (i *iceSide) component() uint16 {
+	if i.first != nil {
+		return rtcpComponent
+	}
+	return rtpComponent
+}
+
+// close ends the agents.
+func (i *iceSide) close() {
+	i.agent.GracefulClose()
+	if i.second != nil {
+		i.second.close()
+	}
 }
 
 // listen makes the agent tell the bridge what happens.
@@ -87,14 +133,15 @@ func (i *iceSide) listen() {
 			return
 		}
 		i.t.b.tellSelf(pairInput{
-			t:      i.t,
-			local:  local.Address(),
-			remote: netip.AddrPortFrom(addr.Unmap(), uint16(remote.Port())),
-			kind:   remote.Type().String(),
+			t:         i.t,
+			component: i.component(),
+			local:     local.Address(),
+			remote:    netip.AddrPortFrom(addr.Unmap(), uint16(remote.Port())),
+			kind:      remote.Type().String(),
 		})
 	})
 	i.agent.OnConnectionStateChange(func(s ice.ConnectionState) {
-		if s == ice.ConnectionStateFailed {
+		if s == ice.ConnectionStateFailed && i.component() == rtpComponent {
 			i.t.b.tellSelf(iceFailedInput{i.t})
 		}
 	})
@@ -104,19 +151,28 @@ func (i *iceSide) listen() {
 // once, though we take what the peer trickles.
 func (i *iceSide) describe() *media.ICE {
 	d := &media.ICE{Ufrag: i.ufrag, Pwd: i.pwd, Trickle: true, Complete: true}
-	for n, s := range i.t.sockets {
-		d.Candidates = append(d.Candidates, media.Candidate{
+	d.Candidates = i.candidates(nil)
+	if i.second != nil {
+		d.Candidates = i.second.candidates(d.Candidates)
+	}
+	return d
+}
+
+// candidates adds those of the component, one a socket.
+func (i *iceSide) candidates(list []media.Candidate) []media.Candidate {
+	for n, s := range i.checks.sockets {
+		list = append(list, media.Candidate{
 			Foundation: strconv.Itoa(n + 1),
-			Component:  1,
+			Component:  i.component(),
 			Protocol:   "udp",
-			Priority:   126<<24 | uint32(65535-n)<<8 | 255, // RFC 8445 section 5.1.2
+			Priority:   126<<24 | uint32(65535-n)<<8 | uint32(256-i.component()), // RFC 8445 section 5.1.2
 			Addr:       i.t.endpoint(s),
 			Type:       "host",
 			Generation: i.generation,
-			ID:         i.ufrag + strconv.Itoa(n),
+			ID:         i.ufrag + strconv.Itoa(len(list)),
 		})
 	}
-	return d
+	return list
 }
 
 // hear takes what the peer says of its ICE, in an offer, an answer or between them. The
@@ -146,23 +202,28 @@ func (i *iceSide) hear(peer *media.ICE) (restarted bool, err error) {
 	i.waiting = append(i.waiting, peer.Candidates[:min(len(peer.Candidates), 4*maxCandidates)]...)
 	if i.peer.Ufrag == "" {
 		i.waiting = i.waiting[:min(len(i.waiting), 4*maxCandidates)]
-		return restarted, nil
+	} else {
+		for _, c := range i.waiting {
+			i.add(c)
+		}
+		i.waiting = nil
 	}
-	for _, c := range i.waiting {
-		i.add(c)
+	if i.second != nil {
+		_, err = i.second.hear(peer)
 	}
-	i.waiting = nil
-	return restarted, nil
+	return restarted, err
 }
 
 // begin starts the checks, or goes on with them after a restart.
 func (i *iceSide) begin() error {
-	i.t.deadline = time.Now().Add(i.t.relay.options.Times.Connect)
+	if i.first == nil {
+		i.t.deadline = time.Now().Add(i.t.relay.options.Times.Connect)
+	}
 	if i.started {
 		return i.agent.SetRemoteCredentials(i.peer.Ufrag, i.peer.Pwd)
 	}
 	i.started = true
-	if i.offerer {
+	if i.controls {
 		_, err := i.agent.StartDial(i.peer.Ufrag, i.peer.Pwd)
 		return err
 	}
@@ -173,7 +234,7 @@ func (i *iceSide) begin() error {
 // restart gives us new credentials and forgets the peer's candidates. Media goes on over
 // the old pair until there is a new one.
 func (i *iceSide) restart() error {
-	i.ufrag, i.pwd = i.t.relay.word(8), i.t.relay.word(24)
+	i.renew()
 	i.generation++
 	i.seen = map[netip.AddrPort]bool{}
 	i.waiting = nil
@@ -186,7 +247,7 @@ func (i *iceSide) restart() error {
 // add gives the agent a candidate of the peer, if it is one that may be checked.
 func (i *iceSide) add(c media.Candidate) {
 	addr := netip.AddrPortFrom(c.Addr.Addr().Unmap(), c.Addr.Port())
-	if c.Protocol != "udp" || c.Component != 1 || !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
+	if c.Protocol != "udp" || c.Component != i.component() || !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
 		return
 	}
 	remote, err := candidate(c, addr)

@@ -27,11 +27,12 @@ const (
 // packets to the other end; it has its own buffer, takes no lock, and ends when the
 // socket is closed. Control gives it a new route whole.
 type socket struct {
-	t     *transport
-	conn  *net.UDPConn
-	local netip.AddrPort
-	rtcp  bool // carries RTCP alone: the second of a pair
-	route atomic.Pointer[route]
+	t      *transport
+	conn   *net.UDPConn
+	local  netip.AddrPort
+	rtcp   bool // carries RTCP alone: the second of a pair, or of two components
+	checks *mux // of ICE for RTCP alone; nil for none
+	route  atomic.Pointer[route]
 
 	seen  *route // that the last packet took
 	early *queue // packets that came before the route could judge them; nil for none
@@ -233,7 +234,7 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
 // was learned: then another stream may begin.
 func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, seq uint16) (ok, fresh bool) {
 	if rt.gate == nil {
-		return from == rt.peer || s.t.mux.knows(from), false
+		return from == rt.peer || s.known(from), false
 	}
 	ok, fresh = s.latch.admit(rt.gate, from, pt, ssrc, seq)
 	if fresh {

@@ -70,7 +70,7 @@ func (s *socket) reports(buf []byte, n int, from netip.AddrPort) {
 // it must come from where the media comes from, or may be expected from.
 func (s *socket) reporter(rt *route, from netip.AddrPort) bool {
 	if rt.gate == nil {
-		return from == rt.peer || s.t.mux.knows(from)
+		return from == rt.peer || s.known(from)
 	}
 	if !s.rtcp {
 		if s.latch.round == rt.gate.round && s.latch.locked.IsValid() {
@@ -217,15 +217,7 @@ func (t *transport) sendReports(packets []rtcp.Packet) {
 			return
 		}
 	}
-	from := t.via
-	if !t.muxed && len(t.control) > 0 {
-		for i, s := range t.sockets {
-			if s == t.via {
-				from = t.control[i]
-			}
-		}
-	}
-	from.conn.WriteToUDPAddrPort(p, t.report)
+	t.reportSocket().conn.WriteToUDPAddrPort(p, t.report)
 }
 
 // fraction is the loss since the last report in 256ths (RFC 3550 section 6.4.1).

@@ -27,19 +27,21 @@ type transport struct {
 
 	ports   *binding
 	sockets []*socket // RTP, one for each address
-	control []*socket // RTCP of a pair
+	control []*socket // RTCP of a pair, or of a component of its own
+	second  *binding  // ports of that component; nil for none
 	mine    *sync.Mutex
 	mux     *mux
 	assoc   atomic.Pointer[association]
 	drops   drops
 
-	via    *socket        // that we send from
-	remote netip.AddrPort // that we send to; not valid until known
-	report netip.AddrPort // that RTCP goes to
-	muxed  bool           // RTCP goes with RTP
-	gates  [2]*gate       // of RTP and RTCP, without ICE
-	heard  netip.AddrPort // that RTP came from last, without ICE
-	forks  bool           // the peer may be several phones that ring (INTERWORKING 2.9)
+	via      *socket        // that we send from
+	remote   netip.AddrPort // that we send to; not valid until known
+	report   netip.AddrPort // that RTCP goes to
+	muxed    bool           // RTCP goes with RTP
+	gates    [2]*gate       // of RTP and RTCP, without ICE
+	heard    netip.AddrPort // that RTP came from last, without ICE
+	forks    bool           // the peer may be several phones that ring (INTERWORKING 2.9)
+	reporter *socket        // that RTCP is sent from, if it has ICE of its own
 
 	ice       *iceSide
 	secure    bool                // DTLS-SRTP, whatever happens
@@ -84,18 +86,25 @@ func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*trans
 // close ends everything that runs on the transport and gives its ports back.
 func (t *transport) close() {
 	if t.ice != nil {
-		t.ice.agent.GracefulClose()
+		t.ice.close()
 	}
 	if a := t.assoc.Load(); a != nil {
 		a.close()
 	}
 	t.ports.close()
 	t.relay.pool.give(t.ports.number, t.ports.pair, t.relay.pool.rest)
+	if t.second != nil {
+		t.second.close()
+		t.relay.pool.give(t.second.number, false, t.relay.pool.rest)
+	}
 }
 
 // stun takes a STUN message that came in.
 func (t *transport) stun(s *socket, p []byte, from netip.AddrPort) {
-	if !s.rtcp {
+	switch {
+	case s.checks != nil:
+		s.checks.deliver(s, p, from)
+	case !s.rtcp:
 		t.mux.deliver(s, p, from)
 	}
 }
@@ -161,7 +170,14 @@ func (t *transport) paired(in pairInput) {
 	if t.ice == nil {
 		return
 	}
-	t.remote, t.report, t.muxed = in.remote, in.remote, true
+	if in.component == rtcpComponent {
+		t.reportsTo(in)
+		return
+	}
+	t.remote, t.muxed = in.remote, !t.divided()
+	if t.muxed {
+		t.report = in.remote
+	}
 	t.ice.chosen = in.kind
 	t.deadline = time.Time{}
 	for _, s := range t.sockets {

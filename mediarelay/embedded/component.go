@@ -1,0 +1,86 @@
+package embedded
+
+import "net/netip"
+
+// Two components: a peer that does not mux RTCP with RTP (RFC 5761) has ICE for each of
+// them (RFC 8445 section 4). The credentials are the same; addresses, checks and the pair
+// that is chosen are each component's own, so each has an agent. RTCP that finds no way is
+// no reason to end a call.
+
+const (
+	rtpComponent  = 1
+	rtcpComponent = 2
+)
+
+// divided reports whether RTCP has ICE of its own.
+func (t *transport) divided() bool { return t.ice != nil && t.ice.second != nil }
+
+// divide makes the ICE of RTCP, on a port of its own.
+func (t *transport) divide() error {
+	ports, err := t.relay.pool.bind(t.relay.options.Addresses, false)
+	if err != nil {
+		return err
+	}
+	t.second = ports
+	for _, c := range ports.rtp {
+		t.control = append(t.control, &socket{t: t, conn: c, local: localOf(c), rtcp: true})
+	}
+	checks := newMux(t.control)
+	for _, s := range t.control {
+		s.checks = checks
+		t.b.work.Go(s.run) // until close
+	}
+	t.ice.second, err = t.newICE(checks, t.ice)
+	return err
+}
+
+// reportsTo takes the pair that ICE has chosen for RTCP.
+func (t *transport) reportsTo(in pairInput) {
+	if !t.divided() {
+		return
+	}
+	t.report = in.remote
+	for _, s := range t.control {
+		if s.local.Addr().String() == in.local {
+			t.reporter = s
+		}
+	}
+}
+
+// reportSocket returns the socket that our RTCP is sent from.
+func (t *transport) reportSocket() *socket {
+	switch {
+	case t.muxed || len(t.control) == 0:
+		return t.via
+	case t.divided() && t.reporter != nil:
+		return t.reporter
+	}
+	for i, s := range t.sockets {
+		if s == t.via {
+			return t.control[i]
+		}
+	}
+	return t.control[0]
+}
+
+// controlRoute is the route of the sockets of RTCP, beside that of RTP.
+func (t *transport) controlRoute(r *route) *route {
+	c := &route{secure: t.secure, mine: t.mine, lanes: r.lanes}
+	if t.divided() {
+		c.peer = t.report
+	} else {
+		c.gate = t.gateOf(1)
+	}
+	if t.keys != nil {
+		c.rx = t.keys.control
+	}
+	return c
+}
+
+// known reports whether an address has checked in at the socket with our ufrag.
+func (s *socket) known(from netip.AddrPort) bool {
+	if s.checks != nil {
+		return s.checks.knows(from)
+	}
+	return !s.rtcp && s.t.mux.knows(from)
+}
