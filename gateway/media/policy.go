@@ -10,6 +10,13 @@ type Policy struct {
 	// DTLS says that the leg's media is protected by DTLS-SRTP (RFC 5764). A leg with
 	// DTLS never carries clear RTP.
 	DTLS bool
+	// SDES says that keys may be in signalling (RFC 4568). They are offered on legs without
+	// ICE and DTLS, and taken where a peer offers nothing better.
+	SDES bool
+	// Clear says that media may be in the clear although keys are offered (RFC 8643), and
+	// where a peer offers none. It is for legs with SDES; without any protection the media
+	// is clear anyway.
+	Clear bool
 	// Bundle says that streams share one transport when the peer agrees (RFC 8843).
 	Bundle bool
 	// RTCPMux says that RTCP is offered on the RTP port (RFC 5761). Without it RTCP has

@@ -164,20 +164,30 @@ func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 	tr := s.Transport
 	named := tr.DTLS != nil && len(tr.DTLS.Fingerprints) > 0
 	good := len(trusted(tr.DTLS)) > 0
-	secured := int(s.Kind) < len(e.lanes) && e.lanes[s.Kind].t != nil && e.lanes[s.Kind].t.secure
+	_, keyed := pick(tr.SDES)
+	keyed = keyed && e.policy.SDES
 	switch {
 	case tr.Profile == media.NoRTP:
 		return call.Incompatible, "the profile is not RTP"
 	case named && !good:
 		return call.Insecure, "the fingerprint is of no hash we trust"
-	case (e.policy.DTLS || secured) && !good:
+	case (e.policy.DTLS || e.shaken()) && !good:
 		return call.Insecure, "media must be protected by DTLS"
-	case tr.Profile != media.AVP && tr.Profile != media.AVPF && !good:
+	case !good && !keyed && e.policy.SDES && !e.policy.Clear:
+		return call.Insecure, "media must be protected by SRTP"
+	case !good && !keyed && demands(tr) && len(tr.SDES) > 0 && e.policy.SDES:
+		return call.Insecure, "none of the keys can be used"
+	case !good && !keyed && demands(tr):
 		return call.Insecure, "protection without DTLS is not supported"
 	case !e.speaksICE(tr) && !tr.Addr.IsValid():
 		return call.TransportFailed, "there is neither ICE nor an address"
 	}
 	return 0, ""
+}
+
+// shaken reports whether DTLS protects something of the end: then nothing of it is clear.
+func (e *end) shaken() bool {
+	return slices.ContainsFunc(e.transports, func(t *transport) bool { return t.secure && !t.keyed.inUse() })
 }
 
 // speaksICE reports whether ICE is used with that description of the peer.
@@ -236,13 +246,12 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 		if err := e.prepare(l.t); err != nil {
 			return d, call.TransportFailed, "ice: " + err.Error()
 		}
-		profile := media.AVP
-		if l.t.secure {
-			profile = media.TLSSAVPF
-		}
-		tr := l.t.describe(profile, l.t.ice != nil && !l.t.divided() || e.policy.RTCPMux)
+		tr := l.t.describe(e.profile(l), l.t.ice != nil && !l.t.divided() || e.policy.RTCPMux)
 		if tr.DTLS != nil {
 			tr.DTLS.Setup = media.ActPass
+		}
+		if tr.DTLS == nil && l.t.keyed != nil {
+			tr.SDES = l.t.keyed.offer()
 		}
 		d.Streams[l.slot].Transport = tr
 	}
@@ -250,11 +259,33 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 	return d, 0, ""
 }
 
+// profile returns what the stream of a lane is offered as: what it was, if it was.
+func (e *end) profile(l *lane) media.Profile {
+	is := media.AVP
+	switch {
+	case l.t.secure && !l.t.keyed.inUse():
+		is = media.TLSSAVPF
+	case l.t.keyed != nil && !e.policy.Clear:
+		is = media.SAVP
+	}
+	if l.slot < len(e.local.Streams) && !e.local.Streams[l.slot].Rejected {
+		was := e.local.Streams[l.slot].Transport.Profile
+		if kept := was == media.TLSSAVP && is == media.TLSSAVPF || was < media.TLSSAVP && is < media.TLSSAVP; kept {
+			return was
+		}
+	}
+	return is
+}
+
 // prepare makes a transport ready to be offered.
 func (e *end) prepare(t *transport) error {
-	if e.policy.DTLS && !t.secure {
+	if (e.policy.DTLS || e.shaken()) && (!t.secure || t.keyed.inUse()) {
+		t.bare()
 		t.secure = true
 		t.expectPeer()
+	}
+	if e.policy.SDES && !e.policy.ICE && !t.secure && t.keyed == nil {
+		t.keyed = &keying{}
 	}
 	if e.policy.ICE && t.ice == nil && !t.remote.IsValid() {
 		return t.startICE(!t.secure && !e.policy.RTCPMux)
@@ -428,11 +459,17 @@ func (e *end) bundles(answer media.Description, s *media.Stream) bool {
 func (e *end) acceptableAnswer(l *lane, s media.Stream) (call.Cause, string) {
 	t := l.t
 	named := s.Transport.DTLS != nil && len(s.Transport.DTLS.Fingerprints) > 0
-	if !t.secure && named {
+	shaken := t.secure && !t.keyed.inUse()
+	_, _, keyed := t.keyed.chosen(s.Transport.SDES)
+	switch {
+	case !shaken && named:
 		return call.Insecure, "a fingerprint in answer to clear media"
-	}
-	if t.secure && len(trusted(s.Transport.DTLS)) == 0 {
+	case shaken && len(trusted(s.Transport.DTLS)) == 0:
 		return call.Insecure, "no fingerprint in answer to ours"
+	case t.keyed != nil && !keyed && (len(s.Transport.SDES) > 0 || demands(s.Transport)):
+		return call.Insecure, "the key in the answer is none of those offered"
+	case t.keyed != nil && !keyed && !e.policy.Clear:
+		return call.Insecure, "no key in answer to ours"
 	}
 	if e.spokeICE(l) {
 		return 0, "" // candidates came first, with the credentials
@@ -471,7 +508,12 @@ func (e *end) connect(l *lane, name string, peer media.Transport, muxed bool) (c
 		}
 		t.addressed(peer.Addr, rtcp, muxed, e.policy.Behind)
 	}
-	if t.secure {
+	if e.offering {
+		if cause, text := t.keyedBy(peer.SDES); text != "" {
+			return cause, text
+		}
+	}
+	if t.secure && t.keyed == nil {
 		t.expectFrom(peer.DTLS, e.offering)
 	}
 	t.proceed()
@@ -642,9 +684,20 @@ func (e *end) follow(l *lane, offered media.Stream, bundled bool) (call.Cause, s
 			return call.TransportFailed, "ice: " + err.Error()
 		}
 	}
-	if good := trusted(offered.Transport.DTLS); len(good) > 0 && !t.secure {
-		t.secure = true
-		t.expectPeer()
+	theirs, keyed := pick(offered.Transport.SDES)
+	switch {
+	case len(trusted(offered.Transport.DTLS)) > 0: // DTLS wins (INTERWORKING 3.7)
+		t.bare()
+		if !t.secure {
+			t.secure = true
+			t.expectPeer()
+		}
+	case keyed && e.policy.SDES:
+		if cause, text := t.keyedAfter(theirs); text != "" {
+			return cause, text
+		}
+	default:
+		t.bare()
 	}
 	e.offering = false
 	return e.connect(l, offered.Name, offered.Transport, offered.Transport.RTCPMux)

@@ -44,7 +44,8 @@ type transport struct {
 	reporter *socket        // that RTCP is sent from, if it has ICE of its own
 
 	ice       *iceSide
-	secure    bool                // DTLS-SRTP, whatever happens
+	secure    bool                // SRTP: by DTLS, whatever happens, or by keyed
+	keyed     *keying             // keys in signalling; nil for none
 	setup     media.Setup         // what we tell the peer
 	role      media.Setup         // what we do: Active, Passive, or SetupNone to see
 	expect    []media.Fingerprint // of the peer
@@ -333,7 +334,10 @@ func (t *transport) describe(profile media.Profile, muxed bool) media.Transport 
 	if t.ice != nil {
 		d.ICE = t.ice.describe()
 	}
-	if t.secure {
+	switch {
+	case t.keyed.inUse():
+		d.SDES = []media.SDES{t.keyed.mine}
+	case t.secure:
 		d.DTLS = &media.DTLS{Fingerprints: []media.Fingerprint{t.relay.identity.fingerprint}, Setup: t.setup}
 	}
 	return d
