@@ -45,6 +45,11 @@ type XMPP struct {
 	// AnnounceDiversion tells a user of a call that was for someone else before, in a message
 	// ahead of it. Who that was is what the trunk says. Default false.
 	AnnounceDiversion bool `yaml:"announce_diversion"`
+	// DTLS says how clients' media is protected: required (DTLS-SRTP and nothing else),
+	// preferred (the same, but a client that is known not to speak it is called without, and
+	// one that calls without is taken, unless it is known to speak it), or off (it is not
+	// offered, but taken from a client that offers it). Default preferred.
+	DTLS string `yaml:"dtls"`
 }
 
 // SIP is the SIP side as a whole.
@@ -242,6 +247,11 @@ type Trunk struct {
 	// Video says that video is bridged where both sides have a codec in common. Default
 	// false.
 	Video bool `yaml:"video"`
+	// SRTP says how its media is protected: off (in the clear, unless it offers DTLS-SRTP),
+	// preferred (keys in SDP, RFC 4568, are offered and taken, and clear media is too,
+	// RFC 8643), required (as preferred, but never clear) or dtls (DTLS-SRTP and nothing
+	// else). Keys in SDP are as safe as the way SIP goes. Default off.
+	SRTP string `yaml:"srtp"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
 }
@@ -289,7 +299,7 @@ func (s Secret) GoString() string { return s.String() }
 // defaults returns a configuration in which everything that has a fixed default has it.
 func defaults() Config {
 	return Config{
-		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway"},
+		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred"},
 		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
 		Media: Media{
 			Engine:           "embedded",

@@ -144,6 +144,7 @@ func (r *reader) rules(c *Config) {
 	for i, d := range c.SIP.DirectDomains {
 		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
 	}
+	r.oneOf("xmpp.dtls", c.XMPP.DTLS, "required", "preferred", "off")
 	digits := func(path, value string) {
 		if strings.Trim(value, "0123456789") != "" {
 			r.at(path, "%q is not digits", value)
@@ -261,6 +262,9 @@ func (r *reader) trunks(c *Config) {
 		}
 		if t.Transport != "" {
 			r.oneOf(at("transport"), t.Transport, "udp", "tcp")
+		}
+		if t.SRTP != "" {
+			r.oneOf(at("srtp"), t.SRTP, "off", "preferred", "required", "dtls")
 		}
 		r.host(at("domain"), t.Domain)
 		if t.NumberFormat == "" {

@@ -187,6 +187,7 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 	g.early++
 	g.mu.Unlock()
 
+	in.Target = dialer.Aim(in.Target)
 	bridge, err := g.opt.Media.Open(a.id, [2]media.Policy{in.Policy, in.Target.Policy}, a.post)
 	if err == nil {
 		g.mu.Lock()

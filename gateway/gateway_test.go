@@ -122,6 +122,8 @@ func (h *house) Open(_ call.ID, _ [2]media.Policy, post func(call.Event)) (Bridg
 	return h.bridge, nil
 }
 
+func (h *house) Aim(t Target) Target { return t }
+
 func (h *house) Dial(_ Target, in Inbox) (Leg, error) {
 	if h.noDial != nil {
 		return nil, h.noDial

@@ -57,6 +57,7 @@ type Target struct {
 	Edge     Edge         // which edge dials
 	From, To Party        // as the callee's world shall see them
 	Trunk    string       // the SIP peer; empty on the XMPP side
+	Device   string       // of the callee, if the edge has chosen one; it is called at once
 	Policy   media.Policy // of leg B
 	Early    bool         // the caller is to be answered first (eager mode)
 	NoAnswer time.Duration
@@ -127,6 +128,9 @@ type Message struct {
 
 // A Dialer is an edge as the shell sees it.
 type Dialer interface {
+	// Aim completes a target with what the edge knows of who will take the call: a device,
+	// and what its media may be. It is called before the call has its media.
+	Aim(target Target) Target
 	// Dial makes leg B. It sends nothing yet: Leg.Offer does.
 	Dial(target Target, in Inbox) (Leg, error)
 }

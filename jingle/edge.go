@@ -37,6 +37,8 @@ type Options struct {
 	Admins  []string     // URIs of who runs it (XEP-0157), such as "xmpp:noc@example.org"
 	Abuse   []string     // URIs of who hears of abuse
 	Policy  media.Policy // of the media of XMPP callers
+	// AllowClear says that clients that know no DTLS are called, and may call, without it.
+	AllowClear bool
 
 	MaxCalls  int // of one bare JID at once; default 4
 	Proposals int // of one bare JID within a minute; default 20

@@ -320,9 +320,9 @@ func (w *world) in(raw string) {
 
 func (w *world) dial(from, to, name string) {
 	c := &fakeCall{w: w, n: len(w.calls) + 1, side: call.B}
-	leg, err := w.e.Dial(gateway.Target{
+	leg, err := w.e.Dial(w.e.Aim(gateway.Target{
 		Edge: gateway.XMPP, From: gateway.Party{JID: from, Name: name}, To: gateway.Party{JID: to}, Hops: 69,
-	}, c)
+	}), c)
 	var r *call.Refusal
 	if errors.As(err, &r) {
 		w.say("    * refused: %v\n", r)

@@ -294,7 +294,7 @@ func (e *Edge) begun(l *leg, events []call.Event) {
 func (e *Edge) accept(l *leg, offer media.Description) {
 	if l.refused == nil {
 		_, err := e.opt.Calls.Accept(gateway.Incoming{
-			Edge: gateway.XMPP, Target: l.target, Offer: offer, Policy: e.opt.Policy, Leg: l.join,
+			Edge: gateway.XMPP, Target: l.target, Offer: offer, Policy: e.callerPolicy(l), Leg: l.join,
 		})
 		if err == nil {
 			return

@@ -1,6 +1,7 @@
 package jingle
 
 import (
+	"slices"
 	"sync"
 
 	"sipxmppgw/jingle/component"
@@ -38,7 +39,7 @@ type resource struct {
 }
 
 // abilities are what a device can do for a call.
-type abilities struct{ jingle, proposals bool }
+type abilities struct{ jingle, proposals, dtls bool }
 
 func newPeople(limit int) people {
 	return people{
@@ -120,6 +121,7 @@ func (p *people) learn(full, bare string, caps wire.Caps, d wire.Disco) {
 	p.asked.drop(caps)
 	var can abilities
 	can.jingle, can.proposals = d.Calls()
+	can.dtls = slices.Contains(d.Features, wire.NSDTLS)
 	if caps.Hash == "sha-1" && d.Ver() == caps.Ver {
 		p.caps.put(caps, can)
 	}
@@ -165,6 +167,21 @@ func (p *people) direct(bare string) string {
 		}
 	}
 	return best
+}
+
+// dtls returns whether a device speaks DTLS-SRTP, if that is known.
+func (p *people) dtls(full, bare string) (has, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who, ok := p.known.get(bare)
+	if !ok || who.resources[full] == nil {
+		return false, false
+	}
+	r := who.resources[full]
+	if !r.known {
+		r.can, r.known = p.caps.get(r.caps)
+	}
+	return r.can.dtls, r.known
 }
 
 // ask asks a device what its caps stand for.

@@ -97,6 +97,9 @@ func New(o Options) (*Edge, error) {
 	return e, nil
 }
 
+// Aim implements [gateway.Dialer]: of a trunk's phones nothing is known beforehand.
+func (e *Edge) Aim(target gateway.Target) gateway.Target { return target }
+
 // Dial makes leg B of a call, to the trunk that the target names. An error is a
 // [*call.Refusal].
 func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {

@@ -527,18 +527,26 @@ func limitsOf(c config.Config) call.Limits {
 	return l
 }
 
-// xmppPolicy is what every client of today speaks.
+// xmppPolicy is what every client of today speaks. What a client lacks is the edge's to know.
 func xmppPolicy(c config.Config) media.Policy {
 	return media.Policy{
-		ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
+		ICE: true, DTLS: c.XMPP.DTLS != "off", Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
 		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
 		Transcode: transcodesOf(c) > 0,
 	}
 }
 
-// trunkPolicy is plain RTP with the trunk's codecs, in its order.
+// trunkPolicy is RTP as the trunk wants it, with the trunk's codecs, in its order.
 func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
 	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	switch t.SRTP {
+	case "preferred":
+		p.SDES, p.Clear = true, true
+	case "required":
+		p.SDES = true
+	case "dtls":
+		p.DTLS = true
+	}
 	known := media.DefaultCodecs()
 	for _, name := range t.Codecs {
 		for _, k := range known {
@@ -561,7 +569,7 @@ var secondCall = map[string]jingle.Second{"parallel": jingle.Parallel, "migrate"
 func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	edge := jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: routes.XMPP, Second: secondCall[c.Calls.SecondCall], Log: d.log,
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Announce: c.XMPP.AnnounceDiversion,
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,10 @@ var clients = []struct {
 	{name: "no ringing", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{NoRinging: true}}},
 	{name: "no bundle", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{NoGroup: true}}},
 	{name: "offers video too", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{Video: true}}},
+	{name: "QXmpp", client: jinglephone.Options{
+		Features:  slices.DeleteFunc(slices.Clone(withoutProposals), func(f string) bool { return f == "urn:xmpp:jingle:apps:dtls:0" }),
+		Behaviour: jinglephone.Behaviour{Plain: true, TwoComponents: true, NoGroup: true, CandidatesInside: true, NoReason: true},
+	}, direct: true},
 	{name: "only AES-CM", client: jinglephone.Options{Profiles: []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}}},
 }
 
@@ -137,13 +142,14 @@ func silent(t *testing.T, c phone.Call) {
 	}
 }
 
-// A client without protection gets no call, and nothing is ever sent in the clear.
+// A client without protection gets no call where protection is required, or where it says
+// that it has it, and nothing is ever sent in the clear.
 func TestPlainClientIsRefused(t *testing.T) {
 	t.Parallel()
 	plain := jinglephone.Options{Codecs: speech, Behaviour: jinglephone.Behaviour{Plain: true}}
 	t.Run("when it is called", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, setup{})
+		w := newWorld(t, setup{xmpp: ", dtls: required"})
 		c, callee := w.dial(0, w.client(0, "phone", plain), 0)
 		if err := callee.Accept(); err != nil {
 			t.Fatal(err)
@@ -159,7 +165,7 @@ func TestPlainClientIsRefused(t *testing.T) {
 	})
 	t.Run("when it calls", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, setup{})
+		w := newWorld(t, setup{xmpp: ", dtls: required"})
 		c, callee := w.call(w.client(0, "phone", plain), 0)
 		if err := callee.Accept(); err != nil {
 			t.Fatal(err)
@@ -175,7 +181,7 @@ func TestPlainClientIsRefused(t *testing.T) {
 	})
 	t.Run("when it calls without a proposal", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, setup{})
+		w := newWorld(t, setup{xmpp: ", dtls: required"})
 		client := w.client(0, "phone", plain)
 		c, err := client.DialDirect(w.befriend(client))
 		if err != nil {

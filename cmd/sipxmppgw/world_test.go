@@ -81,6 +81,7 @@ type setup struct {
 	users  int
 	calls  string // further settings of calls
 	media  string // and of media
+	xmpp   string // and of xmpp
 	trunks string // further trunks
 	trace  func(xmppserver.Stanza)
 }
@@ -218,13 +219,13 @@ func letters(r rune) rune {
 func (w *world) config(s setup) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `
-xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway}
+xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway%s}
 sip: {listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], default_domain: pbx.example}
 media: {addresses: [127.0.0.1], allow_loopback: true, port_min: 20000, port_max: 29999%s}
 calls: {drain: 1s%s}
 http: {listen: "127.0.0.1:0"}
 trunks:
-`, testGW, w.server.Addr(), w.secret, s.media, s.calls)
+`, testGW, w.server.Addr(), w.secret, s.xmpp, s.media, s.calls)
 	for i, phone := range w.sip {
 		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
 	}

@@ -224,7 +224,7 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 	d = e.local.Clone()
 	e.suggest(&d, media.Audio, codecs, o)
 	if pictures := o.heard(media.Video); pictures != nil && e.policy.Video && o.policy.Video {
-		if e.carry(media.Video, e.policy.Bundle) {
+		if e.carry(media.Video, e.policy.Bundle && !e.lanes[media.Audio].t.divided()) { // RFC 8843 section 9.3
 			e.suggest(&d, media.Video, media.Number(media.PassCodecs(pictures), codecs), o)
 		}
 	}
@@ -246,7 +246,7 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 		if err := e.prepare(l.t); err != nil {
 			return d, call.TransportFailed, "ice: " + err.Error()
 		}
-		tr := l.t.describe(e.profile(l), l.t.ice != nil && !l.t.divided() || e.policy.RTCPMux)
+		tr := l.t.describe(e.profile(l), (l.t.ice != nil || e.policy.RTCPMux) && !l.t.divided())
 		if tr.DTLS != nil {
 			tr.DTLS.Setup = media.ActPass
 		}
@@ -288,7 +288,7 @@ func (e *end) prepare(t *transport) error {
 		t.keyed = &keying{}
 	}
 	if e.policy.ICE && t.ice == nil && !t.remote.IsValid() {
-		return t.startICE(!t.secure && !e.policy.RTCPMux)
+		return t.startICE(!t.secure && (!e.policy.RTCPMux || e.lanes[media.Audio].t.divided()))
 	}
 	return nil
 }
@@ -663,7 +663,7 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 				continue
 			}
 		}
-		muxed := l.t.ice != nil && !l.t.divided() || s.Transport.RTCPMux && !l.t.divided()
+		muxed := (l.t.ice != nil || s.Transport.RTCPMux) && !l.t.divided()
 		p.streams[l.slot].Transport = l.t.describe(s.Transport.Profile, muxed)
 	}
 	e.remote, e.offering = offer, false
