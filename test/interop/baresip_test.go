@@ -55,6 +55,9 @@ type phoneOptions struct {
 	proxy int    // of 127.0.0.1, where all it sends goes first; 0 sends it to the address dialled
 	user  string // who it is; empty for phoneUser
 	codec string // the only one it knows; empty for PCMA and PCMU
+
+	encryption string // srtp, srtp-mand, dtls_srtp; empty for none
+	video      bool   // it sends and shows VP8
 }
 
 // phoneCodecs are baresip's codecs: how the account and the module call them, and the sound
@@ -89,10 +92,14 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	writeTemplate(t, "baresip.config", filepath.Join(b.dir, "config"), map[string]any{
 		"Dir": b.dir, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
 		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
+		"Encryption": o.encryption, "Video": o.video,
 	})
 	account := fmt.Sprintf("<sip:%s@%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), codec.account)
 	if o.proxy != 0 {
 		account += fmt.Sprintf(";outbound=\"sip:%s\"", local(o.proxy))
+	}
+	if o.encryption != "" {
+		account += ";mediaenc=" + o.encryption
 	}
 	for name, text := range map[string]string{
 		"accounts": account + "\n",
@@ -282,6 +289,19 @@ func (b *baresip) hears(t *testing.T, frequency float64) {
 	if err != nil {
 		t.Errorf("baresip: %v", err)
 	}
+}
+
+// printed has an error unless the phone has printed a text, or with an empty one said
+// nothing of SRTP.
+func (b *baresip) printed(from int64, text string) error {
+	log := since(b.log, from)
+	switch {
+	case text != "" && !strings.Contains(log, text):
+		return fmt.Errorf("baresip did not print %q", text)
+	case text == "" && strings.Contains(log, "SRTP"):
+		return errors.New("baresip printed something of SRTP")
+	}
+	return nil
 }
 
 func (b *baresip) uri() string {

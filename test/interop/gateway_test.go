@@ -35,6 +35,7 @@ type gateway struct {
 	http   int
 	phone  int // where its trunks are
 	sipp   int
+	trunks []int // those of the options
 }
 
 // gatewayOptions say what is other than usual.
@@ -45,6 +46,7 @@ type gatewayOptions struct {
 	noAnswer time.Duration  // 0 for noAnswer
 	engines  []int          // ports of rtpengines that carry the media; none for the gateway's own relay
 	trunks   []trunkOptions // beside those that are always there
+	further  []string       // settings of still more, which numberAt leads to
 }
 
 // trunkOptions are one more trunk.
@@ -54,6 +56,9 @@ type trunkOptions struct {
 	Address  string
 	Settings string // further ones: " key: value, …"
 }
+
+// numberAt leads to one of the further trunks.
+func numberAt(trunk int) string { return fmt.Sprintf("+99%d123", trunk) }
 
 // built is where the program is, once it is.
 var built = struct {
@@ -119,11 +124,20 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		sip:    freePort(t), http: freePort(t), phone: freePort(t), sipp: freePort(t),
 	}
 	media := freePorts(t, 400)
+	type trunk struct {
+		Port            int
+		Number, Further string
+	}
+	var further []trunk
+	for i, settings := range o.further {
+		g.trunks = append(g.trunks, freePort(t))
+		further = append(further, trunk{g.trunks[i], numberAt(i), settings})
+	}
 	writeTemplate(t, "gateway.yaml", g.config, map[string]any{
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Engines": o.engines, "More": o.trunks,
+		"Engines": o.engines, "More": o.trunks, "Trunks": further,
 	})
 	t.Cleanup(func() { // runs when the process has been stopped
 		if g.err != nil {

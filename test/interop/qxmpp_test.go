@@ -1,0 +1,173 @@
+//go:build interop
+
+package interop
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A qxmpp is a user with a client on QXmpp: RTP in the clear, ICE with two components, no
+// rtcp-mux, no bundle, no proposals. It sends userTone.
+type qxmpp struct {
+	*process
+	dir     string
+	events  chan string
+	heardIn string // file of the last call
+}
+
+// compiled is the client's program, once it is built.
+var compiled = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sipxmppgw-qxmpp-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "qxmpp")
+	packages := "qxmpp Qt5Core Qt5Network Qt5Xml gstreamer-1.0"
+	build := "g++ -std=c++17 -fPIC -O0 $(pkg-config --cflags " + packages + ") testdata/qxmpp.cpp -o " + program +
+		" -lqxmpp $(pkg-config --libs " + packages + ")"
+	if out, err := exec.Command("sh", "-c", build).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("g++: %w (make deps installs what it needs)\n%s", err, out)
+	}
+	return program, nil
+})
+
+// startQXmpp logs a user in and shows it to a contact, until the gateway knows what it can do.
+func startQXmpp(t *testing.T, s *server, user, contact string) *qxmpp {
+	t.Helper()
+	program, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(program)) })
+	q := &qxmpp{dir: t.TempDir(), events: make(chan string, 1000)}
+	q.process = start(t, "qxmpp", processOptions{dir: q.dir, pipe: true}, program,
+		user+"@"+userDomain, password, strconv.Itoa(s.client), strconv.FormatFloat(userTone, 'f', 0, 64), q.dir)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("stanzas of QXmpp:\n%s", tail(filepath.Join(q.dir, "stanzas.log"), 60))
+		}
+	})
+	go q.read() // ends with the process
+	q.wait(t, "online")
+	q.do(t, "appear "+contact)
+	for q.wait(t, "there") != contact {
+	}
+	return q
+}
+
+func (q *qxmpp) read() {
+	defer close(q.events)
+	lines := bufio.NewScanner(q.out)
+	for lines.Scan() {
+		q.events <- lines.Text()
+	}
+}
+
+func (q *qxmpp) do(t *testing.T, command string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(q.in, command); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait takes events until one begins with a word, and returns the rest of it.
+func (q *qxmpp) wait(t *testing.T, word string) string {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	var seen []string
+	for {
+		select {
+		case e, open := <-q.events:
+			if !open {
+				t.Fatalf("QXmpp ended before %q; seen %q", word, seen)
+			}
+			first, rest, _ := strings.Cut(e, " ")
+			if first == "hears" {
+				q.heardIn = rest
+			}
+			if first == word {
+				return rest
+			}
+			seen = append(seen, e)
+		case <-limit:
+			t.Fatalf("waited 20 s for QXmpp's %q; seen %q", word, seen)
+		}
+	}
+}
+
+// hears waits until a tone has been heard.
+func (q *qxmpp) hears(t *testing.T, frequency float64) {
+	t.Helper()
+	if q.heardIn == "" {
+		q.wait(t, "hears")
+	}
+	err := within(10*time.Second, func() error {
+		s, err := readSound(q.heardIn)
+		if err != nil {
+			return err
+		}
+		return listenFor(s, frequency).proves(frequency)
+	})
+	if err != nil {
+		t.Error("QXmpp:", err)
+	}
+	q.heardIn = ""
+}
+
+// sees waits until so many pictures have been decoded.
+func (q *qxmpp) sees(t *testing.T, frames int) {
+	t.Helper()
+	for {
+		n, err := strconv.Atoi(q.wait(t, "frames"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n >= frames {
+			return
+		}
+	}
+}
+
+// A client without DTLS calls and is called, in the clear, and adds its camera.
+func TestQXmpp(t *testing.T) {
+	s := startProsody(t)
+	g := startGateway(t, s, gatewayOptions{further: []string{"video: true"}})
+	phone := startPhone(t, phoneOptions{user: numberAt(0), port: g.trunks[0], proxy: g.sip, video: true})
+	contact := jidOf(numberAt(0)) + "/sip"
+	user := startQXmpp(t, s, "romeo", contact)
+	b := &bench{server: s, gateway: g, phone: phone}
+
+	b.perform(t, play{"calls", func(t *testing.T, b *bench) {
+		user.do(t, "call "+contact)
+		phone.wait(t, "CALL_INCOMING")
+		phone.command(t, "accept", "")
+		user.wait(t, "connected")
+		user.hears(t, phoneTone)
+		talk()
+		user.do(t, "hangup")
+		user.wait(t, "finished")
+		phone.wait(t, "CALL_CLOSED")
+		phone.heard(t, userTone)
+	}})
+	b.perform(t, play{"is called", func(t *testing.T, b *bench) {
+		phone.dial(t, uriOf("romeo"))
+		user.wait(t, "incoming")
+		user.do(t, "accept")
+		phone.wait(t, "CALL_ESTABLISHED")
+		user.hears(t, phoneTone)
+		talk()
+		phone.command(t, "hangup", "")
+		user.wait(t, "finished")
+		phone.wait(t, "CALL_CLOSED")
+		phone.heard(t, userTone)
+	}})
+}
