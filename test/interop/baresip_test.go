@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net"
 	"os"
@@ -302,6 +304,31 @@ func (b *baresip) printed(from int64, text string) error {
 		return errors.New("baresip printed something of SRTP")
 	}
 	return nil
+}
+
+// sees waits until the phone has decoded a picture, and checks that it is one.
+func (b *baresip) sees(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(b.dir, fmt.Sprintf("seen-%d.png", time.Now().UnixNano()))
+	b.command(t, "snapshot_recv", file)
+	var size image.Point
+	err := within(10*time.Second, func() error {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		picture, err := png.Decode(f)
+		if err == nil {
+			size = picture.Bounds().Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Error("baresip sees nothing:", err)
+		return
+	}
+	t.Logf("baresip sees a picture of %d x %d", size.X, size.Y)
 }
 
 func (b *baresip) uri() string {
