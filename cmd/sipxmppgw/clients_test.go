@@ -37,7 +37,7 @@ var clients = []struct {
 	{name: "candidates of no use", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{Decoys: true}}},
 	{name: "no ringing", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{NoRinging: true}}},
 	{name: "no bundle", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{NoGroup: true}}},
-	{name: "offers video too", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{Video: true}}},
+	{name: "offers video too", client: jinglephone.Options{Behaviour: jinglephone.Behaviour{Video: true, Strict: true}}},
 	{name: "QXmpp", client: jinglephone.Options{
 		Features:  slices.DeleteFunc(slices.Clone(withoutProposals), func(f string) bool { return f == "urn:xmpp:jingle:apps:dtls:0" }),
 		Behaviour: jinglephone.Behaviour{Plain: true, TwoComponents: true, NoGroup: true, CandidatesInside: true, NoReason: true},
@@ -100,9 +100,7 @@ func TestClientCallsPhone(t *testing.T) {
 			if end := hangUp(t, c, callee); end.Reason != "BYE" {
 				t.Errorf("the phone saw the end as %+v", end)
 			}
-			if !tt.client.Behaviour.Video { // the answer leaves out the video, which some clients do not stand
-				faultless(t, c, callee)
-			}
+			faultless(t, c, callee)
 			w.cause(0, call.Normal)
 			if r := w.record(0); r.EndedBy != "xmpp" || r.Active.IsZero() || r.Connected.IsZero() {
 				t.Errorf("record %+v", r)

@@ -163,6 +163,7 @@ func (s *Session) update(offer media.Description) {
 		case own.Rejected && o.Rejected:
 		case own.Rejected && s.adds(own.Name):
 			s.take(i, o, offer)
+		case own.Rejected && has(s.idle, own.Name): // there is one already, that stays idle
 		case own.Rejected:
 			s.add(i, o, offer)
 		case o.Rejected:

@@ -101,6 +101,7 @@ func (s *Session) open(o media.Stream, creator wire.Role) {
 		i = len(s.remote.Streams)
 		s.slot(i, o)
 	}
+	s.idle = slices.DeleteFunc(s.idle, func(n string) bool { return n == o.Name })
 	s.share(&o)
 	if d := o.Transport.DTLS; d != nil && d.Setup == media.SetupNone {
 		d.Setup = media.ActPass

@@ -159,7 +159,7 @@ func (s *Session) modified(r Request) {
 	}
 	said := r.Jingle.Description(s.role.Other())
 	for _, c := range said.Streams {
-		if stream := s.remote.Stream(c.Name); stream == nil || stream.Rejected {
+		if stream := s.remote.Stream(c.Name); stream == nil || stream.Rejected && !has(s.idle, c.Name) {
 			s.refuse(r, wire.Error{Type: "modify", Condition: "bad-request", Text: "there is no such content"})
 			return
 		}
@@ -168,6 +168,12 @@ func (s *Session) modified(r Request) {
 	var back []wire.Content
 	for _, c := range said.Streams {
 		theirs := s.remote.Stream(c.Name)
+		if theirs.Rejected {
+			if c.Direction != media.Inactive { // it stays as it is
+				back = append(back, s.modify(c.Name, media.Inactive))
+			}
+			continue
+		}
 		before := s.wire
 		if s.change != nil { // it does not know of ours
 			before = s.change.wire

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/jingle/wire"
@@ -88,7 +90,7 @@ func (s *Session) accept(answer media.Description) {
 		merge(&s.local, d)
 	}
 	s.held = nil
-	contents, groups := wire.ContentsOf(s.local, wire.Responder)
+	contents, groups := wire.ContentsOf(s.withIdle(), wire.Responder)
 	if len(s.remote.Bundle) == 0 {
 		groups = nil // an answer makes no group that was not offered (RFC 8843 section 7.3)
 	}
@@ -96,12 +98,43 @@ func (s *Session) accept(answer media.Description) {
 		if own := &s.local.Streams[i]; !own.Rejected {
 			s.wire[own.Name] = own.Direction.Reverse()
 			own.Direction = wanted(own.Direction, s.remote.Streams[i].Direction)
+			continue
 		}
+		s.remote.Streams[i] = media.Refuse(s.remote.Streams[i])
 	}
+	s.told = directions(s.effective(s.toldHold))
 	s.state = Accepted
 	s.ask(aboutAccept, wire.Jingle{
 		Action: wire.SessionAccept, Responder: s.opt.Self, Contents: contents, Groups: groups,
 	})
+}
+
+// withIdle returns our side with what the call refused of a bundle as a content that neither
+// side sends: on the transport that is there, with a codec of the offer. Clients of WebRTC want
+// an answer to each content that they offered, and end the call else (CLIENTS.md section 5.2
+// item 5); without a bundle there is no transport for it, and it is left out.
+func (s *Session) withIdle() media.Description {
+	d := s.local.Clone()
+	first := slices.IndexFunc(d.Streams, func(o media.Stream) bool { return !o.Rejected && has(s.remote.Bundle, o.Name) })
+	if first < 0 || d.Streams[first].Transport.ICE == nil {
+		return d
+	}
+	for i, o := range s.remote.Streams {
+		pick := slices.IndexFunc(o.Codecs, media.Codec.Speech)
+		if own := &d.Streams[i]; own.Rejected && !o.Rejected && o.Kind != media.Other && pick >= 0 && has(s.remote.Bundle, o.Name) {
+			codec := o.Codecs[pick].Clone()
+			codec.Feedback = nil
+			*own = media.Stream{
+				Name: o.Name, Kind: o.Kind, Direction: media.Inactive, Codecs: []media.Codec{codec},
+				Transport: d.Streams[first].Transport.Clone(),
+			}
+			if !has(d.Bundle, o.Name) {
+				d.Bundle = append(d.Bundle, o.Name)
+			}
+			s.idle = append(s.idle, o.Name)
+		}
+	}
+	return d
 }
 
 // pair gives our side a slot for each of the peer's, of the same name. What the peer has

@@ -88,6 +88,7 @@ type Session struct {
 	wire     map[string]media.Direction // what senders says to the peer, by content
 	made     map[string]wire.Role       // who created a content that was not there from the beginning
 	adding   []string                   // contents that the peer wants to add
+	idle     []string                   // contents that we refuse, and that nobody sends
 	told     []media.Direction          // of the peer's streams, as the call knows them
 	toldHold bool                       // and whether that counts a hold
 	theirs   bool                       // the call has not answered the peer's change

@@ -5,6 +5,8 @@
 // happen by themselves: a proposal that was answered with "proceed" becomes a session, and
 // the session of a proposal that this page proceeded with is accepted.
 import * as XMPP from 'stanza'
+import { exportToSDP, importFromSDP } from 'stanza/jingle/sdp/Intermediate'
+import { convertIntermediateToRequest, convertRequestToIntermediate } from 'stanza/jingle/sdp/Protocol'
 
 const JMI = 'urn:xmpp:jingle-message:0' // stanza's own constant for it is wrong
 const RTP = 'urn:xmpp:jingle:apps:rtp:1'
@@ -76,10 +78,95 @@ function received(text) {
   }
 }
 
-function microphone() {
+function microphone(video = false) {
   // Whatever cleans up speech takes a pure tone away.
   const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false }
-  return navigator.mediaDevices.getUserMedia({ audio: raw })
+  return navigator.mediaDevices.getUserMedia({ audio: raw, video: video && camera })
+}
+
+const camera = { width: 320, height: 240, frameRate: 15 }
+
+// watch plays pictures, so that they are decoded.
+function watch(track) {
+  const element = document.createElement('video')
+  element.srcObject = new MediaStream([track])
+  element.autoplay = true
+  element.muted = true
+  document.body.append(element)
+}
+
+// What a peer adds or takes in the middle of a call is not for stanza.js: the page does what
+// a client of WebRTC would.
+
+// heardAs returns what the peer has described so far, as an offer or an answer to ours.
+function heardAs(session, type) {
+  const all = importFromSDP(session.pc.remoteDescription.sdp)
+  for (const m of all.media) {
+    if (!m.setup) continue
+    m.setup = type === 'offer' ? 'actpass' : session.passive ? 'active' : 'passive'
+    m.streams &&= m.streams.slice(0, 1)
+  }
+  return all
+}
+
+// roleOf notes once who begins DTLS: it stays so.
+function roleOf(session) {
+  session.passive ??= /a=setup:passive/.test(session.pc.localDescription.sdp) ||
+    /a=setup:active/.test(session.pc.remoteDescription.sdp)
+}
+
+async function hear(session, type, changes) {
+  roleOf(session)
+  const all = heardAs(session, type)
+  for (const m of convertRequestToIntermediate(changes, session.peerRole).media) {
+    m.setup &&= all.media[0].setup
+    m.streams ??= [{ stream: 'legacy', track: m.kind }]
+    const place = all.media.findIndex(x => x.mid === m.mid)
+    if (place < 0) all.media.push(m)
+    else all.media[place] = m
+  }
+  const bundle = changes.groups?.find(g => g.semantics === 'BUNDLE')
+  all.groups = [{ semantics: 'BUNDLE', mids: bundle?.contents ?? all.media.map(m => m.mid) }]
+  await session.pc.setRemoteDescription({ type, sdp: exportToSDP(all) })
+}
+
+// sayOf sends one content of what we describe now.
+function sayOf(session, action, mid, creator) {
+  const all = convertIntermediateToRequest(importFromSDP(session.pc.localDescription.sdp), session.role, session.transportType)
+  const content = all.contents.find(c => c.name === mid)
+  content.creator = creator
+  session.send(action, { contents: [content], groups: all.groups })
+}
+
+function follows(session) {
+  session.onContentAdd = async (changes, cb) => {
+    cb()
+    const { name, creator } = changes.contents[0]
+    report('content-add', { sid: session.sid })
+    await hear(session, 'offer', changes)
+    const [track] = (await navigator.mediaDevices.getUserMedia({ video: camera })).getTracks()
+    session.pc.addTrack(track)
+    await session.pc.setLocalDescription(await session.pc.createAnswer())
+    sayOf(session, 'content-accept', name, creator)
+  }
+  session.onContentAccept = async (changes, cb) => {
+    cb()
+    await hear(session, 'answer', changes)
+    report('content-accept', { sid: session.sid })
+  }
+  session.onContentReject = async (changes, cb) => {
+    cb()
+    await session.pc.setLocalDescription({ type: 'rollback' })
+    report('content-reject', { sid: session.sid, reason: changes.reason?.condition ?? '' })
+  }
+  session.onContentModify = (changes, cb) => {
+    cb()
+    for (const c of changes.contents) report('content-modify', { sid: session.sid, text: `${c.name} ${c.senders}` })
+  }
+  session.onContentRemove = (changes, cb) => {
+    cb()
+    report('content-remove', { sid: session.sid })
+  }
 }
 
 // listen makes what comes in measurable. Chromium feeds a remote track to WebAudio only
@@ -102,7 +189,8 @@ function listen(sid, track) {
 function follow(session) {
   if (sessions.has(session.sid)) return
   sessions.set(session.sid, session)
-  session.pc.addEventListener('track', e => e.track.kind === 'audio' && listen(session.sid, e.track))
+  follows(session)
+  session.pc.addEventListener('track', e => e.track.kind === 'audio' ? listen(session.sid, e.track) : watch(e.track))
   session.pc.addEventListener('connectionstatechange', () =>
     report('connection', { sid: session.sid, state: session.pc.connectionState }))
 }
@@ -181,10 +269,10 @@ const peer = window.peer = {
     proposed.delete(sid)
     jmi(to, 'retract', sid, '<reason xmlns="urn:xmpp:jingle:1"><cancel/></reason>')
   },
-  async initiate(to, sid = crypto.randomUUID()) {
-    const session = client.jingle.createMediaSession(to, sid, await microphone())
+  async initiate(to, sid = crypto.randomUUID(), video = false) {
+    const session = client.jingle.createMediaSession(to, sid, await microphone(video))
     follow(session)
-    await session.start({ offerToReceiveAudio: true })
+    await session.start({ offerToReceiveAudio: true, offerToReceiveVideo: video })
     return sid
   },
 
@@ -200,9 +288,47 @@ const peer = window.peer = {
   ringSession(sid) { return sessions.get(sid).ring() },
   async accept(sid) {
     const session = sessions.get(sid)
-    const stream = await microphone()
+    const stream = await microphone(session.includesVideo)
     for (const track of stream.getTracks()) session.addTrack(track, stream)
     await session.accept()
+  },
+
+  // addVideo and removeVideo are the camera's button in a call.
+  async addVideo(sid) {
+    const session = sessions.get(sid)
+    roleOf(session)
+    const [track] = (await navigator.mediaDevices.getUserMedia({ video: camera })).getTracks()
+    session.pc.addTrack(track)
+    await session.pc.setLocalDescription(await session.pc.createOffer())
+    sayOf(session, 'content-add', session.pc.getTransceivers().at(-1).mid, session.role)
+  },
+  removeVideo(sid) {
+    const session = sessions.get(sid)
+    const all = convertIntermediateToRequest(importFromSDP(session.pc.localDescription.sdp), session.role, session.transportType)
+    const { name } = all.contents.find(c => c.application.media === 'video')
+    session.pc.getSenders().find(s => s.track?.kind === 'video').replaceTrack(null)
+    session.send('content-remove', { contents: [{ name, creator: session.role }], reason: { condition: 'success' } })
+  },
+  // sees counts the pictures of a session.
+  async sees(sid) {
+    const seen = { decoded: 0, keyDecoded: 0, lost: 0, width: 0, encoded: 0, keyEncoded: 0, plis: 0, firs: 0, codec: '' }
+    const stats = await sessions.get(sid).pc.getStats()
+    for (const s of stats.values()) {
+      if (s.kind !== 'video') continue
+      if (s.type === 'inbound-rtp') {
+        seen.decoded += s.framesDecoded ?? 0
+        seen.keyDecoded += s.keyFramesDecoded ?? 0
+        seen.lost += s.packetsLost ?? 0
+        seen.width = s.frameWidth ?? seen.width
+        seen.codec = stats.get(s.codecId)?.mimeType ?? seen.codec
+      } else if (s.type === 'outbound-rtp') {
+        seen.encoded += s.framesEncoded ?? 0
+        seen.keyEncoded += s.keyFramesEncoded ?? 0
+        seen.plis += s.pliCount ?? 0
+        seen.firs += s.firCount ?? 0
+      }
+    }
+    return seen
   },
 
   end(sid, reason = 'success') { sessions.get(sid).end(reason) },
@@ -267,6 +393,7 @@ const peer = window.peer = {
     const stats = await sessions.get(sid).pc.getStats()
     const candidate = id => `${stats.get(id)?.address}:${stats.get(id)?.port}`
     for (const s of stats.values()) {
+      if (s.type.endsWith('bound-rtp') && s.kind !== 'audio') continue
       if (s.type === 'inbound-rtp') {
         heard.received = s.packetsReceived
         heard.lost = s.packetsLost

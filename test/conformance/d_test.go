@@ -11,7 +11,9 @@ import (
 
 	"gosrc.io/xmpp/stanza"
 
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	jingle "sipxmppgw/jingle/session"
 	"sipxmppgw/jingle/wire"
 	"sipxmppgw/signaling/sdp"
 	"sipxmppgw/test/peer/element"
@@ -34,6 +36,7 @@ var sdpChecks = map[string]func(*testing.T){
 	"D-13": checkSecured,
 	"D-14": checkFingerprint,
 	"D-15": checkSDES,
+	"D-16": checkChosenKey,
 	"D-17": checkReflexive,
 	"D-18": checkFoundation,
 	"D-19": checkTrickle,
@@ -312,10 +315,34 @@ func checkRefusedContent(t *testing.T) {
 	romeo@example.org/orchard: session-terminate success
 	sip 200 for BYE
 	`)
+	// Bundled, it is answered as one that neither side sends (gateway/DECISIONS.md).
 	accept := stanzaOf(t, r.one("session-accept").Raw)
-	equal(t, "the media of the only description", only(t, accept, "description").Attr("media"), "audio")
-	equal(t, "the contents in the group", fmt.Sprint(len(find(only(t, accept, "group"), "content"))), "1")
+	for _, content := range find(accept, "content") {
+		if d := find(content, "description"); len(d) == 1 && d[0].Attr("media") == "video" {
+			equal(t, "who sends pictures", content.Attr("senders"), "none")
+		}
+	}
+	equal(t, "the contents in the group", fmt.Sprint(len(find(only(t, accept, "group"), "content"))), "2")
+
+	apart := jingle.NewResponder(jingle.Options{SID: "s", Peer: "romeo@example.org/orchard", Mode: jingle.Direct, Video: true})
+	offered := described(t, apartSDP)
+	j := wire.Jingle{Action: wire.SessionInitiate, SID: "s"}
+	j.Contents, j.Groups = wire.ContentsOf(offered, wire.Initiator)
+	apart.Step(jingle.Request{From: "romeo@example.org/orchard", ID: "1", Jingle: j})
+	answer := offered.Clone()
+	answer.Streams[1] = media.Refuse(answer.Streams[1])
+	outputs, _ := apart.Step(jingle.Answer{Media: answer})
+	for _, o := range outputs {
+		if r, ok := o.(jingle.SendRequest); ok && r.Jingle.Action == wire.SessionAccept {
+			equal(t, "contents without a bundle", fmt.Sprint(len(r.Jingle.Contents)), "1")
+			return
+		}
+	}
+	t.Error("there is no session-accept")
 }
+
+const apartSDP = sdpHead + "m=audio 4000 RTP/AVP 8\na=mid:0\na=ice-ufrag:abcd\na=ice-pwd:0123456789abcdef012345\n" +
+	"m=video 4002 RTP/AVP 96\na=rtpmap:96 VP8/90000\na=mid:1\na=ice-ufrag:efgh\na=ice-pwd:0123456789abcdef012345\n"
 
 func checkBundle(t *testing.T) {
 	d := described(t, sdpHead+`a=group:BUNDLE 0 1
@@ -421,6 +448,36 @@ func checkSDES(t *testing.T) {
 			t.Errorf("keys are in %s", l.Raw)
 		}
 	}
+}
+
+// The answer to keys, by the relay and as SDP.
+func checkChosenKey(t *testing.T) {
+	keyed := clear()
+	keyed.SDES = true
+	g := openBridge(t, keyed, clear())
+	_, there := socket(t)
+	key := "inline:" + strings.Repeat("A", 40)
+	offered := described(t, strings.ReplaceAll(sdpHead, "198.51.100.9", "127.0.0.1")+"m=audio 4000 RTP/SAVP 8\n"+
+		"a=crypto:3 F8_128_HMAC_SHA1_80 "+key+"\na=crypto:7 AES_CM_128_HMAC_SHA1_32 "+key+"\na=crypto:9 AES_CM_128_HMAC_SHA1_80 "+key+"\n")
+	g.offer(call.B, offered)
+	answer := g.answer(call.A, plain(there, pcma()))
+	lines := linesOf(written(answer), "a=crypto:")
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "a=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:") || strings.Contains(lines[0], key) {
+		t.Errorf("the answer has %q", lines)
+	}
+	if !strings.Contains(written(answer), " RTP/SAVP 8\n") {
+		t.Errorf("the answer has another profile:\n%s", written(answer))
+	}
+}
+
+// linesOf returns the lines that begin so.
+func linesOf(text, prefix string) (lines []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, prefix) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
 }
 
 func checkReflexive(t *testing.T) {

@@ -1,0 +1,123 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// What a page counts of the pictures of a session.
+type pictures struct {
+	Decoded    int // of the peer's
+	KeyDecoded int // of them whole ones
+	Lost       int // packets
+	Width      int
+	Encoded    int // of its own
+	KeyEncoded int
+	PLIs, FIRs int // requests for a whole one
+	Codec      string
+}
+
+// sees waits until so many more pictures have been decoded.
+func (c *client) sees(t *testing.T, sid string, frames int) pictures {
+	t.Helper()
+	var first, now pictures
+	c.do(t, &first, "sees", sid)
+	err := within(15*time.Second, func() error {
+		c.do(t, &now, "sees", sid)
+		if now.Decoded < first.Decoded+frames {
+			return fmt.Errorf("%d pictures decoded, want %d", now.Decoded-first.Decoded, frames)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v (%+v)", c.page, err, now)
+	} else {
+		t.Logf("%s sees %s of width %d: %+v", c.page, now.Codec, now.Width, now)
+	}
+	return now
+}
+
+// Pictures of a browser and of a SIP phone are bridged, from the start or from the middle of
+// a call; they need no transcoding, for both know VP8. What becomes of them is no reason to
+// end a call.
+func TestVideo(t *testing.T) {
+	s := startProsody(t)
+	chromium := startBrowser(t, userTone)
+	g := startGateway(t, s, gatewayOptions{trunks: []string{"video: true", "video: true"}})
+	b := &bench{server: s, gateway: g, browser: chromium}
+	b.phone = startPhone(t, baresipOptions{user: numberAt(0), port: g.trunks[0], proxy: g.sip, video: true})
+	blind := startPhone(t, baresipOptions{user: numberAt(1), port: g.trunks[1], proxy: g.sip})
+	for _, p := range []play{
+		{"from the user", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			var sid string
+			user.do(t, &sid, "initiate", jidOf(numberAt(0))+"/sip", "video-from-the-user", true)
+			b.phone.wait(t, "CALL_INCOMING")
+			b.phone.command(t, "accept", "")
+			user.wait(t, "accepted")
+			b.talksAndSees(t, user, sid)
+			b.ends(t, user, sid)
+		}},
+		{"from the phone", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			b.phone.dial(t, uriOf("romeo"))
+			sid := user.answers(t)
+			b.phone.wait(t, "CALL_ESTABLISHED")
+			b.talksAndSees(t, user, sid)
+			b.ends(t, user, sid)
+		}},
+		{"from the user to a phone without", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			var sid string
+			user.do(t, &sid, "initiate", jidOf(numberAt(1))+"/sip", "video-to-a-blind-phone", true)
+			blind.wait(t, "CALL_INCOMING")
+			blind.command(t, "accept", "")
+			user.wait(t, "accepted")
+			user.hears(t, sid, phoneTone)
+			talk()
+			user.do(t, nil, "end", sid, "success")
+			blind.wait(t, "CALL_CLOSED")
+			blind.heard(t, userTone)
+		}},
+		{"camera on and off in a call", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			sid := user.initiates(t, numberAt(0))
+			b.phone.wait(t, "CALL_INCOMING")
+			b.phone.command(t, "accept", "")
+			user.wait(t, "accepted")
+			user.hears(t, sid, phoneTone)
+			for range 2 {
+				user.do(t, nil, "addVideo", sid)
+				user.wait(t, "content-accept")
+				b.talksAndSees(t, user, sid)
+				user.do(t, nil, "removeVideo", sid)
+				user.hears(t, sid, phoneTone)
+			}
+			b.ends(t, user, sid)
+		}},
+	} {
+		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
+	}
+}
+
+// talksAndSees checks that pictures and speech reach both sides.
+func (b *bench) talksAndSees(t *testing.T, user *client, sid string) {
+	t.Helper()
+	seen := user.sees(t, sid, 20)
+	b.phone.sees(t)
+	if seen.KeyEncoded == 0 || seen.KeyDecoded == 0 {
+		t.Errorf("no whole picture: %+v", seen)
+	}
+	user.hears(t, sid, phoneTone)
+}
+
+// ends has the user hang up, and checks what the phone has heard.
+func (b *bench) ends(t *testing.T, user *client, sid string) {
+	t.Helper()
+	user.do(t, nil, "end", sid, "success")
+	b.phone.wait(t, "CALL_CLOSED")
+	b.phone.heard(t, userTone)
+}
