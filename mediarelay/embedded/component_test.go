@@ -193,3 +193,52 @@ func TestClientWithTwoComponentsIsCalled(t *testing.T) {
 		t.Errorf("%d ports are still used", c.PortsUsed)
 	}
 }
+
+// A client whose keys are in its session (XEP-0167 section 9) and that knows no DTLS is
+// answered with a key, on both components; one that has both is answered by DTLS alone.
+func TestClientOffersKeys(t *testing.T) {
+	follows := media.Policy{ICE: true, Bundle: true, RTCPMux: true, G711: true, SDES: true, Clear: true, Codecs: media.DefaultCodecs()}
+	mine := keyLine(3, suites[1].name, 30, 'k')
+	t.Run("alone", func(t *testing.T) {
+		g := newRig(t, follows, sipPolicy(), nil)
+		a, b := newPlainClient(t), newPhone(t, "127.0.0.1")
+		offer := a.describe(pcma())
+		offer.Streams[0].Transport.SDES, offer.Streams[0].Transport.Profile = []media.SDES{mine}, media.AVP
+		b.call(g.offer(1, call.B, offer))
+		answer := g.answer(2, call.A, b.describe(pcma()))
+		k := &keyedPhone{phone: b}
+		k.key(mine, onlyKey(t, answer, 3, suites[1].name))
+		a.connect(answer, true)
+		g.connected(call.A)
+		secret, err := k.tx.EncryptRTP(nil, packet(8, 1000, 160, 0x3333, "payload"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.conns[0].Write(packet(8, 999, 0, 0x3333, "in the clear"))
+		a.conns[0].Write(secret)
+		if got := b.hear(); string(got.Payload) != "payload" {
+			t.Errorf("the phone heard %q", got.Payload)
+		}
+	})
+	t.Run("beside DTLS", func(t *testing.T) {
+		g := newRig(t, follows, sipPolicy(), nil)
+		a, b := newClient(t), newPhone(t, "127.0.0.1")
+		offer := a.describe(media.ActPass, pcma())
+		offer.Streams[0].Transport.SDES = []media.SDES{mine}
+		b.call(g.offer(1, call.B, offer))
+		answer := g.answer(2, call.A, b.describe(pcma()))
+		if tr := answer.Streams[0].Transport; tr.SDES != nil || tr.DTLS == nil {
+			t.Fatalf("answered with %+v", tr)
+		}
+		if err := a.connect(answer, true); err != nil {
+			t.Fatal(err)
+		}
+		talk(t, a, 8, b, 8)
+		// What DTLS protected is never clear, nor keyed by signalling, later in the call.
+		offer.Streams[0].Transport.DTLS = nil
+		g.Join(3, call.A, offer)
+		if f := waitFailure(g); f.Cause != call.Insecure {
+			t.Errorf("refused with %v", f.Cause)
+		}
+	})
+}

@@ -102,9 +102,11 @@ function watch(track) {
 function heardAs(session, type) {
   const all = importFromSDP(session.pc.remoteDescription.sdp)
   for (const m of all.media) {
+    if (session.gone?.has(m.mid)) { // its line stays, with port 0
+      m.iceParameters = m.dtlsParameters = m.setup = m.streams = m.rtpEncodingParameters = undefined
+    }
     if (!m.setup) continue
     m.setup = type === 'offer' ? 'actpass' : session.passive ? 'active' : 'passive'
-    m.streams &&= m.streams.slice(0, 1)
   }
   return all
 }
@@ -125,8 +127,7 @@ async function hear(session, type, changes) {
     if (place < 0) all.media.push(m)
     else all.media[place] = m
   }
-  const bundle = changes.groups?.find(g => g.semantics === 'BUNDLE')
-  all.groups = [{ semantics: 'BUNDLE', mids: bundle?.contents ?? all.media.map(m => m.mid) }]
+  all.groups = [{ semantics: 'BUNDLE', mids: all.media.map(m => m.mid).filter(mid => !session.gone?.has(mid)) }]
   await session.pc.setRemoteDescription({ type, sdp: exportToSDP(all) })
 }
 
@@ -151,7 +152,12 @@ function follows(session) {
   }
   session.onContentAccept = async (changes, cb) => {
     cb()
-    await hear(session, 'answer', changes)
+    try {
+      await hear(session, 'answer', changes)
+    } catch (e) {
+      report('broken', { sid: session.sid, text: e.message })
+      throw e
+    }
     report('content-accept', { sid: session.sid })
   }
   session.onContentReject = async (changes, cb) => {
@@ -305,8 +311,10 @@ const peer = window.peer = {
   removeVideo(sid) {
     const session = sessions.get(sid)
     const all = convertIntermediateToRequest(importFromSDP(session.pc.localDescription.sdp), session.role, session.transportType)
-    const { name } = all.contents.find(c => c.application.media === 'video')
-    session.pc.getSenders().find(s => s.track?.kind === 'video').replaceTrack(null)
+    const { name } = all.contents.findLast(c => c.application.media === 'video')
+    session.gone ??= new Set()
+    session.gone.add(name)
+    session.pc.getTransceivers().find(t => t.mid === name).stop()
     session.send('content-remove', { contents: [{ name, creator: session.role }], reason: { condition: 'success' } })
   },
   // sees counts the pictures of a session.

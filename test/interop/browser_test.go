@@ -198,7 +198,7 @@ func (c *client) waitFor(t *testing.T, patience time.Duration, kind string) brow
 			if e.Type == kind {
 				return e
 			}
-			seen = append(seen, strings.Join([]string{e.Type, e.State, e.Reason, e.Presence}, " "))
+			seen = append(seen, strings.Join([]string{e.Type, e.State, e.Reason, e.Presence, e.Text}, " "))
 		case <-limit:
 			t.Fatalf("%s: waited %v for %s; seen %q", c.page, patience, kind, seen)
 		}

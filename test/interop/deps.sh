@@ -6,7 +6,8 @@
 #
 # Says loudly what is missing at the end; then "check" fails, and "install" fails if CI is set.
 
-# command package, for each thing needed. gcc is for the race detector, libopus to compare with.
+# command package, for each thing needed. gcc is for the race detector. lib:NAME is a library
+# that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer.
 needed="
 prosody     prosody
 ejabberdctl ejabberd
@@ -18,15 +19,30 @@ rtpengine   rtpengine-daemon
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev
-pkg-config  pkg-config,libopus-dev
+g++         g++
+pkg-config  pkg-config
+lib:opus    libopus-dev
+lib:qxmpp   libqxmpp-dev
+lib:Qt5Xml  qtbase5-dev
+lib:gstreamer-1.0 libgstreamer1.0-dev
+gst:audiotestsrc  gstreamer1.0-plugins-base
+gst:vpx     gstreamer1.0-plugins-good
 "
 PATH=$PATH:/usr/sbin:/sbin
 browser=$(dirname "$0")/../browser
 
+has() {
+	case $1 in
+	lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
+	gst:*) ls /usr/lib/*/gstreamer-1.0/libgst"${1#gst:}".so >/dev/null 2>&1 ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
 # missing prints column 1 (commands) or 2 (packages) of what is not there.
 missing() {
 	echo "$needed" | while read -r command package; do
-		[ -z "$command" ] || command -v "$command" >/dev/null || echo "$command $package"
+		[ -z "$command" ] || has "$command" || echo "$command $package"
 	done | cut -d ' ' -f "$1" | tr , ' ' | tr '\n' ' '
 }
 
