@@ -362,7 +362,7 @@ func (b *Bridge) watch(now time.Time) {
 			t.told = t.lost
 		}
 		e.silence()
-		if e.lanes[media.Video].owesKey {
+		if e.lanes[media.Video].owes() {
 			b.keyframe(e.side.Other())
 		}
 	}

@@ -233,6 +233,7 @@ func TestClientOffersKeys(t *testing.T) {
 		if err := a.connect(answer, true); err != nil {
 			t.Fatal(err)
 		}
+		g.connected(call.A)
 		talk(t, a, 8, b, 8)
 		// What DTLS protected is never clear, nor keyed by signalling, later in the call.
 		offer.Streams[0].Transport.DTLS = nil

@@ -65,6 +65,7 @@ type lane struct {
 	asking   atomic.Int32 // requests of the peer for lost packets that are on their way
 	wantsKey atomic.Bool  // the peer's request for a whole picture is on its way
 	owesKey  bool         // the peer is to be asked for a whole picture as soon as may be
+	askedOf  uint32       // source that was asked last
 	flowing  bool         // what the peer sends reaches the other end's
 	firs     uint8        // requests so far, as FIR counts them
 	lastNack time.Time    // when the peer was last asked for lost packets

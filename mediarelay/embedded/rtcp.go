@@ -146,13 +146,19 @@ func (b *Bridge) keyframe(wanted call.Side) {
 	if !l.live() || !l.t.ready() || source == 0 || time.Since(l.lastKey) < keyEvery {
 		return
 	}
-	l.owesKey, l.lastKey = false, time.Now()
+	l.owesKey, l.lastKey, l.askedOf = false, time.Now(), source
 	var ask rtcp.Packet = &rtcp.PictureLossIndication{SenderSSRC: l.out.ssrc, MediaSSRC: source}
 	if e.hears(media.Feedback{Type: "ccm", Subtype: "fir"}) && !e.hears(media.Feedback{Type: "nack", Subtype: "pli"}) {
 		l.firs++
 		ask = &rtcp.FullIntraRequest{SenderSSRC: l.out.ssrc, FIR: []rtcp.FIREntry{{SSRC: source, SequenceNumber: l.firs}}}
 	}
 	l.t.sendReports([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: l.out.ssrc}, ask})
+}
+
+// owes reports whether the peer is to be asked for a whole picture: it was asked for one, or
+// it has begun anew since, and who joined may have missed the beginning.
+func (l *lane) owes() bool {
+	return l.owesKey || l.flowing && l.askedOf != 0 && l.askedOf != l.in.source.Load()
 }
 
 // report sends our reports to both peers.

@@ -469,3 +469,30 @@ func TestBundleThatIsNotTaken(t *testing.T) {
 		t.Errorf("A is answered %+v", answer)
 	}
 }
+
+// A camera that begins anew as another source is asked for a whole picture once more: who
+// watches may have missed its first.
+func TestPicturesOfAnotherSource(t *testing.T) {
+	t.Parallel()
+	_, a, _, _ := watchers(t, nack, pli)
+	asks := func() uint32 {
+		for {
+			p, asked := a.watch(testPatience)
+			if ask, ok := asked.(*rtcp.PictureLossIndication); ok {
+				return ask.MediaSSRC
+			}
+			if p == nil && asked == nil {
+				t.Fatal("A was not asked for a whole picture")
+			}
+		}
+	}
+	if first := asks(); first != a.screen.ssrc {
+		t.Fatalf("asked %x, want %x", first, a.screen.ssrc)
+	}
+	a.screen.ssrc++
+	a.screen.say(97, 900, 9000, "picture")
+	a.screen.say(97, 901, 9000, "picture") // two in sequence are believed
+	if again := asks(); again != a.screen.ssrc {
+		t.Errorf("asked %x, want %x", again, a.screen.ssrc)
+	}
+}
