@@ -144,6 +144,10 @@ function follows(session) {
     cb()
     const { name, creator } = changes.contents[0]
     report('content-add', { sid: session.sid })
+    if (session.refuses) {
+      session.send('content-reject', { contents: [{ name, creator }], reason: { condition: 'decline' } })
+      return
+    }
     await hear(session, 'offer', changes)
     const [track] = (await navigator.mediaDevices.getUserMedia({ video: camera })).getTracks()
     session.pc.addTrack(track)
@@ -317,6 +321,8 @@ const peer = window.peer = {
     session.pc.getTransceivers().find(t => t.mid === name).stop()
     session.send('content-remove', { contents: [{ name, creator: session.role }], reason: { condition: 'success' } })
   },
+  // refuseVideo has the page reject what the peer adds.
+  refuseVideo(sid) { sessions.get(sid).refuses = true },
   // sees counts the pictures of a session.
   async sees(sid) {
     const seen = { decoded: 0, keyDecoded: 0, lost: 0, width: 0, encoded: 0, keyEncoded: 0, plis: 0, firs: 0, codec: '' }

@@ -82,6 +82,32 @@ func TestVideo(t *testing.T) {
 			blind.wait(t, "CALL_CLOSED")
 			blind.heard(t, userTone)
 		}},
+		{"the phone's camera in a call", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			sid := user.initiates(t, numberAt(0))
+			b.phone.wait(t, "CALL_INCOMING")
+			b.phone.command(t, "accept", "")
+			user.wait(t, "accepted")
+			user.hears(t, sid, phoneTone)
+			b.phone.command(t, "video_dir", "sendrecv")
+			user.wait(t, "content-add")
+			b.talksAndSees(t, user, sid)
+			b.ends(t, user, sid)
+		}},
+		{"the phone's camera in a call, which the user refuses", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			sid := user.initiates(t, numberAt(0))
+			b.phone.wait(t, "CALL_INCOMING")
+			b.phone.command(t, "accept", "")
+			user.wait(t, "accepted")
+			user.hears(t, sid, phoneTone)
+			user.do(t, nil, "refuseVideo", sid)
+			b.phone.command(t, "video_dir", "sendrecv")
+			user.wait(t, "content-add")
+			talk()
+			user.hears(t, sid, phoneTone)
+			b.ends(t, user, sid)
+		}},
 		{"camera on and off in a call", func(t *testing.T, b *bench) {
 			user := b.login(t)
 			sid := user.initiates(t, numberAt(0))
