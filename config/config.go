@@ -48,7 +48,8 @@ type XMPP struct {
 	// DTLS says how clients' media is protected: required (DTLS-SRTP and nothing else),
 	// preferred (the same, but a client that is known not to speak it is called without, and
 	// one that calls without is taken, unless it is known to speak it), or off (it is not
-	// offered, but taken from a client that offers it). Default preferred.
+	// offered, but taken from a client that offers it). With an rtpengine preferred is as
+	// required. Default preferred.
 	DTLS string `yaml:"dtls"`
 }
 
@@ -250,7 +251,8 @@ type Trunk struct {
 	// SRTP says how its media is protected: off (in the clear, unless it offers DTLS-SRTP),
 	// preferred (keys in SDP, RFC 4568, are offered and taken, and clear media is too,
 	// RFC 8643), required (as preferred, but never clear) or dtls (DTLS-SRTP and nothing
-	// else). Keys in SDP are as safe as the way SIP goes. Default off.
+	// else). Keys in SDP are as safe as the way SIP goes. An rtpengine knows off alone.
+	// Default off.
 	SRTP string `yaml:"srtp"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`

@@ -116,6 +116,12 @@ func TestOneProblem(t *testing.T) {
 		{"a weight below nothing", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1', weight: -1}]}\n", "media.rtpengine[0].weight: -1 is not between 1 and 1000"},
 		{"rtpengines for the relay", smallest + "media: {rtpengine: [{address: 'a:1'}]}\n", `media.engine: "embedded" does not go with what is said of rtpengine`},
 		{"a refusal that is none", smallest + "calls: {decline: 200}\n", "calls.decline: 200 is none of 480, 486, 603"},
+		{"DTLS of no kind", strings.Replace(smallest, "secret:", "dtls: maybe\n  secret:", 1), `f.yaml:3: xmpp.dtls: "maybe" is none of required, preferred, off`},
+		{"SRTP of no kind", strings.Replace(smallest, "    address:", "    srtp: maybe\n    address:", 1), `f.yaml:6: trunks[0].srtp: "maybe" is none of off, preferred, required, dtls`},
+		{
+			"SRTP with an rtpengine", strings.Replace(smallest, "    address:", "    srtp: dtls\n    address:", 1) + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}]}\n",
+			"f.yaml:6: trunks[0].srtp: dtls is for the gateway's own relay, not for rtpengine",
+		},
 		{"two swapped letters", strings.Replace(smallest, "routes", "ruotes", 1), "f.yaml:9: ruotes: is not a setting; did you mean routes?"},
 	}
 	for _, tt := range tests {

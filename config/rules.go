@@ -265,6 +265,9 @@ func (r *reader) trunks(c *Config) {
 		}
 		if t.SRTP != "" {
 			r.oneOf(at("srtp"), t.SRTP, "off", "preferred", "required", "dtls")
+			if t.SRTP != "off" && c.Media.Engine == "rtpengine" {
+				r.at(at("srtp"), "%s is for the gateway's own relay, not for rtpengine", t.SRTP)
+			}
 		}
 		r.host(at("domain"), t.Domain)
 		if t.NumberFormat == "" {

@@ -358,6 +358,9 @@ func (c *crowd) Open(id call.ID, _ [2]media.Policy, post func(call.Event)) (Brid
 	return p.bridge, nil
 }
 
+// Aim implements [Dialer].
+func (c *crowd) Aim(t Target) Target { return t }
+
 // Dial implements [Dialer].
 func (c *crowd) Dial(_ Target, in Inbox) (Leg, error) {
 	p := c.next

@@ -569,7 +569,7 @@ var secondCall = map[string]jingle.Second{"parallel": jingle.Parallel, "migrate"
 func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	edge := jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required", Second: secondCall[c.Calls.SecondCall], Log: d.log,
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Announce: c.XMPP.AnnounceDiversion,
 	})
