@@ -171,14 +171,12 @@ func (t *transport) expectPeer() {
 	t.assoc.Store(a)
 }
 
-// deliver takes a record from the network. It never waits.
+// deliver takes a record from the network. It never waits. With ICE it may come from any
+// address that has checked in: of several pairs that a peer has named, it may use another
+// than we (RFC 8445 section 12.2).
 func (a *association) deliver(p []byte, from netip.AddrPort) {
 	peer := a.peer.Load()
-	switch {
-	case peer != nil && peer.to != from:
-		a.t.drops.wrongSource.Add(1)
-		return
-	case peer == nil && !a.t.mux.knows(from):
+	if (peer == nil || peer.to != from) && !a.t.mux.knows(from) {
 		a.t.drops.wrongSource.Add(1)
 		return
 	}

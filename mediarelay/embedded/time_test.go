@@ -179,7 +179,7 @@ func TestNoHandshakeInTime(t *testing.T) {
 	if _, err := b.agent.StartAccept(ice.Ufrag, ice.Pwd); err != nil {
 		t.Fatal(err)
 	}
-	if f := failure(g, call.B); f.Cause != call.Insecure {
+	if f := failure(g, call.B); f.Cause != call.Unreachable {
 		t.Errorf("got %+v", f)
 	}
 }

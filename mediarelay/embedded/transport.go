@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -250,7 +252,11 @@ func (t *transport) secured(in securedInput) {
 
 // unsecured takes a handshake that failed: no media passes, and the call shall end.
 func (t *transport) unsecured(in unsecuredInput) {
-	if t.assoc.Load() == in.assoc {
+	switch {
+	case t.assoc.Load() != in.assoc:
+	case errors.Is(in.err, context.DeadlineExceeded):
+		t.fail(call.Unreachable, "the peer did not answer the DTLS handshake")
+	default:
 		t.fail(call.Insecure, "dtls: "+in.err.Error())
 	}
 }
