@@ -9,6 +9,10 @@
 // may go to Ending, where every leg is closed and nothing else matters, and from there to
 // Ended.
 //
+// A transfer replaces one leg and keeps the other. While it is Transferring, a third leg, C,
+// is tried or comes; in Seating the media plane puts it in its place. PickingUp is the same
+// for a callee's leg that still rings. What fails leaves the call as it was.
+//
 // The rules are the table in table.go; testdata/table.golden is the chart made from it.
 package call
 
@@ -30,6 +34,9 @@ const (
 	Active
 	Updating
 	Passing
+	Transferring
+	Seating
+	PickingUp
 	Ending
 	Ended
 	states
@@ -37,7 +44,7 @@ const (
 
 var stateNames = [...]string{
 	"Preparing", "Calling", "Ringing", "Answering", "Confirming", "Active", "Updating",
-	"Passing", "Ending", "Ended",
+	"Passing", "Transferring", "Seating", "PickingUp", "Ending", "Ended",
 }
 
 // String returns the state's name.
@@ -82,16 +89,21 @@ type Call struct {
 	answer media.Description // what B answered
 
 	confirmed bool // A has confirmed our answer
-	open      [2]bool
-	ending    [2]bool              // EndLeg was sent
+	open      [3]bool
+	ending    [3]bool              // EndLeg was sent
 	side      Side                 // the side that changes the session, in Updating and Passing
-	said      [2]media.Description // what each side described last
+	said      [3]media.Description // what each side described last
 	change    media.Description    // what side wants now; empty when there is nothing to give back
 	told      media.Description    // what side was answered
 	joining   Op                   // of what side wants beyond that, while the last change is passed on
 	next      media.Description    // what that is
 	more      bool                 // there is more to pass on
 	idle      bool                 // the last change is passed on; joining is awaited
+
+	moving Side         // whose place C is to take, in Transferring, Seating and PickingUp
+	came   bool         // C called us; it was not called
+	bare   bool         // the media of moving is lost: there is nothing to go back to
+	asked  *LegTransfer // begins as soon as the call is Active and C is closed
 
 	ops     Op // the last one given out
 	waiting Op // the request whose result is awaited; 0 if none
@@ -105,7 +117,7 @@ type Call struct {
 // New returns a call that leg A has begun, and the first actions to carry out. The offer
 // is empty in the modes Announced and Offerless.
 func New(limits Limits, offer media.Description, mode Mode) (*Call, []Action) {
-	c := &Call{limits: limits, mode: mode, offer: offer, open: [2]bool{true, true}}
+	c := &Call{limits: limits, mode: mode, offer: offer, open: [3]bool{A: true, B: true}}
 	c.said[A] = offer
 	if mode == Early {
 		c.emit(JoinMedia{c.op(), A, offer})
@@ -135,6 +147,7 @@ func (c *Call) Step(e Event) (actions []Action, ok bool) {
 	if r.do != nil {
 		r.do(c, e)
 	}
+	c.begin()
 	c.close()
 	return c.take(), true
 }
@@ -156,10 +169,9 @@ func (c *Call) stale(e Event) bool {
 	}
 }
 
-// close is the one joint rule: a call that ends, and whose legs are both closed, has
-// ended.
+// close is a joint rule: a call that ends, and whose legs are all closed, has ended.
 func (c *Call) close() {
-	if c.state != Ending || c.open[A] || c.open[B] || c.finished {
+	if c.state != Ending || c.open[A] || c.open[B] || c.open[C] || c.finished {
 		return
 	}
 	c.finished = true
@@ -205,6 +217,12 @@ func sideOf(e Event) Side {
 		return e.Side
 	case LegPicture:
 		return e.Side
+	case LegTransfer:
+		return e.Side
+	case LegReferred:
+		return e.Side
+	case Taken:
+		return e.Side
 	case LegEnded:
 		return e.Side
 	case MediaCandidates:
@@ -218,4 +236,48 @@ func sideOf(e Event) Side {
 	default:
 		return A
 	}
+}
+
+// From returns what a leg tells as an event of side s: a leg that took another's place goes
+// on speaking of the side it had.
+func From(e Event, s Side) Event {
+	switch e := e.(type) {
+	case LegRinging:
+		e.Side = s
+		return e
+	case LegProgress:
+		e.Side = s
+		return e
+	case LegAnswered:
+		e.Side = s
+		return e
+	case LegOffered:
+		e.Side = s
+		return e
+	case LegUpdated:
+		e.Side = s
+		return e
+	case LegRefused:
+		e.Side = s
+		return e
+	case LegConfirmed:
+		e.Side = s
+		return e
+	case LegCandidates:
+		e.Side = s
+		return e
+	case LegDigit:
+		e.Side = s
+		return e
+	case LegTransfer:
+		e.Side = s
+		return e
+	case LegReferred:
+		e.Side = s
+		return e
+	case LegEnded:
+		e.Side = s
+		return e
+	}
+	return e
 }

@@ -14,6 +14,7 @@ const (
 	Rejected                     // the callee ended the ringing without saying why
 	NoAnswer                     // it rang, or was tried, until the time was over
 	Elsewhere                    // another device of the callee answered
+	Transferred                  // another leg took the place of this one
 	NotFound                     // no such address
 	Gone                         // the address existed and does no more
 	Moved                        // the callee is to be called at another address
@@ -39,7 +40,7 @@ const (
 )
 
 var causeNames = [...]string{
-	"normal", "cancelled", "busy", "declined", "rejected", "no_answer", "elsewhere",
+	"normal", "cancelled", "busy", "declined", "rejected", "no_answer", "elsewhere", "transferred",
 	"not_found", "gone", "moved", "incomplete", "unavailable", "forbidden", "unauthorized",
 	"incompatible", "unsupported", "insecure", "timeout", "unreachable", "media_lost",
 	"transport_failed", "app_failed", "overloaded", "loop", "bad_request", "conflict",

@@ -9,19 +9,32 @@ import (
 // An ID names a call everywhere: logs, records, traces.
 type ID string
 
-// A Side is one of a call's two legs.
+// A Side is one of a call's two legs, or the one that is to take the place of one of them.
 type Side uint8
 
 const (
 	A Side = iota // the leg that offered the call
 	B             // the leg the gateway offers it to
+	C             // a leg that is tried, or comes, in place of A or B; it becomes that one
 )
 
-// Other returns the opposite side.
+// Other returns the opposite side. C has none.
 func (s Side) Other() Side { return s ^ 1 }
 
-// String returns "A" or "B".
-func (s Side) String() string { return [...]string{"A", "B"}[s&1] }
+// String returns "A", "B" or "C".
+func (s Side) String() string { return [...]string{"A", "B", "C"}[min(s, C)] }
+
+// A Destination is whom a call is to be transferred to, in the words of the leg that asks.
+// The call does not look inside.
+type Destination struct {
+	Address  string // SIP URI or JID
+	Replaces string // the dialog or session at that address whose place is to be taken; empty for none
+	By       string // who asks, as its own protocol names it; empty if it does not say
+
+	// Call and Seat name the leg that Replaces means if it is one of ours.
+	Call ID
+	Seat int
+}
 
 // An Op numbers a request to the media plane, so that a result names the request it
 // answers and a stale one is dropped. The zero Op names none.
@@ -111,6 +124,22 @@ type (
 	// LegPicture says that a peer asked by signalling for a whole picture.
 	LegPicture struct{ Side Side }
 
+	// LegTransfer says that a leg's peer wants the other side to be connected to someone
+	// else in its own place.
+	LegTransfer struct {
+		Side Side
+		To   Destination
+	}
+
+	// LegReferred says what became of a transfer that a leg's peer was asked to carry out
+	// itself.
+	LegReferred struct {
+		Side   Side
+		Done   bool
+		Cause  Cause // why not
+		Detail Detail
+	}
+
 	// LegEnded says that a leg is closed, by its peer or after EndLeg. It is the last
 	// event of that leg.
 	LegEnded struct {
@@ -161,6 +190,13 @@ type (
 )
 
 type (
+	// Taken says that a leg has come, as C, that takes the place of Side by right. Media is
+	// what its peer offers; empty if it wants our offer.
+	Taken struct {
+		Side  Side
+		Media media.Description
+	}
+
 	// TimerFired says that a timer the call started has run out.
 	TimerFired struct{ Timer Timer }
 
@@ -184,6 +220,8 @@ const (
 	kLegCandidates
 	kLegDigit
 	kLegPicture
+	kLegTransfer
+	kLegReferred
 	kLegEnded
 	kMediaOffered
 	kMediaAnswered
@@ -191,6 +229,7 @@ const (
 	kMediaDigit
 	kMediaConnected
 	kMediaFailed
+	kTaken
 	kTimerFired
 	kAborted
 	kinds
@@ -198,8 +237,9 @@ const (
 
 var kindNames = [kinds]string{
 	"LegRinging", "LegProgress", "LegAnswered", "LegOffered", "LegUpdated", "LegRefused",
-	"LegConfirmed", "LegCandidates", "LegDigit", "LegPicture", "LegEnded", "MediaOffered", "MediaAnswered",
-	"MediaCandidates", "MediaDigit", "MediaConnected", "MediaFailed", "TimerFired", "Aborted",
+	"LegConfirmed", "LegCandidates", "LegDigit", "LegPicture", "LegTransfer", "LegReferred", "LegEnded",
+	"MediaOffered", "MediaAnswered", "MediaCandidates", "MediaDigit", "MediaConnected",
+	"MediaFailed", "Taken", "TimerFired", "Aborted",
 }
 
 func (k kind) String() string { return kindNames[k] }
@@ -214,6 +254,8 @@ func (LegConfirmed) kind() kind    { return kLegConfirmed }
 func (LegCandidates) kind() kind   { return kLegCandidates }
 func (LegDigit) kind() kind        { return kLegDigit }
 func (LegPicture) kind() kind      { return kLegPicture }
+func (LegTransfer) kind() kind     { return kLegTransfer }
+func (LegReferred) kind() kind     { return kLegReferred }
 func (LegEnded) kind() kind        { return kLegEnded }
 func (MediaOffered) kind() kind    { return kMediaOffered }
 func (MediaAnswered) kind() kind   { return kMediaAnswered }
@@ -221,6 +263,7 @@ func (MediaCandidates) kind() kind { return kMediaCandidates }
 func (MediaDigit) kind() kind      { return kMediaDigit }
 func (MediaConnected) kind() kind  { return kMediaConnected }
 func (MediaFailed) kind() kind     { return kMediaFailed }
+func (Taken) kind() kind           { return kTaken }
 func (TimerFired) kind() kind      { return kTimerFired }
 func (Aborted) kind() kind         { return kAborted }
 
@@ -283,12 +326,30 @@ type (
 		Digit Digit
 	}
 
-	// EndLeg closes the leg, whatever it takes in its protocol; LegEnded follows.
+	// RefuseTransfer tells the peer that its transfer came to nothing; the call is as it was.
+	RefuseTransfer struct {
+		Side   Side
+		Cause  Cause
+		Detail Detail
+	}
+
+	// EndLeg closes the leg, whatever it takes in its protocol; LegEnded follows. With the
+	// cause Transferred the leg is out of the call at once and closes by itself.
 	EndLeg struct {
 		Side   Side
 		Cause  Cause
 		Detail Detail
 	}
+
+	// TryLeg begins a leg C that shall take the place of Side, if whoever asks for it may
+	// call there; LegEnded says that it may not.
+	TryLeg struct {
+		Side Side
+		To   Destination
+	}
+
+	// SeatLeg makes C the leg of Side. What the leg of Side was has been told to end.
+	SeatLeg struct{ Side Side }
 )
 
 // What the call wants of the media plane, the clock and the shell.
@@ -333,6 +394,26 @@ type (
 	// PictureMedia has the other side's peer asked for a whole picture for the peer of Side.
 	PictureMedia struct{ Side Side }
 
+	// TryMedia has a new end made that shall take the place of Side: an offer to it from what
+	// the other side has settled or, if Media is not empty, the answer to what it offers.
+	TryMedia struct {
+		Op    Op
+		Side  Side
+		Media media.Description
+	}
+
+	// TakeMedia puts the new end in the place of Side, with its peer's answer; Media is empty
+	// if the answer was ours. MediaAnswered says that it is so, MediaFailed that the old end is
+	// still there.
+	TakeMedia struct {
+		Op    Op
+		Side  Side
+		Media media.Description
+	}
+
+	// DropMedia gives back the new end that was to take the place of Side.
+	DropMedia struct{ Side Side }
+
 	// RingMedia says whether the callee rings, so that a caller that was answered before it
 	// hears so.
 	RingMedia struct {
@@ -368,13 +449,19 @@ func (AnswerUpdate) action()    {}
 func (RefuseUpdate) action()    {}
 func (CandidatesLeg) action()   {}
 func (DigitLeg) action()        {}
+func (RefuseTransfer) action()  {}
 func (EndLeg) action()          {}
+func (TryLeg) action()          {}
+func (SeatLeg) action()         {}
 func (OfferMedia) action()      {}
 func (AnswerMedia) action()     {}
 func (JoinMedia) action()       {}
 func (CandidatesMedia) action() {}
 func (DigitMedia) action()      {}
 func (PictureMedia) action()    {}
+func (TryMedia) action()        {}
+func (TakeMedia) action()       {}
+func (DropMedia) action()       {}
 func (RingMedia) action()       {}
 func (ReleaseMedia) action()    {}
 func (StartTimer) action()      {}

@@ -114,8 +114,29 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		}
 		return A
 	}
-	side := of(0)
-	switch words[0] + " " + words[1] {
+	side := A
+	switch words[0] {
+	case "B":
+		side = B
+	case "C":
+		side = C
+	}
+	phrase := words[0] + " " + words[1]
+	if words[0] == "C" {
+		phrase = "B " + words[1]
+	}
+	switch phrase {
+	case "A transfers", "B transfers":
+		return LegTransfer{side, Destination{Address: words[2]}}
+	case "A referred", "B referred":
+		if words[2] == "done" {
+			return LegReferred{Side: side, Done: true}
+		}
+		return LegReferred{Side: side, Cause: cause(2)}
+	case "taken A":
+		return Taken{A, described(words, 2)}
+	case "taken B":
+		return Taken{B, described(words, 2)}
 	case "A rings", "B rings":
 		return LegRinging{side}
 	case "A progresses", "B progresses":
@@ -205,6 +226,18 @@ func show(a Action) string {
 		return a.Side.String() + " candidates" + m(a.Media)
 	case EndLeg:
 		return a.Side.String() + " end " + a.Cause.String() + q850(a.Detail)
+	case TryLeg:
+		return "C try " + a.To.Address + " for " + a.Side.String()
+	case SeatLeg:
+		return "C becomes " + a.Side.String()
+	case RefuseTransfer:
+		return a.Side.String() + " refuse transfer " + a.Cause.String()
+	case TryMedia:
+		return fmt.Sprintf("media %d try for %s%s", a.Op, a.Side, m(a.Media))
+	case TakeMedia:
+		return fmt.Sprintf("media %d take %s%s", a.Op, a.Side, m(a.Media))
+	case DropMedia:
+		return "media drop for " + a.Side.String()
 	case DigitLeg:
 		return fmt.Sprintf("%s digit %c", a.Side, a.Digit.Key)
 	case PictureMedia:
@@ -256,7 +289,7 @@ func row(c *Call, e Event) *rule {
 func TestChart(t *testing.T) {
 	var out bytes.Buffer
 	line := func(s string, r rule) {
-		from := [...]string{"", "A", "B"}[r.from]
+		from := [...]string{"", "A", "B", "C"}[r.from]
 		cond := ""
 		if r.when != nil {
 			cond = r.when.name

@@ -9,6 +9,7 @@ const (
 	either who = iota
 	fromA
 	fromB
+	fromC // which either does not mean
 )
 
 // A rule says what one event does in one state. The first rule that fits is the one.
@@ -47,6 +48,13 @@ var (
 	joinsLast guard = &condition{"that, and passed on", func(c *Call, e Event) bool { return c.joins(e) && c.idle }}
 	unsettled guard = &condition{"more to pass on", func(c *Call, e Event) bool { return c.unsettled(e) }}
 	ofOther   guard = &condition{"by the other", func(c *Call, e Event) bool { return sideOf(e) != c.side }}
+	free      guard = &condition{"there is no C", func(c *Call, _ Event) bool { return !c.open[C] }}
+	came      guard = &condition{"C came", func(c *Call, _ Event) bool { return c.came }}
+	comes     guard = &condition{"C came, and the other is to know", func(c *Call, e Event) bool { return c.came && c.resumes() }}
+	resumes   guard = &condition{"the other is to know", func(c *Call, _ Event) bool { return c.resumes() }}
+	alone     guard = &condition{"nobody to go back to", func(c *Call, e Event) bool { return c.alone() && isRequest(e) }}
+	ofMoving  guard = &condition{"by the one replaced", func(c *Call, e Event) bool { return sideOf(e) == c.moving }}
+	referred  guard = &condition{"done", func(_ *Call, e Event) bool { return e.(LegReferred).Done }}
 	request   guard = &condition{"the request", func(_ *Call, e Event) bool { return e.(MediaFailed).Op != 0 }}
 )
 
@@ -72,6 +80,7 @@ var rules = []rule{
 	{Calling, kLegAnswered, fromB, nil, Answering, answerMedia},
 	{Calling, kTimerFired, either, forAlert, Calling, progressA},
 	{Calling, kTimerFired, either, forAnswer, Ending, noReply},
+	{Calling, kTaken, fromB, nil, PickingUp, pickUp},
 	{Calling, kLegEnded, fromA, nil, Ending, endB},
 	{Calling, kLegEnded, fromB, nil, Ending, endA},
 	{Calling, kMediaFailed, either, nil, Ending, failed},
@@ -83,6 +92,7 @@ var rules = []rule{
 	{Ringing, kMediaAnswered, either, nil, Ringing, nil},
 	{Ringing, kLegAnswered, fromB, nil, Answering, answerMedia},
 	{Ringing, kTimerFired, either, forAnswer, Ending, noAnswer},
+	{Ringing, kTaken, fromB, free, PickingUp, pickUp},
 	{Ringing, kLegEnded, fromA, nil, Ending, endB},
 	{Ringing, kLegEnded, fromB, nil, Ending, endA},
 	{Ringing, kMediaFailed, either, nil, Ending, failed},
@@ -111,6 +121,8 @@ var rules = []rule{
 	{Confirming, kLegEnded, fromB, nil, Ending, endA},
 
 	{Active, kLegOffered, either, nil, Updating, joinSide},
+	{Active, kLegTransfer, either, nil, Active, ask}, // begin tries it
+	{Active, kTaken, either, free, Transferring, tryTaken},
 	{Active, kMediaFailed, either, nil, Ending, failed},
 	{Active, kLegEnded, fromA, nil, Ending, endB},
 	{Active, kLegEnded, fromB, nil, Ending, endA},
@@ -118,6 +130,7 @@ var rules = []rule{
 	{Updating, kMediaAnswered, either, passes, Passing, answerAndPass},
 	{Updating, kMediaAnswered, either, nil, Active, answerUpdate},
 	{Updating, kMediaFailed, either, request, Active, refuseChanger}, // the session is as it was
+	{Updating, kLegTransfer, either, nil, Updating, ask},
 	{Updating, kMediaFailed, either, nil, Ending, failed},
 	{Updating, kLegEnded, fromA, nil, Ending, endB},
 	{Updating, kLegEnded, fromB, nil, Ending, endA},
@@ -136,9 +149,68 @@ var rules = []rule{
 	{Passing, kMediaAnswered, either, gains, Passing, giveBack}, // what the changer was refused at first
 	{Passing, kMediaAnswered, either, nil, Active, settled},
 	{Passing, kMediaFailed, either, request, Active, settled},
+	{Passing, kLegTransfer, either, nil, Passing, ask},
 	{Passing, kMediaFailed, either, nil, Ending, failed},
 	{Passing, kLegEnded, fromA, nil, Ending, endB},
 	{Passing, kLegEnded, fromB, nil, Ending, endA},
+
+	// C is called, or has called. The one it replaces may hang up meanwhile; then there is
+	// nobody to go back to.
+	{Transferring, kMediaOffered, either, came, Transferring, offerTaken},
+	{Transferring, kMediaOffered, either, nil, Transferring, offerC},
+	{Transferring, kMediaAnswered, either, comes, Passing, seatTaken},
+	{Transferring, kMediaAnswered, either, nil, Active, seatTaken},
+	{Transferring, kLegRinging, fromC, nil, Transferring, renew},
+	{Transferring, kLegProgress, fromC, nil, Transferring, renew},
+	{Transferring, kLegAnswered, fromC, nil, Seating, takeC},
+	{Transferring, kLegConfirmed, fromC, nil, Seating, takeConfirmed},
+	{Transferring, kLegReferred, either, referred, Ending, referredAway},
+	{Transferring, kLegReferred, either, alone, Ending, failedAlone},
+	{Transferring, kLegReferred, either, nil, Active, failedC},
+	{Transferring, kTimerFired, either, alone, Ending, failedAlone},
+	{Transferring, kTimerFired, either, nil, Active, failedC},
+	{Transferring, kMediaFailed, either, alone, Ending, failedAlone},
+	{Transferring, kMediaFailed, either, request, Active, failedC},
+	{Transferring, kMediaFailed, either, ofMoving, Transferring, bareMoving},
+	{Transferring, kMediaFailed, either, nil, Ending, failed},
+	{Transferring, kLegEnded, either, ofMoving, Transferring, nil},
+	{Transferring, kLegEnded, fromA, nil, Ending, endB},
+	{Transferring, kLegEnded, fromB, nil, Ending, endA},
+	{Transferring, kLegEnded, fromC, alone, Ending, failedAlone},
+	{Transferring, kLegEnded, fromC, nil, Active, failedC},
+
+	{Seating, kMediaAnswered, either, resumes, Passing, seated},
+	{Seating, kMediaAnswered, either, nil, Active, seated},
+	{Seating, kLegCandidates, fromC, nil, Seating, candidatesTaken},
+	{Seating, kMediaFailed, either, alone, Ending, failedAlone},
+	{Seating, kMediaFailed, either, request, Active, failedC},
+	{Seating, kMediaFailed, either, ofMoving, Seating, bareMoving},
+	{Seating, kMediaFailed, either, nil, Ending, failed},
+	{Seating, kLegEnded, either, ofMoving, Seating, nil},
+	{Seating, kLegEnded, fromA, nil, Ending, endB},
+	{Seating, kLegEnded, fromB, nil, Ending, endA},
+	{Seating, kLegEnded, fromC, alone, Ending, failedAlone},
+	{Seating, kLegEnded, fromC, nil, Active, failedC},
+
+	// C takes a call that rings at B (RFC 3891 section 3).
+	{PickingUp, kLegConfirmed, fromA, nil, PickingUp, confirm},
+	{PickingUp, kMediaAnswered, either, joined, Active, pickedEarly},
+	{PickingUp, kMediaAnswered, either, early, Confirming, pickedEarly},
+	{PickingUp, kMediaAnswered, either, late, Confirming, pickedLate},
+	{PickingUp, kMediaAnswered, either, nil, Answering, picked},
+	{PickingUp, kMediaOffered, either, alone, Ending, failedAlone},
+	{PickingUp, kMediaOffered, either, nil, Ringing, unpick}, // it had no offer
+	{PickingUp, kLegRinging, fromB, nil, PickingUp, renew},
+	{PickingUp, kLegProgress, fromB, nil, PickingUp, renew},
+	{PickingUp, kLegAnswered, fromB, nil, Answering, answeredBefore},
+	{PickingUp, kTimerFired, either, nil, Ending, noAnswer},
+	{PickingUp, kMediaFailed, either, alone, Ending, failedAlone},
+	{PickingUp, kMediaFailed, either, request, Ringing, unpick},
+	{PickingUp, kMediaFailed, either, nil, Ending, failed},
+	{PickingUp, kLegEnded, fromC, alone, Ending, failedAlone},
+	{PickingUp, kLegEnded, fromC, nil, Ringing, unpick},
+	{PickingUp, kLegEnded, fromB, nil, PickingUp, nil},
+	{PickingUp, kLegEnded, fromA, nil, Ending, endB},
 
 	// An answer that crosses our end is the leg's to undo; here it is too late.
 	{Ending, kLegRinging, either, nil, Ending, nil},
@@ -149,6 +221,7 @@ var rules = []rule{
 	{Ending, kLegUpdated, either, nil, Ending, nil},
 	{Ending, kLegRefused, either, nil, Ending, nil},
 	{Ending, kLegEnded, either, nil, Ending, nil},
+	{Ending, kLegEnded, fromC, nil, Ending, nil},
 	{Ending, kMediaFailed, either, nil, Ending, nil},
 	{Ending, kTimerFired, either, forEnd, Ending, giveUp},
 }
@@ -159,6 +232,8 @@ var always = []rule{
 	{0, kLegCandidates, either, nil, 0, candidatesIn},
 	{0, kMediaCandidates, either, nil, 0, candidatesOut},
 	{0, kLegDigit, either, nil, 0, digitIn},
+	{0, kLegTransfer, either, nil, 0, refuseTransfer},
+	{0, kLegEnded, fromC, nil, 0, nil}, // it was tried, and has closed
 	{0, kMediaDigit, either, nil, 0, digitOut},
 	{0, kLegPicture, either, nil, 0, pictureIn},
 	{0, kMediaConnected, either, nil, 0, nil},
@@ -192,7 +267,7 @@ func match(table []rule, c *Call, e Event, s State) *rule {
 		if r.state != s || r.event != k {
 			continue
 		}
-		if (r.from == fromA && side != A) || (r.from == fromB && side != B) {
+		if (side == C) != (r.from == fromC) || (r.from == fromA && side != A) || (r.from == fromB && side != B) {
 			continue
 		}
 		if r.when != nil && !r.when.holds(c, e) {
@@ -499,13 +574,13 @@ func refuseChanger(c *Call, e Event) {
 func refuse(c *Call, e Event) { c.emit(RefuseUpdate{sideOf(e), Conflict}) }
 
 func candidatesIn(c *Call, e Event) {
-	l := e.(LegCandidates)
-	c.emit(CandidatesMedia(l))
+	c.emit(CandidatesMedia(e.(LegCandidates)))
 }
 
 func candidatesOut(c *Call, e Event) {
-	m := e.(MediaCandidates)
-	c.emit(CandidatesLeg(m))
+	if m := e.(MediaCandidates); c.open[m.Side] {
+		c.emit(CandidatesLeg(m))
+	}
 }
 
 func endA(c *Call, e Event) {
@@ -541,8 +616,9 @@ func abort(c *Call, e Event) {
 func (c *Call) end(cause Cause, detail Detail, sides ...Side) {
 	c.waiting = 0
 	c.cause, c.detail = cause, detail
+	c.asked = nil
 	c.emit(StopTimer{TimerAlert}, StopTimer{TimerNoAnswer}, StopTimer{TimerConfirm})
-	for _, s := range sides {
+	for _, s := range append(sides, C) {
 		if c.open[s] && !c.ending[s] {
 			c.ending[s] = true
 			c.emit(EndLeg{s, cause, detail})
@@ -552,4 +628,4 @@ func (c *Call) end(cause Cause, detail Detail, sides ...Side) {
 }
 
 // giveUp takes legs that do not close for closed.
-func giveUp(c *Call, _ Event) { c.open = [2]bool{} }
+func giveUp(c *Call, _ Event) { c.open = [3]bool{} }

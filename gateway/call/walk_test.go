@@ -29,6 +29,8 @@ var samples = [kinds]Event{
 	LegCandidates{},
 	LegDigit{},
 	LegPicture{},
+	LegTransfer{},
+	LegReferred{},
 	LegEnded{},
 	MediaOffered{},
 	MediaAnswered{},
@@ -36,6 +38,7 @@ var samples = [kinds]Event{
 	MediaDigit{},
 	MediaConnected{},
 	MediaFailed{},
+	Taken{},
 	TimerFired{},
 	Aborted{},
 }
@@ -47,12 +50,15 @@ var waits = map[State][]Timer{
 	Ringing:    {TimerNoAnswer},
 	Confirming: {TimerConfirm},
 	Ending:     {TimerLinger},
+
+	Transferring: {TimerNoAnswer},
+	PickingUp:    {TimerNoAnswer},
 }
 
 // A mediaRequest is one to the media plane that has no result yet.
 type mediaRequest struct {
 	op   Op
-	what string // OfferMedia, AnswerMedia or JoinMedia
+	what string // the action, such as OfferMedia
 }
 
 // A walk is one call among peers that mostly keep to their protocols and sometimes do
@@ -68,8 +74,9 @@ type walk struct {
 	timers   map[Timer]bool
 	requests []mediaRequest
 	ops      Op      // the last one
-	ended    [2]bool // LegEnded was given
-	told     [2]bool // EndLeg was sent
+	ended    [3]bool // LegEnded was given
+	told     [3]bool // EndLeg was sent
+	third    third   // the leg C
 	called   bool    // B has our offer
 	answered bool    // B took the call
 	answers  int     // AnswerLeg to A
@@ -77,10 +84,23 @@ type walk struct {
 	owed     [2]int  // LegOffered in a running session, unanswered
 	refused  bool    // the last event was LegRefused
 	asked    [2]bool // UpdateLeg, unanswered
+	hands    [2]int  // LegTransfer, unanswered
 	rings    bool    // RingMedia is on
 	cause    *Cause  // of the end
+	tried    int     // ends that are tried
 	released bool
 	finished bool
+}
+
+// A third is a leg C, as the one who plays it knows it.
+type third struct {
+	there    bool
+	came     bool
+	referred bool // there is none: the other peer carries the transfer out
+	offered  bool // it has our offer
+	answered bool // it has answered, or was answered
+	sure     bool // it has confirmed our answer
+	side     Side // whose place it is to take
 }
 
 // An entry is an event and the state that it came in, or an action.
@@ -209,6 +229,8 @@ func (w *walk) wild() {
 		return // these are always in order, and leave has them
 	case kTimerFired:
 		return // the shell drops what no longer runs
+	case kTaken, kLegTransfer, kLegReferred:
+		return // the edges have seen to it that these are in order
 	case kLegConfirmed:
 		if w.answers == 0 {
 			return // nobody can have an answer that was not given
@@ -229,6 +251,9 @@ func (w *walk) leave() {
 	switch s := Side(w.rng.IntN(2)); w.rng.IntN(5) {
 	case 0, 1, 2:
 		e = w.fill(kLegEnded)
+		if w.third.there && w.rng.IntN(2) == 0 {
+			e = From(e, C)
+		}
 		if l := e.(LegEnded); w.ended[l.Side] {
 			return
 		}
@@ -265,7 +290,16 @@ func (w *walk) moves() []Event {
 		mine = append(mine, LegCandidates{s, w.description()}, LegDigit{s, Digit{Key: '2'}})
 		if w.sure && w.answered {
 			mine = append(mine, LegOffered{s, w.description()}, LegOffered{s, w.description()})
+			if w.hands[s] == 0 && w.c.state < Ending {
+				mine = append(mine, LegTransfer{s, Destination{Address: "c"}})
+			}
 		}
+	}
+	if now, _ := w.c.Takes(s); now && !w.third.there {
+		mine = append(mine, Taken{s, []media.Description{{}, w.description(), w.description()}[w.rng.IntN(3)]})
+	}
+	if replaced := w.c.moving; w.c.state >= Transferring && w.c.state < Ending && !w.ended[replaced] && w.rng.IntN(3) == 0 {
+		mine = append(mine, LegEnded{replaced, Unavailable, Detail{}}, MediaFailed{Side: replaced, Cause: MediaLost})
 	}
 	for t := TimerAlert; t <= TimerLinger; t++ {
 		if w.timers[t] && w.rng.IntN(4) == 0 {
@@ -282,8 +316,10 @@ func (w *walk) answersDue() []Event {
 		switch {
 		case w.rng.IntN(12) == 0:
 			due = append(due, MediaFailed{Op: r.op, Side: Side(w.rng.IntN(2)), Cause: Incompatible})
-		case r.what == "OfferMedia":
+		case r.what == "OfferMedia", r.what == "TryMedia":
 			due = append(due, MediaOffered{r.op, w.description()})
+		case r.what == "TakeMedia":
+			due = append(due, MediaAnswered{r.op, media.Description{}})
 		case r.what == "AnswerMedia" && (w.answers > 0 || w.c.mode != Offered): // it has no offer waiting
 			due = append(due, MediaAnswered{r.op, media.Description{}})
 		default:
@@ -295,7 +331,8 @@ func (w *walk) answersDue() []Event {
 			due = append(due, []Event{LegUpdated{s, w.description()}, LegRefused{s, Conflict}}[w.rng.IntN(2)])
 		}
 	}
-	if w.called && !w.answered && !w.ended[B] {
+	due = append(due, w.thirdDue()...)
+	if w.called && !w.answered && !w.ended[B] && !w.told[B] {
 		early := []media.Description{{}, w.description()}[w.rng.IntN(2)]
 		due = append(due, LegRinging{B}, LegProgress{B, early}, LegAnswered{B, w.description()})
 	}
@@ -312,6 +349,26 @@ func (w *walk) answersDue() []Event {
 	return due
 }
 
+// thirdDue is what leg C owes the call.
+func (w *walk) thirdDue() []Event {
+	t := &w.third
+	switch {
+	case !t.there:
+		return nil
+	case w.told[C], t.referred && w.c.state != Transferring:
+		return []Event{LegEnded{C, Cancelled, Detail{}}}
+	case t.referred:
+		return []Event{LegReferred{Side: t.side.Other(), Done: w.rng.IntN(2) == 0, Cause: Declined}}
+	case t.offered && !t.answered:
+		return []Event{LegRinging{C}, LegProgress{C, media.Description{}}, LegAnswered{C, w.description()}, LegEnded{C, Busy, Detail{}}}
+	case t.came && t.answered && !t.sure:
+		return []Event{LegConfirmed{C, w.description()}, LegEnded{C, Timeout, Detail{}}}
+	case t.answered:
+		return []Event{LegCandidates{C, w.description()}}
+	}
+	return nil
+}
+
 // settle has everyone answer what they owe. Then nobody is owed an answer.
 func (w *walk) settle() {
 	for range 500 {
@@ -321,7 +378,7 @@ func (w *walk) settle() {
 		}
 		w.step(due[w.rng.IntN(len(due))], true)
 	}
-	if w.c.state < Ending && w.answers > 0 && (w.c.state != Active || w.owed != [2]int{}) {
+	if w.c.state < Ending && w.answers > 0 && (w.c.state != Active || w.owed != [2]int{} || w.hands != [2]int{}) {
 		w.fail("all have answered, and it is %s and owes %v", w.c.state, w.owed)
 	}
 }
@@ -376,6 +433,12 @@ func (w *walk) before(e Event) {
 	switch e := e.(type) {
 	case LegEnded:
 		w.ended[e.Side] = true
+		if e.Side == C {
+			w.third = third{}
+			w.told[C] = false
+		} else {
+			w.hands[e.Side] = 0
+		}
 	case MediaOffered:
 		answeredNow(e.Op)
 	case MediaAnswered:
@@ -392,10 +455,23 @@ func (w *walk) before(e Event) {
 func (w *walk) after(e Event, before State, late bool) {
 	_, w.refused = e.(LegRefused)
 	switch e := e.(type) {
+	case Taken:
+		w.third = third{there: true, came: true, side: e.Side}
+		w.ended[C], w.told[C] = false, false
+	case LegTransfer:
+		w.hands[e.Side]++
 	case LegAnswered:
+		if e.Side == C {
+			w.third.answered = true
+			break
+		}
 		w.answered = true
 	case LegConfirmed:
-		w.sure = w.sure || w.answers > 0
+		if e.Side == C {
+			w.third.sure = true
+			break
+		}
+		w.sure = w.sure || w.answers > 0 && e.Side == A
 	case LegOffered:
 		if before < Ending && !late {
 			w.owed[e.Side]++
@@ -407,7 +483,9 @@ func (w *walk) after(e Event, before State, late bool) {
 	}
 	if before < Ending && w.c.state >= Ending {
 		cause := w.c.cause
-		if c := reflect.ValueOf(e).FieldByName("Cause"); c.IsValid() {
+		if r, is := e.(LegReferred); is && r.Done {
+			cause = Transferred
+		} else if c := reflect.ValueOf(e).FieldByName("Cause"); c.IsValid() {
 			cause = c.Interface().(Cause)
 		}
 		w.cause = &cause
@@ -422,14 +500,45 @@ func (w *walk) do(actions []Action) {
 			w.fail("an action after the end")
 		}
 		v := reflect.ValueOf(a)
-		if side := v.FieldByName("Side"); side.IsValid() && !strings.HasSuffix(v.Type().Name(), "Media") {
+		_, seats := a.(SeatLeg)
+		if side := v.FieldByName("Side"); side.IsValid() && !strings.HasSuffix(v.Type().Name(), "Media") && !seats {
 			w.leg(side.Interface().(Side))
 		}
-		if op := v.FieldByName("Op"); op.IsValid() {
+		if t, is := a.(TryMedia); is && w.third.referred {
+			w.ops = t.Op // nobody carries it out
+		} else if op := v.FieldByName("Op"); op.IsValid() {
 			w.request(mediaRequest{op.Interface().(Op), v.Type().Name()})
 		}
 		switch a := a.(type) {
+		case TryLeg:
+			if w.third.there {
+				w.fail("a third leg beside a third leg")
+			}
+			w.third = third{there: true, side: a.Side, referred: w.rng.IntN(6) == 0}
+			w.ended[C], w.told[C] = false, false
+		case SeatLeg:
+			w.seat(a.Side)
+		case RefuseTransfer:
+			if w.hands[a.Side]--; w.hands[a.Side] < 0 {
+				w.fail("leg %s is refused a transfer that it did not ask for", a.Side)
+			}
+		case TryMedia:
+			if !a.Media.Empty() && len(w.requests) > 0 {
+				w.requests[len(w.requests)-1].what = "JoinMedia" // it is answered
+			}
+			w.tried++
+			if w.tried > 1 {
+				w.fail("two ends are tried at once")
+			}
+		case TakeMedia:
+			w.tried = 0
+		case DropMedia:
+			w.tried = 0
 		case OfferLeg:
+			if a.Side == C {
+				w.third.offered = true
+				break
+			}
 			if w.called || a.Side != B || a.Media.Empty() {
 				w.fail("leg %s offered %v, before that %v", a.Side, a.Media, w.called)
 			}
@@ -439,6 +548,10 @@ func (w *walk) do(actions []Action) {
 				w.fail("ringing after the answer")
 			}
 		case AnswerLeg:
+			if a.Side == C {
+				w.third.answered = true
+				break
+			}
 			w.answers++
 			if w.answers > 1 && w.c.mode != Announced || w.answers > 2 || a.Side != A {
 				w.fail("leg %s answered for the %d. time", a.Side, w.answers)
@@ -482,6 +595,24 @@ func (w *walk) do(actions []Action) {
 	}
 }
 
+// seat makes C the leg of a side. The one that was there has ended, or was told to, and is
+// heard of no more.
+func (w *walk) seat(s Side) {
+	t := w.third
+	switch {
+	case !t.there || w.told[C] || t.side != s || !t.answered:
+		w.fail("leg %s is replaced by %+v", s, t)
+	case !w.ended[s] && !w.told[s]:
+		w.fail("leg %s is replaced and was not told to end", s)
+	}
+	if s == B && !w.answered {
+		w.answered = true // picked up
+	}
+	w.third = third{}
+	w.ended[s], w.told[s] = false, false
+	w.hands[s], w.asked[s], w.owed[s] = 0, false, 0
+}
+
 // leg checks that a command goes to a leg that can still take one.
 func (w *walk) leg(s Side) {
 	switch {
@@ -523,6 +654,10 @@ func (w *walk) check() {
 		return op != 0 && slices.ContainsFunc(w.requests, func(r mediaRequest) bool { return r.op == op })
 	}
 	switch s {
+	case Transferring, Seating, PickingUp:
+		if !awaited(w.c.waiting) && !w.third.there {
+			w.fail("%s waits for nothing", s)
+		}
 	case Preparing, Answering, Updating:
 		if !awaited(w.c.waiting) {
 			w.fail("%s waits for nothing", s)
@@ -536,21 +671,21 @@ func (w *walk) check() {
 			w.fail("active: rings %v, answered %v, confirmed %v, owes %v", w.rings, w.answered, w.sure, w.owed)
 		}
 	case Ending:
-		for _, side := range []Side{A, B} {
-			if !w.ended[side] && !w.told[side] {
+		for _, side := range []Side{A, B, C} {
+			if !w.ended[side] && !w.told[side] && (side != C || w.third.there) {
 				w.fail("leg %s is not told of the end", side)
 			}
 		}
 	}
 }
 
-// Six thousand calls among peers of few manners: whatever comes, in whatever order, every
+// Twelve thousand calls among peers of few manners: whatever comes, in whatever order, every
 // call ends, each leg is told to end at most once and nothing after it, each offer is
 // answered or refused once, everything is given back exactly once, and no timer runs where
 // nothing is waited for. Every event and every row has its turn.
 func TestRandomCalls(t *testing.T) {
 	rows, seen := map[*rule]int{}, [kinds]int{}
-	for seed := range uint64(6000) {
+	for seed := range uint64(12000) {
 		w := newWalk(seed, func(r *rule) { rows[r]++ })
 		if problem := w.run(); problem != "" {
 			t.Fatalf("seed %d: %s\n%s", seed, problem, w.story())
@@ -577,7 +712,7 @@ func TestRandomCalls(t *testing.T) {
 
 // text is a row in words.
 func text(r *rule) string {
-	from, when, do := [...]string{"", " from A", " from B"}[r.from], "", "nothing"
+	from, when, do := [...]string{"", " from A", " from B", " from C"}[r.from], "", "nothing"
 	if r.when != nil {
 		when = " (" + r.when.name + ")"
 	}
@@ -600,7 +735,10 @@ func isAlways(r *rule) bool {
 func TestEveryStateEnds(t *testing.T) {
 	for s := Preparing; s < Ended; s++ {
 		for _, side := range []Side{A, B} {
-			c := &Call{state: s, open: [2]bool{true, true}}
+			c := &Call{state: s, open: [3]bool{true, true, true}, moving: side.Other()}
+			if s == PickingUp && side == B {
+				continue // the callee's leg is the one that is replaced
+			}
 			if r := find(c, LegEnded{side, Normal, Detail{}}); r == nil || r.next != Ending {
 				t.Errorf("%s: leg %s ends, and the call does not", s, side)
 			}

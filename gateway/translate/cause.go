@@ -29,6 +29,7 @@ var causeRows = [...]causeRow{
 	{call.Rejected, 480, 21, 21, "decline", "The other party did not take the call."},
 	{call.NoAnswer, 480, 19, 102, "timeout", "Nobody answered."},
 	{call.Elsewhere, 480, 31, 16, "cancel", "The call was answered on another device."},
+	{call.Transferred, 480, 31, 16, "success", "Transferred"},
 	{call.NotFound, 404, 1, 1, "general-error", "There is no such user or number."},
 	{call.Gone, 410, 22, 22, "gone", "This address is no longer in use."},
 	{call.Moved, 480, 31, 31, "general-error", "The other party is to be reached at another address."},

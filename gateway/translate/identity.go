@@ -150,6 +150,9 @@ func (c Claim) anonymous() bool {
 	return err == nil && (strings.EqualFold(u.User, anonymous) || u.Host == anonymousHost)
 }
 
+// Hidden reports whether the sender asks not to be known, or is not.
+func (c Claim) Hidden() bool { return c.anonymous() }
+
 // Identity returns the address to believe: of a trusted peer the asserted one, first sip,
 // then tel, else From. It is not for XMPP: whoever is anonymous there has one, too.
 func (c Claim) Identity() NameAddr {

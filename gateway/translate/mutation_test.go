@@ -23,16 +23,16 @@ var tables = map[string]any{
 // survivors are cells that make no difference, each with the reason.
 var survivors = map[string]string{
 	"overrideRows q850":                                 "who asks has it",
-	"statusRows status {3 9 general-error 0 }":          "a class is found by its place",
-	"statusRows status {4 27 general-error 31 }":        "a class is found by its place",
-	"statusRows status {5 27 general-error 31 }":        "a class is found by its place",
+	"statusRows status {3 10 general-error 0 }":         "a class is found by its place",
+	"statusRows status {4 28 general-error 31 }":        "a class is found by its place",
+	"statusRows status {5 28 general-error 31 }":        "a class is found by its place",
 	"statusRows status {6 3 decline 31 }":               "a class is found by its place",
 	"errorRows status {3 redirect modify}":              "a class is found by its place",
 	"errorRows status {4 bad-request modify}":           "a class is found by its place",
 	"errorRows status {5 internal-server-error cancel}": "a class is found by its place",
 	"errorRows status {6 recipient-unavailable wait}":   "a class is found by its place",
 	"errorRows status {0 remote-server-timeout wait}":   "it is found by its place",
-	"byeRows from {SIP 500 599 27}":                     "500 has the same cause by itself",
+	"byeRows from {SIP 500 599 28}":                     "500 has the same cause by itself",
 }
 
 // words are what is only read by people: the golden file alone says what they are.

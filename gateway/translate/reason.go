@@ -150,8 +150,8 @@ func ByeReasons(c call.Cause, d call.Detail) []ReasonHeader {
 
 // CancelReasons returns the Reason values of the CANCEL of a call that ends so.
 func CancelReasons(c call.Cause) []ReasonHeader {
-	if c == call.Elsewhere {
-		return ByeReasons(c, call.Detail{})
+	if c == call.Elsewhere || c == call.Transferred { // someone picked the call up
+		return ByeReasons(call.Elsewhere, call.Detail{})
 	}
 	return []ReasonHeader{Q850Reason(CancelOf(c))}
 }

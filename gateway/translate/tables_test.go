@@ -18,6 +18,7 @@ declined | 603 | 21 | 21 | decline
 rejected | 480 | 21 | 21 | decline
 no_answer | 480 | 19 | 102 | timeout
 elsewhere | 480 | 31 | 16 | cancel
+transferred | 480 | 31 | 16 | success
 not_found | 404 | 1 | 1 | general-error
 gone | 410 | 22 | 22 | gone
 moved | 480 | 31 | 31 | general-error
