@@ -37,4 +37,7 @@ type Policy struct {
 	// Behind says that the peer may be behind a NAT, so that packets may come from
 	// another address than it signalled.
 	Behind bool
+	// Inner says that the peer is another bridge of ours, which reaches us at the addresses
+	// that sockets are bound to.
+	Inner bool
 }

@@ -18,6 +18,8 @@ type Bridge struct {
 	relay *Relay
 	id    call.ID
 	ends  [2]*end
+	spare *end           // that may take the place of one
+	past  [2][]*end      // whose place was taken
 	work  sync.WaitGroup // sockets and handshakes
 
 	results []call.Event // of the input being done; posted when the routes are set
@@ -186,6 +188,7 @@ func (b *Bridge) run() {
 }
 
 func (b *Bridge) close() {
+	b.giveBack()
 	for _, e := range b.ends {
 		if e.transcoding != nil {
 			e.transcoding.close()
@@ -228,6 +231,15 @@ func (b *Bridge) take(in input) {
 	case keyframeInput:
 		b.ends[in.side].lanes[media.Video].wantsKey.Store(false)
 		b.keyframe(in.side)
+		return
+	case tryInput:
+		b.try(in)
+		return
+	case takeInput:
+		b.replace(in)
+		return
+	case dropInput:
+		b.giveBack()
 		return
 	case ringInput:
 		b.ring(in)
@@ -406,9 +418,4 @@ func (b *Bridge) wire() {
 	if passes(b.ends[call.A].lanes[media.Audio].agreed, b.ends[call.B].lanes[media.Audio].agreed) {
 		b.relay.transcoders.leave(b) // who speaks what does not pass, all the same, takes a place anew
 	}
-}
-
-// Stats returns the figures so far, by side.
-func (b *Bridge) Stats() [2]media.Stats {
-	return [2]media.Stats{b.ends[call.A].stats(), b.ends[call.B].stats()}
 }

@@ -51,6 +51,7 @@ type facts struct {
 
 // A lane is one kind of media of an end; there is at most one stream of each.
 type lane struct {
+	side   call.Side
 	kind   media.Kind
 	slot   int        // in the end's descriptions; -1 while there is none
 	t      *transport // shared by bundled lanes
@@ -77,7 +78,7 @@ type lane struct {
 func (b *Bridge) newEnd(side call.Side, policy media.Policy) (*end, error) {
 	e := &end{b: b, side: side, policy: policy, cname: b.relay.word(16)}
 	for k := range e.lanes {
-		l := &lane{kind: media.Kind(k), slot: -1}
+		l := &lane{side: side, kind: media.Kind(k), slot: -1}
 		l.in.clock = 8000
 		r := b.relay.random(10)
 		l.out.ssrc = uint32(r[0])<<24 | uint32(r[1])<<16 | uint32(r[2])<<8 | uint32(r[3])
@@ -247,7 +248,7 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 		if err := e.prepare(l.t); err != nil {
 			return d, call.TransportFailed, "ice: " + err.Error()
 		}
-		tr := l.t.describe(e.profile(l), (l.t.ice != nil || e.policy.RTCPMux) && !l.t.divided())
+		tr := e.describe(l, e.profile(l), (l.t.ice != nil || e.policy.RTCPMux) && !l.t.divided())
 		if tr.DTLS != nil {
 			tr.DTLS.Setup = media.ActPass
 		}
@@ -276,6 +277,16 @@ func (e *end) profile(l *lane) media.Profile {
 		}
 	}
 	return is
+}
+
+// describe fills in our side of a lane's transport. Another bridge of ours does not come
+// through the NAT.
+func (e *end) describe(l *lane, profile media.Profile, muxed bool) media.Transport {
+	d := l.t.describe(profile, muxed)
+	if e.policy.Inner {
+		d.Addr = l.t.via.local
+	}
+	return d
 }
 
 // prepare makes a transport ready to be offered.
@@ -571,6 +582,9 @@ func (e *end) plan(offer media.Description, o *end) (p plan, cause call.Cause, t
 // common returns the codecs to answer an offered stream with.
 func (e *end) common(s media.Stream, o *end) (codecs []media.Codec, cause call.Cause, text string) {
 	far := o.lanes[s.Kind].agreed
+	if far == nil && o.asked { // it is answered after this one
+		far = o.heard(s.Kind)
+	}
 	if s.Kind == media.Video {
 		if !e.policy.Video || !o.policy.Video {
 			return nil, call.Unsupported, "pictures are not bridged"
@@ -665,7 +679,7 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 			}
 		}
 		muxed := (l.t.ice != nil || s.Transport.RTCPMux) && !l.t.divided()
-		p.streams[l.slot].Transport = l.t.describe(s.Transport.Profile, muxed)
+		p.streams[l.slot].Transport = e.describe(l, s.Transport.Profile, muxed)
 	}
 	e.remote, e.offering = offer, false
 	e.local = media.Description{Streams: p.streams, Bundle: p.bundle}

@@ -93,11 +93,7 @@ func (l *lane) misses(p *rtcp.TransportLayerNack, b *Bridge) {
 		l.asking.Add(-1)
 		return
 	}
-	for _, e := range b.ends {
-		if e.lanes[l.kind] == l {
-			b.tellSelf(lostInput{e.side, p.Nacks[:min(len(p.Nacks), repairPairs)]})
-		}
-	}
+	b.tellSelf(lostInput{l.side, p.Nacks[:min(len(p.Nacks), repairPairs)]})
 }
 
 // lost hands what is missed to the socket that has sent it.

@@ -124,11 +124,7 @@ func (l *lane) judged(reports []rtcp.ReceptionReport, b *Bridge) {
 // wants passes on that the peer needs a whole picture of ours.
 func (l *lane) wants(ssrc uint32, b *Bridge) {
 	if ssrc == l.out.ssrc && l.kind == media.Video && l.wantsKey.CompareAndSwap(false, true) {
-		for side, e := range b.ends {
-			if e.lanes[media.Video] == l {
-				b.tellSelf(keyframeInput{b.ends[side].side})
-			}
-		}
+		b.tellSelf(keyframeInput{l.side})
 	}
 }
 

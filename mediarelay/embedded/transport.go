@@ -33,6 +33,7 @@ type transport struct {
 	second  *binding  // ports of that component; nil for none
 	mine    *sync.Mutex
 	mux     *mux
+	reading sync.WaitGroup // its sockets
 	assoc   atomic.Pointer[association]
 	drops   drops
 
@@ -81,7 +82,11 @@ func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*trans
 	t.via = t.sockets[0]
 	t.mux = newMux(t.sockets)
 	for _, s := range append(t.sockets[:len(t.sockets):len(t.sockets)], t.control...) {
-		b.work.Go(s.run) // until close
+		t.reading.Add(1)
+		b.work.Go(func() { // until close
+			defer t.reading.Done()
+			s.run()
+		})
 	}
 	return t, nil
 }

@@ -64,6 +64,10 @@ type (
 		side       call.Side
 		transports media.Description
 	}
+	tryInput struct {
+		op   call.Op
+		side call.Side
+	}
 	digitInput struct {
 		side  call.Side
 		digit call.Digit
@@ -109,6 +113,18 @@ func (b *Bridge) Keyframe(call.Side) {}
 
 // Ring says whether the other side rings, so that side hears it.
 func (b *Bridge) Ring(side call.Side, on bool) { b.tellSelf(ringInput{side, on}) }
+
+// Try refuses: a call that rtpengine carries keeps its two ends, so that a transfer of it
+// fails and leaves it as it was.
+func (b *Bridge) Try(op call.Op, side call.Side, _ media.Policy, _ media.Description) {
+	b.tellSelf(tryInput{op, side})
+}
+
+// Take and Drop are for what Try would have made.
+func (b *Bridge) Take(op call.Op, side call.Side, _ media.Description) {
+	b.tellSelf(tryInput{op, side})
+}
+func (b *Bridge) Drop(call.Side) {}
 
 // Release gives back everything. It may be called once, at any time; when it returns,
 // nothing is posted any more, and rtpengine is told soon after.
@@ -217,6 +233,8 @@ func (b *Bridge) take(in input) {
 		b.join(in)
 	case candidatesInput:
 		b.candidates(in)
+	case tryInput:
+		b.refuse(in.op, in.side, call.Unsupported, "a leg cannot be replaced while rtpengine carries the media")
 	case digitInput:
 		b.digit(in)
 	case ringInput:
