@@ -44,6 +44,7 @@ const (
 	calling                  // the INVITE has no final response
 	unconfirmed              // UAS: the 2xx has no ACK
 	confirmed
+	handed  // the peer sent us on to someone else, and is to hang up
 	leaving // BYE was sent
 	over
 )
@@ -83,6 +84,7 @@ type Dialog struct {
 	awaited ackState
 	digits  digits
 	session session
+	refer   refer
 
 	end     *ending // set once we or the call want it over
 	ended   bool    // LegEnded was reported
@@ -153,6 +155,10 @@ func (d *Dialog) command(in Input) {
 		d.refuseUpdate(in.Cause)
 	case Digit:
 		d.digit(in.Digit)
+	case Refer:
+		d.sendRefer(in.To)
+	case RefuseTransfer:
+		d.refuseTransfer(in)
 	}
 }
 
@@ -164,7 +170,15 @@ func (d *Dialog) open() bool { return d.pending() && !d.reliable.accepted }
 
 // endBy is the call's wish to end, in whatever way the state has.
 func (d *Dialog) endBy(in End) {
+	if d.state == handed {
+		d.hangUp()
+		return
+	}
 	if d.end != nil || d.state == over {
+		return
+	}
+	if in.Cause == call.Transferred {
+		d.handOver(ending{in.Cause, in.Detail})
 		return
 	}
 	why := ending{in.Cause, in.Detail}
@@ -196,6 +210,7 @@ func (d *Dialog) endBy(in End) {
 // bye ends a confirmed dialog; the end is reported when the peer has agreed.
 func (d *Dialog) bye(why ending) {
 	d.end = &why
+	d.abandonRefer(why)
 	d.abandonChange()
 	for _, t := range []Timer{TimerResend, TimerAck, TimerSession} {
 		d.stop(t)
@@ -275,6 +290,10 @@ func (d *Dialog) response(r Response) {
 		d.changeResponse(r)
 	case d.digits.id != 0 && r.ID == d.digits.id:
 		d.digitResponse(r)
+	case d.refer.note != 0 && r.ID == d.refer.note:
+		d.noteResponse(r)
+	case d.refer.ours != 0 && r.ID == d.refer.ours:
+		d.referResponse(r)
 	case d.session.id != 0 && r.ID == d.session.id:
 		d.refreshResponse(r)
 	case r.ID == d.settled.id && r.Status/100 == 2:
@@ -301,6 +320,10 @@ func (d *Dialog) again(a Again) {
 	case id == d.session.id && d.session.id != 0 && d.state == confirmed:
 		d.session.id = 0
 		d.refresh()
+	case id == d.refer.note && id != 0 && d.state < leaving:
+		d.sendNote(d.refer.sent)
+	case id == d.refer.ours && id != 0 && d.state == confirmed:
+		d.askRefer()
 	case id == d.byeID && d.state == leaving:
 		d.byeID = d.send("BYE", media.Description{}, *d.end)
 	default:
@@ -323,6 +346,10 @@ func (d *Dialog) failure(f Failure) {
 		}
 	case d.digits.id != 0 && f.ID == d.digits.id:
 		d.muteDigits()
+	case d.refer.note != 0 && f.ID == d.refer.note:
+		d.unsubscribe()
+	case d.refer.ours != 0 && f.ID == d.refer.ours:
+		d.referred(false, f.Cause, f.Detail)
 	case d.session.id != 0 && f.ID == d.session.id:
 		d.session.id = 0
 		if d.state == confirmed {
@@ -353,6 +380,10 @@ func (d *Dialog) fired(t Timer) {
 		d.sessionFired()
 	case TimerReliable:
 		d.resendReliable()
+	case TimerHangUp:
+		d.hangUp()
+	case TimerRefer:
+		d.referred(false, call.NoAnswer, call.Detail{})
 	case TimerClose:
 		if d.end != nil {
 			d.report(*d.end)

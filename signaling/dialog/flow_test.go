@@ -118,6 +118,10 @@ func (p *player) input(words []string, args map[string]string) Input {
 	case "digit":
 		ms, _ := strconv.Atoi(word(2))
 		return Digit{call.Digit{Key: word(1)[0], Length: time.Duration(ms) * time.Millisecond}}
+	case "refer":
+		return Refer{call.Destination{Address: word(1)}}
+	case "refuse-transfer":
+		return RefuseTransfer{Cause: p.cause(word(1))}
 	case "end":
 		return End{Cause: p.cause(word(1))}
 	case "timer":
@@ -156,6 +160,12 @@ func (p *player) request(method string, args map[string]string) Request {
 		Session: se(args), Allow: list(args["allow"]),
 		Reliable: support(args["100rel"]), RSeq: 100, RAck: rack(args["rack"]),
 		Type: args["type"], Text: strings.NewReplacer(`:`, "=", `\n`, "\n").Replace(args["text"]), Package: args["package"], Cause: p.cause(args["cause"]),
+	}
+	if to, ok := args["refer"]; ok {
+		r.Refer = &Asked{To: call.Destination{Address: to}, Status: int(number(args["status"])), Subscribe: args["silent"] == ""}
+	}
+	if status, ok := args["sipfrag"]; ok {
+		r.Notice = &Notice{Status: int(number(status)), Over: args["over"] != ""}
 	}
 	if method != "ACK" {
 		p.ids++
@@ -236,6 +246,12 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 			if o.Method == "BYE" {
 				s += " " + o.Cause.String()
 			}
+			if o.Refer != nil {
+				s += " refer=" + o.Refer.Address
+			}
+			if o.Report != nil {
+				s += reported(*o.Report, o.Cause)
+			}
 			lines = append(lines, s)
 		case Cancel:
 			lines = append(lines, "> CANCEL "+o.Cause.String())
@@ -254,6 +270,9 @@ func (p *player) show(outputs []Output, events []call.Event) []string {
 			}
 			if o.Later {
 				s += " later"
+			}
+			if o.Silent {
+				s += " silent"
 			}
 			lines = append(lines, s)
 		case Start:
@@ -290,12 +309,34 @@ func shown(e call.Event) string {
 		return e.Side.String() + " agrees" + said(e.Media)
 	case call.LegRefused:
 		return e.Side.String() + " refuses " + e.Cause.String()
+	case call.LegTransfer:
+		return e.Side.String() + " transfers to " + e.To.Address
+	case call.LegReferred:
+		if e.Done {
+			return e.Side.String() + " has done the transfer"
+		}
+		return e.Side.String() + " has not done the transfer " + e.Cause.String()
 	case call.LegDigit:
 		return fmt.Sprintf("%s presses %c for %s", e.Side, e.Digit.Key, e.Digit.Length)
 	case call.LegEnded:
 		return e.Side.String() + " ends " + e.Cause.String()
 	}
 	return fmt.Sprintf("%#v", e)
+}
+
+// reported is what a NOTIFY of ours says.
+func reported(r Report, cause call.Cause) string {
+	s := " says " + strconv.Itoa(r.Status)
+	if r.Status == 0 {
+		s = " says " + cause.String()
+	}
+	if r.ID != 0 {
+		s += fmt.Sprintf(" of %d", r.ID)
+	}
+	if r.Over {
+		s += " and no more"
+	}
+	return s
 }
 
 // described is a description that has a word for its content.

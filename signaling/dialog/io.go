@@ -41,6 +41,30 @@ const (
 	EarlyMuted // it is not to be heard
 )
 
+// An Asked is what a REFER asks for (RFC 3515).
+type Asked struct {
+	To        call.Destination
+	Status    int  // the response to one that cannot be served; 0 for one that can
+	Subscribe bool // the peer wants to hear what comes of it (RFC 4488)
+}
+
+// A Notice is what a NOTIFY says of a REFER of ours.
+type Notice struct {
+	Status int  // of the response that it tells of; 0 if none can be read
+	Over   bool // it is the last
+}
+
+// A Standing is what a dialog is to someone who names it in Replaces (RFC 3891 section 3).
+type Standing uint8
+
+const (
+	Unknown Standing = iota // no such dialog
+	Ringing                 // we have called, and it rings there
+	Rung                    // we were called, and have not answered
+	Up                      // confirmed
+	Gone                    // terminated
+)
+
 // A RAck names a reliable provisional response (RFC 3262 section 7.2).
 type RAck struct {
 	RSeq, CSeq uint32
@@ -74,6 +98,9 @@ type (
 		RSeq     uint32
 		// RAck is what a PRACK acknowledges.
 		RAck RAck
+		// Refer is what a REFER asks for, and Notice what a NOTIFY says.
+		Refer  *Asked
+		Notice *Notice
 		// Cause and Detail are what a Reason says, Normal without one.
 		Cause  call.Cause
 		Detail call.Detail
@@ -131,7 +158,13 @@ type (
 	AnswerUpdate struct{ Media media.Description }
 	RefuseUpdate struct{ Cause call.Cause }
 	Digit        struct{ Digit call.Digit }
-	End          struct {
+	Refer        struct{ To call.Destination }
+	// RefuseTransfer says that what the peer's REFER asked for came to nothing.
+	RefuseTransfer struct {
+		Cause  call.Cause
+		Detail call.Detail
+	}
+	End struct {
 		Cause  call.Cause
 		Detail call.Detail
 	}
@@ -151,7 +184,10 @@ func (Update) input()       {}
 func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
 func (Digit) input()        {}
+func (Refer) input()        {}
 func (End) input()          {}
+
+func (RefuseTransfer) input() {}
 
 // An Output is something that the edge is to do. Outputs are carried out in order.
 type Output interface{ output() }
@@ -170,9 +206,19 @@ type (
 		Type, Text string
 		RAck       RAck // of a PRACK
 		Session    Session
+		Refer      *call.Destination // of a REFER
+		Report     *Report           // of a NOTIFY
 		// Cause and Detail are why, for the Reason of a BYE.
 		Cause  call.Cause
 		Detail call.Detail
+	}
+
+	// Report is what a NOTIFY of ours tells of the peer's REFER. A Status of 0 stands for
+	// the one that Cause and Detail of the Send ask for.
+	Report struct {
+		ID     uint32 // CSeq of the REFER, if that must be said; else 0
+		Status int
+		Over   bool
 	}
 
 	// Cancel cancels a Send.
@@ -190,6 +236,7 @@ type (
 		Media   media.Description
 		RSeq    uint32  // of a reliable provisional response; else 0
 		Session Session // of a 2xx
+		Silent  bool    // there will be no NOTIFY (RFC 4488)
 		// Later asks the peer to try again after 0 to 10 seconds (RFC 3261 section 14.2).
 		Later  bool
 		Cause  call.Cause
@@ -230,10 +277,12 @@ const (
 	TimerReliable              // UAS: until a reliable response is sent again
 	TimerSession               // until the session is refreshed, or lacks a refresh
 	TimerClose                 // for the peer to agree to the end
+	TimerHangUp                // for the peer to hang up that sent us on to someone else
+	TimerRefer                 // for the peer to tell what became of our REFER
 	timers
 )
 
 // String returns the timer's name.
 func (t Timer) String() string {
-	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "reliable", "session", "close"}[t%timers]
+	return [timers]string{"trying", "refresh", "resend", "ack", "retry", "forks", "reliable", "session", "close", "hang-up", "refer"}[t%timers]
 }

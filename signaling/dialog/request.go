@@ -28,6 +28,10 @@ func (d *Dialog) request(r Request) {
 		d.prack(r)
 	case r.Method == "INFO":
 		d.info(r)
+	case r.Method == "REFER":
+		d.referRequest(r)
+	case r.Method == "NOTIFY" && r.Notice != nil && d.refer.ours != 0:
+		d.notified(r)
 	default:
 		d.reply(r, refusal(r))
 	}

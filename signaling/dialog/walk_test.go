@@ -145,6 +145,12 @@ func (w *walk) request(method string) Request {
 	if method == "INFO" {
 		r.Type, r.Text = typePlain, []string{"5", "?"}[w.r.IntN(2)]
 	}
+	switch method {
+	case "REFER":
+		r.Refer = &Asked{To: call.Destination{Address: "sip:c"}, Status: []int{0, 0, 0, 403}[w.r.IntN(4)], Subscribe: w.r.IntN(2) == 0}
+	case "NOTIFY":
+		r.Notice = &Notice{Status: []int{0, 100, 200, 486}[w.r.IntN(4)], Over: w.r.IntN(2) == 0}
+	}
 	if w.r.IntN(8) == 0 {
 		r.CSeq = uint32(w.r.IntN(10))
 	}
@@ -170,7 +176,24 @@ func (w *walk) session() Session {
 }
 
 func (w *walk) any() Input {
-	switch n := w.r.IntN(30); n {
+	switch { // rare by itself
+	case w.d.state == handed && w.r.IntN(4) == 0:
+		return Fired{TimerHangUp}
+	case w.d.refer.asked && w.r.IntN(4) == 0:
+		return End{Cause: call.Transferred}
+	}
+	switch n := w.r.IntN(34); n {
+	case 30:
+		return Refer{call.Destination{Address: "sip:c"}}
+	case 31:
+		return RefuseTransfer{Cause: call.Busy}
+	case 32:
+		if w.r.IntN(4) > 0 {
+			return w.request("REFER")
+		}
+		return End{Cause: call.Transferred}
+	case 33:
+		return w.request("NOTIFY")
 	case 0:
 		return Ring{}
 	case 1:
