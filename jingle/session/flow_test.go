@@ -48,6 +48,8 @@ type player struct {
 	s   *Session
 	iqs int
 	out bytes.Buffer
+
+	handed bool // somebody transferred the call to mira
 }
 
 func play(t *testing.T, text string) []byte {
@@ -65,6 +67,7 @@ func play(t *testing.T, text string) []byte {
 		fmt.Fprintln(&p.out, line)
 		words := strings.Fields(line)
 		if words[0] == "session" {
+			p.handed = has(words, "handed")
 			p.begin(words[1], words[2])
 			continue
 		}
@@ -80,6 +83,9 @@ func (p *player) begin(who, mode string) {
 		if m.String() == mode {
 			opt.Mode = m
 		}
+	}
+	if p.handed {
+		opt.Handed = "otto@tel.example"
 	}
 	if who == "called" {
 		p.s = NewResponder(opt)
@@ -216,6 +222,9 @@ func (p *player) command(w []string) Input {
 		return Update{d}
 	case "follows":
 		return AnswerUpdate{d}
+	case "returns":
+		cause, _ := call.ParseCause(w[2])
+		return RefuseTransfer{Cause: cause, Detail: call.Detail{Text: strings.Join(w[3:], " ")}}
 	case "refuses":
 		cause, _ := call.ParseCause(w[2])
 		return RefuseUpdate{cause}
@@ -281,6 +290,10 @@ func (p *player) jingle(w []string) wire.Jingle {
 				p.t.Fatal(err)
 			}
 			j.Info.Length = time.Duration(n) * time.Millisecond
+		case j.Action == wire.SessionInfo && name == "to":
+			j.Info.To = value
+		case j.Action == wire.SessionInfo && name == "session":
+			j.Info.SID = value
 		case j.Action == wire.SessionInfo:
 			for k := wire.InfoPing; k <= wire.InfoUnknown; k++ {
 				if k.String() == word {
@@ -438,12 +451,19 @@ func showOutput(o Output) string {
 			s += " quietly"
 		}
 		return s + " to " + name(o.To)
+	case SendText:
+		return fmt.Sprintf("text %q to %s", o.Text, name(o.To))
 	case SendReceipt:
 		return "receipt of " + o.ID + " to " + name(o.To)
 	case SendRequest:
 		tone := ""
 		if i := o.Jingle.Info; i.Kind == wire.InfoDTMF {
 			tone = fmt.Sprintf(" %c %v", i.Key, i.Length)
+		} else if i.Kind == wire.InfoTransfer {
+			tone = " handed by " + i.From
+		}
+		if r := o.Jingle.Reason; r != nil && r.Transferred {
+			tone += " transferred"
 		}
 		return fmt.Sprintf("ask %d %s%s%s of %s", o.Ref, o.Jingle.Title(), tone, showContents(o.Jingle), name(o.To))
 	case SendResult:
@@ -512,6 +532,8 @@ func showICE(t media.Transport) string {
 
 func showEvent(e call.Event) string {
 	switch e := e.(type) {
+	case call.LegTransfer:
+		return strings.TrimRight("transfers to "+e.To.Address+" "+e.To.Replaces, " ")
 	case call.LegRinging:
 		return "rings"
 	case call.LegAnswered:

@@ -41,9 +41,11 @@ func kinds(offer media.Description) []media.Kind {
 func (s *Session) initiate() {
 	s.state = Initiated
 	contents, groups := wire.ContentsOf(s.local, wire.Initiator)
-	s.ask(aboutInitiate, wire.Jingle{
-		Action: wire.SessionInitiate, Initiator: s.opt.Self, Contents: contents, Groups: groups,
-	})
+	j := wire.Jingle{Action: wire.SessionInitiate, Initiator: s.opt.Self, Contents: contents, Groups: groups}
+	if s.opt.Handed != "" {
+		j.Info = wire.Info{Kind: wire.InfoTransfer, From: s.opt.Handed}
+	}
+	s.ask(aboutInitiate, j)
 }
 
 // initiateAnswered takes the answer to our session-initiate.

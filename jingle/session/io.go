@@ -75,7 +75,12 @@ type (
 	AnswerUpdate struct{ Media media.Description }
 	RefuseUpdate struct{ Cause call.Cause }
 	Digit        struct{ Digit call.Digit }
-	End          struct {
+	// RefuseTransfer says that what the peer asked for by <transfer/> came to nothing.
+	RefuseTransfer struct {
+		Cause  call.Cause
+		Detail call.Detail
+	}
+	End struct {
 		Cause  call.Cause
 		Detail call.Detail
 	}
@@ -101,6 +106,8 @@ func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
 func (Digit) input()        {}
 func (End) input()          {}
+
+func (RefuseTransfer) input() {}
 
 // A Ref numbers our requests within the session.
 type Ref uint32
@@ -149,6 +156,9 @@ type (
 		Quiet bool // for that one resource, and shown to no other
 	}
 
+	// SendText says something to the person.
+	SendText struct{ To, Text string }
+
 	// SendReceipt acknowledges a message.
 	SendReceipt struct{ To, ID string }
 
@@ -175,6 +185,7 @@ type (
 )
 
 func (SendSignal) output()  {}
+func (SendText) output()    {}
 func (SendReceipt) output() {}
 func (SendRequest) output() {}
 func (SendResult) output()  {}

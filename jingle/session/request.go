@@ -101,6 +101,8 @@ func (s *Session) info(r Request) {
 		s.result(r)
 	case wire.InfoDTMF:
 		s.tone(r)
+	case wire.InfoTransfer:
+		s.transfer(r)
 	default:
 		s.refuse(r, wire.UnsupportedInfo)
 	}

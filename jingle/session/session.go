@@ -29,6 +29,9 @@ type Options struct {
 	Mode  Mode      // an initiator knows Late, which means by proposal, and Direct
 	Words Words
 	Video bool // pictures may be added
+	// Handed is the JID of who transferred the call to the peer (XEP-0251); empty if nobody
+	// did.
+	Handed string
 }
 
 // Words translate between what Jingle and what the call says.
@@ -93,6 +96,7 @@ type Session struct {
 	toldHold bool                       // and whether that counts a hold
 	theirs   bool                       // the call has not answered the peer's change
 	tries    int                        // of telling the call
+	handing  bool                       // the peer's transfer is being carried out
 
 	out    []Output
 	events []call.Event
@@ -210,6 +214,8 @@ func (s *Session) command(in Input) {
 		s.refuseUpdate(in.Cause)
 	case Digit:
 		s.digit(in.Digit)
+	case RefuseTransfer:
+		s.refuseTransfer(in)
 	case End:
 		s.close(in.Cause, in.Detail)
 	}
@@ -290,6 +296,7 @@ func (s *Session) end(cause call.Cause, detail call.Detail) {
 // close ends the session because the call does (INTERWORKING.md sections 2.4 and 2.5).
 func (s *Session) close(cause call.Cause, detail call.Detail) {
 	reason := s.opt.Words.Reason(cause, detail)
+	reason.Transferred = cause == call.Transferred
 	givenUp := wire.Reason{Name: "cancel", Text: reason.Text}
 	switch cause {
 	case call.Elsewhere:

@@ -27,7 +27,7 @@ func TestRandomSessions(t *testing.T) {
 		"propose", "ringing", "proceed", "reject", "retract", "finish", "session-initiate", "session-accept",
 		"session-terminate", "session-info", "transport-info", "content-modify", "content-reject", "content-add", "content-accept", "content-remove", "transport-reject",
 		"call.LegRinging", "call.LegAnswered", "call.LegOffered", "call.LegConfirmed", "call.LegCandidates",
-		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegEnded",
+		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegTransfer", "call.LegEnded", "session.SendText", "session.RefuseTransfer",
 		"session.Signal", "session.Receipt", "session.Bounce", "session.Crossed", "session.Migrate", "session.Gone", "session.Back",
 		"session.Request", "session.Response", "session.Fired", "session.Offer", "session.Ring", "session.Answer", "session.Candidates",
 		"session.Update", "session.AnswerUpdate", "session.RefuseUpdate", "session.Digit", "session.Progress", "session.End",
@@ -137,6 +137,9 @@ func (w *walk) input() Input {
 	case 17:
 		return AnswerUpdate{ours(w.t, []string{"0", pick(r, "nothing", "1:video", "1:video:rejected")})}
 	case 18:
+		if r.IntN(3) == 0 {
+			return RefuseTransfer{Cause: pick(r, call.Busy, call.Forbidden)}
+		}
 		if r.IntN(2) == 0 {
 			return Digit{call.Digit{Key: pick(r, byte('1'), '#'), Length: 100}}
 		}
@@ -179,6 +182,10 @@ func (w *walk) jingle() wire.Jingle {
 	case wire.SessionInfo:
 		j.Info.Kind = wire.InfoKind(r.IntN(int(wire.InfoUnknown) + 1))
 		j.Info.Key, j.Info.Length = pick(r, byte('5'), 0), 100
+		j.Info.To = pick(r, "", "romeo@example.org")
+		if r.IntN(4) == 0 {
+			j.Info.Kind = wire.InfoTransfer
+		}
 	case wire.ContentAdd, wire.ContentAccept, wire.ContentReject:
 		j.Contents = []wire.Content{p.content(j.Action, pick(r, "1:video", "1:video", "1:video:sendonly", "2:video", "0"))}
 	case wire.TransportInfo, wire.ContentModify, wire.ContentRemove:
@@ -258,6 +265,8 @@ func (w *walk) output(in Input, o Output, over bool) int {
 		if !o.Quiet {
 			w.single(o.JMI.ID, "jmi "+string(o.JMI.Signal), "jmi propose", "jmi ringing", "jmi proceed", "jmi retract", "jmi finish", "jmi reject")
 		}
+	case SendText:
+		w.seen[fmt.Sprintf("%T", o)] = true
 	case StartTimer:
 		w.running[o.Timer] = true
 	case StopTimer:

@@ -55,7 +55,7 @@ type Jingle struct {
 	Contents  []Content
 	Groups    []Group
 	Reason    *Reason
-	Info      Info // of a session-info
+	Info      Info // of a session-info; of a session-initiate only a transfer
 	// Hops is what is left of the call's Max-Forwards, nil if nobody counted, and Dialled whom
 	// the caller dialled (XEP-0131). They are for a session without a proposal.
 	Hops    *int
@@ -92,11 +92,12 @@ const (
 	InfoActive // also unhold
 	InfoMute
 	InfoUnmute
-	InfoDTMF // XEP-0181
+	InfoDTMF     // XEP-0181
+	InfoTransfer // XEP-0251
 	InfoUnknown
 )
 
-var infoNames = [...]string{"", "ringing", "hold", "active", "mute", "unmute", "dtmf", "unknown"}
+var infoNames = [...]string{"", "ringing", "hold", "active", "mute", "unmute", "dtmf", "transfer", "unknown"}
 
 // String returns the element's name.
 func (k InfoKind) String() string { return infoNames[min(k, InfoUnknown)] }
@@ -109,6 +110,8 @@ type Info struct {
 
 	Key    byte          // of a dtmf: 0 to 9, *, #, A to D; 0 for a code that is none of them
 	Length time.Duration // how long the key is down; 0 means that there is nothing to hear
+
+	To, From, SID string // of a transfer: whom to call, for whom, and in place of which session
 }
 
 // What the length of a tone may be (XEP-0181 section 2). Longer ones do not fit into
@@ -129,6 +132,7 @@ const (
 	maxFeedback   = 32
 	maxGroups     = 8
 	maxName       = 256
+	maxJID        = 3071 // RFC 7622 section 3.1
 )
 
 // ParseJingle reads a <jingle/>. An error is a [*ParseError].
@@ -300,6 +304,13 @@ func parseInfo(n *stanza.Node) Info {
 		i.Key = keyOf(Attr(n, "code"))
 		i.Length = lengthOf(n)
 	}
+	if n.XMLName.Space == NSTransfer && n.XMLName.Local == "transfer" {
+		i.Kind = InfoTransfer
+		i.To, i.From, i.SID = Attr(n, "to"), Attr(n, "from"), Attr(n, "sid")
+		if len(i.To) > maxJID || len(i.From) > maxJID || len(i.SID) > maxName {
+			i.Kind = InfoUnknown
+		}
+	}
 	if n.XMLName.Space != NSRTPInfo {
 		return i
 	}
@@ -468,7 +479,7 @@ func (j Jingle) Element() stanza.Node {
 	if j.Reason != nil {
 		n.Nodes = append(n.Nodes, j.Reason.Element())
 	}
-	if j.Action == SessionInfo {
+	if j.Action == SessionInfo || j.Info.Kind == InfoTransfer {
 		n.Nodes = append(n.Nodes, j.Info.elements()...)
 	}
 	if j.Hops != nil || j.Dialled != "" {
@@ -502,6 +513,8 @@ func (i Info) elements() []stanza.Node {
 	switch i.Kind {
 	case InfoPing, InfoUnknown:
 		return nil
+	case InfoTransfer:
+		return []stanza.Node{Element(NSTransfer, "transfer", "from", i.From, "sid", i.SID, "to", i.To)}
 	case InfoDTMF:
 		return []stanza.Node{Element(NSDTMF, "dtmf", "code", codeOf(i.Key), "duration", decimal(i.Length.Milliseconds()))}
 	}

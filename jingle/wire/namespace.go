@@ -15,6 +15,7 @@ const (
 	NSSources      = "urn:xmpp:jingle:apps:rtp:ssma:0"
 	NSGroup        = "urn:xmpp:jingle:apps:grouping:0"
 	NSDTLS         = "urn:xmpp:jingle:apps:dtls:0"
+	NSTransfer     = "urn:xmpp:jingle:transfer:0"
 	NSDTMF         = "urn:xmpp:jingle:dtmf:0"
 	NSICE          = "urn:xmpp:jingle:transports:ice-udp:1"
 	NSRawUDP       = "urn:xmpp:jingle:transports:raw-udp:1"

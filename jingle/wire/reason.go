@@ -7,6 +7,8 @@ type Reason struct {
 	Name string // the element, such as "busy"; one that we do not know stays as it came
 	Text string
 	SID  string // of the session named by alternative-session
+	// Transferred says that another session took the place of this one (XEP-0251).
+	Transferred bool
 }
 
 const maxReasonName = 64
@@ -17,6 +19,8 @@ func ParseReason(n *stanza.Node) Reason {
 	for i := range n.Nodes {
 		c := &n.Nodes[i]
 		switch {
+		case c.XMLName.Space == NSTransfer && c.XMLName.Local == "transferred":
+			r.Transferred = true
 		case c.XMLName.Space != NSJingle && c.XMLName.Space != NSJMI:
 			// The application's own condition: it decides nothing here.
 		case c.XMLName.Local == "text":
@@ -43,6 +47,9 @@ func (r Reason) Element() stanza.Node {
 	}
 	if r.Text != "" {
 		n.Nodes = append(n.Nodes, Text(NSJingle, "text", r.Text))
+	}
+	if r.Transferred {
+		n.Nodes = append(n.Nodes, Element(NSTransfer, "transferred"))
 	}
 	return n
 }

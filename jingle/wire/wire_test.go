@@ -423,7 +423,8 @@ func TestInfo(t *testing.T) {
 		{"a tone without end", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='*' duration='4294967295'/>`, Info{Kind: InfoDTMF, Key: '*', Length: 5 * time.Second}},
 		{"a tone of negative length", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='1' duration='-1'/>`, Info{Kind: InfoDTMF, Key: '1', Length: 100 * time.Millisecond}},
 		{"no tone", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='12'/>`, Info{Kind: InfoDTMF, Length: 100 * time.Millisecond}},
-		{"another", `<transfer xmlns='urn:xmpp:jingle:transfer:0'/>`, Info{Kind: InfoUnknown}},
+		{"a transfer", `<transfer xmlns='urn:xmpp:jingle:transfer:0' to='a@b' from='c@d/e' sid='f'/>`, Info{Kind: InfoTransfer, To: "a@b", From: "c@d/e", SID: "f"}},
+		{"another", `<dance xmlns='urn:xmpp:jingle:dance:0'/>`, Info{Kind: InfoUnknown}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
