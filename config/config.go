@@ -228,8 +228,13 @@ type Trunk struct {
 	// SIP.Country), or as_dialled. Default plus.
 	NumberFormat string `yaml:"number_format"`
 	// Trusted says that it may tell us who calls, by P-Asserted-Identity, and that we tell
-	// it (RFC 3325). Default false.
+	// it (RFC 3325), and that its users may transfer their calls with XMPP users (REFER):
+	// within the trunk as far as the XMPP user may call there, and to XMPP users. Default
+	// false.
 	Trusted bool `yaml:"trusted"`
+	// ReferTowardSIP asks the trunk, by REFER, to carry out itself a transfer that an XMPP
+	// user wants of a call with it to an address at it. Default false: the gateway does.
+	ReferTowardSIP bool `yaml:"refer_toward_sip"`
 	// Username and Password answer the trunk's challenges (RFC 3261 section 22.2), and no one
 	// else's. Better than Password: PasswordFile, or the environment variable
 	// SIPXMPPGW_PASSWORD_ and the trunk's name in capitals, with _ for -. Default none.

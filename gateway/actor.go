@@ -17,13 +17,15 @@ const maxPending = 128
 
 // A letter is what is written to a call: an input for one leg, or an event.
 type letter struct {
-	input any        // for the leg of side, if not nil
-	side  call.Side  //
+	input any        // for the leg in seat, if not nil
+	seat  *seat      //
 	peer  bool       // caused by the peer, and counted
 	event call.Event // for the machine, if input is nil
 	gen   uint32     // of the timer, if event is TimerFired
-	flood bool       // the leg of side floods
+	flood bool       // the leg in seat floods
 	last  bool       // nobody waits any longer for the legs to close
+	take  *Taking    // wants the place of the leg in seat, or of the one that place names
+	place int
 }
 
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
@@ -33,17 +35,16 @@ type actor struct {
 	id      call.ID
 	c       *call.Call
 	first   []call.Action // of call.New, carried out by run
-	legs    [2]Leg
-	ended   [2]bool
+	seats   []*seat       // all there are and were; the first two are those of the beginning
+	legs    [3]*seat      // by side; C is nil while there is none
 	bridge  Bridge
 	box     *mailbox[letter]
 	timers  [4]timer
 	rec     Record
 	longest *time.Timer // ends a call that lasts too long; nil before the answer
 	log     *slog.Logger
-
-	pending [2]atomic.Int32 // inputs of the peers that are not read yet
-	flooded [2]atomic.Bool
+	coming  *letter // a leg that takes a place as soon as it may
+	owner   string  // bare JID of the XMPP user whose call it is
 
 	places []string // the quotas that it counts in
 
@@ -57,34 +58,73 @@ type timer struct {
 	gen uint32
 }
 
+// A seat is one leg of the call, the one it has or one that it had.
+type seat struct {
+	number int
+	first  call.Side // which it was when it began
+	member           // whom the leg leads to
+	leg    Leg
+	side   call.Side // which it is now
+	gone   bool      // it is none any more: another has taken its place, or it came to nothing
+	ended  bool      // it has reported its end
+
+	pending atomic.Int32 // inputs of the peer that are not read yet
+	flooded atomic.Bool
+}
+
+// A member is someone in a call.
+type member struct {
+	edge   Edge
+	trunk  string
+	party  Party
+	policy media.Policy
+}
+
+// newSeat makes room for a leg. It is called before run begins, or by it.
+func (a *actor) newSeat(side call.Side, m member) *seat {
+	s := &seat{number: len(a.seats), first: side, side: side, member: m}
+	a.seats = append(a.seats, s)
+	a.legs[side] = s
+	return s
+}
+
 // An inbox is the actor as one leg's edge sees it.
 type inbox struct {
-	a    *actor
-	side call.Side
+	a *actor
+	s *seat
 }
 
 // Peer implements [Inbox].
 func (in inbox) Peer(input any) bool {
-	if in.a.flooded[in.side].Load() {
+	if in.s.flooded.Load() {
 		return false
 	}
-	if in.a.pending[in.side].Add(1) > maxPending {
-		if in.a.flooded[in.side].CompareAndSwap(false, true) {
-			in.a.box.put(letter{side: in.side, flood: true})
+	if in.s.pending.Add(1) > maxPending {
+		if in.s.flooded.CompareAndSwap(false, true) {
+			in.a.box.put(letter{seat: in.s, flood: true})
 		}
 		return false
 	}
-	return in.a.box.put(letter{input: input, side: in.side, peer: true})
+	return in.a.box.put(letter{input: input, seat: in.s, peer: true})
 }
 
 // Post implements [Inbox].
-func (in inbox) Post(input any) { in.a.box.put(letter{input: input, side: in.side}) }
+func (in inbox) Post(input any) { in.send(input) }
+
+// send is Post that says whether the call is still there to read it.
+func (in inbox) send(input any) bool { return in.a.box.put(letter{input: input, seat: in.s}) }
 
 // Call implements [Inbox].
 func (in inbox) Call() call.ID { return in.a.id }
 
 // Side implements [Inbox].
-func (in inbox) Side() call.Side { return in.side }
+func (in inbox) Side() call.Side { return in.s.first }
+
+// Seat implements [Inbox].
+func (in inbox) Seat() int { return in.s.number }
+
+// Take implements [Inbox].
+func (in inbox) Take(t Taking) bool { return in.a.box.put(letter{seat: in.s, take: &t}) }
 
 // post is given to the media plane and to the shell.
 func (a *actor) post(e call.Event) { a.box.put(letter{event: e}) }
@@ -93,14 +133,14 @@ func (a *actor) post(e call.Event) { a.box.put(letter{event: e}) }
 // always does: every state has a timer or a leg that ends it.
 func (a *actor) run() {
 	defer a.g.forget(a)
-	defer a.box.close()
+	defer a.leave()
 	if !a.guard(func() { a.do(a.first) }) {
 		return
 	}
 	for {
 		for _, l := range a.box.take() {
 			if l.peer {
-				a.pending[l.side].Add(-1)
+				l.seat.pending.Add(-1)
 			}
 			if !a.guard(func() { a.read(l) }) || a.c.State() == call.Ended {
 				return
@@ -128,12 +168,12 @@ func (a *actor) guard(piece func()) (ok bool) {
 
 // abandon closes what it can of a call whose machine can no longer be trusted.
 func (a *actor) abandon() {
-	for _, s := range []call.Side{call.A, call.B} {
+	for _, s := range a.legs {
 		func() {
 			// The leg may be what is broken; the other one is still to be closed.
 			defer func() { _ = recover() }()
-			if a.legs[s] != nil && !a.ended[s] {
-				a.legs[s].End(call.Failed, call.Detail{})
+			if s != nil && s.leg != nil && !s.ended {
+				s.leg.End(call.Failed, call.Detail{})
 			}
 		}()
 	}
@@ -147,34 +187,50 @@ func (a *actor) abandon() {
 
 func (a *actor) read(l letter) {
 	switch {
+	case l.take != nil:
+		a.arrives(l)
+	case l.flood && l.seat.gone:
 	case l.flood:
 		a.g.metrics.floods.Inc()
-		a.log.Warn("peer floods its leg", "leg", l.side.String())
+		a.log.Warn("peer floods its leg", "leg", l.seat.side.String())
 		a.step(call.Aborted{Cause: call.Overloaded, Detail: call.Detail{Text: "too many messages"}})
 	case l.last:
 		a.step(call.TimerFired{Timer: call.TimerLinger})
 	case l.input != nil:
-		for _, e := range a.legs[l.side].Receive(l.input) {
-			a.step(e)
-		}
+		a.receive(l.seat, l.input)
 	default:
 		if f, is := l.event.(call.TimerFired); is && a.timers[f.Timer].gen != l.gen {
 			return // it was stopped, or started anew, as it fired
 		}
 		a.step(l.event)
 	}
+	a.admitComing()
 }
 
-// step gives one event to the machine and carries out what it wants.
-func (a *actor) step(e call.Event) {
+// receive has a leg say what an input means. A leg whose place is taken still has a dialog or
+// session to close; the call hears no more of it.
+func (a *actor) receive(s *seat, input any) {
+	for _, e := range s.leg.Receive(input) {
+		if _, over := e.(call.LegEnded); over {
+			s.ended = true
+		}
+		if !s.gone {
+			a.step(call.From(e, s.side))
+		}
+	}
+}
+
+// step gives one event to the machine and carries out what it wants. It is false if the event
+// has no place.
+func (a *actor) step(e call.Event) bool {
 	if a.c.State() == call.Ended {
-		return
+		return false
 	}
 	before := a.c.State()
 	actions, ok := a.c.Step(e)
 	if !ok {
 		a.log.Debug("event out of place", "event", fmt.Sprintf("%T", e), "state", before.String())
-		return
+		return false
 	}
 	a.note(e)
 	if now := a.c.State(); now != before {
@@ -182,31 +238,38 @@ func (a *actor) step(e call.Event) {
 		a.noteState(now)
 	}
 	a.do(actions)
+	return true
 }
 
 func (a *actor) do(actions []call.Action) {
 	for _, action := range actions {
 		switch x := action.(type) {
 		case call.OfferLeg:
-			a.legs[x.Side].Offer(x.Media)
+			a.leg(x.Side).Offer(x.Media)
 		case call.RingLeg:
-			a.legs[x.Side].Ring()
+			a.leg(x.Side).Ring()
 		case call.ProgressLeg:
-			a.legs[x.Side].Progress(x.Media)
+			a.leg(x.Side).Progress(x.Media)
 		case call.AnswerLeg:
-			a.legs[x.Side].Answer(x.Media)
+			a.leg(x.Side).Answer(x.Media)
 		case call.UpdateLeg:
-			a.legs[x.Side].Update(x.Media)
+			a.leg(x.Side).Update(x.Media)
 		case call.AnswerUpdate:
-			a.legs[x.Side].AnswerUpdate(x.Media)
+			a.leg(x.Side).AnswerUpdate(x.Media)
 		case call.RefuseUpdate:
-			a.legs[x.Side].RefuseUpdate(x.Cause)
+			a.leg(x.Side).RefuseUpdate(x.Cause)
 		case call.CandidatesLeg:
-			a.legs[x.Side].Candidates(x.Media)
+			a.leg(x.Side).Candidates(x.Media)
 		case call.DigitLeg:
-			a.legs[x.Side].Digit(x.Digit)
+			a.leg(x.Side).Digit(x.Digit)
 		case call.EndLeg:
-			a.legs[x.Side].End(x.Cause, x.Detail)
+			a.endLeg(x)
+		case call.RefuseTransfer:
+			a.refuseTransfer(x)
+		case call.TryLeg:
+			a.try(x)
+		case call.SeatLeg:
+			a.seatC(x.Side)
 		case call.OfferMedia:
 			a.bridge.Offer(x.Op, x.Side, x.Media)
 		case call.AnswerMedia:
@@ -219,6 +282,14 @@ func (a *actor) do(actions []call.Action) {
 			a.bridge.Digit(x.Side, x.Digit)
 		case call.PictureMedia:
 			a.bridge.Keyframe(x.Side)
+		case call.TryMedia:
+			if c := a.legs[call.C]; c != nil { // else LegEnded is on its way, or the peer does it
+				a.bridge.Try(x.Op, x.Side, c.policy, x.Media)
+			}
+		case call.TakeMedia:
+			a.bridge.Take(x.Op, x.Side, x.Media)
+		case call.DropMedia:
+			a.bridge.Drop(x.Side)
 		case call.RingMedia:
 			a.bridge.Ring(x.Side, x.On)
 		case call.ReleaseMedia:
@@ -272,13 +343,18 @@ func (a *actor) note(e call.Event) {
 	case call.LegAnswered:
 		first(&a.rec.Answered, now)
 	case call.MediaConnected:
-		if a.rec.Connected.IsZero() && e.Side == a.rec.xmppSide() {
+		if a.rec.Connected.IsZero() && a.legs[e.Side].edge == XMPP {
 			a.rec.Connected = now
 		}
 	case call.LegEnded:
-		a.ended[e.Side] = true
-		if a.rec.EndedBy == "" {
-			a.rec.EndedBy = a.rec.edgeOf(e.Side).String()
+		s := a.legs[e.Side]
+		if a.rec.EndedBy == "" && a.c.State() >= call.Ending {
+			if a.rec.EndedBy = "gateway"; s != nil {
+				a.rec.EndedBy = s.edge.String()
+			}
+		}
+		if e.Side == call.C && s != nil {
+			s.gone, a.legs[call.C] = true, nil
 		}
 	}
 }
@@ -315,5 +391,9 @@ func (noBridge) Candidates(call.Side, media.Description)      {}
 func (noBridge) Digit(call.Side, call.Digit)                  {}
 func (noBridge) Keyframe(call.Side)                           {}
 func (noBridge) Ring(call.Side, bool)                         {}
+func (noBridge) Take(call.Op, call.Side, media.Description)   {}
+func (noBridge) Drop(call.Side)                               {}
 func (noBridge) Release()                                     {}
 func (noBridge) Stats() [2]media.Stats                        { return [2]media.Stats{} }
+
+func (noBridge) Try(call.Op, call.Side, media.Policy, media.Description) {}

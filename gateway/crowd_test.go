@@ -295,8 +295,19 @@ func (b *slowBridge) Candidates(call.Side, media.Description) {}
 func (b *slowBridge) Digit(side call.Side, d call.Digit) {
 	b.later(time.Millisecond, call.MediaDigit{Side: side, Digit: d})
 }
-func (b *slowBridge) Keyframe(call.Side)    {}
-func (b *slowBridge) Ring(call.Side, bool)  {}
+func (b *slowBridge) Keyframe(call.Side)   {}
+func (b *slowBridge) Ring(call.Side, bool) {}
+
+// Nobody in the crowd transfers a call.
+func (b *slowBridge) Try(call.Op, call.Side, media.Policy, media.Description) {}
+func (b *slowBridge) Take(call.Op, call.Side, media.Description)              {}
+func (b *slowBridge) Drop(call.Side)                                          {}
+func (l *stranger) RefuseTransfer(call.Cause, call.Detail)                    { l.must(false, "refuse transfer") }
+
+func (l *stranger) Refer(call.Destination) { l.must(false, "refer") }
+
+func (l *stranger) Meet(Party) { l.must(false, "meet") }
+
 func (b *slowBridge) Stats() [2]media.Stats { return [2]media.Stats{} }
 
 func (b *slowBridge) Release() {
@@ -496,7 +507,7 @@ func (c *crowd) compare() {
 			if r.Cause != call.Failed && l.told > 0 && l.cause != r.Cause {
 				c.fail("call %s: leg %s was told %s, the record says %s", id, l.side, l.cause, r.Cause)
 			}
-			if own := r.EndedBy == r.edgeOf(l.side).String(); own != l.alone || own && l.cause != r.Cause && r.Cause != call.Failed {
+			if own := r.EndedBy == r.edges[l.side].String(); own != l.alone || own && l.cause != r.Cause && r.Cause != call.Failed {
 				c.fail("call %s: by %s for %s, and leg %s is %+v", id, r.EndedBy, r.Cause, l.side, *l)
 			}
 		}

@@ -50,6 +50,8 @@ type Options struct {
 // A Router says where a call may go. An error is a [*call.Refusal].
 type Router interface {
 	Route(Query) (Target, error)
+	// Transfer says where a call may go that one of its parties hands over.
+	Transfer(Handover) (Target, error)
 }
 
 // A Gateway is the shell around all calls: it admits them, gives each its goroutine, and
@@ -123,12 +125,15 @@ func (g *Gateway) Route(q Query) (Target, error) {
 
 // Accept implements [Calls].
 func (g *Gateway) Accept(in Incoming) (Inbox, error) {
-	a := &actor{g: g, id: g.opt.NewID(), box: newMailbox[letter](), bridge: noBridge{}}
+	a := &actor{g: g, id: g.opt.NewID(), owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}}
 	a.log = g.log.With("call", string(a.id))
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
 		Trunk: in.Trunk + in.Target.Trunk, Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
+		edges: [2]Edge{in.Edge, in.Target.Edge},
 	}
+	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
+	a.newSeat(call.B, member{in.Target.Edge, in.Target.Trunk, in.Target.To, in.Target.Policy})
 	if err := g.admit(a, in); err != nil {
 		g.metrics.refused(in.Edge, err)
 		a.log.Info("call refused", "from", in.Edge.String(), "trunk", a.rec.Trunk, "why", err.Error())
@@ -144,9 +149,10 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	}
 	limits.Renew = in.Target.Edge == SIP // Timer C; a person's client sends no such signs
 	a.c, a.first = call.New(limits, in.Offer, modeOf(in))
-	a.legs[call.A] = in.Leg(inbox{a, call.A})
+	box := inbox{a, a.legs[call.A]}
+	box.s.leg = in.Leg(box)
 	go a.run() // ends with the call
-	return inbox{a, call.A}, nil
+	return box, nil
 }
 
 // modeOf says how the caller's media comes to be described: one without an offer describes
@@ -193,7 +199,8 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		g.mu.Lock()
 		a.bridge = bridge
 		g.mu.Unlock()
-		a.legs[call.B], err = dialer.Dial(in.Target, inbox{a, call.B})
+		b := a.legs[call.B]
+		b.leg, err = dialer.Dial(in.Target, inbox{a, b})
 	}
 	if err != nil {
 		a.bridge.Release()

@@ -55,7 +55,12 @@ func (l *fakeLeg) Candidates(media.Description)   { l.say("candidates") }
 func (l *fakeLeg) Update(media.Description)       { l.say("update") }
 func (l *fakeLeg) AnswerUpdate(media.Description) { l.say("answer update") }
 func (l *fakeLeg) Digit(d call.Digit)             { l.say("digit " + string(d.Key)) }
-func (l *fakeLeg) RefuseUpdate(c call.Cause)      { l.say("refuse update " + c.String()) }
+func (l *fakeLeg) Refer(to call.Destination)      { l.say("refer " + to.Address) }
+func (l *fakeLeg) Meet(p Party)                   { l.say("meet " + p.URI) }
+
+func (l *fakeLeg) RefuseTransfer(c call.Cause, _ call.Detail) { l.say("refuse transfer " + c.String()) }
+
+func (l *fakeLeg) RefuseUpdate(c call.Cause) { l.say("refuse update " + c.String()) }
 
 func (l *fakeLeg) End(c call.Cause, _ call.Detail) {
 	l.say("end " + c.String())
@@ -71,8 +76,11 @@ type fakeBridge struct {
 	fails    bool // to join media
 }
 
-func (b *fakeBridge) Offer(op call.Op, _ call.Side, _ media.Description) {
-	b.post(call.MediaOffered{Op: op, Media: some})
+func (b *fakeBridge) Offer(op call.Op, _ call.Side, other media.Description) {
+	if other.Empty() {
+		other = some
+	}
+	b.post(call.MediaOffered{Op: op, Media: other})
 }
 
 func (b *fakeBridge) Answer(op call.Op, _ call.Side, _ media.Description) {
@@ -92,7 +100,19 @@ func (b *fakeBridge) Digit(side call.Side, d call.Digit) {
 }
 func (b *fakeBridge) Keyframe(call.Side)   {}
 func (b *fakeBridge) Ring(call.Side, bool) {}
-func (b *fakeBridge) Release()             { b.released++ }
+func (b *fakeBridge) Try(op call.Op, _ call.Side, _ media.Policy, own media.Description) {
+	if own.Empty() {
+		b.post(call.MediaOffered{Op: op, Media: some})
+		return
+	}
+	b.post(call.MediaAnswered{Op: op, Media: some})
+}
+
+func (b *fakeBridge) Take(op call.Op, _ call.Side, _ media.Description) {
+	b.post(call.MediaAnswered{Op: op})
+}
+func (b *fakeBridge) Drop(call.Side) {}
+func (b *fakeBridge) Release()       { b.released++ }
 
 func (b *fakeBridge) Stats() [2]media.Stats {
 	return [2]media.Stats{

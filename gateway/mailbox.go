@@ -41,9 +41,12 @@ func (m *mailbox[T]) take() []T {
 	return letters
 }
 
-func (m *mailbox[T]) close() {
+// close returns what nobody will read.
+func (m *mailbox[T]) close() []T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
+	rest := m.queue
 	m.queue = nil
+	return rest
 }

@@ -18,6 +18,7 @@ type metrics struct {
 	lasts   prometheus.Histogram
 	panics  prometheus.Counter
 	floods  prometheus.Counter
+	moves   *prometheus.CounterVec
 	flows   *flows
 }
 
@@ -52,12 +53,19 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "sipxmppgw_call_floods_total",
 			Help: "Legs that were ended because their peer sent more than a call ever needs.",
 		}),
+		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sipxmppgw_call_transfers_total",
+			Help: "Legs that were to be replaced by another (transfer, replacement, pickup), by where that was asked for and outcome.",
+		}, []string{"by", "outcome"}),
 		flows: newFlows(g),
 	}
 	for _, e := range []Edge{SIP, XMPP} {
 		for _, c := range call.Causes() {
 			m.ends.WithLabelValues(e.String(), c.String())
 			m.refuses.WithLabelValues(e.String(), c.String())
+		}
+		for _, o := range []string{"done", "failed"} {
+			m.moves.WithLabelValues(e.String(), o)
 		}
 		for _, s := range []string{"ringing", "answered", "active", "connected"} {
 			m.stages.WithLabelValues(e.String(), s)
@@ -68,7 +76,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "sipxmppgw_calls_active",
 			Help: "Calls there are now, answered or not.",
 		}, func() float64 { return float64(g.Active()) })
-		reg.MustRegister(m.ends, m.refuses, m.stages, m.lasts, m.panics, m.floods, active, m.flows)
+		reg.MustRegister(m.ends, m.refuses, m.stages, m.lasts, m.panics, m.floods, m.moves, active, m.flows)
 	}
 	return m
 }
@@ -158,8 +166,7 @@ func (f *flows) sum() [2]media.Stats {
 		if a.recorded {
 			continue
 		}
-		for side, s := range a.bridge.Stats() {
-			e := a.rec.edgeOf(call.Side(side))
+		for e, s := range a.rec.byEdge(a.bridge.Stats()) {
 			sum[e] = plus(sum[e], s)
 		}
 	}
@@ -171,8 +178,7 @@ func (f *flows) add(a *actor) {
 	f.g.mu.Lock()
 	defer f.g.mu.Unlock()
 	a.recorded = true
-	for side, s := range a.rec.Media {
-		e := a.rec.edgeOf(call.Side(side))
+	for e, s := range a.rec.byEdge(a.rec.Media) {
 		f.done[e] = plus(f.done[e], s)
 	}
 }
@@ -187,4 +193,13 @@ func plus(a, b media.Stats) media.Stats {
 	a.Dropped.NoRoute += b.Dropped.NoRoute
 	a.Dropped.Malformed += b.Dropped.Malformed
 	return a
+}
+
+func minus(a, b media.Stats) media.Stats {
+	b.Received.Packets, b.Sent.Packets, b.Lost = -b.Received.Packets, -b.Sent.Packets, -b.Lost
+	b.Dropped = media.Drops{
+		WrongSource: -b.Dropped.WrongSource, BadAuth: -b.Dropped.BadAuth, Replayed: -b.Dropped.Replayed,
+		NoRoute: -b.Dropped.NoRoute, Malformed: -b.Dropped.Malformed,
+	}
+	return plus(a, b)
 }

@@ -25,6 +25,12 @@ type Leg interface {
 	AnswerUpdate(answer media.Description)
 	RefuseUpdate(cause call.Cause)
 	Digit(digit call.Digit)
+	// RefuseTransfer says that what the peer asked for by LegTransfer came to nothing.
+	RefuseTransfer(cause call.Cause, detail call.Detail)
+	// Refer asks the peer to call someone else by itself; LegReferred says what came of it.
+	Refer(to call.Destination)
+	// Meet says who is at the other end from now on.
+	Meet(party Party)
 	End(cause call.Cause, detail call.Detail)
 }
 
@@ -38,8 +44,26 @@ type Inbox interface {
 	Post(input any)
 	// Call is the call's id, for logs and traces.
 	Call() call.ID
-	// Side is which leg this is.
+	// Side is which leg this was when it began.
 	Side() call.Side
+	// Seat tells this leg from all others that the call has or had.
+	Seat() int
+	// Take has another leg come that takes the place of this one. Either its Leg or its
+	// Refused is called, on the call's goroutine, unless Take is false: the call is over.
+	Take(Taking) bool
+}
+
+// A Taking is a leg that has the right to take the place of another (RFC 3891, XEP-0251).
+type Taking struct {
+	Edge   Edge
+	Trunk  string // the SIP peer it came from; empty on the XMPP side
+	Party  Party
+	Policy media.Policy
+	Offer  media.Description // empty if it wants ours
+	// Leg makes the leg once the call has room for it.
+	Leg func(Inbox) Leg
+	// Refused is called if the call has none.
+	Refused func(*call.Refusal)
 }
 
 // A Party is who is at one end of a call. Both addresses are in canonical form, as
@@ -67,6 +91,13 @@ type Target struct {
 	CallID   string   // an id of the caller's protocol that the callee's may carry on
 	// Diverted says for whom the call was before, the last first.
 	Diverted []translate.Diversion
+
+	// By is who transferred the call here, in the callee's world; zero if nobody did.
+	// Replaces names the dialog there whose place is to be taken.
+	By       Party
+	Replaces string
+	// Refer says that a SIP peer at the same trunk is to call there by itself.
+	Refer bool
 }
 
 // An Edge is one of the two protocols.
@@ -103,6 +134,17 @@ type Query struct {
 	// Claim is what a SIP request says of its caller, and Diverted for whom it was before.
 	Claim    translate.Claim
 	Diverted []translate.Diversion
+}
+
+// A Handover asks where a call goes that one of its parties hands over to someone else.
+type Handover struct {
+	Edge  Edge   // of the one who asks
+	Trunk string // the SIP peer it asks through
+	User  string // bare JID of the XMPP user whose call it is, and whose permission counts
+	Kept  Party  // who is to be connected
+	From  Edge   // where that one is
+	To    string // URI or JID, as the one who asks writes it
+	By    Party  // who that is
 }
 
 // Calls is the shell as the edges see it.
@@ -154,6 +196,15 @@ type Bridge interface {
 	// Keyframe has the other side's peer asked for a whole picture, because the peer of side
 	// wants one.
 	Keyframe(side call.Side)
+	// Try makes a new end that shall take the place of side's, under a policy of its own: an
+	// offer to its peer from what the other side has settled or, if own is not empty, the
+	// answer to what the peer offers. The old end goes on.
+	Try(op call.Op, side call.Side, policy media.Policy, own media.Description)
+	// Take puts the new end in the place of side's, with its peer's answer if the offer was
+	// ours, and gives the old one back. MediaAnswered says that it is so.
+	Take(op call.Op, side call.Side, answer media.Description)
+	// Drop gives the new end back, if there is one.
+	Drop(side call.Side)
 	// Ring says whether the other side rings: side was answered already, and is to hear
 	// ringing until media comes.
 	Ring(side call.Side, on bool)

@@ -27,28 +27,55 @@ type Record struct {
 	Ended     time.Time
 	Cause     call.Cause
 	Detail    call.Detail
-	EndedBy   string // "sip", "xmpp" or "gateway"
-	Media     [2]media.Stats
+	EndedBy   string         // "sip", "xmpp" or "gateway"
+	Media     [2]media.Stats // of both sides, with the legs that each had
+
+	// Transfers are the places that were taken by others, or were not, in order; of many the
+	// first [MaxTransfers].
+	Transfers []Transfer
+
+	edges [2]Edge        // of both sides, at the end
+	moved [2]media.Stats // by edge: what a side had before it came to be on the other edge
+	taken [2]media.Stats // by side: the same
 }
 
-// Leg returns the media figures of the leg on an edge.
+// MaxTransfers is how many transfers there may be in one call.
+const MaxTransfers = 32
+
+// A Transfer is one of a call's legs replaced by another, or an attempt.
+type Transfer struct {
+	Time  time.Time // when it was asked for
+	Side  call.Side // whose leg it is about
+	By    Edge      // where it was asked for
+	To    Party     // who took the place, or should have
+	Done  bool
+	Cause call.Cause // why not
+}
+
+// Leg returns the media figures of the leg on an edge: of two, that of leg A.
 func (r *Record) Leg(e Edge) media.Stats {
-	if r.edgeOf(call.A) == e {
+	if r.edges[call.A] == e {
 		return r.Media[call.A]
 	}
 	return r.Media[call.B]
 }
 
-func (r *Record) edgeOf(s call.Side) Edge {
-	if s == call.A {
-		return r.From
+// byEdge adds up by edge what both sides have had so far.
+func (r *Record) byEdge(sides [2]media.Stats) [2]media.Stats {
+	sum := r.moved
+	for side, s := range sides {
+		e := r.edges[side]
+		sum[e] = plus(sum[e], minus(s, r.taken[side]))
 	}
-	return r.From ^ 1
+	return sum
 }
 
-func (r *Record) xmppSide() call.Side {
-	if r.From == XMPP {
-		return call.A
+// move notes that a side is on another edge from now on.
+func (r *Record) move(side call.Side, e Edge, sides [2]media.Stats) {
+	if r.edges[side] == e {
+		return
 	}
-	return call.B
+	was := r.edges[side]
+	r.moved[was] = plus(r.moved[was], minus(sides[side], r.taken[side]))
+	r.taken[side], r.edges[side] = sides[side], e
 }

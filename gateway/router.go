@@ -24,6 +24,7 @@ type TrunkRoute struct {
 	Early   bool                 // callers are answered before it answers (eager mode)
 	Numbers translate.NumberForm // how it wants numbers; empty leaves them as they were dialled
 	Policy  media.Policy         // of its media
+	Refer   bool                 // it is asked to carry out transfers by itself (RFC 3515)
 }
 
 // Routes is the router of the shell: addresses by the mapping, permission by the table.
@@ -33,6 +34,9 @@ type Routes struct {
 	Mapping *translate.Mapping
 	// Hosts are further names and addresses of the SIP side, which mean Mapping.SIPHost.
 	Hosts []string
+	// Ports are where the SIP side listens: an address of ours with another port is that of
+	// a PBX on the same machine. Empty means that it is not known.
+	Ports []int
 	// Table says who may call where.
 	Table route.Table
 	// Trunks are the SIP peers.

@@ -78,6 +78,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: words,
 		Video: target.Policy.Video,
 	}
+	if !target.By.Anonymous {
+		opt.Handed = target.By.JID
+	}
 	if target.Device != "" {
 		opt.Peer, opt.Mode = target.Device, session.Direct
 		l.direct = true

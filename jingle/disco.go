@@ -49,6 +49,7 @@ func (e *Edge) describe() {
 			wire.NSJMI,
 			wire.NSJingle,
 			wire.NSDTLS,
+			wire.NSTransfer,
 			wire.NSDTMF,
 			wire.NSRTP,
 			wire.NSRTPAudio,

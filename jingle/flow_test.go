@@ -96,8 +96,10 @@ func (c *fakeCall) take() []any {
 	c.queue = nil
 	return queue
 }
-func (c *fakeCall) Call() call.ID   { return call.ID("call-" + strconv.Itoa(c.n)) }
-func (c *fakeCall) Side() call.Side { return c.side }
+func (c *fakeCall) Call() call.ID            { return call.ID("call-" + strconv.Itoa(c.n)) }
+func (c *fakeCall) Side() call.Side          { return c.side }
+func (c *fakeCall) Seat() int                { return 0 }
+func (c *fakeCall) Take(gateway.Taking) bool { return false }
 
 func newWorld(t *testing.T) *world {
 	mapping, err := translate.Mapping{

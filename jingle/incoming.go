@@ -185,6 +185,12 @@ func (e *Edge) initiate(st component.Stanza, from, to translate.JID, in asked) {
 		return
 	}
 	l := e.newResponder(from, to, in.Jingle.SID, session.Direct)
+	if i := in.Jingle.Info; i.Kind == wire.InfoTransfer && i.SID != "" {
+		if l.takes = e.replaced(i, to); l.takes == nil {
+			e.refuse(st, wire.UnknownSession)
+			return
+		}
+	}
 	if to.Resource == "" {
 		l.self = st.To // who was called is who answers
 	}
@@ -292,6 +298,10 @@ func (e *Edge) begun(l *leg, events []call.Event) {
 
 // accept begins the call of a session, or ends the session with the reason why not.
 func (e *Edge) accept(l *leg, offer media.Description) {
+	if l.refused == nil && l.takes != nil {
+		l.takeOver(offer)
+		return
+	}
 	if l.refused == nil {
 		_, err := e.opt.Calls.Accept(gateway.Incoming{
 			Edge: gateway.XMPP, Target: l.target, Offer: offer, Policy: e.callerPolicy(l), Leg: l.join,

@@ -32,6 +32,7 @@ type leg struct {
 	calls  bool // the person was called, and did not call
 	direct bool // without a proposal
 	also   key  // under which the leg is known beside, since it moved; the edge's lock guards it
+	takes  *leg // whose place in its call this one is to take; nil for a call of its own
 
 	target  gateway.Target // where the call goes, and for whom
 	refused *call.Refusal  // why there will be no call
@@ -95,6 +96,11 @@ func (l *leg) AnswerUpdate(a media.Description)    { l.do(session.AnswerUpdate{M
 func (l *leg) RefuseUpdate(cause call.Cause)       { l.do(session.RefuseUpdate{Cause: cause}) }
 func (l *leg) Digit(d call.Digit)                  { l.do(session.Digit{Digit: d}) }
 func (l *leg) End(cause call.Cause, d call.Detail) { l.do(session.End{Cause: cause, Detail: d}) }
+
+// RefuseTransfer implements [gateway.Leg].
+func (l *leg) RefuseTransfer(cause call.Cause, d call.Detail) {
+	l.do(session.RefuseTransfer{Cause: cause, Detail: d})
+}
 
 // do carries out a command on the call's goroutine; what it causes comes back as input.
 func (l *leg) do(in session.Input) {
@@ -188,9 +194,12 @@ func (l *leg) step(input any) []call.Event {
 	for _, o := range outputs {
 		l.carryOut(o)
 	}
-	for _, e := range events {
-		if _, over := e.(call.LegEnded); over {
+	for i, e := range events {
+		switch e := e.(type) {
+		case call.LegEnded:
 			l.e.remove(l)
+		case call.LegTransfer:
+			events[i] = l.named(e)
 		}
 	}
 	return events
@@ -216,6 +225,10 @@ func (l *leg) carryOut(o session.Output) {
 		st := l.stanza(component.Message, "chat", o.To, l.e.opt.NewID())
 		st.Nodes = []stanza.Node{wire.Receipt(o.ID), wire.Store()}
 		l.send(st, "receipt")
+	case session.SendText:
+		st := l.stanza(component.Message, "chat", o.To, l.e.opt.NewID())
+		st.Nodes = []stanza.Node{wire.Body(o.Text)}
+		l.send(st, "message")
 	case session.SendRequest:
 		l.request(o)
 	case session.SendResult:

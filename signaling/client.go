@@ -45,7 +45,13 @@ func (l *leg) send(s dialog.Send) {
 		req.AppendHeader(header("Contact", l.contact))
 		req.AppendHeader(header("Allow", allowed))
 		l.extend(req, s)
+		if s.Tag != "" {
+			for _, h := range l.met {
+				req.AppendHeader(h)
+			}
+		}
 	}
+	l.transfers(req, s)
 	if s.Session.Expires > 0 && !l.retries.plain {
 		req.AppendHeader(header("Session-Expires", expires(s.Session)))
 		req.AppendHeader(header("Min-SE", digits(s.Session.Min)))
@@ -72,7 +78,9 @@ func (l *leg) send(s dialog.Send) {
 		l.retries.visited = append(l.retries.visited, s.Target)
 	}
 	req.AppendHeader(header("User-Agent", l.e.o.UserAgent))
-	if s.Type != "" {
+	if s.Report != nil {
+		l.sipfrag(req, s)
+	} else if s.Type != "" {
 		req.AppendHeader(header("Content-Type", s.Type))
 		req.SetBody([]byte(s.Text))
 	} else {
@@ -207,6 +215,12 @@ func (l *leg) reply(r dialog.Reply) {
 		res.AppendHeader(header("Session-Expires", expires(r.Session)))
 		if r.Session.Timer && r.Session.Refresher == dialog.UAC {
 			res.AppendHeader(header("Require", "timer"))
+		}
+	}
+	if method == sip.REFER && status < 300 {
+		res.AppendHeader(header("Contact", l.contact))
+		if r.Silent {
+			res.AppendHeader(header("Refer-Sub", "false"))
 		}
 	}
 	if r.RSeq != 0 {

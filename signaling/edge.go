@@ -127,6 +127,13 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	if target.Early && trunk.Trusted {
 		l.first = append(l.first, header("P-Early-Media", "supported"))
 	}
+	l.first = append(l.first, handedOver(target)...)
+	if target.By != (gateway.Party{}) {
+		l.next = trunk.phone(target.To.URI)
+	}
+	if target.Replaces != "" {
+		l.retries.required = []string{"replaces"} // or it would be a call like any other
+	}
 	l.hops = target.Hops
 	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)

@@ -241,8 +241,10 @@ func (c *fakeCall) Peer(input any) bool {
 	return !flooded
 }
 
-func (c *fakeCall) Call() call.ID   { return c.id }
-func (c *fakeCall) Side() call.Side { return c.side }
+func (c *fakeCall) Call() call.ID            { return c.id }
+func (c *fakeCall) Side() call.Side          { return c.side }
+func (c *fakeCall) Seat() int                { return 0 }
+func (c *fakeCall) Take(gateway.Taking) bool { return false }
 
 // wants waits for the next event, which must be that one.
 func (c *fakeCall) wants(t *testing.T, want string) {

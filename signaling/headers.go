@@ -18,8 +18,8 @@ import (
 
 // What we say of ourselves. A method or extension is here when it works.
 const (
-	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS"
-	extensions = "100rel, timer"
+	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, REFER, NOTIFY, OPTIONS"
+	extensions = "100rel, timer, replaces, norefersub"
 	accepted   = "application/sdp"
 	infoTypes  = "application/dtmf-relay, application/dtmf, application/media_control+xml" // of an INFO
 )
@@ -115,12 +115,14 @@ func explain(status int) []sip.Header {
 		return []sip.Header{header("Allow", allowed)}
 	case 415:
 		return []sip.Header{header("Accept", accepted)}
+	case 421:
+		return []sip.Header{header("Require", "tdialog")} // RFC 4538
 	case 422:
 		return []sip.Header{header("Min-SE", digits(dialog.MinSession))}
 	case 469:
 		return []sip.Header{header("Recv-Info", "")} // none (RFC 6086 section 4.2.3)
 	case 489:
-		return []sip.Header{header("Allow-Events", "")} // none (RFC 6665 section 8.3.2)
+		return []sip.Header{header("Allow-Events", "refer")} // RFC 6665 section 8.3.2
 	}
 	return nil
 }

@@ -32,6 +32,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.refuse(tx, trunk, 420, "", header("Unsupported", missing))
 		return
 	}
+	if value(req, "Join") != "" { // RFC 3911
+		e.refuse(tx, trunk, 420, "", header("Unsupported", "join"))
+		return
+	}
 	if session(req).TooBrief() {
 		e.refuse(tx, trunk, 422, "session timer", explain(422)...)
 		return
@@ -54,6 +58,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	}
 	if !offer.Media.Empty() && offer.Media.Live(media.Audio) < 0 {
 		e.refuse(tx, trunk, 488, "it offers no sound") // such as a fax alone (INTERWORKING 2.12)
+		return
+	}
+	if value(req, "Replaces") != "" {
+		e.replaces(tx, l, offer)
 		return
 	}
 	hops := 0

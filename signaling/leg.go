@@ -28,10 +28,13 @@ const maxWaiting = 256
 
 // What arrives at a leg.
 type (
-	received     struct{ tx *stack.ServerTx } // a request in the dialog
-	acknowledged struct{ req *sip.Request }   // the ACK of a 2xx
-	cancelled    struct{ req *sip.Request }   // the CANCEL of the INVITE
-	late         struct{ res *sip.Response }  // a 2xx without a transaction
+	received struct { // a request in the dialog
+		tx    *stack.ServerTx
+		refer *dialog.Asked // of a REFER
+	}
+	acknowledged struct{ req *sip.Request }  // the ACK of a 2xx
+	cancelled    struct{ req *sip.Request }  // the CANCEL of the INVITE
+	late         struct{ res *sip.Response } // a 2xx without a transaction
 	result       struct {
 		id int
 		e  stack.Event
@@ -62,6 +65,7 @@ type leg struct {
 	uri         string       // Request-URI of the peer's INVITE; empty if we called
 	caller      string       // bare JID of the XMPP user who calls; empty if the peer called
 	first       []sip.Header // of our INVITE alone
+	met         []sip.Header // who is at the other end now, if that has changed
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	expires     bool         // the peer's INVITE has said how long it waits
 
@@ -268,6 +272,20 @@ func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUp
 
 func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }
 func (l *leg) Digit(digit call.Digit)        { l.command(dialog.Digit{Digit: digit}) }
+func (l *leg) Refer(to call.Destination)     { l.command(dialog.Refer{To: to}) }
+
+// RefuseTransfer implements [gateway.Leg].
+func (l *leg) RefuseTransfer(cause call.Cause, detail call.Detail) {
+	l.command(dialog.RefuseTransfer{Cause: cause, Detail: detail})
+}
+
+// Meet implements [gateway.Leg]: what we send from now on asserts the new party (RFC 3325
+// section 9.1).
+func (l *leg) Meet(p gateway.Party) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.met = identityHeaders(sender(p, l.trunk.Trusted), p.Name)
+}
 
 // End implements [gateway.Leg]. A caller who set a time, in which no device showed itself,
 // is told that it is over (INTERWORKING 2.5 row 18).
@@ -313,6 +331,7 @@ func (l *leg) take(input any) []call.Event {
 			return nil
 		}
 		r := l.request(in.tx.Request())
+		r.Refer = in.refer
 		l.servers[r.ID] = in.tx
 		return l.step(r)
 	case acknowledged:
@@ -398,6 +417,8 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 		if l.d != nil { // the first has been read
 			r.Body = l.body(req).Body
 		}
+	case "NOTIFY":
+		r.Notice, r.Cause = notice(req)
 	case "INFO":
 		r.Text = string(req.Body())
 		if r.Text == "" {

@@ -28,6 +28,8 @@ func (e *Edge) request(tx *stack.ServerTx) {
 		e.reply(tx, 200, header("Allow", allowed), header("Accept", accepted+", "+infoTypes), header("Supported", extensions))
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.NOTIFY:
 		e.reply(tx, 481) // they live in dialogs only
+	case sip.REFER:
+		e.strayRefer(tx)
 	case sip.SUBSCRIBE, sip.PUBLISH:
 		e.reply(tx, 489)
 	default:
@@ -54,7 +56,11 @@ func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 		if tx.Request().Method == sip.INVITE {
 			tx.OnCancel(tooLate)
 		}
-		l.arrive(received{tx})
+		in := received{tx: tx}
+		if tx.Request().Method == sip.REFER {
+			in.refer = e.referOf(l, tx)
+		}
+		l.arrive(in)
 	}
 }
 

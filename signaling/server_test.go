@@ -38,7 +38,7 @@ func TestOutOfDialog(t *testing.T) {
 		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf, application/media_control+xml"},
 		{"REGISTER", "405 Method Not Allowed", "allow", allowed},
 		{"MESSAGE", "405 Method Not Allowed", "allow", allowed},
-		{"REFER", "405 Method Not Allowed", "allow", allowed},
+		{"REFER", "421 ", "require", "tdialog"},
 		{"SUBSCRIBE", "489 Bad Event", "", ""},
 		{"PUBLISH", "489 Bad Event", "", ""},
 		{"NOTIFY", "481 ", "", ""},
@@ -61,7 +61,7 @@ func TestOutOfDialog(t *testing.T) {
 				if refused := tt.status[0] > '2'; refused != strings.HasPrefix(p.field("reason"), "Q.850;cause=") {
 					t.Errorf("reason is %q in\n%s", p.field("reason"), got)
 				}
-				if events := strings.Contains(got, "\r\nAllow-Events: \r\n"); events != (tt.status == "489 Bad Event") {
+				if events := strings.Contains(got, "\r\nAllow-Events: refer\r\n"); events != (tt.status == "489 Bad Event") {
 					t.Errorf("got\n%s", got)
 				}
 			})
@@ -79,7 +79,7 @@ func TestInviteRefused(t *testing.T) {
 		status       string
 		header, want string
 	}{
-		{name: "an extension that is not built yet", more: "Require: 100rel, replaces", body: theirOffer, status: "420 ", header: "unsupported", want: "replaces"},
+		{name: "an extension that is not built yet", more: "Require: 100rel, outbound", body: theirOffer, status: "420 ", header: "unsupported", want: "outbound"},
 		{name: "a session too brief", more: "Supported: timer\nSession-Expires: 89;refresher=uac", body: theirOffer, status: "422 ", header: "min-se", want: "90"},
 		{name: "no SDP in SDP", body: "hello", status: "400 ", header: "warning", want: `399 gw.jabber.example "sdp: is empty"`},
 		{name: "multicast", body: strings.Replace(theirOffer, "c=IN IP4 198.51.100.9", "c=IN IP4 224.1.2.3", 1), status: "488 ", header: "warning", want: `399 gw.jabber.example "sdp line 4: c= is multicast"`},
@@ -405,7 +405,7 @@ func TestInDialog(t *testing.T) {
 			{"UPDATE", "", "200 ", "allow", allowed},
 			{"UPDATE", "Require: precondition", "420 ", "unsupported", "precondition"},
 			{"PRACK", "RAck: 1 10 INVITE", "481 ", "", ""},
-			{"REFER", "Refer-To: <sip:x@y>", "405 ", "allow", allowed},
+			{"REFER", "Refer-To: <http://x@y>", "416 ", "", ""},
 			{"SUBSCRIBE", "Event: dialog", "489 ", "", ""},
 			{"NOTIFY", "Event: refer", "481 ", "", ""},
 		} {
@@ -711,10 +711,10 @@ func TestStaleTimer(t *testing.T) {
 func TestManyExtensions(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		p := w.peer(peers)
-		p.invite("Require: "+strings.TrimSuffix(strings.Repeat("replaces, ", 40), ", "), theirOffer)
+		p.invite("Require: "+strings.TrimSuffix(strings.Repeat("outbound, ", 40), ", "), theirOffer)
 		p.wants("SIP/2.0 100 ")
 		p.wants("SIP/2.0 420 ")
-		if n := strings.Count(p.field("unsupported"), "replaces"); n != 16 {
+		if n := strings.Count(p.field("unsupported"), "outbound"); n != 16 {
 			t.Errorf("%d extensions repeated", n)
 		}
 		p.learn()

@@ -150,6 +150,15 @@ func (t *Trunk) hop(uri string, def stack.Target) stack.Target {
 	return next
 }
 
+// phone returns where a transfer to a URI of the trunk's goes: to an address and port of its
+// own, if the URI says one, or else where all calls go.
+func (t *Trunk) phone(uri string) stack.Target {
+	if u, ok := requestURI(uri); ok && u.Port != 0 {
+		return t.hop(uri, t.Next)
+	}
+	return t.Next
+}
+
 // literal reads an IP literal, with or without brackets.
 func literal(host string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))

@@ -302,10 +302,15 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	r := &gateway.Routes{
 		Mapping: &m, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(c), NoAnswer: c.Calls.NoAnswer,
 	}
+	for _, l := range listeners {
+		if at, err := boundTo(l); err == nil {
+			r.Ports = append(r.Ports, int(at.Port()))
+		}
+	}
 	for _, t := range c.Trunks {
 		r.Trunks = append(r.Trunks, gateway.TrunkRoute{
 			Name: t.Name, Domain: trunkDomain(t), Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(c, t),
-			Numbers: translate.NumberForm(t.NumberFormat),
+			Numbers: translate.NumberForm(t.NumberFormat), Refer: t.ReferTowardSIP,
 		})
 	}
 	return r, nil
@@ -417,13 +422,7 @@ func hostsOf(local netip.Addr, listeners []stack.Listener) []string {
 	}
 	every := false
 	for _, l := range listeners {
-		text := ""
-		if l.Packet != nil {
-			text = l.Packet.LocalAddr().String()
-		} else {
-			text = l.Stream.Addr().String()
-		}
-		if at, err := netip.ParseAddrPort(text); err == nil {
+		if at, err := boundTo(l); err == nil {
 			every = every || at.Addr().IsUnspecified()
 			add(at.Addr())
 		}
@@ -434,6 +433,14 @@ func hostsOf(local netip.Addr, listeners []stack.Listener) []string {
 		}
 	}
 	return hosts
+}
+
+// boundTo returns the address and port of a listener.
+func boundTo(l stack.Listener) (netip.AddrPort, error) {
+	if l.Packet != nil {
+		return netip.ParseAddrPort(l.Packet.LocalAddr().String())
+	}
+	return netip.ParseAddrPort(l.Stream.Addr().String())
 }
 
 func machineAddrs() []netip.Addr {

@@ -13,7 +13,9 @@
 //	wait 3s                                             time passes
 //	with early_media                                    settings, before the first act
 //
-// Words with blanks stand in single quotes. $sid is the last call's id, $number the
+//	sip BYE in=1                                        in the first dialog, whoever began it
+//
+// $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces. Words with blanks stand in single quotes. $sid is the last call's id, $number the
 // gateway's address in it.
 package callflow
 
@@ -187,8 +189,10 @@ func (p *player) act(text string) error {
 }
 
 func (p *player) variables(text string) string {
-	for name, value := range p.world.xmpp.last {
-		text = strings.ReplaceAll(text, "$"+name, value)
+	for _, all := range []map[string]string{p.world.xmpp.last, p.world.sip.vars} {
+		for name, value := range all {
+			text = strings.ReplaceAll(text, "$"+name, value)
+		}
 	}
 	return text
 }

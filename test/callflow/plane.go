@@ -41,20 +41,22 @@ type bridge struct {
 	id       call.ID
 	policies [2]media.Policy
 	post     func(call.Event)
-	port     uint16
+	port     [2]uint16            // of each side's end
 	remote   [2]media.Description // what each side said last
 	local    [2]media.Description // what it was told
 	settled  [2][]media.Codec     // what B settled on, or A in eager mode
 	asked    [2]bool              // a side has offered and is not answered
 	ahead    bool                 // A was answered before B was asked (eager mode)
 	restarts int
+	tries    int     // new ends so far
+	spare    *bridge // as it will be when the new end has its place
 }
 
 func (p *plane) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (gateway.Bridge, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.opened++
-	b := &bridge{p: p, id: id, policies: policies, post: post, port: uint16(40000 + 10*p.opened)}
+	b := &bridge{p: p, id: id, policies: policies, post: post, port: [2]uint16{uint16(40000 + 10*p.opened), uint16(40002 + 10*p.opened)}}
 	p.bridges = append(p.bridges, b)
 	return b, nil
 }
@@ -270,7 +272,7 @@ func (b *bridge) insecure(side call.Side, d media.Description) *call.MediaFailed
 func (b *bridge) stream(side call.Side, codecs []media.Codec, setup media.Setup) media.Stream {
 	p := b.policies[side]
 	s := media.Stream{Kind: media.Audio, Codecs: codecs, Transport: media.Transport{RTCPMux: p.RTCPMux}}
-	addr := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.10"), b.port+uint16(2*side))
+	addr := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.10"), b.port[side])
 	if !p.ICE {
 		s.Transport.Addr = addr
 		return s
@@ -349,6 +351,65 @@ func (b *bridge) Candidates(side call.Side, d media.Description) {
 		own := b.stream(side, nil, media.SetupNone)
 		own.Transport.DTLS = nil
 		b.post(call.MediaCandidates{Side: side, Media: media.Description{Streams: []media.Stream{{Name: s.Name, Transport: own.Transport}}}})
+	}
+}
+
+// Try makes a copy of the bridge in which one end is new.
+func (b *bridge) Try(op call.Op, side call.Side, policy media.Policy, own media.Description) {
+	b.tries++
+	b.p.note(fmt.Sprintf("a new end for leg %s", side))
+	n := *b
+	n.spare = nil
+	n.port[side] += uint16(100 * b.tries)
+	n.policies[side] = policy
+	n.remote[side], n.local[side], n.settled[side], n.asked[side] = media.Description{}, media.Description{}, nil, false
+	b.spare = &n
+	if !own.Empty() {
+		if n.settled[side.Other()] == nil && n.asked[side.Other()] {
+			n.settled[side.Other()] = codecsOf(n.remote[side.Other()])
+		}
+		n.Join(op, side, own)
+		n.settled[side] = codecsOf(n.local[side])
+		return
+	}
+	heard := n.remote[side.Other()].Clone()
+	for i := range heard.Streams {
+		heard.Streams[i].Direction = media.SendRecv
+		heard.Streams[i].Transport.ICE = nil // its candidates are known
+	}
+	n.Offer(op, side, heard)
+	n.remote[side.Other()] = b.remote[side.Other()]
+}
+
+// Take puts the new end in its place.
+func (b *bridge) Take(op call.Op, side call.Side, answer media.Description) {
+	n := b.spare
+	if !answer.Empty() {
+		n.hear(side, answer)
+		if f := n.insecure(side, answer); f != nil {
+			f.Op = op
+			b.post(*f)
+			return
+		}
+		if len(media.Speech(media.Intersect(codecsOf(answer), codecsOf(n.remote[side.Other()])))) == 0 {
+			b.post(call.MediaFailed{Op: op, Side: side, Cause: call.Incompatible})
+			return
+		}
+		n.settled[side] = codecsOf(answer)
+	}
+	// The kept end has its port still.
+	kept := b.local[side.Other()]
+	*b = *n
+	b.local[side.Other()] = kept
+	b.p.note(fmt.Sprintf("the new end is leg %s", side))
+	b.post(call.MediaAnswered{Op: op})
+}
+
+// Drop forgets the new end.
+func (b *bridge) Drop(side call.Side) {
+	if b.spare != nil {
+		b.spare = nil
+		b.p.note(fmt.Sprintf("no new end for leg %s", side))
 	}
 }
 

@@ -27,8 +27,51 @@ type sipSide struct {
 	asked   []*sipMessage          // requests of the gateway, the newest last
 	tag     string                 // ours, as callee
 	cseq    int                    // of our requests in the dialog
+	dialogs []*sipDialog           // all, in the order they began
+	vars    map[string]string      // what scripts may say of them
 	theirs  string                 // remote tag of the dialog we are in
 	contact string                 // where our requests in the dialog go
+}
+
+// A sipDialog is one of several dialogs of a script.
+type sipDialog struct {
+	invite        *sipMessage // that began it
+	ours          bool        // which we sent
+	local, remote string      // From and To of our requests
+	contact       string
+}
+
+// begins notes an INVITE without a To tag.
+func (s *sipSide) begins(m *sipMessage, ours bool) {
+	d := &sipDialog{invite: m, ours: ours}
+	if ours {
+		d.local = m.header.Get("From")
+	} else {
+		d.local, d.remote = m.header.Get("To")+";tag="+s.tag, m.header.Get("From")
+		d.contact = between(m.header.Get("Contact"))
+	}
+	s.dialogs = append(s.dialogs, d)
+	s.name(len(s.dialogs), d)
+}
+
+// name gives scripts the words for a dialog.
+func (s *sipSide) name(n int, d *sipDialog) {
+	call, local, remote := d.invite.header.Get("Call-Id"), tagOf(d.remote), tagOf(d.local)
+	s.vars[fmt.Sprintf("dialog%d", n)] = call + ";to-tag=" + local + ";from-tag=" + remote
+	s.vars[fmt.Sprintf("replaces%d", n)] = strings.ReplaceAll(call, "@", "%40") + "%3Bto-tag%3D" + local + "%3Bfrom-tag%3D" + remote
+}
+
+// answered notes a response to an INVITE that we sent.
+func (s *sipSide) answered(m *sipMessage) {
+	for i, d := range s.dialogs {
+		if d.ours && d.invite.header.Get("Call-Id") == m.header.Get("Call-Id") && tagOf(d.invite.header.Get("From")) == tagOf(m.header.Get("From")) {
+			d.remote = m.header.Get("To")
+			if c := m.header.Get("Contact"); c != "" {
+				d.contact = between(c)
+			}
+			s.name(i+1, d)
+		}
+	}
 }
 
 // A sipMessage is a message taken apart no further than a script needs.
@@ -83,7 +126,7 @@ func tagOf(header string) string {
 }
 
 func newSIPSide(conn net.PacketConn, gw net.Addr) *sipSide {
-	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, sent: map[string]*sipMessage{}, tag: "trunk1"}
+	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, sent: map[string]*sipMessage{}, vars: map[string]string{}, tag: "trunk1"}
 	s.done.Add(1)
 	go s.read() // ends when the socket is closed
 	return s
@@ -116,12 +159,14 @@ func (s *sipSide) note(m *sipMessage) {
 	case m.request():
 		s.asked = append(s.asked, m)
 		if m.method() == "INVITE" && tagOf(m.header.Get("To")) == "" {
+			s.begins(m, false)
 			s.theirs = tagOf(m.header.Get("From"))
 			s.contact = between(m.header.Get("Contact"))
 			s.invite = nil
 		}
 	case m.method() == "INVITE" && m.status() > 100:
 		s.early[tagOf(m.header.Get("To"))] = m
+		s.answered(m)
 		if s.invite != nil {
 			s.theirs = tagOf(m.header.Get("To"))
 			if c := m.header.Get("Contact"); c != "" {
@@ -188,10 +233,23 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 		}
 		return false
 	}
+	var in *sipDialog
+	if len(args) > 0 && strings.HasPrefix(args[0], "in=") {
+		n, err := strconv.Atoi(strings.TrimPrefix(args[0], "in="))
+		if err != nil || n < 1 || n > len(s.dialogs) {
+			return fmt.Errorf("sip %s: there is no dialog %s", method, args[0])
+		}
+		in, args = s.dialogs[n-1], args[1:]
+	}
 	fresh := len(args) > 0 // a request outside of a dialog says its target
 	var uri, from, to, callID string
 	cseq := 1
 	switch {
+	case in != nil && method == "CANCEL":
+		uri, from, to = strings.Fields(in.invite.start)[1], in.invite.header.Get("From"), in.invite.header.Get("To")
+		callID, branch = in.invite.header.Get("Call-Id"), branchOf(in.invite)
+	case in != nil:
+		uri, from, to, callID = in.contact, in.local, in.remote, in.invite.header.Get("Call-Id")
 	case fresh:
 		uri, from, to, callID = args[0], `"Otto" <sip:otto@pbx.example>;tag=otto1`, "<"+args[0]+">", fmt.Sprintf("call%d@pbx.example", s.ids)
 	case s.invite != nil && method == "CANCEL":
@@ -216,6 +274,10 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 		if n := s.inviteCSeq(); n > 0 {
 			cseq = n
 		}
+		if in != nil {
+			number, _, _ := strings.Cut(in.invite.header.Get("Cseq"), " ")
+			cseq, _ = strconv.Atoi(number)
+		}
 	default:
 		s.cseq++
 		cseq = s.cseq
@@ -237,7 +299,7 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 		line("Call-ID: %s", callID)
 	}
 	line("CSeq: %d %s", cseq, method)
-	if (method == "INVITE" || method == "OPTIONS") && !has("Contact") {
+	if (method == "INVITE" || method == "OPTIONS" || method == "REFER") && !has("Contact") {
 		line("Contact: <sip:otto@%s>", s.conn.LocalAddr())
 	}
 	for _, h := range extra {
@@ -251,7 +313,8 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 			return err
 		}
 		if fresh {
-			s.cseq, s.theirs = cseq, ""
+			s.begins(m, true)
+			s.cseq, s.theirs = max(s.cseq, cseq), ""
 			clear(s.early)
 		}
 		s.invite = m
@@ -288,7 +351,15 @@ func branchOf(m *sipMessage) string {
 // follows "for". "tag=x" answers as another fork.
 func (s *sipSide) respond(status int, args, extra []string, body string) error {
 	method, tag, phrase := "INVITE", s.tag, phrases[status]
+	in := ""
 	for i, a := range args {
+		if number, ok := strings.CutPrefix(a, "in="); ok {
+			n, err := strconv.Atoi(number)
+			if err != nil || n < 1 || n > len(s.dialogs) {
+				return fmt.Errorf("sip %d: there is no dialog %s", status, number)
+			}
+			in = s.dialogs[n-1].invite.header.Get("Call-Id")
+		}
 		if a == "for" && i+1 < len(args) {
 			method = args[i+1]
 		}
@@ -298,7 +369,7 @@ func (s *sipSide) respond(status int, args, extra []string, body string) error {
 	}
 	var req *sipMessage
 	for _, m := range s.asked {
-		if m.method() == method {
+		if m.method() == method && (in == "" || in == m.header.Get("Call-Id")) {
 			req = m
 		}
 	}
@@ -388,7 +459,7 @@ func (m *sipMessage) show(withBody bool) []string {
 			b.WriteString(" for " + m.method())
 		}
 	}
-	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "P-Early-Media", "Diversion", "History-Info", "Contact", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
+	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "P-Early-Media", "Diversion", "History-Info", "Contact", "Refer-To", "Referred-By", "Refer-Sub", "Replaces", "Event", "Subscription-State", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
 		v := m.header.Get(name)
 		if name == "Diversion" || name == "History-Info" {
 			v = strings.Join(m.header[name], ", ")
@@ -405,6 +476,9 @@ func (m *sipMessage) show(withBody bool) []string {
 		}
 		v, _, _ = strings.Cut(v, ";tag=")
 		fmt.Fprintf(&b, "  %s: %s", name, v)
+	}
+	if m.method() == "NOTIFY" && m.body != "" {
+		fmt.Fprintf(&b, "  %s", strings.TrimSpace(m.body))
 	}
 	if m.method() == "INFO" && m.body != "" {
 		fmt.Fprintf(&b, "  %s: %s", m.header.Get("Content-Type"), strings.ReplaceAll(strings.TrimSpace(m.body), "\r\n", "|"))

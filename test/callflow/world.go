@@ -44,6 +44,7 @@ type settings struct {
 	announce bool
 	hide     bool // who calls, from the trunk
 	trusted  bool
+	refer    bool   // transfers are the trunk's business
 	username string // of ours at the trunk; the password is "secret"
 	video    bool
 	refusals translate.Refusals
@@ -72,6 +73,8 @@ func (s *settings) apply(text string) error {
 			} else {
 				s.refusals.PlainReject = status
 			}
+		case "refer_toward_sip":
+			s.refer = true
 		case "video":
 			s.video = true
 		case "username":
@@ -135,7 +138,7 @@ func newWorld(t *testing.T, set settings) *world {
 	w.g = gateway.New(gateway.Options{
 		Router: &gateway.Routes{
 			Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
-			Trunks: []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy}},
+			Trunks: []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
 		},
 		Media: w.plane,
 		Log:   log,

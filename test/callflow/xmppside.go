@@ -259,7 +259,7 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 		return message(fmt.Sprintf("<error type='cancel'><%[1]s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%[2]s</%[1]s></error>", arg(1), esc(arg(2))))
 	case "session-initiate":
 		x.last["sid"], x.last["number"] = sid, to
-		return jing(args[0], content)
+		return jing(args[0], content+with)
 	case "session-accept", "transport-info", "content-add", "content-accept", "content-reject", "content-modify", "content-remove", "description-info", "transport-replace", "security-info":
 		return jing(args[0], content)
 	case "session-info":
@@ -267,6 +267,12 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 			return jing(args[0], "")
 		}
 		return jing(args[0], fmt.Sprintf("<%s xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>", arg(1)))
+	case "transfers": // TO [SID]
+		second := ""
+		if arg(2) != "" {
+			second = fmt.Sprintf(" from='%s' sid='%s'", esc(user), esc(arg(2)))
+		}
+		return jing("session-info", fmt.Sprintf("<transfer xmlns='urn:xmpp:jingle:transfer:0' to='%s'%s/>", esc(arg(1)), second))
 	case "presses": // KEY [MILLISECONDS]
 		return jing("session-info", fmt.Sprintf("<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='%s' duration='%s'/>", esc(arg(1)), arg(2)))
 	case "session-terminate":
