@@ -344,6 +344,12 @@ const peer = window.peer = {
     }
     return seen
   },
+  // transfer sends the other party of a session on (XEP-0251).
+  transfer(sid, to) {
+    send(`<iq xmlns="jabber:client" type="set" id="tf-${sid}" to="${sessions.get(sid).peerID}">` +
+      `<jingle xmlns="urn:xmpp:jingle:1" action="session-info" sid="${sid}">` +
+      `<transfer xmlns="urn:xmpp:jingle:transfer:0" to="${to}"/></jingle></iq>`)
+  },
 
   end(sid, reason = 'success') { sessions.get(sid).end(reason) },
   mute(sid, muted) {

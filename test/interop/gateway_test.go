@@ -44,6 +44,7 @@ type gatewayOptions struct {
 	domain string // empty for the right one
 
 	noAnswer time.Duration  // 0 for noAnswer
+	trusted  bool           // phone and sipp are trusted trunks
 	engines  []int          // ports of rtpengines that carry the media; none for the gateway's own relay
 	trunks   []trunkOptions // beside those that are always there
 	further  []string       // settings of still more, which numberAt leads to
@@ -137,7 +138,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Engines": o.engines, "More": o.trunks, "Trunks": further,
+		"Trusted": o.trusted, "Engines": o.engines, "More": o.trunks, "Trunks": further,
 	})
 	t.Cleanup(func() { // runs when the process has been stopped
 		if g.err != nil {
