@@ -21,8 +21,17 @@ type transcoders struct {
 	work    sync.WaitGroup
 }
 
+// newTranscoders starts the workers, one a processor; none if no call may be transcoded.
 func newTranscoders(limit int, now func() int64) *transcoders {
-	return &transcoders{limit: limit, now: now}
+	p := &transcoders{limit: limit, now: now}
+	for range runtime.GOMAXPROCS(0) {
+		if limit > 0 {
+			w := &transcoder{now: now, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+			p.workers = append(p.workers, w)
+			p.work.Go(w.run) // until close
+		}
+	}
+	return p
 }
 
 // room reports whether a bridge has a place, or could have one.
@@ -70,11 +79,6 @@ func (p *transcoders) count() (active int, refused int64) {
 func (p *transcoders) open(b *Bridge, t target, s *socket, clock uint32) *transcoding {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.workers) < runtime.GOMAXPROCS(0) {
-		w := &transcoder{now: p.now, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-		p.workers = append(p.workers, w)
-		p.work.Go(w.run) // until close
-	}
 	w := p.workers[p.next%len(p.workers)]
 	p.next++
 	n := &transcoding{bridge: b, worker: w, target: t, socket: s, clock: clock, resting: true}
