@@ -79,7 +79,8 @@ func TestBleed(t *testing.T) {
 		t.Errorf("B heard %q", got.Payload)
 	}
 	for side, s := range g.Stats() {
-		if s.Dropped.WrongSource == 0 || s.Received.Packets != 5 || s.Lost != 0 {
+		counted := testEngine == EnginePortable // else the kernel drops what comes after the lock-in
+		if counted && s.Dropped.WrongSource == 0 || s.Received.Packets != 5 || s.Lost != 0 {
 			t.Errorf("stats of %v are %+v", call.Side(side), s)
 		}
 	}

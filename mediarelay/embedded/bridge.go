@@ -15,12 +15,13 @@ import (
 // asked is put in a mailbox and done by one goroutine, which owns the ends; results are
 // posted. That goroutine ends after Release, when nothing of the bridge runs any more.
 type Bridge struct {
-	relay *Relay
-	id    call.ID
-	ends  [2]*end
-	spare *end           // that may take the place of one
-	past  [2][]*end      // whose place was taken
-	work  sync.WaitGroup // sockets and handshakes
+	relay  *Relay
+	worker worker // that keeps the sockets
+	id     call.ID
+	ends   [2]*end
+	spare  *end           // that may take the place of one
+	past   [2][]*end      // whose place was taken
+	work   sync.WaitGroup // handshakes
 
 	results []call.Event // of the input being done; posted when the routes are set
 
@@ -213,7 +214,13 @@ func (b *Bridge) take(in input) {
 	case candidatesInput:
 		b.candidates(in)
 	case pairInput:
+		if !in.t.owns(in.remote) {
+			b.part(in.t)
+			break
+		}
 		in.t.paired(in)
+	case crowdedInput:
+		b.isCrowded(in.t)
 	case iceFailedInput:
 		in.t.unconnected()
 	case latchInput:
@@ -396,8 +403,9 @@ func (b *Bridge) wire() {
 			for _, s := range t.sockets {
 				s.route.Store(r)
 			}
+			t.welcome(r.gate)
 			if r.fill != nil {
-				t.sockets[0].conn.SetReadDeadline(time.Now()) // to begin
+				t.sockets[0].wire.poke(t.sockets[0]) // to begin
 			}
 			for _, s := range t.control {
 				s.route.Store(t.controlRoute(r))

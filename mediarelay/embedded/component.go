@@ -17,18 +17,18 @@ func (t *transport) divided() bool { return t.ice != nil && t.ice.second != nil 
 
 // divide makes the ICE of RTCP, on a port of its own.
 func (t *transport) divide() error {
-	ports, err := t.relay.pool.bind(t.relay.options.Addresses, false)
+	ports, err := t.relay.pool.bind(t.b.worker, t.relay.options.Addresses, false, false)
 	if err != nil {
 		return err
 	}
 	t.second = ports
-	for _, c := range ports.rtp {
-		t.control = append(t.control, &socket{t: t, conn: c, local: localOf(c), rtcp: true})
+	for _, w := range ports.rtp {
+		t.control = append(t.control, &socket{t: t, wire: w, lead: t.sockets[0], local: w.local(), rtcp: true})
 	}
 	checks := newMux(t.control)
 	for _, s := range t.control {
 		s.checks = checks
-		t.b.work.Go(s.run) // until close
+		s.wire.start(s) // until close
 	}
 	t.ice.second, err = t.newICE(checks, t.ice)
 	return err

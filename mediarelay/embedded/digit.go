@@ -64,7 +64,7 @@ func (b *Bridge) digit(in digitInput) {
 	s := far.lanes[media.Audio].t.sockets[0]
 	select {
 	case s.digits <- playing{event: byte(key), length: min(max(length, digitLeast), digitMost)}:
-		s.conn.SetReadDeadline(time.Now())
+		s.wire.poke(s)
 	default:
 		b.relay.options.Log.Info("digit dropped", "call", b.id, "leg", in.side)
 	}

@@ -330,7 +330,7 @@ func (a *association) ReadFrom(p []byte) (int, net.Addr, error) {
 // WriteTo sends a record of ours to where the peer is now.
 func (a *association) WriteTo(p []byte, _ net.Addr) (int, error) {
 	way := a.peer.Load()
-	return way.via.conn.WriteToUDPAddrPort(p, way.to)
+	return len(p), way.via.wire.write(p, way.to)
 }
 
 // Close is called by pion's connection; the transport's sockets stay open.
@@ -340,7 +340,7 @@ func (a *association) Close() error {
 }
 
 // LocalAddr returns the address of the socket records go out on.
-func (a *association) LocalAddr() net.Addr { return a.peer.Load().via.conn.LocalAddr() }
+func (a *association) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(a.peer.Load().via.local) }
 
 // SetDeadline sets the deadline of reads; writes never wait.
 func (a *association) SetDeadline(t time.Time) error { return a.SetReadDeadline(t) }

@@ -699,6 +699,11 @@ func (e *end) follow(l *lane, offered media.Stream, bundled bool) (call.Cause, s
 			return call.TransportFailed, "ice: " + err.Error()
 		}
 	}
+	if t.shared() && (t.ice == nil || !t.remote.IsValid() && !t.reached() && t.crowdedBy(offered.Transport.ICE)) {
+		if err := t.apart(); err != nil {
+			return call.TransportFailed, "a port of its own: " + err.Error()
+		}
+	}
 	theirs, keyed := pick(offered.Transport.SDES)
 	switch {
 	case len(trusted(offered.Transport.DTLS)) > 0: // DTLS wins (INTERWORKING 3.7)

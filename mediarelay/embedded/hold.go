@@ -52,11 +52,11 @@ func (q *queue) each(do func(*held)) {
 }
 
 // holdEarly keeps a packet as it came: its sender or its key is not known yet.
-func (s *socket) holdEarly(p []byte, from netip.AddrPort) {
+func (s *socket) holdEarly(p []byte, from netip.AddrPort, now int64) {
 	if s.early == nil {
 		s.early = &queue{}
 	}
-	if s.early.keep(p, from, 0, 0) {
+	if s.early.keep(p, from, 0, now) {
 		s.t.drops.noRoute.Add(1)
 	}
 }
@@ -72,7 +72,7 @@ func (s *socket) holdAhead(p []byte, start int, now int64) {
 }
 
 // catchUp does with the packets held what the new route says.
-func (s *socket) catchUp(rt *route) {
+func (s *socket) catchUp(rt *route, now int64) {
 	s.seen = rt
 	early, ahead := s.early, s.ahead
 	s.early, s.ahead = nil, nil
@@ -81,7 +81,6 @@ func (s *socket) catchUp(rt *route) {
 	}
 	buf := make([]byte, bufferLen)
 	if ahead != nil {
-		now := s.t.relay.now()
 		ahead.each(func(h *held) {
 			if now-h.at > int64(holdFor) {
 				s.t.drops.noRoute.Add(1)
@@ -94,7 +93,7 @@ func (s *socket) catchUp(rt *route) {
 		})
 	}
 	if early != nil {
-		early.each(func(h *held) { s.take(rt, buf, copy(buf, h.p), h.from) })
+		early.each(func(h *held) { s.take(rt, buf, copy(buf, h.p), h.from, now) })
 	}
 }
 

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"io"
-	"net"
 	"net/netip"
 	"strconv"
 	"time"
@@ -41,6 +40,7 @@ type iceSide struct {
 	started bool
 	peer    media.ICE // credentials; candidates are in seen
 	seen    map[netip.AddrPort]bool
+	known   []media.Candidate // that the agent has
 	waiting []media.Candidate // that came before the credentials
 	chosen  string            // type of the peer's candidate in the pair
 }
@@ -169,7 +169,7 @@ func (i *iceSide) candidates(list []media.Candidate) []media.Candidate {
 			Addr:       i.t.endpoint(s),
 			Type:       "host",
 			Generation: i.generation,
-			ID:         i.ufrag + strconv.Itoa(len(list)),
+			ID:         i.ufrag + strconv.Itoa(i.t.moved+len(list)),
 		})
 	}
 	return list
@@ -237,7 +237,7 @@ func (i *iceSide) restart() error {
 	i.renew()
 	i.generation++
 	i.seen = map[netip.AddrPort]bool{}
-	i.waiting = nil
+	i.known, i.waiting = nil, nil
 	if err := i.agent.Restart(i.ufrag, i.pwd); err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (i *iceSide) restart() error {
 
 // add gives the agent a candidate of the peer, if it is one that may be checked.
 func (i *iceSide) add(c media.Candidate) {
-	addr := netip.AddrPortFrom(c.Addr.Addr().Unmap(), c.Addr.Port())
+	addr := addressOf(c)
 	if c.Protocol != "udp" || c.Component != i.component() || !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
 		return
 	}
@@ -255,6 +255,7 @@ func (i *iceSide) add(c media.Candidate) {
 		return
 	}
 	i.seen[addr] = true
+	i.known = append(i.known, c)
 	i.agent.AddRemoteCandidate(remote)
 }
 
@@ -305,11 +306,4 @@ func (r *Relay) word(n int) string {
 		b[i] = iceChars[b[i]%byte(len(iceChars))]
 	}
 	return string(b)
-}
-
-// localOf returns the address a socket is bound to.
-func localOf(c *net.UDPConn) netip.AddrPort {
-	a, _ := c.LocalAddr().(*net.UDPAddr)
-	ap := a.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }

@@ -53,12 +53,15 @@ func (m *mux) GetConn(ufrag string, local net.Addr) (net.PacketConn, error) {
 		}
 	}
 	for _, s := range m.sockets {
-		if a := s.conn.LocalAddr(); a.String() == local.String() {
+		if a := net.UDPAddrFromAddrPort(s.local); a.String() == local.String() {
 			c := &muxConn{
 				mux: m, socket: s, ufrag: ufrag, addr: a,
 				in: make(chan datagram, checkQueue), closed: make(chan struct{}),
 			}
 			m.conns = append(m.conns, c)
+			if h, ok := s.wire.(*share); ok {
+				h.know(ufrag)
+			}
 			return c, nil
 		}
 	}
@@ -86,11 +89,22 @@ func (m *mux) of(ufrag string) []*muxConn {
 
 // GetListenAddresses returns the addresses of the sockets.
 func (m *mux) GetListenAddresses() []net.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	all := make([]net.Addr, len(m.sockets))
 	for i, s := range m.sockets {
-		all[i] = s.conn.LocalAddr()
+		all[i] = net.UDPAddrFromAddrPort(s.local)
 	}
 	return all
+}
+
+// move gives the agents other sockets, for when they gather anew.
+func (m *mux) move(sockets []*socket) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sockets = sockets
+	clear(m.remotes)
+	clear(m.checked)
 }
 
 // Close does nothing: the sockets are the transport's to close.
@@ -232,10 +246,15 @@ func (c *muxConn) WriteToAddrPort(p []byte, to netip.AddrPort) (int, error) {
 	default:
 	}
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	if len(p) >= stunHeader && p[0]&0x01 == 0 && p[1]&0x10 == 0 && !c.mux.paced(to) {
-		return len(p), nil
+	if len(p) >= stunHeader && p[0]&0x01 == 0 && p[1]&0x10 == 0 {
+		if !c.mux.paced(to) {
+			return len(p), nil
+		}
+		if h, ok := c.socket.wire.(*share); ok {
+			h.asks(p)
+		}
 	}
-	return c.socket.conn.WriteToUDPAddrPort(p, to)
+	return len(p), c.socket.wire.write(p, to)
 }
 
 // Close takes the agent's share back; the socket stays open.
@@ -253,6 +272,9 @@ func (c *muxConn) Close() error {
 		}
 		if len(m.conns) == 0 {
 			clear(m.checked)
+		}
+		if h, ok := c.socket.wire.(*share); ok {
+			h.unknow(c.ufrag)
 		}
 		for a, to := range m.remotes {
 			if to == c {

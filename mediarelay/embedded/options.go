@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"time"
 )
 
@@ -21,6 +22,13 @@ type Options struct {
 	// PortMin and PortMax are the range of media ports, both inclusive. Default: 10000
 	// to 19999.
 	PortMin, PortMax uint16
+	// Engine is what keeps the sockets. Default: the best one for this machine.
+	Engine Engine
+	// Workers is how many threads EngineAuto has. Default: one for each core, 4 at most.
+	Workers int
+	// OwnPorts gives every transport with ICE a port of its own; else those of a worker
+	// share one, and a transport has its own only where peers cannot be told apart.
+	OwnPorts bool
 	// Rest is how long a released port is left alone, so that packets still on their way
 	// reach nobody else. Default: 30 s; negative for none.
 	Rest time.Duration
@@ -111,6 +119,9 @@ func (o *Options) defaults() error {
 		o.Rest = 30 * time.Second
 	case o.Rest < 0:
 		o.Rest = 0
+	}
+	if o.Workers <= 0 {
+		o.Workers = min(runtime.NumCPU(), 4)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -3,9 +3,7 @@ package embedded
 import (
 	"encoding/binary"
 	"errors"
-	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,30 +21,34 @@ const (
 	headerLen = 12 // of an RTP packet without sources and extensions
 )
 
-// A socket is one UDP socket of a transport. The goroutine in run reads it and carries
-// packets to the other end; it has its own buffer, takes no lock, and ends when the
-// socket is closed. Control gives it a new route whole.
+// A socket is one UDP socket of a transport, or its share of one. The reader of its wire
+// carries packets to the other end, and takes no lock. Control gives it a new route whole.
 type socket struct {
-	t      *transport
-	conn   *net.UDPConn
-	local  netip.AddrPort
-	rtcp   bool // carries RTCP alone: the second of a pair, or of two components
-	checks *mux // of ICE for RTCP alone; nil for none
-	route  atomic.Pointer[route]
-
+	// What every packet needs comes first, for the sake of the cache.
+	wire  wire
+	route atomic.Pointer[route]
 	seen  *route // that the last packet took
+	warm  *hop   // that it took there
+	t     *transport
+	lead  *socket // the transport's first, which plays
+	latch latch
 	early *queue // packets that came before the route could judge them; nil for none
 	ahead *queue // good packets that came before the other end was there; nil for none
-	latch latch
+
+	playing *playing // nil for none
+	hearing hearing  // a digit that the media of the other end cannot carry
+	rtcp    bool     // carries RTCP alone: the second of a pair, or of two components
+	checks  *mux     // of ICE for RTCP alone; nil for none
+	local   netip.AddrPort
 
 	digits  chan playing         // that wait to be played
 	missed  chan []rtcp.NackPair // that the other end's peer asks for
-	playing *playing             // nil for none
 	filling filling
+	claims  int            // addresses that are this share's; guarded by its line
+	due     int64          // when look is to be called, on the relay's clock; 0 for never
 	spare   [spareLen]byte // for packets of ours
 	told    int            // digits heard lately, one less every digitLeast
 	toldAt  int64
-	hearing hearing // a digit that the media of the other end cannot carry
 
 	header rtp.Header // scratch for the SRTP contexts
 	out    rtp.Header
@@ -72,77 +74,60 @@ type route struct {
 
 // A hop is what becomes of one payload type.
 type hop struct {
-	in    *inflow
-	out   *outflow   // nil if the other end has no such media
-	name  *string    // of the codec, for statistics
-	clock uint32     // in hertz; 0 for events and noise, which keep to the stream's
-	mark  bool       // the marker means a talk spurt, as in audio
-	kind  codec.Kind // of speech that can be transcoded
+	in      *inflow
+	out     *outflow      // nil if the other end has no such media
+	to      *socket       // nil: pending, lost or on hold; after hold, what follows begins anew
+	protect *srtp.Context // nil for clear RTP
+	cache   *cache        // nil if nothing is sent again
+	name    *string       // of the codec, for statistics
+	clock   uint32        // in hertz; 0 for events and noise, which keep to the stream's
+	pt      uint8
+	mark    bool       // the marker means a talk spurt, as in audio
+	lost    bool       // the other end has no such payload type; the gap is closed
+	pending bool       // the other end is not connected yet; the last packets are held
+	kind    codec.Kind // of speech that can be transcoded
 
 	speech, comfort, event bool // what the type carries: speech that can be transcoded, noise, events
 	through                bool // it is transcoded
 	apart                  bool // events beside speech that is transcoded
 
-	lost     bool    // the other end has no such payload type; the gap is closed
-	events   uint32  // clock rate of events that are told by signalling when lost; 0 for others
-	pending  bool    // the other end is not connected yet; the last packets are held
-	to       *socket // nil: pending, lost or on hold; after hold, what follows begins anew
-	dest     netip.AddrPort
-	protect  *srtp.Context // nil for clear RTP
-	cache    *cache        // nil if nothing is sent again
-	pt       uint8
+	dest netip.AddrPort
+
+	events   uint32 // clock rate of events that are told by signalling when lost; 0 for others
 	num, den uint32 // scale of the duration of events; den 0 for none
 }
 
-// run reads until the socket is closed.
-func (s *socket) run() {
-	buf := make([]byte, bufferLen)
-	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf[:maxPacket])
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			s.playAll()
-			continue
-		}
-		if err != nil {
-			continue // an ICMP error of a packet we sent; the next read waits again
-		}
-		s.packet(buf, n, from)
-	}
-}
-
-// playAll does what is due of all that we play, and sets the time at which reading is
-// interrupted for the next. What control did meanwhile is not forgotten: a digit or a
-// route that came is looked for after that.
-func (s *socket) playAll() {
+// look does what is due of all that we play or send again, and says when the next is due
+// on the relay's clock; 0 means never. What control does meanwhile is told by a poke.
+func (s *socket) look() (due int64) {
 	for {
 		now := time.Now()
 		rt := s.route.Load()
 		s.resend(rt)
 		next := s.play(rt, now)
 		s.speak(rt, s.t.relay.now())
-		if due := s.fillUp(rt); due != 0 {
-			if at := s.t.relay.began.Add(time.Duration(due)); next.IsZero() || at.Before(next) {
-				next = at
-			}
+		due = s.fillUp(rt)
+		switch {
+		case next.IsZero() && len(s.digits) > 0 || !next.IsZero() && !next.After(now):
+			continue
+		case next.IsZero():
+			return due
 		}
-		s.conn.SetReadDeadline(next)
-		if s.route.Load() == rt && (next.After(now) || next.IsZero() && len(s.digits) == 0) && len(s.missed) == 0 && !rt.unsaid() {
-			return
+		if at := int64(next.Sub(s.t.relay.began)) + 1; due == 0 || at < due {
+			due = at
 		}
+		return due
 	}
 }
 
 // sounding reports whether a digit of ours takes the place of the peer's speech.
 func (s *socket) sounding() bool {
-	p := s.t.sockets[0].playing
+	p := s.lead.playing
 	return p != nil && p.after.IsZero()
 }
 
 // packet tells STUN, DTLS, RTP and RTCP apart by the first octets (RFC 7983, RFC 5761).
-func (s *socket) packet(buf []byte, n int, from netip.AddrPort) {
+func (s *socket) packet(buf []byte, n int, from netip.AddrPort, now int64) {
 	if n < 8 || n == maxPacket {
 		s.t.drops.malformed.Add(1)
 		return
@@ -155,14 +140,14 @@ func (s *socket) packet(buf []byte, n int, from netip.AddrPort) {
 	case first>>6 != 2:
 		s.t.drops.malformed.Add(1)
 	case s.rtcp || buf[1] >= 192 && buf[1] <= 223:
-		s.reports(buf, n, from)
+		s.reports(buf, n, from, now)
 	default:
-		s.media(buf, n, from)
+		s.media(buf, n, from, now)
 	}
 }
 
 // media carries one RTP packet to the other end.
-func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
+func (s *socket) media(buf []byte, n int, from netip.AddrPort, now int64) {
 	rt := s.route.Load()
 	if rt == nil || n < headerLen {
 		s.t.drops.noRoute.Add(1)
@@ -173,15 +158,15 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort) {
 		defer rt.mine.Unlock()
 	}
 	if s.seen != rt {
-		s.catchUp(rt)
+		s.catchUp(rt, now)
 	}
-	s.take(rt, buf, n, from)
+	s.take(rt, buf, n, from, now)
 }
 
 // take judges a packet and counts it.
-func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
+func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort, now int64) {
 	if rt.gate != nil && !rt.gate.signalled.IsValid() {
-		s.holdEarly(buf[:n], from) // who may come in will be known soon
+		s.holdEarly(buf[:n], from, now) // who may come in will be known soon
 		return
 	}
 	pt, seq, ssrc := buf[1]&0x7f, sequence(buf), sourceOf(buf)
@@ -197,7 +182,7 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
 	}
 	if rt.secure {
 		if rt.rx == nil {
-			s.holdEarly(buf[:n], from)
+			s.holdEarly(buf[:n], from, now)
 			return
 		}
 		if n, ok = s.unprotect(rt, buf, n); !ok {
@@ -210,6 +195,7 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
 		return
 	}
 	h := &rt.hops[index-1]
+	s.warm = h
 	end := n
 	if buf[0]&0x20 != 0 { // padding (RFC 3550 section 5.1)
 		end -= int(buf[n-1])
@@ -218,7 +204,6 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort) {
 		s.t.drops.malformed.Add(1)
 		return
 	}
-	now := s.t.relay.now()
 	h.in.note(end-start, now)
 	if h.clock != 0 {
 		h.in.time(timestamp(buf), h.clock, now)
@@ -238,6 +223,7 @@ func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, s
 	}
 	ok, fresh = s.latch.admit(rt.gate, from, pt, ssrc, seq)
 	if fresh {
+		s.wire.prefer(from)
 		s.t.latched(s, rt.gate.round, from)
 	}
 	return ok, fresh
@@ -337,10 +323,25 @@ func (s *socket) transmit(h *hop, p []byte, payload int) {
 	}
 	h.out.packets.Add(1)
 	h.out.octets.Add(int64(payload))
-	if _, err := h.to.conn.WriteToUDPAddrPort(p, h.dest); err != nil {
+	if err := h.to.wire.send(p, h.dest); err != nil {
 		h.out.packets.Add(-1)
 		h.out.octets.Add(int64(-payload))
 	}
+}
+
+// touch reads what the next packet of the socket will need, in three steps, each of what
+// the one before has found. What it returns means nothing. Done for many sockets in turn,
+// their waits for memory go on side by side.
+func (s *socket) touch(step int) (sum uint32) {
+	h := s.warm
+	switch {
+	case h == nil:
+	case step == 1:
+		return h.clock + uint32(s.seen.types[0])
+	case step == 2 && h.to != nil && h.to.wire != nil:
+		return uint32(h.in.high) + h.in.highest.Load() + h.out.ssrc + uint32(h.out.packets.Load())
+	}
+	return 0
 }
 
 // payloadStart returns where the payload begins: behind contributing sources and the

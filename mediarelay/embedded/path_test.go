@@ -22,7 +22,7 @@ type straight struct {
 
 func newStraight(tb testing.TB, profile srtp.ProtectionProfile) *straight {
 	tb.Helper()
-	r, err := New(Options{AllowLoopback: true, PortMin: 20000, PortMax: 29999})
+	r, err := New(Options{Engine: testEngine, AllowLoopback: true, PortMin: 20000, PortMax: 29999, OwnPorts: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func newStraight(tb testing.TB, profile srtp.ProtectionProfile) *straight {
 	}
 	from, to := b.ends[call.A], b.ends[call.B]
 	s := &straight{
-		in:    &socket{t: from.transports[0], conn: from.transports[0].via.conn},
+		in:    &socket{t: from.transports[0], wire: from.transports[0].via.wire, lead: from.transports[0].via},
 		peer:  netip.MustParseAddrPort("127.0.0.1:9"),
 		plain: packet(0, 0, 0, 7, string(make([]byte, 160))),
 		buf:   make([]byte, bufferLen),
@@ -94,7 +94,7 @@ var profiles = []struct {
 func TestPathAllocatesNothing(t *testing.T) {
 	for _, p := range profiles {
 		s := newStraight(t, p.profile)
-		allocs := testing.AllocsPerRun(200, func() { s.in.packet(s.buf, s.next(t), s.peer) })
+		allocs := testing.AllocsPerRun(200, func() { s.in.packet(s.buf, s.next(t), s.peer, s.in.t.relay.now()) })
 		if allocs > poolLoss {
 			t.Errorf("%s: %v allocations a packet", p.name, allocs)
 		}
@@ -113,7 +113,7 @@ func BenchmarkPath(b *testing.B) {
 			s := newStraight(b, p.profile)
 			b.ReportAllocs()
 			for b.Loop() {
-				s.in.packet(s.buf, s.next(b), s.peer)
+				s.in.packet(s.buf, s.next(b), s.peer, s.in.t.relay.now())
 			}
 		})
 	}
@@ -194,14 +194,14 @@ func TestPacketsBeforeKeys(t *testing.T) {
 	waiting.rx = nil
 	s.in.route.Store(&waiting)
 	for range 3 {
-		s.in.packet(s.buf, s.next(t), s.peer)
+		s.in.packet(s.buf, s.next(t), s.peer, s.in.t.relay.now())
 	}
 	out := ready.hops[0].out
 	if n := out.packets.Load(); n != 0 {
 		t.Fatalf("%d packets were sent without keys", n)
 	}
 	s.in.route.Store(ready)
-	s.in.packet(s.buf, s.next(t), s.peer)
+	s.in.packet(s.buf, s.next(t), s.peer, s.in.t.relay.now())
 	if n := out.packets.Load(); n != 4 {
 		t.Errorf("%d packets were sent, want 4", n)
 	}
@@ -218,10 +218,10 @@ func TestPacketsBeforeTheAnswer(t *testing.T) {
 	waiting.gate = &gate{}
 	s.in.route.Store(&waiting)
 	stranger := netip.MustParseAddrPort("127.0.0.3:9")
-	s.in.packet(s.buf, s.next(t), stranger)
-	s.in.packet(s.buf, s.next(t), s.peer)
+	s.in.packet(s.buf, s.next(t), stranger, s.in.t.relay.now())
+	s.in.packet(s.buf, s.next(t), s.peer, s.in.t.relay.now())
 	s.in.route.Store(ready)
-	s.in.packet(s.buf, s.next(t), s.peer)
+	s.in.packet(s.buf, s.next(t), s.peer, s.in.t.relay.now())
 	if n, d := ready.hops[0].out.packets.Load(), s.in.t.drops.read(); n != 2 || d.WrongSource != 1 {
 		t.Errorf("%d packets were sent, dropped %+v", n, d)
 	}
@@ -236,7 +236,7 @@ func FuzzPacket(f *testing.F) {
 	clear, secure := newStraight(f, 0), newStraight(f, srtp.ProtectionProfileAeadAes128Gcm)
 	f.Fuzz(func(_ *testing.T, p []byte) {
 		for _, s := range []*straight{clear, secure} {
-			s.in.packet(s.buf, copy(s.buf[:maxPacket], p), s.peer)
+			s.in.packet(s.buf, copy(s.buf[:maxPacket], p), s.peer, s.in.t.relay.now())
 		}
 	})
 }

@@ -36,7 +36,7 @@ type rig struct {
 
 func newRelay(t *testing.T, change func(*Options)) *Relay {
 	t.Helper()
-	o := Options{AllowLoopback: true, PortMin: 20000, PortMax: 29999, Times: Times{Tick: 20 * time.Millisecond}}
+	o := Options{Engine: testEngine, AllowLoopback: true, PortMin: 20000, PortMax: 29999, Times: Times{Tick: 20 * time.Millisecond}}
 	if change != nil {
 		change(&o)
 	}
@@ -266,6 +266,12 @@ type client struct {
 
 func newClient(t *testing.T) *client {
 	t.Helper()
+	return newClientOn(t)
+}
+
+// newClientOn returns a client whose agent has more options.
+func newClientOn(t *testing.T, more ...ice.AgentOption) *client {
+	t.Helper()
 	cert, err := newIdentity()
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +280,7 @@ func newClient(t *testing.T) *client {
 		t: t, cert: cert, ssrc: 0x2222,
 		hello: make(chan []byte, 64), media: make(chan []byte, 1024), closed: make(chan struct{}),
 	}
-	c.agent, err = ice.NewAgentWithOptions(
+	c.agent, err = ice.NewAgentWithOptions(append(more,
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithIncludeLoopback(),
@@ -282,7 +288,7 @@ func newClient(t *testing.T) *client {
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
 		ice.WithHostAcceptanceMinWait(0),
 		ice.WithPrflxAcceptanceMinWait(0),
-		ice.WithLoggerFactory(quiet()),
+		ice.WithLoggerFactory(quiet()))...,
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -533,6 +539,13 @@ func strangers(t *testing.T) tls.Certificate {
 		t.Fatal(err)
 	}
 	return id.certificate
+}
+
+// localOf returns the address a socket is bound to.
+func localOf(c *net.UDPConn) netip.AddrPort {
+	a, _ := c.LocalAddr().(*net.UDPAddr)
+	ap := a.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
 // netipNext returns the address with the next port.

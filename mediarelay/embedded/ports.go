@@ -3,7 +3,6 @@ package embedded
 import (
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -113,21 +112,22 @@ func (p *pool) count() (used, resting int) {
 // A binding is the ports of one transport: a socket for each address, and for a pair
 // another on the next port for RTCP.
 type binding struct {
-	number uint16
+	number uint16 // 0 for shares of a port
 	pair   bool
-	rtp    []*net.UDPConn
-	rtcp   []*net.UDPConn // nil unless pair
+	rtp    []wire
+	rtcp   []wire // nil unless pair
 }
 
-// bind takes a port, or a pair, on all the addresses.
-func (p *pool) bind(addresses []netip.Addr, pair bool) (*binding, error) {
+// bind takes a port, or a pair, on all the addresses; shared says that many transports
+// will have a share of it.
+func (p *pool) bind(w worker, addresses []netip.Addr, pair, shared bool) (*binding, error) {
 	for range bindTries {
 		number, ok := p.take(pair)
 		if !ok {
 			return nil, errPorts
 		}
 		b := &binding{number: number, pair: pair}
-		if b.listen(addresses) == nil {
+		if b.listen(w, addresses, shared) == nil {
 			return b, nil
 		}
 		b.close()
@@ -136,9 +136,9 @@ func (p *pool) bind(addresses []netip.Addr, pair bool) (*binding, error) {
 	return nil, errPorts
 }
 
-func (b *binding) listen(addresses []netip.Addr) error {
+func (b *binding) listen(w worker, addresses []netip.Addr, shared bool) error {
 	for _, a := range addresses {
-		c, err := listen(netip.AddrPortFrom(a, b.number))
+		c, err := w.bind(netip.AddrPortFrom(a, b.number), shared)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (b *binding) listen(addresses []netip.Addr) error {
 		if !b.pair {
 			continue
 		}
-		c, err = listen(netip.AddrPortFrom(a, b.number+1))
+		c, err = w.bind(netip.AddrPortFrom(a, b.number+1), false)
 		if err != nil {
 			return err
 		}
@@ -158,17 +158,9 @@ func (b *binding) listen(addresses []netip.Addr) error {
 // close closes the sockets; the ports are given back apart.
 func (b *binding) close() {
 	for _, c := range b.rtp {
-		c.Close()
+		c.close()
 	}
 	for _, c := range b.rtcp {
-		c.Close()
+		c.close()
 	}
-}
-
-func listen(a netip.AddrPort) (*net.UDPConn, error) {
-	network := "udp4"
-	if a.Addr().Is6() {
-		network = "udp6"
-	}
-	return net.ListenUDP(network, net.UDPAddrFromAddrPort(a))
 }

@@ -20,6 +20,7 @@ const openMin = 4
 type Relay struct {
 	options  Options
 	pool     *pool
+	engine   engine
 	identity identity
 	began    time.Time
 	sounds   *sounds
@@ -31,6 +32,9 @@ type Relay struct {
 	stopped bool
 	past    Counters       // of bridges that are closed
 	work    sync.WaitGroup // bridges
+
+	hubsMu sync.Mutex
+	hubs   map[worker]*hub
 }
 
 // New returns a relay with a certificate of its own. It binds no port before a bridge is
@@ -43,13 +47,16 @@ func New(o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	r := &Relay{
 		options:  o,
 		pool:     newPool(o),
+		engine:   newEngine(&o, began),
 		identity: id,
-		began:    time.Now(),
+		began:    began,
 		sounds:   newSounds(&o),
 		bridges:  map[*Bridge]bool{},
+		hubs:     map[worker]*hub{},
 	}
 	r.transcoders = newTranscoders(o.Transcodes, r.now)
 	return r, nil
@@ -72,7 +79,9 @@ func (r *Relay) Open(id call.ID, policies [2]media.Policy, post func(call.Event)
 	if r.stopped {
 		return nil, refusal(errors.New("the media plane is closed"))
 	}
+	b.worker = r.engine.worker()
 	if err := b.openEnds(policies); err != nil {
+		b.worker.leave()
 		r.past.Refused++
 		return nil, refusal(err)
 	}
@@ -108,6 +117,7 @@ func (b *Bridge) openEnds(policies [2]media.Policy) error {
 
 // closed counts a bridge out that has given everything back.
 func (r *Relay) closed(b *Bridge) {
+	b.worker.leave()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.bridges, b)
@@ -125,6 +135,8 @@ func (r *Relay) Close() {
 	r.mu.Unlock()
 	r.work.Wait()
 	r.transcoders.close()
+	r.closeHubs()
+	r.engine.close()
 }
 
 // Counters are the figures of a relay for metrics.
@@ -154,6 +166,13 @@ func (r *Relay) Counters() Counters {
 	c.Bridges = len(r.bridges)
 	c.PortsAll = len(r.pool.ports)
 	c.PortsUsed, c.PortsRest = r.pool.count()
+	r.hubsMu.Lock()
+	defer r.hubsMu.Unlock()
+	for _, h := range r.hubs {
+		for _, l := range h.lines {
+			c.Drops = sum(c.Drops, l.drops.read())
+		}
+	}
 	c.Transcoded, c.TranscodesRefused = r.transcoders.count()
 	return c
 }

@@ -106,7 +106,7 @@ func (b *Bridge) lost(in lostInput) {
 	s := t.sockets[0]
 	select {
 	case s.missed <- in.pairs:
-		s.conn.SetReadDeadline(time.Now()) // to have it done
+		s.wire.poke(s)
 	default:
 	}
 }
@@ -150,7 +150,7 @@ func (s *socket) mend(rt *route, pairs []rtcp.NackPair) (ssrc uint32, missing []
 				missing = append(missing, seq-r.out.seqOff)
 			}
 			if p != nil {
-				r.to.conn.WriteToUDPAddrPort(p, r.dest)
+				r.to.wire.send(p, r.dest)
 			}
 		}
 	}

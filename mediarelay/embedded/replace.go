@@ -84,11 +84,8 @@ func (b *Bridge) replace(in takeInput) {
 	b.ends[in.side], b.spare = e, nil
 	b.past[in.side] = append(b.past[in.side], old)
 	b.mu.Unlock()
-	for _, t := range old.transports {
-		t.close()
-	}
 	for _, t := range old.transports { // what we send to the other peer has one writer at a time
-		t.reading.Wait()
+		t.close()
 	}
 	for _, l := range o.lanes {
 		l.out.again = true // another source, even of the same name

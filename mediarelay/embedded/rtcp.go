@@ -22,7 +22,7 @@ const (
 
 // reports takes the RTCP of the peer. It ends here: what counts is noted, and requests
 // for whole pictures go on to the other end.
-func (s *socket) reports(buf []byte, n int, from netip.AddrPort) {
+func (s *socket) reports(buf []byte, n int, from netip.AddrPort, now int64) {
 	rt := s.route.Load()
 	if rt == nil {
 		s.t.drops.noRoute.Add(1)
@@ -57,7 +57,6 @@ func (s *socket) reports(buf []byte, n int, from netip.AddrPort) {
 		s.t.drops.malformed.Add(1)
 		return
 	}
-	now := s.t.relay.now()
 	for _, l := range rt.lanes {
 		l.in.control.Store(now)
 		for _, packet := range packets {
@@ -219,7 +218,7 @@ func (t *transport) sendReports(packets []rtcp.Packet) {
 			return
 		}
 	}
-	t.reportSocket().conn.WriteToUDPAddrPort(p, t.report)
+	t.reportSocket().wire.write(p, t.report)
 }
 
 // fraction is the loss since the last report in 256ths (RFC 3550 section 6.4.1).

@@ -134,7 +134,7 @@ func (t *transcoding) work(now int64) (next int64, over bool) {
 		}
 	}
 	if t.ready > 0 {
-		t.socket.conn.SetReadDeadline(time.Now()) // to have it sent
+		t.socket.wire.poke(t.socket) // to have it sent
 	}
 	return t.due, false
 }
@@ -209,16 +209,6 @@ func (s *socket) speak(rt *route, now int64) {
 		s.transmit(h, p, len(p)-headerLen)
 	}
 	t.ready = 0
-}
-
-// unsaid reports whether something that was made waits to be sent.
-func (r *route) unsaid() bool {
-	if r == nil || r.through == nil {
-		return false
-	}
-	r.through.mu.Lock()
-	defer r.through.mu.Unlock()
-	return r.through.ready > 0
 }
 
 // An apart is a digit in the media of a peer whose speech is transcoded: it is passed on

@@ -20,8 +20,8 @@ import (
 const closeGrace = 3 * time.Second
 
 // A transport is one path between an end and its peer: a port or a pair of ports, and
-// what runs on them. Its plain fields belong to the bridge's goroutine; the goroutines
-// of its sockets touch the atomic ones, the mux, and drops.
+// what runs on them. Its plain fields belong to the bridge's goroutine; the readers of
+// its sockets touch the atomic ones, the mux, and drops.
 type transport struct {
 	relay *Relay
 	b     *Bridge
@@ -33,9 +33,12 @@ type transport struct {
 	second  *binding  // ports of that component; nil for none
 	mine    *sync.Mutex
 	mux     *mux
-	reading sync.WaitGroup // its sockets
 	assoc   atomic.Pointer[association]
 	drops   drops
+
+	crowding  atomic.Bool // control is being told that the peer sends from another's address
+	crowdedAt time.Time   // since when; zero for never
+	moved     int         // candidates of ours that are none any more
 
 	via      *socket        // that we send from
 	remote   netip.AddrPort // that we send to; not valid until known
@@ -44,6 +47,7 @@ type transport struct {
 	gates    [2]*gate       // of RTP and RTCP, without ICE
 	heard    netip.AddrPort // that RTP came from last, without ICE
 	forks    bool           // the peer may be several phones that ring (INTERWORKING 2.9)
+	opened   uint32         // round of the gate that the sockets know; 0 for none
 	reporter *socket        // that RTCP is sent from, if it has ICE of its own
 
 	ice       *iceSide
@@ -65,33 +69,44 @@ type transport struct {
 
 // open binds the ports of a transport and reads them.
 func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*transport, error) {
-	ports, err := b.relay.pool.bind(addresses, pair)
+	ports, err := b.ports(addresses, pair)
 	if err != nil {
 		return nil, err
 	}
 	t := &transport{relay: b.relay, b: b, side: side, ports: ports}
 	if len(ports.rtp) > 1 {
-		t.mine = &sync.Mutex{}
+		t.mine = b.worker.lock()
 	}
-	for _, c := range ports.rtp {
-		t.sockets = append(t.sockets, &socket{t: t, conn: c, local: localOf(c), digits: make(chan playing, digitQueue), missed: make(chan []rtcp.NackPair, repairQueue)})
+	for _, w := range ports.rtp {
+		t.sockets = append(t.sockets, &socket{t: t, wire: w, local: w.local(), digits: make(chan playing, digitQueue), missed: make(chan []rtcp.NackPair, repairQueue)})
 	}
-	for _, c := range ports.rtcp {
-		t.control = append(t.control, &socket{t: t, conn: c, local: localOf(c), rtcp: true})
+	for _, w := range ports.rtcp {
+		t.control = append(t.control, &socket{t: t, wire: w, local: w.local(), rtcp: true})
 	}
 	t.via = t.sockets[0]
+	for _, s := range append(t.sockets[:len(t.sockets):len(t.sockets)], t.control...) {
+		s.lead = t.sockets[0]
+	}
 	t.mux = newMux(t.sockets)
 	for _, s := range append(t.sockets[:len(t.sockets):len(t.sockets)], t.control...) {
-		t.reading.Add(1)
-		b.work.Go(func() { // until close
-			defer t.reading.Done()
-			s.run()
-		})
+		s.wire.start(s) // until close
 	}
 	return t, nil
 }
 
-// close ends everything that runs on the transport and gives its ports back.
+// ports binds what a transport needs: a pair or, for ICE, which tells many from each
+// other, a share of a port.
+func (b *Bridge) ports(addresses []netip.Addr, pair bool) (*binding, error) {
+	if !pair && !b.relay.options.OwnPorts {
+		if h, err := b.relay.hubOf(b.worker); err == nil {
+			return h.share(), nil
+		}
+	}
+	return b.relay.pool.bind(b.worker, addresses, pair, false)
+}
+
+// close ends everything that runs on the transport and gives its ports back. Nothing reads
+// it any more when it returns.
 func (t *transport) close() {
 	if t.ice != nil {
 		t.ice.close()
@@ -100,7 +115,9 @@ func (t *transport) close() {
 		a.close()
 	}
 	t.ports.close()
-	t.relay.pool.give(t.ports.number, t.ports.pair, t.relay.pool.rest)
+	if !t.shared() {
+		t.relay.pool.give(t.ports.number, t.ports.pair, t.relay.pool.rest)
+	}
 	if t.second != nil {
 		t.second.close()
 		t.relay.pool.give(t.second.number, false, t.relay.pool.rest)
@@ -157,10 +174,28 @@ func (t *transport) addressed(rtp, rtcp netip.AddrPort, muxed, behind bool) {
 	}
 	t.gates[1] = &gate{round: round, signalled: rtcp}
 	t.remote, t.report, t.muxed = rtp, rtcp, muxed
+	if rtp.IsValid() {
+		t.owns(rtp)
+	}
 	for _, s := range t.sockets {
 		if rtp.IsValid() && s.local.Addr().Is4() == rtp.Addr().Is4() {
 			t.via = s
 		}
+	}
+}
+
+// welcome opens the sockets to everybody when the lock-in begins anew, or ends.
+func (t *transport) welcome(g *gate) {
+	round := uint32(0)
+	if g != nil {
+		round = g.round
+	}
+	was := t.opened
+	if t.opened = round; was == round || was == 0 {
+		return // nobody was locked in
+	}
+	for _, s := range t.sockets {
+		s.wire.welcome()
 	}
 }
 

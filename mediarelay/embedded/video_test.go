@@ -421,7 +421,7 @@ func TestPicturesThatFail(t *testing.T) {
 			t.Parallel()
 			failed := make(lines, 1)
 			g := newRig(t, videoPolicy(), clientPolicy(false), func(o *Options) {
-				o.Times.Connect = 300 * time.Millisecond
+				o.Times.Connect = 1500 * time.Millisecond
 				o.Log = slog.New(slog.NewTextHandler(failed, nil))
 			})
 			a, sound, sight := newWatcher(t), newClient(t), newClient(t)

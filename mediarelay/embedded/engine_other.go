@@ -1,0 +1,8 @@
+//go:build !linux || !(amd64 || arm64)
+
+package embedded
+
+import "time"
+
+// newEngine returns the portable engine: there is no other here.
+func newEngine(_ *Options, began time.Time) engine { return &portable{began: began} }

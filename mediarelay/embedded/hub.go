@@ -1,0 +1,436 @@
+package embedded
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+const (
+	lineBuckets = 1024 // a power of two
+	askedMax    = 4096 // checks of ours whose answers are waited for
+	claimsMax   = 2 * maxRemotes
+
+	crowdedWait = 3 * time.Second // for a peer that has the lead to move
+)
+
+// A hub is the port that the ICE transports of one worker share: a line for each of our
+// addresses. What comes in is told apart by the peer's address, and a check from an
+// address that is not known yet by the ufrag in it. An address belongs to one transport:
+// DTLS says nothing else of whose it is. A transport whose peer comes from the address of
+// another's, for it shares ports too, moves to a port of its own.
+type hub struct {
+	number uint16
+	lines  []*line
+}
+
+// hubOf returns the hub of a worker, and opens it the first time.
+func (r *Relay) hubOf(w worker) (*hub, error) {
+	r.hubsMu.Lock()
+	defer r.hubsMu.Unlock()
+	if h := r.hubs[w]; h != nil {
+		return h, nil
+	}
+	b, err := r.pool.bind(w, r.options.Addresses, false, true)
+	if err != nil {
+		return nil, err
+	}
+	h := &hub{number: b.number}
+	for _, w := range b.rtp {
+		l := &line{wire: w, ufrags: map[string]*socket{}, asked: map[transaction]*socket{}}
+		h.lines = append(h.lines, l)
+		w.start(l) // until closeHubs
+	}
+	r.hubs[w] = h
+	return h, nil
+}
+
+// closeHubs closes the shared ports; no bridge is left.
+func (r *Relay) closeHubs() {
+	r.hubsMu.Lock()
+	defer r.hubsMu.Unlock()
+	for w, h := range r.hubs {
+		for _, l := range h.lines {
+			l.wire.close()
+		}
+		r.pool.give(h.number, false, r.pool.rest)
+		delete(r.hubs, w)
+	}
+}
+
+// share returns a share of every line.
+func (h *hub) share() *binding {
+	b := &binding{}
+	for _, l := range h.lines {
+		b.rtp = append(b.rtp, &share{line: l})
+	}
+	return b
+}
+
+// A line is a shared wire. Who owns an address is read without a lock on the path, and
+// changed under mu.
+type line struct {
+	wire    wire
+	drops   drops // of what nobody owns
+	buckets [lineBuckets]atomic.Pointer[[]claim]
+
+	mu     sync.Mutex
+	ufrags map[string]*socket // ours
+	asked  map[transaction]*socket
+	order  [askedMax]transaction // in which they were asked
+	next   int
+}
+
+// A transaction is the id of a STUN message.
+type transaction [12]byte
+
+// A claim says whose an address is.
+type claim struct {
+	from netip.AddrPort
+	s    *socket
+}
+
+// packet hands a datagram to its owner.
+func (l *line) packet(buf []byte, n int, from netip.AddrPort, now int64) {
+	s := l.owner(from)
+	if n >= stunHeader && buf[0] < 4 {
+		s = l.checked(buf[:n], from, s)
+	}
+	if s == nil {
+		l.drops.wrongSource.Add(1)
+		return
+	}
+	s.packet(buf, n, from, now)
+}
+
+func bucketOf(a netip.AddrPort) uint32 {
+	ip := a.Addr().As16()
+	h := binary.BigEndian.Uint32(ip[12:])*31 + binary.BigEndian.Uint32(ip[4:]) + uint32(a.Port())
+	return h * 2654435761 >> 22 & (lineBuckets - 1)
+}
+
+func (l *line) owner(from netip.AddrPort) *socket {
+	list := l.buckets[bucketOf(from)].Load()
+	if list == nil {
+		return nil
+	}
+	for i := range *list {
+		if c := &(*list)[i]; c.from == from {
+			return c.s
+		}
+	}
+	return nil
+}
+
+// checked returns whose a STUN message is: a request finds the socket that knows the
+// ufrag, an answer the one that asked.
+func (l *line) checked(p []byte, from netip.AddrPort, owner *socket) *socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case p[0]&0x01 != 0: // an answer
+		id := transaction(p[8:stunHeader])
+		s := l.asked[id]
+		if s == nil {
+			return owner
+		}
+		delete(l.asked, id)
+		if owner != nil && owner != s {
+			s.t.crowd()
+			return nil // lest a pair is chosen that cannot carry anything
+		}
+		if owner == nil && !l.claim(from, s) {
+			return nil
+		}
+		return s
+	case p[1]&0x10 != 0: // an indication
+		return owner
+	}
+	ours, _, _ := bytes.Cut(username(p), []byte{':'})
+	s := l.ufrags[string(ours)]
+	if s == nil || owner == s {
+		return s
+	}
+	if owner != nil {
+		s.t.crowd()
+		return nil
+	}
+	if !l.claim(from, s) {
+		return nil
+	}
+	return s
+}
+
+// claim makes an address a socket's, unless it has too many. mu is held.
+func (l *line) claim(from netip.AddrPort, s *socket) bool {
+	if s.claims >= claimsMax {
+		return false
+	}
+	s.claims++
+	at := &l.buckets[bucketOf(from)]
+	var list []claim
+	if was := at.Load(); was != nil {
+		list = append(list, *was...)
+	}
+	list = append(list, claim{from, s})
+	at.Store(&list)
+	return true
+}
+
+// free makes nothing a socket's any more. mu is held.
+func (l *line) free(s *socket) {
+	for i := range l.buckets {
+		was := l.buckets[i].Load()
+		if was == nil {
+			continue
+		}
+		var list []claim
+		for _, c := range *was {
+			if c.s != s {
+				list = append(list, c)
+			}
+		}
+		switch {
+		case len(list) == 0:
+			l.buckets[i].Store(nil)
+		case len(list) < len(*was):
+			l.buckets[i].Store(&list)
+		}
+	}
+	for u, of := range l.ufrags {
+		if of == s {
+			delete(l.ufrags, u)
+		}
+	}
+	for id, of := range l.asked {
+		if of == s {
+			delete(l.asked, id)
+		}
+	}
+}
+
+// A share is a transport's part of a line: the wire of a socket.
+type share struct {
+	line *line
+	s    *socket
+}
+
+func (h *share) start(to receiver) { h.s, _ = to.(*socket) } // nothing else has a share
+
+func (h *share) send(p []byte, to netip.AddrPort) error  { return h.line.wire.send(p, to) }
+func (h *share) write(p []byte, to netip.AddrPort) error { return h.line.wire.write(p, to) }
+func (h *share) prefer(netip.AddrPort)                   {}
+func (h *share) welcome()                                {}
+func (h *share) poke(s *socket)                          { h.line.wire.poke(s) }
+func (h *share) forget(s *socket)                        { h.line.wire.forget(s) }
+func (h *share) local() netip.AddrPort                   { return h.line.wire.local() }
+
+func (h *share) close() {
+	if h.s == nil {
+		return
+	}
+	h.line.mu.Lock()
+	h.line.free(h.s)
+	h.line.mu.Unlock()
+	h.line.wire.forget(h.s)
+}
+
+// know takes a ufrag of the socket's agent.
+func (h *share) know(ufrag string) {
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	h.line.ufrags[ufrag] = h.s
+}
+
+func (h *share) unknow(ufrag string) {
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	if h.line.ufrags[ufrag] == h.s {
+		delete(h.line.ufrags, ufrag)
+	}
+}
+
+// asks notes a check that is sent, so that its answer finds back.
+func (h *share) asks(p []byte) {
+	id := transaction(p[8:stunHeader])
+	l := h.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.asked, l.order[l.next])
+	l.order[l.next] = id
+	l.next = (l.next + 1) % askedMax
+	l.asked[id] = h.s
+}
+
+// owns reports whether an address is the socket's, and makes it so if it is nobody's.
+func (h *share) owns(from netip.AddrPort) bool {
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	if s := h.line.owner(from); s != nil {
+		return s == h.s
+	}
+	return h.line.claim(from, h.s)
+}
+
+// crowdedInput says that a transport's peer sends from the address of another's.
+type crowdedInput struct{ t *transport }
+
+// crowd tells control so, once at a time.
+func (t *transport) crowd() {
+	if t.crowding.CompareAndSwap(false, true) {
+		t.b.tellSelf(crowdedInput{t})
+	}
+}
+
+// isCrowded moves the transport of a crowded peer; but if the peer has the lead, it may be
+// a gateway like us, which moves first, and one of us is enough.
+func (b *Bridge) isCrowded(t *transport) {
+	t.crowding.Store(false)
+	switch {
+	case t.ice == nil || t.ice.controls:
+	case t.crowdedAt.IsZero():
+		t.crowdedAt = time.Now()
+		return
+	case time.Since(t.crowdedAt) < crowdedWait:
+		return
+	}
+	b.part(t)
+}
+
+// shared reports whether a transport has but a share of a port.
+func (t *transport) shared() bool { return t.ports.number == 0 }
+
+// owns reports whether what comes from an address reaches the transport; it claims it.
+func (t *transport) owns(from netip.AddrPort) bool {
+	for _, s := range t.sockets {
+		if h, ok := s.wire.(*share); ok && s.local.Addr().Is4() == from.Addr().Is4() {
+			return h.owns(from)
+		}
+	}
+	return true
+}
+
+// reached reports whether the peer has been heard from an address that is nobody else's.
+func (t *transport) reached() bool {
+	for _, s := range t.sockets {
+		h, ok := s.wire.(*share)
+		if !ok {
+			continue
+		}
+		h.line.mu.Lock()
+		claims := s.claims
+		h.line.mu.Unlock()
+		if claims > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// crowdedBy reports whether a candidate of the peer is the address of another's.
+func (t *transport) crowdedBy(peer *media.ICE) bool {
+	if !t.shared() || peer == nil {
+		return false
+	}
+	for _, s := range t.sockets {
+		h, ok := s.wire.(*share)
+		if !ok {
+			continue
+		}
+		for _, c := range peer.Candidates {
+			if o := h.line.owner(addressOf(c)); o != nil && o != s {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// part moves a transport that shares a port to one of its own, and tells the peer; but
+// not one that has been reached already: a pair may have been chosen.
+func (b *Bridge) part(t *transport) {
+	e := b.ends[t.side]
+	if !slices.Contains(e.transports, t) { // of an end that is not in its place: nobody could be told
+		return
+	}
+	if !t.shared() || t.remote.IsValid() || t.reached() || t.ice == nil || !t.ice.started {
+		return
+	}
+	if err := t.apart(); err != nil {
+		t.fail(call.TransportFailed, "a port of its own: "+err.Error())
+		return
+	}
+	for _, l := range e.lanes {
+		if l.t != t || l.slot < 0 || l.slot >= len(e.local.Streams) {
+			continue
+		}
+		ours := media.Stream{Name: e.local.Streams[l.slot].Name, Kind: l.kind}
+		ours.Transport = media.Transport{ICE: t.ice.describe(), RTCPMux: true, DTLS: e.local.Streams[l.slot].Transport.DTLS}
+		e.local.Streams[l.slot].Transport.ICE = t.ice.describe()
+		b.tell(call.MediaCandidates{Side: e.side, Media: media.Description{Streams: []media.Stream{ours}}.Clone()})
+		return
+	}
+}
+
+// apart gives a transport a port of its own in place of its share. ICE goes on there,
+// under the same name.
+func (t *transport) apart() error {
+	ports, err := t.relay.pool.bind(t.b.worker, t.relay.options.Addresses, false, false)
+	if err != nil {
+		return err
+	}
+	was := t.sockets
+	t.ports.close()
+	t.ports, t.sockets = ports, nil
+	for i, w := range ports.rtp {
+		s := &socket{t: t, wire: w, local: w.local(), digits: was[i].digits, missed: was[i].missed, playing: was[i].playing}
+		t.sockets = append(t.sockets, s)
+	}
+	t.via = t.sockets[0]
+	for _, s := range t.sockets {
+		s.lead = t.via
+	}
+	t.mux.move(t.sockets)
+	for _, s := range t.sockets {
+		s.wire.start(s) // until close
+	}
+	if t.ice == nil {
+		return nil
+	}
+	return t.ice.again(len(was) + len(t.control))
+}
+
+// again begins the checks anew from other sockets, with the same credentials.
+func (i *iceSide) again(moved int) error {
+	i.t.moved += moved
+	if err := i.agent.Restart(i.ufrag, i.pwd); err != nil {
+		return err
+	}
+	if err := i.agent.GatherCandidates(); err != nil {
+		return err
+	}
+	if !i.started {
+		return nil
+	}
+	if err := i.agent.SetRemoteCredentials(i.peer.Ufrag, i.peer.Pwd); err != nil {
+		return err
+	}
+	for _, c := range i.known {
+		if remote, err := candidate(c, addressOf(c)); err == nil {
+			i.agent.AddRemoteCandidate(remote)
+		}
+	}
+	return nil
+}
+
+// addressOf returns the address of a candidate.
+func addressOf(c media.Candidate) netip.AddrPort {
+	return netip.AddrPortFrom(c.Addr.Addr().Unmap(), c.Addr.Port())
+}

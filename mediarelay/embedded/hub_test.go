@@ -1,0 +1,208 @@
+package embedded
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+func oneWorker(o *Options) { o.Workers = 1 }
+
+// answered is a call of a phone to a client, as far as the descriptions go.
+func answered(t *testing.T, r *Relay, b *client) (g *rig, a *phone, offer media.Description) {
+	t.Helper()
+	g, a = r.rig(t, sipPolicy(), jinglePolicy()), newPhone(t, "127.0.0.1")
+	offer = g.offer(1, call.B, a.describe(pcmu()))
+	a.call(g.answer(2, call.A, b.describe(media.Active, pcmu())))
+	offer.Streams[0].Transport.DTLS.Setup = media.Passive
+	return g, a, offer
+}
+
+func addrOf(d media.Description) netip.AddrPort {
+	return d.Streams[0].Transport.ICE.Candidates[0].Addr
+}
+
+// Clients of several calls talk to one port.
+func TestShare(t *testing.T) {
+	r := newRelay(t, oneWorker)
+	var at netip.AddrPort
+	for i := range 3 {
+		b := newClient(t)
+		g, a, offer := answered(t, r, b)
+		if i > 0 && addrOf(offer) != at {
+			t.Errorf("call %d is offered at %v, those before at %v", i, addrOf(offer), at)
+		}
+		at = addrOf(offer)
+		if err := b.connect(offer, false); err != nil {
+			t.Fatal(err)
+		}
+		g.connected(call.B)
+		defer talk(t, a, 0, b, 0) // all at once
+	}
+	if c := r.Counters(); c.PortsUsed != 3*2+1 {
+		t.Errorf("%d ports are used", c.PortsUsed)
+	}
+}
+
+// What nobody owns is dropped and counted, and answers nobody.
+func TestShareAndStrangers(t *testing.T) {
+	r := newRelay(t, oneWorker)
+	b := newClient(t)
+	g, a, offer := answered(t, r, b)
+	if err := b.connect(offer, false); err != nil {
+		t.Fatal(err)
+	}
+	g.connected(call.B)
+	check := check(t, "nobody:"+b.ufrag)
+	for _, p := range [][]byte{packet(0, 1, 1, 1, "attack"), check, {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}} {
+		stop := spray(t, "127.0.0.3", addrOf(offer), func(int) []byte { return p })
+		eventually(t, "drops", func() bool { return r.Counters().Drops.WrongSource > 100 })
+		if _, answered := stop(); answered {
+			t.Errorf("%x was answered", p)
+		}
+	}
+	talk(t, a, 0, b, 0)
+}
+
+// check is a STUN request without integrity.
+func check(t *testing.T, user string) []byte {
+	t.Helper()
+	p := []byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, byte(len(user))}
+	p = append(p, user...)
+	for len(p)%4 != 0 {
+		p = append(p, 0)
+	}
+	p[3] = byte(len(p) - stunHeader)
+	return p
+}
+
+// newNeighbors returns clients that share one port, as those of another gateway do.
+func newNeighbors(t *testing.T, n int) []*client {
+	t.Helper()
+	shared := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: listenOn(t, "127.0.0.1"), Logger: quiet().NewLogger("")})
+	t.Cleanup(func() { shared.Close() })
+	var all []*client
+	for range n {
+		all = append(all, newClientOn(t, ice.WithUDPMux(shared)))
+	}
+	return all
+}
+
+// Two gateways face each other, and each has one port for all its calls. What tells calls
+// apart are ports of their own: known at once where candidates are in the offer, or told
+// by candidates that come later.
+func TestShareWithAnotherGateway(t *testing.T) {
+	for _, trickled := range []bool{false, true} {
+		near, far := newRelay(t, oneWorker), newRelay(t, oneWorker)
+		for range 3 {
+			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+			g, o := near.rig(t, sipPolicy(), jinglePolicy()), far.rig(t, jinglePolicy(), sipPolicy())
+			late := []media.Description{{}, {}}
+			without := func(n int, d media.Description) media.Description {
+				if trickled {
+					late[n], d = d.Clone(), d.Clone()
+					d.Streams[0].Transport.ICE.Candidates = nil
+				}
+				return d
+			}
+			offer := without(0, g.offer(1, call.B, a.describe(pcmu())))
+			b.call(o.offer(1, call.B, offer))
+			answer := without(1, o.answer(2, call.A, b.describe(pcmu())))
+			a.call(g.answer(2, call.A, answer))
+			if trickled {
+				o.Candidates(call.A, late[0])
+				g.Candidates(call.B, late[1])
+			}
+			met(t, g, o)
+			defer talk(t, a, 0, b, 0) // all at once
+		}
+	}
+}
+
+// met carries candidates from one gateway to the other until both are connected.
+func met(t *testing.T, g, o *rig) {
+	t.Helper()
+	timeout := time.After(testPatience)
+	for open := 2; open > 0; {
+		var e call.Event
+		to, side := o, call.A
+		select {
+		case e = <-g.events:
+		case e = <-o.events:
+			to, side = g, call.B
+		case <-timeout:
+			t.Fatal("the gateways did not meet")
+		}
+		switch e := e.(type) {
+		case call.MediaCandidates:
+			to.Candidates(side, e.Media)
+		case call.MediaConnected:
+			if e.Side != side { // that of the phone, of the other rig
+				open--
+			}
+		case call.MediaFailed:
+			t.Fatalf("media failed: %+v", e)
+		}
+	}
+}
+
+// Where the peer's address is known before ours is told, ours is another at once.
+func TestShareWithNeighborsThatCall(t *testing.T) {
+	r := newRelay(t, oneWorker)
+	ports := map[netip.AddrPort]bool{}
+	for _, a := range newNeighbors(t, 3) {
+		g, b := r.rig(t, jinglePolicy(), sipPolicy()), newPhone(t, "127.0.0.1")
+		own := a.describe(media.ActPass, pcmu())
+		b.call(g.offer(1, call.B, own))
+		answer := g.answer(2, call.A, b.describe(pcmu()))
+		if ports[addrOf(answer)] {
+			t.Errorf("two calls with one address use %v", addrOf(answer))
+		}
+		ports[addrOf(answer)] = true
+		if err := a.connect(answer, true); err != nil {
+			t.Fatal(err)
+		}
+		g.connected(call.A)
+		defer talk(t, a, 0, b, 0) // all at once
+	}
+}
+
+// A peer that answers without ICE, though it was offered, is known by its address.
+func TestShareWithoutICE(t *testing.T) {
+	policy := jinglePolicy()
+	policy.DTLS = false
+	r := newRelay(t, oneWorker)
+	for _, offered := range []bool{true, false} {
+		g, a, b := r.rig(t, sipPolicy(), policy), newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2")
+		if offered {
+			b.call(g.offer(1, call.B, a.describe(pcmu())))
+			a.call(g.answer(2, call.A, b.describe(pcmu())))
+		} else {
+			b.call(g.join(1, call.B, b.describe(pcmu())))
+			a.call(g.offer(2, call.A, b.describe(pcmu())))
+			g.answer(3, call.B, a.describe(pcmu()))
+		}
+		talk(t, a, 0, b, 0)
+	}
+}
+
+// The way of packets over a shared port takes no memory.
+func TestShareAllocatesNothing(t *testing.T) {
+	s := newStraight(t, 0)
+	l := &line{}
+	if !l.claim(s.peer, s.in) {
+		t.Fatal("no claim")
+	}
+	now := s.in.t.relay.now()
+	if allocs := testing.AllocsPerRun(200, func() { l.packet(s.buf, s.next(t), s.peer, now) }); allocs > 0 {
+		t.Errorf("%v allocations a packet", allocs)
+	}
+	if n := s.in.route.Load().hops[0].out.packets.Load(); n < 200 {
+		t.Errorf("%d packets were sent", n)
+	}
+}
