@@ -123,6 +123,14 @@ type Media struct {
 	PortMax int `yaml:"port_max"`
 	// AllowLoopback lets media flow to 127.0.0.1 and ::1, for tests. Default false.
 	AllowLoopback bool `yaml:"allow_loopback"`
+	// OwnPorts gives each XMPP leg a UDP port of its own. Else all of a worker share one of
+	// the ports above. Default false.
+	OwnPorts bool `yaml:"own_ports"`
+	// Workers is how many threads relay packets. Default 0: one for each core, 4 at most.
+	Workers int `yaml:"workers"`
+	// Portable leaves the media sockets to the Go runtime, where there could be threads of
+	// their own for them (Linux). Default false.
+	Portable bool `yaml:"portable"`
 	// OnHold is what someone on hold hears: noise, music or nothing. Default noise.
 	OnHold string `yaml:"on_hold"`
 	// MusicFile is a WAV file (16 bits, one channel, 8000 samples a second) for music on

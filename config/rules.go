@@ -170,6 +170,7 @@ func (r *reader) rules(c *Config) {
 	if c.Media.PortMin > c.Media.PortMax {
 		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
 	}
+	r.between("media.workers", c.Media.Workers, 0, 64)
 	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
 	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
 		r.at("media.music_file", "stands without media.on_hold: music")

@@ -491,9 +491,14 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		AllowLoopback: c.Media.AllowLoopback,
 		Times:         embedded.Times{Silence: c.Media.Silence},
 		InbandDTMF:    c.Media.InbandDTMF,
+		OwnPorts:      c.Media.OwnPorts,
+		Workers:       c.Media.Workers,
 		Hold:          onHold[c.Media.OnHold],
 		Transcodes:    transcodesOf(c),
 		Log:           log,
+	}
+	if c.Media.Portable {
+		o.Engine = embedded.EnginePortable
 	}
 	o.Ringback, _ = embedded.RingbackOf(c.Media.Ringback)
 	if c.Media.MusicFile != "" {
