@@ -1,0 +1,239 @@
+//go:build linux
+
+// Command bench measures the media relay: CPU-microseconds of the relay process a relayed
+// packet, and the delay it adds, beside rtpengine in user space and a bare relay in C that
+// it compiles. All contestants run at once and are measured in turns, on one machine, with
+// the same packets: what counts is the ratios.
+//
+// It needs gcc and OpenSSL's headers for the C relay, and rtpengine-daemon; a contestant
+// that cannot be had is left out, and said so.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A kind is what the two legs of each call carry.
+type kind struct {
+	name   string
+	secure string // SRTP profile of one leg, as SDES names it (RFC 4568, RFC 7714); empty for none
+	key    int    // octets of its master key and salt
+	salt   int
+}
+
+var kinds = []kind{
+	{name: "plain"},
+	{name: "srtp-cm80", secure: "AES_CM_128_HMAC_SHA1_80", key: 16, salt: 14},
+	{name: "srtp-gcm", secure: "AEAD_AES_128_GCM", key: 16, salt: 12},
+}
+
+// contestants in the order in which they take their turns.
+var contestants = []struct {
+	name string
+	make func(host string) (relay, error)
+}{
+	{"ours", func(host string) (relay, error) { return startOurs(host, "") }},
+	{"portable", func(host string) (relay, error) { return startOurs(host, "portable") }},
+	{"rtpengine", startRTPEngine},
+	{"c", startFloor},
+}
+
+func main() {
+	calls := flag.Int("calls", 500, "calls, of 50 packets a second each way")
+	seconds := flag.Int("seconds", 4, "length of a turn")
+	rounds := flag.Int("rounds", 3, "turns of each contestant")
+	only := flag.String("kinds", "plain,srtp-cm80,srtp-gcm", "what the calls carry")
+	among := flag.String("among", "ours,portable,rtpengine,c", "who takes part")
+	big := flag.Int("big", 2000, "calls of a last run with plain legs, if the machine carries them; 0 for none")
+	serve := flag.String("serve", "", "be a relay on this address; used by the benchmark itself")
+	engine := flag.String("engine", "", "of a relay that is served")
+	flag.Parse()
+	if *serve != "" {
+		serveRelay(*serve, *engine)
+		return
+	}
+	priority := "with the priority of others"
+	defer lower()
+	if raise() {
+		priority = "with priority over others"
+	}
+	fmt.Printf("%d cores, %s %s/%s; a turn is %d s, %d turns each, %s\n",
+		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, *seconds, *rounds, priority)
+	var lines []string
+	rate := 0.0
+	for _, k := range kinds {
+		if slices.Contains(strings.Split(*only, ","), k.name) {
+			lines = append(lines, measure(k, *calls, *rounds, time.Duration(*seconds)*time.Second, *among, true, &rate)...)
+		}
+	}
+	if *big > *calls {
+		lines = append(lines, measure(kinds[0], *big, *rounds, time.Duration(*seconds)*time.Second, *among, false, &rate)...)
+	}
+	if rate > 0 {
+		lines = append(lines, setups(rate))
+	}
+	fmt.Println()
+	for _, l := range lines {
+		fmt.Println(l)
+	}
+}
+
+// measure lets the contestants take their turns with calls of one kind, and returns the
+// lines to end with. rate gets how many set-ups by ICE and DTLS ours does in a CPU-second.
+func measure(k kind, calls, rounds int, turn time.Duration, among string, delays bool, rate *float64) []string {
+	fmt.Printf("\n%s, %d calls, %d packets a second\n", k.name, calls, calls*100)
+	suffix := k.name
+	if !delays {
+		suffix = fmt.Sprintf("%s-%d", k.name, calls)
+	}
+	var all []*entry
+	defer func() {
+		for _, e := range all {
+			e.load.close()
+			e.relay.stop()
+		}
+	}()
+	for i, c := range contestants {
+		if !slices.Contains(strings.Split(among, ","), c.name) {
+			continue
+		}
+		r, err := c.make(fmt.Sprintf("127.0.1.%d", i+1))
+		if err != nil {
+			fmt.Printf("  %-10s left out: %v\n", c.name, err)
+			continue
+		}
+		e := &entry{name: c.name, relay: r}
+		all = append(all, e)
+		if e.load, err = newLoad(fmt.Sprintf("127.0.2.%d", i+1), k, calls); err == nil {
+			err = e.setUp(k)
+		}
+		if err != nil {
+			fmt.Printf("  %-10s left out: %v\n", c.name, err)
+			all = all[:len(all)-1]
+			if e.load != nil {
+				e.load.close()
+			}
+			r.stop()
+		}
+	}
+	for range rounds {
+		for _, e := range all {
+			e.turn(turn)
+		}
+	}
+	if delays {
+		for _, e := range all {
+			e.delays(turn)
+		}
+	}
+	var lines []string
+	result := map[string]*entry{}
+	for _, e := range all {
+		e.print()
+		if len(e.costs) > 0 {
+			result[e.name] = e
+		}
+	}
+	ours := result["ours"]
+	if ours == nil {
+		return nil
+	}
+	for _, other := range []string{"portable", "rtpengine", "c"} {
+		if e := result[other]; e != nil {
+			lines = append(lines, fmt.Sprintf("ratio %s %s %.2f", other, suffix, median(ours.costs)/median(e.costs)))
+		}
+	}
+	if e := result["rtpengine"]; delays && e != nil && e.p99 > 0 && ours.p99 > 0 {
+		lines = append(lines, fmt.Sprintf("ratio rtpengine delay-p99-%s %.2f", suffix, float64(ours.p99)/float64(e.p99)))
+	}
+	if k.secure != "" {
+		*rate = ours.setups
+	}
+	lines = append(lines, fmt.Sprintf("memory %s %.0f KB a call", suffix, ours.memory/1024))
+	return lines
+}
+
+// An entry is a contestant with its calls.
+type entry struct {
+	name     string
+	relay    relay
+	load     *load
+	costs    []float64 // CPU-microseconds a packet, of the turns that count
+	void     int       // turns that do not
+	p50, p99 time.Duration
+	memory   float64 // octets a call
+	setups   float64 // calls that were set up in a CPU-second
+	foreign  []float64
+}
+
+// setUp makes the calls and lets media flow, so that what a call needs is there.
+func (e *entry) setUp(k kind) error {
+	before, cpu := resident(e.relay.pid()), cpuOf(e.relay.pid())
+	if err := e.relay.open(e.load, k); err != nil {
+		return err
+	}
+	e.setups = float64(len(e.load.calls)) / (cpuOf(e.relay.pid()) - cpu).Seconds()
+	e.load.run(time.Second, nil)
+	if err := e.load.complete(); err != nil {
+		return err
+	}
+	e.memory = (resident(e.relay.pid()) - before) / float64(len(e.load.calls))
+	return nil
+}
+
+// turn measures once. A turn with losses does not count: who loses packets works less.
+func (e *entry) turn(d time.Duration) {
+	e.load.run(d/4, nil)
+	busy, own := machineBusy(), cpuOf(e.relay.pid())+cpuOf(os.Getpid())
+	var cost float64
+	began := time.Now()
+	sent, got := e.load.run(d, func(run func()) {
+		packets, cpu := e.load.received(), cpuOf(e.relay.pid())
+		run()
+		cost = float64((cpuOf(e.relay.pid()) - cpu).Nanoseconds()) / 1000 / float64(e.load.received()-packets)
+	})
+	foreign := (machineBusy() - busy) - (cpuOf(e.relay.pid()) + cpuOf(os.Getpid()) - own)
+	e.foreign = append(e.foreign, 100*foreign.Seconds()/time.Since(began).Seconds())
+	if lost := sent - got; lost > sent/1000 {
+		fmt.Printf("  %-10s a turn does not count: %d of %d packets lost\n", e.name, lost, sent)
+		e.void++
+		return
+	}
+	e.costs = append(e.costs, cost)
+}
+
+// delays measures, with half the calls, how long packets are under way.
+func (e *entry) delays(d time.Duration) {
+	took := e.load.delays(d, len(e.load.calls)/2)
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	e.p50, e.p99 = took[len(took)/2], took[len(took)*99/100]
+}
+
+func (e *entry) print() {
+	if len(e.costs) == 0 {
+		fmt.Printf("  %-10s no turn counts: the machine does not carry this\n", e.name)
+		return
+	}
+	fmt.Printf("  %-10s %6.2f us a packet (%s)", e.name, median(e.costs), strings.Trim(fmt.Sprintf("%.2f", e.costs), "[]"))
+	if e.p99 > 0 {
+		fmt.Printf(", delay p50 %d us p99 %d us at half load", e.p50.Microseconds(), e.p99.Microseconds())
+	}
+	fmt.Printf(", %.0f KB a call; others used %.0f %% of a core\n", e.memory/1024, median(e.foreign))
+}
+
+func median(of []float64) float64 {
+	s := slices.Sorted(slices.Values(of))
+	if len(s)%2 == 0 {
+		return (s[len(s)/2-1] + s[len(s)/2]) / 2
+	}
+	return s[len(s)/2]
+}

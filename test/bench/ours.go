@@ -1,0 +1,203 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/pion/srtp/v3"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/embedded"
+)
+
+// A request is what the benchmark asks of a relay of ours in another process: first with
+// the phone's side, then, of a call that has been offered, with the client's.
+type request struct {
+	Call   int
+	Secure bool
+	Phone  *media.Description
+	Client *media.Description
+}
+
+// A response is the description for the other leg, or says that the call has media.
+type response struct {
+	Call      int
+	Offer     *media.Description // for the client
+	Answer    *media.Description // for the phone
+	Connected bool
+	Problem   string
+}
+
+// serveRelay is the other process.
+func serveRelay(host, engine string) {
+	o := embedded.Options{
+		Addresses: []netip.Addr{netip.MustParseAddr(host)}, AllowLoopback: true,
+		PortMin: 10000, PortMax: 29999,
+		Times: embedded.Times{First: time.Hour, Silence: time.Hour},
+	}
+	if engine == "portable" {
+		o.Engine = embedded.EnginePortable
+	}
+	r, err := embedded.New(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	var mu sync.Mutex
+	say := func(p response) {
+		mu.Lock()
+		defer mu.Unlock()
+		out.Encode(p)
+	}
+	open := map[int]*embedded.Bridge{}
+	for {
+		var q request
+		if in.Decode(&q) != nil {
+			return // the benchmark is over
+		}
+		if q.Client != nil {
+			open[q.Call].Answer(2, call.A, *q.Client)
+			continue
+		}
+		b, err := r.Open(call.ID(fmt.Sprint(q.Call)), policies(q.Secure), func(e call.Event) {
+			switch e := e.(type) {
+			case call.MediaOffered:
+				say(response{Call: q.Call, Offer: &e.Media})
+			case call.MediaAnswered:
+				say(response{Call: q.Call, Answer: &e.Media})
+			case call.MediaConnected:
+				if e.Side == call.B {
+					say(response{Call: q.Call, Connected: true})
+				}
+			case call.MediaFailed:
+				say(response{Call: q.Call, Problem: e.Detail.Text})
+			}
+		})
+		if err != nil {
+			say(response{Call: q.Call, Problem: err.Error()})
+			continue
+		}
+		open[q.Call] = b
+		b.Offer(1, call.B, *q.Phone)
+	}
+}
+
+func policies(secure bool) [2]media.Policy {
+	sip := media.Policy{Codecs: media.DefaultCodecs()}
+	jingle := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+	if secure {
+		return [2]media.Policy{sip, jingle}
+	}
+	return [2]media.Policy{sip, sip}
+}
+
+// ours is the benchmark's side of it.
+type ours struct {
+	child
+	in  *json.Encoder
+	out *json.Decoder
+}
+
+func startOurs(host, engine string) (relay, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, "-serve", host, "-engine", engine)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c, err := spawn(cmd)
+	return &ours{c, json.NewEncoder(in), json.NewDecoder(out)}, err
+}
+
+// open sets up the calls, a few at a time; those with SRTP by ICE and DTLS, as clients do.
+func (o *ours) open(l *load, k kind) error {
+	const together = 16
+	begun, ready := 0, 0
+	problems := make(chan error, len(l.calls))
+	for ready < len(l.calls) {
+		for begun < len(l.calls) && begun-ready < together {
+			own := plainOf(l.calls[begun].phone)
+			if err := o.in.Encode(request{Call: begun, Secure: k.secure != "", Phone: &own}); err != nil {
+				return err
+			}
+			begun++
+		}
+		var p response
+		if err := o.out.Decode(&p); err != nil {
+			if errors.Is(err, io.EOF) {
+				return errors.New("the relay has ended")
+			}
+			return err
+		}
+		t := l.calls[p.Call]
+		switch {
+		case p.Problem != "":
+			return errors.New(p.Problem)
+		case p.Offer != nil:
+			own := plainOf(t.client)
+			if k.secure != "" {
+				var err error
+				if own, err = t.client.secure(*p.Offer, k, problems); err != nil {
+					return err
+				}
+			} else {
+				t.client.aim(p.Offer.Streams[0].Transport.Addr)
+			}
+			if err := o.in.Encode(request{Call: p.Call, Client: &own}); err != nil {
+				return err
+			}
+		case p.Answer != nil:
+			t.phone.aim(p.Answer.Streams[0].Transport.Addr)
+		case p.Connected:
+			ready++
+		}
+		select {
+		case err := <-problems:
+			return err
+		default:
+		}
+	}
+	for _, t := range l.calls {
+		if s := t.client.shake; s != nil {
+			if err := s.wait(t.client); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func plainOf(g *leg) media.Description {
+	return media.Description{Streams: []media.Stream{{
+		Kind:      media.Audio,
+		Codecs:    []media.Codec{{PT: 0, Name: "PCMU", ClockRate: 8000, Channels: 1}},
+		Transport: media.Transport{Addr: g.addr},
+	}}}
+}
+
+// profileOf returns the SRTP profile of a kind.
+func profileOf(k kind) srtp.ProtectionProfile {
+	if k.salt == 12 {
+		return srtp.ProtectionProfileAeadAes128Gcm
+	}
+	return srtp.ProtectionProfileAes128CmHmacSha1_80
+}
