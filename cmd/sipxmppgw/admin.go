@@ -135,7 +135,11 @@ func (d *daemon) counters() counters {
 		return cs
 	}
 	ports := desc("media_ports", "Media ports, by state.", "state")
-	gauge(ports, func() int { return d.relay.Counters().PortsUsed }, "used")
+	gauge(ports, func() int {
+		c := d.relay.Counters()
+		return c.PortsUsed - c.PortsKept
+	}, "used")
+	gauge(ports, func() int { return d.relay.Counters().PortsKept }, "shared")
 	gauge(ports, func() int { return d.relay.Counters().PortsRest }, "resting")
 	gauge(ports, func() int {
 		c := d.relay.Counters()

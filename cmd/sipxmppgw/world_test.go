@@ -282,8 +282,12 @@ func (w *world) unanswered() []string {
 // quiet waits until the gateway holds no call and no media port.
 func (w *world) quiet() {
 	w.t.Helper()
-	if !poll(patience, func() bool { return w.d.g.Active() == 0 && w.d.relay.Counters().PortsUsed == 0 }) {
-		w.t.Errorf("%d calls and %d media ports are left", w.d.g.Active(), w.d.relay.Counters().PortsUsed)
+	ports := func() int { // of calls
+		c := w.d.relay.Counters()
+		return c.PortsUsed - c.PortsKept
+	}
+	if !poll(patience, func() bool { return w.d.g.Active() == 0 && ports() == 0 }) {
+		w.t.Errorf("%d calls and %d media ports are left", w.d.g.Active(), ports())
 	}
 }
 

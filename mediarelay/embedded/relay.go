@@ -143,6 +143,7 @@ func (r *Relay) Close() {
 type Counters struct {
 	Bridges   int   // open now
 	PortsUsed int   // bound now
+	PortsKept int   // of those, the ones that calls share, which stay bound without a call
 	PortsRest int   // released lately, not to be bound yet
 	PortsAll  int   // in the range
 	Opened    int64 // bridges since the start
@@ -168,6 +169,7 @@ func (r *Relay) Counters() Counters {
 	c.PortsUsed, c.PortsRest = r.pool.count()
 	r.hubsMu.Lock()
 	defer r.hubsMu.Unlock()
+	c.PortsKept = len(r.hubs)
 	for _, h := range r.hubs {
 		for _, l := range h.lines {
 			c.Drops = sum(c.Drops, l.drops.read())
