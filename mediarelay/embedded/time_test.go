@@ -199,7 +199,7 @@ func TestConsentLost(t *testing.T) {
 // RELIABILITY 7 row 18.
 func TestPortsUsedUp(t *testing.T) {
 	r := newRelay(t, func(o *Options) {
-		o.PortMin, o.PortMax, o.Rest, o.OwnPorts = 31000, 31009, 200*time.Millisecond, true
+		o.PortMin, o.PortMax, o.Rest, o.OwnPorts = 31000, 31009, 3*time.Second, true
 	})
 	var open []*Bridge
 	none := func(call.Event) {}
