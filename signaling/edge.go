@@ -67,6 +67,9 @@ func New(o Options) (*Edge, error) {
 		}
 	}
 	so.Allowed = e.trunks.knows
+	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
+		so.Identified = e.trunks.identified
+	}
 	so.OnRequest = e.request
 	so.OnAck = e.ack
 	so.OnStray = e.stray
@@ -107,10 +110,15 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	if trunk == nil {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no such trunk"}}
 	}
-	if _, ok := requestURI(target.To.URI); !ok {
+	uri, ok := requestURI(target.To.URI)
+	if !ok {
 		return nil, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "no SIP address"}}
 	}
-	local, ok := e.stack.Local(trunk.transport(), trunk.at())
+	next, at, problem := e.way(trunk, strings.EqualFold(uri.Scheme, "sips"))
+	if problem != "" {
+		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: problem}}
+	}
+	local, ok := e.stack.Local(trunk.transport(), at)
 	if !ok {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
 	}
@@ -122,14 +130,17 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	l.peer = "<" + target.To.URI + ">"
 	l.caller = bare(target.From.JID)
 	l.contact = e.contact(l.token, trunk.transport(), local)
-	l.next = trunk.Next
+	if next.Secure {
+		l.contact = sips(l.contact)
+	}
+	l.next = next
 	l.first = identityHeaders(who, target.From.Name)
 	if target.Early && trunk.Trusted {
 		l.first = append(l.first, header("P-Early-Media", "supported"))
 	}
 	l.first = append(l.first, handedOver(target)...)
 	if target.By != (gateway.Party{}) {
-		l.next = trunk.phone(target.To.URI)
+		l.next = trunk.phone(target.To.URI, next)
 	}
 	if target.Replaces != "" {
 		l.retries.required = []string{"replaces"} // or it would be a call like any other
@@ -142,6 +153,25 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	e.count.dialed.Add(1)
 	return l, nil
+}
+
+// way is where a call to a trunk goes, and an address there to choose a listener by. A problem
+// says why it cannot go: secure is for sips URIs, which nothing but TLS is good enough for (RFC
+// 3261 section 26.2.2).
+func (e *Edge) way(t *Trunk, secured bool) (next stack.Target, at netip.Addr, problem string) {
+	next, at = t.Next, t.at()
+	if next.Secure = secured; secured && !secure(t.transport()) {
+		return next, at, "trunk " + t.Name + " is not reached over TLS"
+	}
+	if next.Host != "" {
+		return next, at, ""
+	}
+	flow, ok := e.stack.Flow(func(p stack.Peer) bool { return e.trunks.of(p) == t })
+	if !ok {
+		return next, at, "trunk " + t.Name + " is not connected"
+	}
+	next.Over = flow.Over
+	return next, flow.Over.Addr(), ""
 }
 
 // user is what the o= line may say of a caller.

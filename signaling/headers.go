@@ -38,10 +38,18 @@ func (e *Edge) contact(token string, t stack.Transport, at netip.AddrPort) strin
 	}
 	uri := "sip:x-" + token + "@" + host + ":" + strconv.Itoa(int(at.Port()))
 	if t != stack.UDP {
-		uri += ";transport=" + strings.ToLower(string(t))
+		name := strings.ToLower(string(t))
+		if t == stack.WSS {
+			name = "ws" // RFC 7118 section 5.2 knows no other
+		}
+		uri += ";transport=" + name
 	}
 	return "<" + uri + ">"
 }
+
+// sips makes the value of a Contact one of a sips URI: who was called by one must be (RFC 3261
+// section 12.1.1).
+func sips(contact string) string { return "<sips:" + strings.TrimPrefix(contact, "<sip:") }
 
 // nameAddr is an address of ours as it stands in From, To or P-Asserted-Identity.
 func nameAddr(name, uri string) string {

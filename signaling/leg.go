@@ -111,8 +111,15 @@ func (l *leg) answer(tx *stack.ServerTx) {
 	req := tx.Request()
 	l.contact = l.e.contact(l.token, tx.Transport(), tx.Local())
 	l.local, l.peer = value(req, "To"), value(req, "From")
+	if strings.EqualFold(req.Recipient.Scheme, "sips") {
+		l.contact = sips(l.contact)
+	}
 	l.next = stack.Target{
 		Transport: tx.Transport(), Host: tx.Source().Addr().String(), Port: tx.Source().Port(), Stream: l.trunk.Next.Stream,
+		Identity: l.trunk.Next.Identity,
+	}
+	if kind(tx.Transport()) != stack.UDP {
+		l.next.Over = tx.Source() // it may listen nowhere, or prove nothing there
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"time"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/media"
@@ -53,13 +54,23 @@ type Options struct {
 	Rand func(n int) int
 }
 
-// A Trunk is a SIP peer that is known by its address.
+// A Trunk is a SIP peer that is known by its address, or by its certificate.
 type Trunk struct {
 	// Name is what routes and logs call it.
 	Name string
 
-	// Next is where requests go. Its Host may be a name, which can have several places.
+	// Next is where requests go. Its Host may be a name, which can have several places, and
+	// may be empty: then calls go over the connection that the trunk has opened last.
 	Next stack.Target
+
+	// Identity is the SIP domain that the trunk's certificate must prove for its calls to be
+	// taken, over TLS or WSS (RFC 5922). It may then come from anywhere, unless there are
+	// Sources.
+	Identity string
+
+	// Keepalive is how often something is sent to keep the way to the trunk open: STUN over
+	// UDP (RFC 5626 section 4.4.2), empty lines over connections. 0 is for never over UDP.
+	Keepalive time.Duration
 
 	// Sources are where calls may come from. No source means the addresses that Next has
 	// by DNS, if its Host is a name, or else nobody. Requests in dialogs may also come from

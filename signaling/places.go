@@ -82,11 +82,6 @@ func (p *places) holds(a netip.Addr) bool {
 	return ok
 }
 
-// query is what DNS is asked for a target.
-func query(to stack.Target) resolve.Query {
-	return resolve.Query{Host: to.Host, Port: to.Port, Transport: resolve.Transport(to.Transport)}
-}
-
 // A watcher is a locator that sees where trunks are.
 type watcher struct {
 	stack.Locator
@@ -114,7 +109,7 @@ func (w watcher) Lookup(ctx context.Context, q resolve.Query) (resolve.Answer, e
 
 func (w watcher) see(q resolve.Query, a resolve.Answer) {
 	for i := range w.trunks {
-		if t := &w.trunks[i]; t.places != nil && query(t.Next) == q {
+		if t := &w.trunks[i]; t.places != nil && t.Next.Query() == q {
 			t.places.see(a.Targets)
 		}
 	}
@@ -128,7 +123,7 @@ func (w watcher) watch(ctx context.Context, t *Trunk) {
 	failed := false
 	for {
 		short, cancel := context.WithTimeout(ctx, lookup)
-		a, err := w.Lookup(short, query(t.Next))
+		a, err := w.Lookup(short, t.Next.Query())
 		cancel()
 		bad := err != nil || a.Stale
 		switch {

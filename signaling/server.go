@@ -1,8 +1,6 @@
 package signaling
 
 import (
-	"net/netip"
-
 	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/signaling/stack"
@@ -11,9 +9,9 @@ import (
 // request is given each new request but ACK and CANCEL, on the worker of its Call-ID.
 func (e *Edge) request(tx *stack.ServerTx) {
 	req := tx.Request()
-	trunk := e.trunks.of(tx.Source(), tx.Transport())
+	trunk := e.trunks.of(tx.Peer())
 	own := tag(req.To().Params)
-	if trunk == nil && (own == "" || !e.trunks.knows(tx.Source(), tx.Transport())) {
+	if trunk == nil && (own == "" || !e.trunks.within(tx.Peer())) {
 		e.reply(tx, 403)
 		return
 	}
@@ -46,7 +44,7 @@ func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 	case l == nil:
 		e.count.unmatched.Add(1)
 		e.reply(tx, 481)
-	case !l.trunk.within(tx.Source().Addr(), tx.Transport()):
+	case !l.trunk.within(tx.Peer()):
 		e.count.foreign.Add(1)
 		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "remote", tx.Source().String(), "method", string(tx.Request().Method))
 		e.reply(tx, 403)
@@ -69,13 +67,12 @@ func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 func tooLate(*sip.Request) {}
 
 // ack is given the ACK of each 2xx.
-func (e *Edge) ack(req *sip.Request) {
+func (e *Edge) ack(req *sip.Request, from stack.Peer) {
 	l := e.legs.find(req.CallID().Value(), tag(req.To().Params))
 	if l == nil {
 		return
 	}
-	source, err := netip.ParseAddrPort(req.Source())
-	if err != nil || !l.trunk.holds(source.Addr()) {
+	if !l.trunk.within(from) {
 		e.count.foreign.Add(1)
 		return
 	}

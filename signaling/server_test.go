@@ -863,7 +863,7 @@ func TestTrunkOf(t *testing.T) {
 			if err != nil {
 				source = netip.AddrPortFrom(netip.MustParseAddr(tt.addr), 5090)
 			}
-			if trunk := ts.of(source, tt.t); trunk != nil {
+			if trunk := ts.of(stack.Peer{Addr: source, Transport: tt.t}); trunk != nil {
 				got = trunk.Name
 			}
 			if got != tt.want {

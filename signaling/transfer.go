@@ -172,7 +172,7 @@ func (e *Edge) replaces(tx *stack.ServerTx, l *leg, offer body) {
 		return
 	}
 	old := e.legs.find(r.callID, r.local)
-	if old != nil && !old.trunk.within(tx.Source().Addr(), tx.Transport()) {
+	if old != nil && !old.trunk.within(tx.Peer()) {
 		e.count.foreign.Add(1)
 		e.refuse(tx, l.trunk, 403, "the dialog to be replaced is another peer's")
 		return

@@ -2,7 +2,10 @@ package signaling
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+
+	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
@@ -11,15 +14,16 @@ import (
 // trunks are the SIP peers, in the order of the config.
 type trunks []Trunk
 
-// of returns the trunk that a request belongs to: the one with the longest prefix that holds
-// its source, or nil. Of several at one address, such as two PBXs on one machine, it is the
-// one that listens at the very port. The transport is that of the trunk, but TCP is as good
-// as UDP, to which large requests are not fit (RFC 3261 section 18.1.1).
-func (ts trunks) of(source netip.AddrPort, t stack.Transport) *Trunk {
+// of returns the trunk that a request belongs to, or nil: the one whose certificate it has or
+// else the one with the longest prefix that holds its source. Of several at one address, such
+// as two PBXs on one machine, it is the one that listens at the very port. The transport is
+// that of the trunk, but TCP is as good as UDP, to which large requests are not fit (RFC 3261
+// section 18.1.1).
+func (ts trunks) of(p stack.Peer) *Trunk {
 	var best *Trunk
 	most, exact := -1, false
 	for i := range ts {
-		bits, at := ts[i].admits(source.Addr(), t), ts[i].listens(source)
+		bits, at := ts[i].admits(p), ts[i].listens(p.Addr)
 		if bits > most || bits >= 0 && bits == most && at && !exact {
 			best, most, exact = &ts[i], bits, at
 		}
@@ -27,34 +31,86 @@ func (ts trunks) of(source netip.AddrPort, t stack.Transport) *Trunk {
 	return best
 }
 
-// admits returns the length of the longest prefix among the trunk's sources that holds an
-// address, or -1 for none.
-func (t *Trunk) admits(addr netip.Addr, over stack.Transport) int {
+// proved is more than the bits of any address: who shows a certificate is known by it.
+const proved = 1000
+
+// admits returns how well a peer is known to be the trunk, or -1 if it is not: by the length
+// of the longest prefix among its sources that holds the address and, if the trunk has to
+// prove who it is, more. Over anything but TLS nobody proves anything (RELIABILITY 4, row 33).
+func (t *Trunk) admits(p stack.Peer) int {
 	bits := -1
-	if secure(t.transport()) != secure(over) {
+	if !t.speaks(p.Transport) {
 		return bits
 	}
-	for _, p := range t.Sources {
-		if p.Contains(addr.Unmap()) {
-			bits = max(bits, p.Bits())
+	for _, s := range t.Sources {
+		if s.Contains(p.Addr.Addr().Unmap()) {
+			bits = max(bits, s.Bits())
 		}
 	}
-	if len(t.Sources) == 0 && t.places.holds(addr.Unmap()) {
-		return addr.Unmap().BitLen()
+	switch {
+	case t.Identity != "" && !t.proves(p):
+		return -1
+	case t.Identity != "" && len(t.Sources) == 0:
+		return proved
+	case t.Identity != "" && bits >= 0:
+		return proved + bits
+	case len(t.Sources) == 0 && t.places.holds(p.Addr.Addr().Unmap()):
+		return p.Addr.Addr().Unmap().BitLen()
 	}
 	return bits
 }
 
-// within reports whether a request in a dialog of the trunk may come from an address: one
-// that it may call from, or one where requests to it go.
-func (t *Trunk) within(addr netip.Addr, over stack.Transport) bool {
-	return secure(t.transport()) == secure(over) && t.holds(addr)
+// proves reports whether a peer's certificate is for the trunk.
+func (t *Trunk) proves(p stack.Peer) bool {
+	return slices.ContainsFunc(p.Domains, func(d string) bool { return strings.EqualFold(d, t.Identity) })
 }
 
-// knows reports whether something may come from an address at all, if only responses.
+// speaks reports whether a trunk uses a transport, or one that is as good.
+func (t *Trunk) speaks(over stack.Transport) bool { return kind(t.transport()) == kind(over) }
+
+// kind is what transports have in common that a peer may choose among: UDP, TCP and SCTP know
+// it by no more than its address.
+func kind(t stack.Transport) stack.Transport {
+	if t == stack.TCP || t == stack.SCTP {
+		return stack.UDP
+	}
+	return t
+}
+
+// within reports whether a request in a dialog of the trunk may come from a peer: one that may
+// call, or one at an address where requests to the trunk go.
+func (t *Trunk) within(p stack.Peer) bool {
+	if t.Identity != "" {
+		return t.admits(p) >= 0
+	}
+	return t.speaks(p.Transport) && t.holds(p.Addr.Addr())
+}
+
+// knows reports whether something may come from an address at all, if only responses, before
+// anything else is known of who is there.
 func (ts trunks) knows(source netip.AddrPort, t stack.Transport) bool {
 	for i := range ts {
-		if ts[i].within(source.Addr(), t) {
+		if ts[i].speaks(t) && ts[i].holds(source.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// identified reports whether a peer is one of the trunks by its certificate.
+func (ts trunks) identified(p stack.Peer) bool {
+	for i := range ts {
+		if ts[i].Identity != "" && ts[i].admits(p) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether a peer is any trunk's, if only for what is in a dialog.
+func (ts trunks) within(p stack.Peer) bool {
+	for i := range ts {
+		if ts[i].within(p) {
 			return true
 		}
 	}
@@ -71,7 +127,7 @@ func (t *Trunk) listens(at netip.AddrPort) bool {
 	return ok && a == at.Addr() && t.port() == at.Port()
 }
 
-// secure reports whether a transport knows its peer by more than the address.
+// secure reports whether a transport is protected by TLS.
 func secure(t stack.Transport) bool { return t == stack.TLS || t == stack.WSS }
 
 // named returns the trunk of that name, or nil.
@@ -95,15 +151,12 @@ func (t *Trunk) transport() stack.Transport {
 	return stack.UDP
 }
 
-// port is where requests go, 5060 or 5061 when nothing is said (RFC 3261 section 19.1.2).
+// port is where requests go: the transport's own when nothing is said.
 func (t *Trunk) port() uint16 {
-	switch {
-	case t.Next.Port != 0:
+	if t.Next.Port != 0 {
 		return t.Next.Port
-	case secure(t.transport()):
-		return 5061
 	}
-	return 5060
+	return t.transport().Port()
 }
 
 // at is an address of the trunk, to choose a listener by: where requests go or, if that is
@@ -143,20 +196,43 @@ func (t *Trunk) hop(uri string, def stack.Target) stack.Target {
 	if !ok || !t.holds(a) || u.Port < 0 || u.Port > 65535 {
 		return def
 	}
-	next := stack.Target{Transport: stack.UDP, Host: a.String(), Port: uint16(u.Port), Stream: t.Next.Stream}
-	if p, ok := u.UriParams.Get("transport"); ok && strings.EqualFold(p, "tcp") {
-		next.Transport = stack.TCP
+	over := viaURI(u)
+	switch own := t.transport(); {
+	case secure(own) && !secure(over), (secure(over) || over == stack.WS) && over != own:
+		return def // neither less than the trunk is known by, nor what it was not set up for
 	}
-	return next
+	return stack.Target{
+		Transport: over, Host: a.String(), Port: uint16(u.Port), Identity: t.Next.Identity,
+		Stream: t.Next.Stream, Secure: def.Secure, Over: def.Over,
+	}
+}
+
+// viaURI is the transport that a URI names (RFC 3261 section 19.1.1, RFC 7118 section 5.2).
+func viaURI(u sip.Uri) stack.Transport {
+	p, _ := u.UriParams.Get("transport")
+	sips := strings.EqualFold(u.Scheme, "sips")
+	switch p = strings.ToLower(p); {
+	case p == "ws" && sips || p == "wss":
+		return stack.WSS
+	case p == "ws":
+		return stack.WS
+	case p == "tls" || sips:
+		return stack.TLS
+	case p == "tcp":
+		return stack.TCP
+	case p == "sctp":
+		return stack.SCTP
+	}
+	return stack.UDP
 }
 
 // phone returns where a transfer to a URI of the trunk's goes: to an address and port of its
 // own, if the URI says one, or else where all calls go.
-func (t *Trunk) phone(uri string) stack.Target {
+func (t *Trunk) phone(uri string, next stack.Target) stack.Target {
 	if u, ok := requestURI(uri); ok && u.Port != 0 {
-		return t.hop(uri, t.Next)
+		return t.hop(uri, next)
 	}
-	return t.Next
+	return next
 }
 
 // literal reads an IP literal, with or without brackets.

@@ -77,6 +77,7 @@ var owned = []struct {
 	{"github.com/pion/srtp/v3", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "SRTP is the relay's"},
 	{"github.com/thesyncim/gopus", []string{"mediarelay/codec", "test/..."}, "codecs are the codec room's"},
 	{"github.com/prometheus/client_golang", []string{"gateway", "cmd/...", "test/..."}, "edges count, the shell exports"},
+	{"github.com/gobwas/ws", []string{"signaling/stack", "test/..."}, "frames are the transport's"},
 	{"github.com/miekg/dns", []string{"signaling/resolve", "test/..."}, "DNS is the resolver's"},
 	{"modernc.org/sqlite", []string{"gateway/store/sqlite"}, "the file is the store's"},
 	{"gopkg.in/yaml.v3", []string{"config", "test/..."}, "the file is config's"},

@@ -26,6 +26,8 @@ var (
 	ErrRefused = errors.New("refused by the gate")
 	// ErrAnswered says that a request has had its final response.
 	ErrAnswered = errors.New("already answered")
+	// ErrNoSCTP says that this machine cannot speak SCTP.
+	ErrNoSCTP = errors.New("the kernel of this machine has no SCTP")
 	// ErrClosed says that the stack is closed.
 	ErrClosed = errors.New("stack closed")
 )
@@ -50,10 +52,10 @@ type ClientTx struct {
 	on     func(Event)
 	until  time.Time // after which no other target is tried
 	inside bool      // of a dialog, which has one target
+	hop    Target    // what the targets are of
 
 	mu        sync.Mutex
 	targets   []resolve.Target // not tried yet
-	stream    bool             // a target over UDP takes TCP too
 	live      *attempt         // that the user hears of; nil while connecting
 	over      bool             // the user has been told of the end
 	settled   bool             // by the user: no other target is wanted
@@ -78,7 +80,7 @@ type ClientTx struct {
 // [Limits.Silence] is nearly over. Only what comes of the last is told then.
 func (s *Stack) Request(req *sip.Request, to Target, on func(Event)) *ClientTx {
 	req = complete(req)
-	tx := &ClientTx{s: s, req: req, queue: s.queueOf(req), on: on, stream: to.Stream, inside: inDialog(req)}
+	tx := &ClientTx{s: s, req: req, queue: s.queueOf(req), on: on, hop: to, inside: inDialog(req)}
 	if req.CSeq() == nil || req.CallID() == nil || req.From() == nil || req.To() == nil {
 		tx.fail(fmt.Errorf("%w: From, To, Call-ID or CSeq missing", ErrRefused))
 		return tx
@@ -107,10 +109,9 @@ func (tx *ClientTx) try() {
 	tx.mu.Lock()
 	to := tx.targets[0]
 	tx.targets = tx.targets[1:]
-	stream := tx.stream
 	tx.mu.Unlock()
 	req := tx.req.Clone()
-	tx.s.reach(req, to, stream, func(fl *flow, err error) {
+	tx.s.reach(req, to, tx.hop, func(fl *flow, err error) {
 		if err != nil {
 			tx.queue.post(func() { tx.unreached(to, err) })
 			return
@@ -171,7 +172,13 @@ func (tx *ClientTx) hears(a *attempt) bool {
 func (tx *ClientTx) hear(a *attempt, e Event) {
 	res := e.Response
 	if res != nil {
-		e.Target = Target{Transport: Transport(a.to.Transport), Host: a.to.Addr.Addr().String(), Port: a.to.Addr.Port(), Stream: tx.stream}
+		e.Target = Target{
+			Transport: Transport(a.to.Transport), Host: a.to.Addr.Addr().String(), Port: a.to.Addr.Port(),
+			Identity: tx.hop.Identity, Stream: tx.hop.Stream, Secure: tx.hop.Secure, Over: tx.hop.Over,
+		}
+		if e.Target.Transport.secure() && e.Target.Identity == "" {
+			e.Target.Identity = a.to.Name
+		}
 		if res.StatusCode != 503 {
 			tx.s.locator.Forgive(a.to)
 		}

@@ -2,14 +2,17 @@ package stack
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+	"github.com/gobwas/ws"
 
 	"sipxmppgw/signaling/gate"
 )
@@ -17,9 +20,9 @@ import (
 // maxUnwritten bounds, in bytes, what waits for a peer that does not read.
 const maxUnwritten = 1 << 18
 
-// A conn is a guarded stream connection. sipgo reads from it, and gets one clean message
-// after the other; the stack writes to it, which never blocks: what is written waits for
-// the goroutine in write.
+// A conn is a guarded connection: of TCP, TLS, SCTP or a WebSocket. sipgo reads from it, and
+// gets one clean message after the other; the stack writes to it, which never blocks: what is
+// written waits for the goroutine in write.
 type conn struct {
 	s         *Stack
 	port      *port // nil when we opened it
@@ -27,10 +30,20 @@ type conn struct {
 	transport Transport
 	local     netip.AddrPort
 	remote    netip.AddrPort
-	known     bool
-	opened    bool // by us
+	name      string // whom we opened it to, over TLS and WSS
+	opened    bool   // by us
+
+	// Of the table.
+	id      uint64
+	keys    []connKey
+	domains []string // that the peer's certificate proved
+	aliases []uint16
+	ready   bool // its handshakes are over
 
 	// Of the goroutine that reads, which is sipgo's.
+	known   bool
+	begun   bool       // the handshakes are over
+	web     *webSocket // nil for streams
 	buf     []byte
 	clean   []byte // what it has not fetched of the message
 	pending bool   // it has not handed on the message
@@ -45,11 +58,16 @@ type conn struct {
 }
 
 func newConn(s *Stack, p *port, inner net.Conn, t Transport, known bool) *conn {
-	return &conn{
+	c := &conn{
 		s: s, port: p, inner: inner, transport: t, known: known, opened: p == nil,
 		local: addrPort(inner.LocalAddr()), remote: addrPort(inner.RemoteAddr()),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	c.begun = c.opened // with the handshakes behind it
+	if t.web() {
+		c.web = &webSocket{client: c.opened}
+	}
+	return c
 }
 
 // start makes the connection write. The goroutine ends with Close.
@@ -69,6 +87,12 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.s.count.unparsed.Add(1)
 		return 0, io.EOF
 	}
+	if !c.begun {
+		c.begun = true
+		if err := c.handshake(); err != nil {
+			return 0, err
+		}
+	}
 	for len(c.clean) == 0 {
 		if err := c.fetch(); err != nil {
 			return 0, err
@@ -83,37 +107,139 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// fetch brings the next clean message, or reads what there is of it.
-func (c *conn) fetch() error {
+// handshake makes a connection that a peer opened ready for messages: TLS, and the beginning
+// of a WebSocket, in the time that one message has. Who nobody knows by its address may be
+// known by its certificate.
+func (c *conn) handshake() error {
 	s := c.s
-	if c.keepalives(); len(c.buf) > 0 {
-		n, ok := gate.Frame(c.buf, or(s.o.Gate.Stream, 65535))
-		if !ok {
-			s.count.dropped.Add(1)
+	failed := func(err error) error {
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			s.count.connsSlow.Add(1)
+		} else {
+			s.count.handshakes.Add(1)
+		}
+		s.log.Debug("handshake failed", "remote", c.remote, "transport", string(c.transport), "error", err)
+		return io.EOF
+	}
+	deadline := time.Now().Add(s.limits.Message)
+	if err := c.inner.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if secured, ok := c.inner.(*tls.Conn); ok {
+		if err := secured.HandshakeContext(s.ctx); err != nil {
+			return failed(err)
+		}
+		peer := Peer{Addr: c.remote, Transport: c.transport}
+		if chain := secured.ConnectionState().PeerCertificates; len(chain) > 0 {
+			_, roots := s.o.Secure.Keys.current()
+			var err error
+			if peer.Domains, err = proven(chain, roots); err != nil {
+				s.log.Debug("certificate proves nothing", "remote", c.remote, "error", err)
+			}
+			s.conns.prove(c, peer.Domains)
+		}
+		c.known = c.known || s.o.Identified != nil && s.o.Identified(peer)
+		if !c.known && !s.o.Strangers {
+			s.count.strangers.Add(1)
 			return io.EOF
 		}
-		if n > 0 {
-			raw := c.buf[:n]
-			from := arrival{port: c.port, conn: c, remote: c.remote, known: c.known || c.opened}
-			if err := c.pace(from, raw); err != nil {
-				return err
-			}
-			clean, ok := s.judge(raw, c.transport, from, c.local,
-				func(answer []byte, _ netip.AddrPort) { _ = c.sendMessage(answer) }) // if it is lost, so is the peer
-			c.buf = append(c.buf[:0], c.buf[n:]...)
+	}
+	if c.web != nil {
+		rest, err := upgrade(c.inner, s.o.Origins)
+		if err != nil {
+			return failed(err)
+		}
+		c.buf = rest
+	}
+	s.conns.settle(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return io.EOF
+	}
+	return c.inner.SetDeadline(time.Time{})
+}
+
+// fetch brings the next clean message, or reads what there is of it.
+func (c *conn) fetch() error {
+	raw, err := c.cut()
+	if err != nil {
+		if !errors.Is(err, errEnded) {
+			c.s.count.dropped.Add(1)
+		}
+		return io.EOF
+	}
+	if raw == nil {
+		return c.receive()
+	}
+	c.since = time.Time{}
+	s := c.s
+	from := arrival{port: c.port, conn: c, remote: c.remote, known: c.known || c.opened}
+	if err := c.pace(from, raw); err != nil {
+		return err
+	}
+	clean, ok := s.judge(raw, c.transport, from, c.local,
+		func(answer []byte, _ netip.AddrPort) { _ = c.sendMessage(answer) }) // if it is lost, so is the peer
+	if len(clean) > sip.ParseMaxMessageLength {
+		clean = nil
+	}
+	c.clean, c.pending = clean, clean != nil
+	if !ok {
+		return io.EOF
+	}
+	return nil
+}
+
+// cut takes a message from what has come, or nothing if there is none yet. An error says that
+// the peer cannot be understood.
+func (c *conn) cut() ([]byte, error) {
+	limit := or(c.s.o.Gate.Stream, 65535)
+	if c.web != nil {
+		return c.cutWeb(limit)
+	}
+	if c.keepalives(); len(c.buf) == 0 {
+		return nil, nil
+	}
+	n, ok := gate.Frame(c.buf, limit)
+	if !ok {
+		return nil, errors.New("not SIP")
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	raw := slices.Clone(c.buf[:n])
+	c.buf = append(c.buf[:0], c.buf[n:]...)
+	return raw, nil
+}
+
+// cutWeb is cut for a WebSocket. What is not a message is answered here.
+func (c *conn) cutWeb(limit int) ([]byte, error) {
+	for {
+		n, msg, ctl, err := c.web.next(c.buf, limit)
+		if err != nil || n == 0 {
+			return nil, err
+		}
+		c.buf = append(c.buf[:0], c.buf[n:]...)
+		switch {
+		case ctl != nil && ctl.op == ws.OpPing:
+			_ = c.send(c.web.frame(ws.OpPong, ctl.payload)) // if it is lost, so is the peer
+		case ctl != nil && ctl.op == ws.OpClose:
+			_ = c.send(c.web.frame(ws.OpClose, ctl.payload))
+			return nil, errEnded
+		case string(msg) == "\r\n\r\n": // RFC 5626 section 4.4.1
+			_ = c.send(c.web.encode([]byte("\r\n")))
+		case len(bytes.Trim(msg, "\r\n")) > 0:
+			return msg, nil
+		}
+		if len(c.buf) == 0 && !c.web.open {
 			c.since = time.Time{}
-			if len(clean) > sip.ParseMaxMessageLength {
-				clean = nil
-			}
-			c.clean, c.pending = clean, clean != nil
-			if !ok {
-				return io.EOF
-			}
-			return nil
 		}
 	}
-	return c.receive()
 }
+
+// errEnded says that the peer has closed a WebSocket.
+var errEnded = errors.New("closed by the peer")
 
 // pace waits until the message may be looked at. Nothing is dropped, since nothing would
 // come again over a stream: the peer is read more slowly.
@@ -140,7 +266,7 @@ func (c *conn) receive() error {
 		idle = s.limits.KnownIdle
 	}
 	deadline := time.Now().Add(idle)
-	if len(c.buf) > 0 {
+	if len(c.buf) > 0 || c.web != nil && c.web.open {
 		if c.since.IsZero() {
 			c.since = time.Now()
 		}
@@ -177,6 +303,9 @@ func (c *conn) keepalives() {
 // sendMessage sends a message; see port.write.
 func (c *conn) sendMessage(raw []byte) error {
 	c.s.trace(true, c.transport, c.local, c.remote, raw)
+	if c.web != nil {
+		raw = c.web.encode(raw)
+	}
 	if err := c.send(raw); err != nil {
 		return err
 	}
@@ -245,9 +374,18 @@ func (c *conn) write() {
 		select {
 		case <-c.wake:
 		case <-tick:
-			_ = c.send([]byte("\r\n\r\n")) // an error comes up in the next round
+			_ = c.send(c.ping()) // an error comes up in the next round
 		}
 	}
+}
+
+// ping is what keeps a connection open that we opened (RFC 5626 section 4.4.1, RFC 7118
+// section 6).
+func (c *conn) ping() []byte {
+	if c.web != nil {
+		return c.web.frame(ws.OpPing, nil)
+	}
+	return []byte("\r\n\r\n")
 }
 
 // Close ends the connection; what is queued is still written.
@@ -271,97 +409,7 @@ func (c *conn) Close() error {
 
 func (c *conn) Write([]byte) (int, error)        { return 0, errors.ErrUnsupported }
 func (c *conn) LocalAddr() net.Addr              { return c.inner.LocalAddr() }
-func (c *conn) RemoteAddr() net.Addr             { return c.inner.RemoteAddr() }
+func (c *conn) RemoteAddr() net.Addr             { return connAddr(c.id) }
 func (c *conn) SetDeadline(time.Time) error      { return nil }
 func (c *conn) SetReadDeadline(time.Time) error  { return nil }
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
-
-// A connTable holds the connections there are.
-type connTable struct {
-	limits Limits
-
-	mu       sync.Mutex
-	all      map[connKey]*conn
-	sources  map[netip.Addr]int // accepted, by address
-	accepted int
-	closed   bool
-}
-
-type connKey struct {
-	transport Transport
-	remote    netip.AddrPort
-}
-
-func newConnTable(l Limits) *connTable {
-	return &connTable{limits: l, all: map[connKey]*conn{}, sources: map[netip.Addr]int{}}
-}
-
-// add takes a connection in, unless there are too many; those that we opened always fit.
-func (t *connTable) add(c *conn) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	addr := c.remote.Addr()
-	switch {
-	case t.closed:
-		return false
-	case c.opened:
-	case t.accepted >= t.limits.Conns || t.sources[addr] >= t.limits.SourceConns:
-		return false
-	default:
-		t.accepted++
-		t.sources[addr]++
-	}
-	t.all[connKey{c.transport, c.remote}] = c
-	return true
-}
-
-func (t *connTable) remove(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := connKey{c.transport, c.remote}
-	if t.all[key] == c {
-		delete(t.all, key)
-	}
-	if c.opened {
-		return
-	}
-	t.accepted--
-	if t.sources[c.remote.Addr()]--; t.sources[c.remote.Addr()] == 0 {
-		delete(t.sources, c.remote.Addr())
-	}
-}
-
-func (t *connTable) get(tr Transport, remote netip.AddrPort) *conn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.all[connKey{tr, remote}]
-}
-
-// bySource finds the connection that sipgo names by its remote address.
-func (t *connTable) bySource(tr Transport, source string) *conn {
-	ap, err := netip.ParseAddrPort(source)
-	if err != nil {
-		return nil
-	}
-	return t.get(tr, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
-}
-
-func (t *connTable) len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.all)
-}
-
-// closeAll closes all, and lets no more in.
-func (t *connTable) closeAll() {
-	t.mu.Lock()
-	t.closed = true
-	var all []*conn
-	for _, c := range t.all {
-		all = append(all, c)
-	}
-	t.mu.Unlock()
-	for _, c := range all {
-		c.Close()
-	}
-}

@@ -2,9 +2,12 @@ package stack
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 
 	"github.com/emiago/sipgo/sip"
@@ -38,7 +41,7 @@ func (in *injector) run() {
 }
 
 func (in *injector) take(msg sip.Message) {
-	c := in.s.conns.bySource(TCP, msg.Source())
+	c := in.s.conns.bySource(msg.Source())
 	if c == nil {
 		return
 	}
@@ -66,11 +69,10 @@ func (in *injector) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero} }
 // connect calls f with the connection to a peer: at once when there is one, else from
 // another goroutine when it is open or has failed. Those who wait for the same one are
 // called in the order in which they came.
-func (in *injector) connect(t Transport, remote netip.AddrPort, f func(*conn, error)) {
-	key := connKey{t, remote}
+func (in *injector) connect(key connKey, f func(*conn, error)) {
 	in.mu.Lock()
 	waiting, dialing := in.dialing[key]
-	if c := in.s.conns.get(t, remote); c != nil && !dialing {
+	if c := in.s.conns.get(key); c != nil && !dialing {
 		in.mu.Unlock()
 		f(c, nil)
 		return
@@ -105,26 +107,18 @@ func (in *injector) finish(key connKey, result func() (*conn, error)) {
 func (in *injector) dial(key connKey) func() (*conn, error) {
 	s := in.s
 	return func() (*conn, error) {
-		ctx, cancel := context.WithTimeout(s.ctx, s.limits.Connect)
-		defer cancel()
-		dial := s.o.Dial
-		if dial == nil {
-			dial = func(ctx context.Context, _ Transport, remote netip.AddrPort) (net.Conn, error) {
-				var d net.Dialer
-				return d.DialContext(ctx, "tcp", remote.String())
-			}
-		}
-		inner, err := dial(ctx, key.transport, key.remote)
+		inner, rest, domains, err := in.open(key)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrTransport, err)
 		}
 		known, _ := s.admits(key.remote, key.transport)
 		c := newConn(s, nil, inner, key.transport, known)
-		c.remote = key.remote
+		c.remote, c.name, c.buf = key.remote, key.name, rest
 		if !s.conns.add(c) {
 			inner.Close()
 			return nil, ErrClosed
 		}
+		s.conns.prove(c, domains)
 		c.start()
 		select {
 		case in.conns <- c:
@@ -134,6 +128,49 @@ func (in *injector) dial(key connKey) func() (*conn, error) {
 		}
 		return c, nil
 	}
+}
+
+// open makes a connection as far as messages can go over it. Domains are those that the
+// peer's certificate has proved, rest is what has come from it already.
+func (in *injector) open(key connKey) (conn net.Conn, rest []byte, domains []string, err error) {
+	s := in.s
+	if key.transport.secure() && (key.name == "" || s.o.Secure == nil) {
+		return nil, nil, nil, errors.New("the connection is gone, and it was the peer's to open")
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.limits.Connect)
+	defer cancel()
+	dial := s.o.Dial
+	if dial == nil {
+		dial = dialAny
+	}
+	raw, err := dial(ctx, key.transport, key.remote)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	conn = raw
+	if key.transport.secure() {
+		secured := tls.Client(raw, s.o.Secure.client(key.name, func(d []string) { domains = d }))
+		conn, err = secured, secured.HandshakeContext(ctx)
+	}
+	if key.transport.web() && err == nil {
+		host := net.JoinHostPort(or(key.name, key.remote.Addr().String()), strconv.Itoa(int(key.remote.Port())))
+		rest, err = begin(ctx, conn, host, key.transport.secure())
+	}
+	if err != nil {
+		s.count.handshakes.Add(1)
+		raw.Close()
+		return nil, nil, nil, err
+	}
+	return conn, rest, domains, nil
+}
+
+// dialAny connects by the sockets of the system.
+func dialAny(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error) {
+	if t == SCTP {
+		return dialSCTP(ctx, remote)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", remote.String())
 }
 
 // spawn runs f in a goroutine that Close waits for. It is false when the stack is closed.

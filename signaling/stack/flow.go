@@ -86,12 +86,12 @@ func (f *flow) Close() error           { return nil }
 
 // reach finds the way to a target and puts a Via on top of a request that says so. It calls f
 // with the flow or an error, at once or from another goroutine.
-func (s *Stack) reach(req *sip.Request, to resolve.Target, stream bool, f func(*flow, error)) {
+func (s *Stack) reach(req *sip.Request, to resolve.Target, hop Target, f func(*flow, error)) {
 	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
 	via.Params.Add("branch", "z9hG4bK"+rand.Text())
 	req.PrependHeader(via)
 	if to.Transport != resolve.UDP {
-		s.reachStream(req, via, to.Addr, f)
+		s.reachStream(req, via, hop.key(to), f)
 		return
 	}
 	p := s.portFor(UDP, to.Addr.Addr())
@@ -104,11 +104,11 @@ func (s *Stack) reach(req *sip.Request, to resolve.Target, stream bool, f func(*
 		f(&flow{s: s, port: p, remote: to.Addr}, nil)
 	}
 	mark(req, via, UDP, p.external)
-	if !stream || len(req.String()) <= streamAbove {
+	if !hop.Stream || len(req.String()) <= streamAbove {
 		overPacket()
 		return
 	}
-	s.reachStream(req, via, to.Addr, func(fl *flow, err error) {
+	s.reachStream(req, via, connKey{transport: TCP, remote: to.Addr}, func(fl *flow, err error) {
 		if err != nil {
 			overPacket()
 			return
@@ -118,18 +118,21 @@ func (s *Stack) reach(req *sip.Request, to resolve.Target, stream bool, f func(*
 }
 
 // reachStream connects, unless there is a connection.
-func (s *Stack) reachStream(req *sip.Request, via *sip.ViaHeader, remote netip.AddrPort, f func(*flow, error)) {
-	s.dialed.connect(TCP, remote, func(c *conn, err error) {
+func (s *Stack) reachStream(req *sip.Request, via *sip.ViaHeader, key connKey, f func(*flow, error)) {
+	s.dialed.connect(key, func(c *conn, err error) {
 		if err != nil {
 			f(nil, err)
 			return
 		}
 		local := c.local
-		if p := s.portFor(TCP, remote.Addr()); p != nil {
+		if p := s.portFor(key.transport, key.remote.Addr()); p != nil {
 			local = p.external
 		}
-		mark(req, via, TCP, local)
-		f(&flow{s: s, conn: c, remote: remote}, nil)
+		mark(req, via, key.transport, local)
+		if c.opened && s.o.Secure != nil && s.o.Secure.Keys.has() && key.transport.secure() {
+			via.Params.Add("alias", "") // the peer may use it for requests to us (RFC 5923 section 8.1)
+		}
+		f(&flow{s: s, conn: c, remote: key.remote}, nil)
 	})
 }
 
@@ -174,21 +177,21 @@ func (s *Stack) Send(req *sip.Request, to Target, failed func(error)) {
 			refuse(err)
 			return
 		}
-		s.sendTo(req, targets, to.Stream, refuse)
+		s.sendTo(req, targets, to, refuse)
 	})
 }
 
 // sendTo sends to the first of the targets that can be reached.
-func (s *Stack) sendTo(req *sip.Request, targets []resolve.Target, stream bool, failed func(error)) {
+func (s *Stack) sendTo(req *sip.Request, targets []resolve.Target, hop Target, failed func(error)) {
 	one := req.Clone()
-	s.reach(one, targets[0], stream, func(fl *flow, err error) {
+	s.reach(one, targets[0], hop, func(fl *flow, err error) {
 		if err == nil {
 			err = fl.WriteMsg(one)
 		}
 		switch {
 		case err == nil:
 		case len(targets) > 1:
-			s.sendTo(req, targets[1:], stream, failed)
+			s.sendTo(req, targets[1:], hop, failed)
 		default:
 			failed(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sipxmppgw/signaling/resolve"
@@ -26,20 +27,34 @@ type found func([]resolve.Target, error)
 // for what is known, else from another goroutine. Those who ask for the same are answered in
 // the order in which they came.
 func (s *Stack) locate(to Target, f found) {
-	switch to.Transport {
-	case "", UDP, TCP:
-	default:
-		f(nil, fmt.Errorf("%w: no %s", ErrTransport, to.Transport))
+	switch {
+	case to.Transport == UDP && to.Secure:
+		f(nil, fmt.Errorf("%w: UDP is not secure", ErrTransport))
+		return
+	case to.Transport.secure() && s.o.Secure == nil || to.Secure && s.o.Secure == nil:
+		f(nil, fmt.Errorf("%w: no TLS", ErrTransport))
+		return
+	case to.Over.IsValid() && s.conns.get(connKey{transport: to.Transport, remote: to.Over}) != nil:
+		f([]resolve.Target{{Addr: to.Over, Transport: resolve.Transport(to.Transport)}}, nil)
+		return
+	case to.Host == "":
+		f(nil, fmt.Errorf("%w: the peer has no connection to us", ErrTransport))
 		return
 	}
 	if a, ok := parseHost(to.Host); ok {
 		t := or(to.Transport, UDP)
+		if to.Secure && !t.secure() {
+			t = TLS
+		}
 		f([]resolve.Target{{
-			Addr: netip.AddrPortFrom(a, or(to.Port, t.port())), Transport: resolve.Transport(t), Name: to.Host,
+			Addr: netip.AddrPortFrom(a, or(to.Port, t.Port())), Transport: resolve.Transport(t), Name: to.Host,
 		}}, nil)
 		return
 	}
-	q := resolve.Query{Host: to.Host, Port: to.Port, Transport: resolve.Transport(to.Transport)}
+	if to.Transport.web() || to.Transport == SCTP {
+		f = as(to.Transport, f)
+	}
+	q := to.Query()
 	s.mu.Lock()
 	waiting, asking := s.lookups[q]
 	if !asking {
@@ -56,6 +71,17 @@ func (s *Stack) locate(to Target, f found) {
 	}
 	if !s.spawn(func() { s.finishLookup(q, s.lookup) }) {
 		s.finishLookup(q, func(resolve.Query) ([]resolve.Target, error) { return nil, ErrClosed })
+	}
+}
+
+// as makes the places of a host by its addresses those of a transport that DNS does not know.
+func as(t Transport, f found) found {
+	return func(targets []resolve.Target, err error) {
+		targets = slices.Clone(targets)
+		for i := range targets {
+			targets[i].Transport = resolve.Transport(t)
+		}
+		f(targets, err)
 	}
 }
 
@@ -93,7 +119,7 @@ func (s *Stack) lookup(q resolve.Query) ([]resolve.Target, error) {
 func (s *Stack) usable(targets []resolve.Target) []resolve.Target {
 	var some []resolve.Target
 	for _, t := range targets {
-		if t.Transport == resolve.TCP || t.Transport == resolve.UDP && s.portFor(UDP, t.Addr.Addr()) != nil {
+		if t.Transport == resolve.TCP || t.Transport == resolve.TLS && s.o.Secure != nil || t.Transport == resolve.UDP && s.portFor(UDP, t.Addr.Addr()) != nil {
 			some = append(some, t)
 		}
 	}

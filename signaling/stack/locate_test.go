@@ -136,7 +136,7 @@ func TestLocateFails(t *testing.T) {
 	}{
 		{"no such name", 0, Target{Host: "nobody.example.net"}, "resolve", 0},
 		{"DNS does not answer", time.Hour, Target{Host: "trunk.example.net"}, "resolve", 5 * time.Second},
-		{"a transport that we have not", 0, Target{Transport: WS, Host: "trunk.example.net"}, "transport", 0},
+		{"a transport that we have not", 0, Target{Transport: WSS, Host: "trunk.example.net"}, "transport", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

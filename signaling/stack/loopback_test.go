@@ -67,7 +67,7 @@ func TestLoopback(t *testing.T) {
 							t.Error(err)
 						}
 					},
-					OnAck: func(r *sip.Request) { acked <- r.CallID().Value() },
+					OnAck: func(r *sip.Request, _ Peer) { acked <- r.CallID().Value() },
 				})
 				if callee == nil {
 					return

@@ -5,17 +5,19 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/signaling/gate"
+	"sipxmppgw/signaling/resolve"
 )
 
 // A Transport names how messages travel, as it is written in a Via.
 type Transport string
 
-// The transports of SIP. The stack serves UDP and TCP.
+// The transports of SIP (RFC 3261 section 18, RFC 4168, RFC 7118).
 const (
 	UDP  Transport = "UDP"
 	TCP  Transport = "TCP"
@@ -28,8 +30,14 @@ const (
 // stream says whether t keeps bytes in order and delivers them.
 func (t Transport) stream() bool { return t != UDP }
 
-// port is the port of t where none is written (RFC 3261 section 19.1.2).
-func (t Transport) port() uint16 {
+// secure says whether what goes over t is protected by TLS.
+func (t Transport) secure() bool { return t == TLS || t == WSS }
+
+// web says whether t is a WebSocket.
+func (t Transport) web() bool { return t == WS || t == WSS }
+
+// Port is the port of t where none is written (RFC 3261 section 19.1.2, RFC 6455 section 3).
+func (t Transport) Port() uint16 {
 	switch t {
 	case TLS:
 		return 5061
@@ -44,9 +52,9 @@ func (t Transport) port() uint16 {
 
 // A Listener is a socket that the stack serves, and sends from.
 type Listener struct {
-	Transport Transport      // UDP with Packet, TCP with Stream
+	Transport Transport      // UDP with Packet, the others with Stream
 	Packet    net.PacketConn // bound to one address, not to all
-	Stream    net.Listener
+	Stream    net.Listener   // of connections before any handshake
 
 	// External is the address that peers reach the socket at, written into Via
 	// and to be written into Contact. Its port may be 0 for the socket's own. The
@@ -60,13 +68,49 @@ type Listener struct {
 // SRV records, with a Port its addresses (RFC 3263 section 4).
 type Target struct {
 	Transport Transport // when empty DNS says it, or else it is UDP
-	Host      string    // an IP literal, with or without brackets, or a name
-	Port      uint16    // when 0 DNS says it, or else it is the transport's own: 5060 or 5061
+	Host      string    // an IP literal, with or without brackets, or a name; may be empty with Over
+	Port      uint16    // when 0 DNS says it, or else it is the transport's own: 5060, 5061, 80 or 443
+
+	// Identity is the domain that the peer's certificate must be for, over TLS and WSS.
+	// By default it is Host (RFC 5922 section 4).
+	Identity string
+
+	// Secure says that nothing but TLS is good enough: of a sips URI.
+	Secure bool
+
+	// Over is where the peer has opened a connection of Transport from. While it is open it
+	// is used, and Host only after it.
+	Over netip.AddrPort
 
 	// Stream says that a peer spoken to over UDP listens on TCP too, at the same
 	// address. A request above 1300 bytes then goes over TCP (RFC 3261 section
 	// 18.1.1), and over UDP after all when the connection is refused.
 	Stream bool
+}
+
+// Query is what DNS is asked for a target that is a name.
+func (t Target) Query() resolve.Query {
+	q := resolve.Query{Host: t.Host, Port: t.Port, Transport: resolve.Transport(t.Transport), Secure: t.Secure}
+	if t.Transport.web() || t.Transport == SCTP { // by its addresses alone
+		q.Transport, q.Port, q.Secure = resolve.TCP, or(t.Port, t.Transport.Port()), false
+	}
+	return q
+}
+
+// key is which connection leads to a place of the target.
+func (t Target) key(to resolve.Target) connKey {
+	k := connKey{transport: Transport(to.Transport), remote: to.Addr}
+	if k.transport.secure() && to.Addr != t.Over {
+		k.name = strings.ToLower(strings.TrimSuffix(or(t.Identity, to.Name), "."))
+	}
+	return k
+}
+
+// A Peer is who a message has come from.
+type Peer struct {
+	Addr      netip.AddrPort
+	Transport Transport
+	Domains   []string // that its certificate has proved (RFC 5922), in lower case
 }
 
 // A Packet is one message on the wire, as [Options.Trace] sees it.
@@ -94,12 +138,24 @@ type Options struct {
 	// [Limits.StrangerRate].
 	Strangers bool
 
+	// Identified says whether a peer is one of ours by what its certificate has proved. When
+	// it is nil, only Allowed says who is; else whoever connects over TLS may show a
+	// certificate. It is called from several goroutines and must be quick.
+	Identified func(Peer) bool
+
+	// Secure is what TLS and WSS stand on; without it there is neither.
+	Secure *Secure
+
+	// Origins are the web pages, such as https://phone.example.org, that may open a WebSocket
+	// (RFC 6454). "*" stands for all of them; what is no browser says none, and needs none.
+	Origins []string
+
 	// OnRequest is given each new request but ACK and CANCEL. It must not block.
 	OnRequest func(*ServerTx)
 
 	// OnAck is given the ACK of a 2xx, each time it arrives, and any ACK that belongs to
 	// no transaction. It must not block.
-	OnAck func(*sip.Request)
+	OnAck func(*sip.Request, Peer)
 
 	// OnStray is given a 2xx of an INVITE whose transaction is over: a late
 	// retransmission or the answer of another fork. It must not block.
@@ -113,7 +169,7 @@ type Options struct {
 	// [resolve.Resolver] of its own.
 	Locate Locator
 
-	// Dial opens a connection for TCP. By default a [net.Dialer] does.
+	// Dial opens a connection, before any handshake. By default the system does.
 	Dial func(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error)
 
 	Gate   gate.Rules // what is let in; the zero value is the gate's default

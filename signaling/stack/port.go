@@ -3,6 +3,7 @@ package stack
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -25,6 +26,7 @@ type port struct {
 	packet    net.PacketConn
 	errors    *errorQueue // of packet
 	stream    net.Listener
+	secure    *tls.Config // of TLS and WSS
 	layer     *sip.TransportLayer
 
 	// Of the goroutine that reads.
@@ -38,7 +40,9 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	switch {
 	case l.Transport == UDP && l.Packet != nil:
 		p.local = addrPort(l.Packet.LocalAddr())
-	case l.Transport == TCP && l.Stream != nil:
+	case l.Transport.secure() && (s.o.Secure == nil || s.o.Secure.Keys == nil):
+		return nil, errors.New("no certificate for " + string(l.Transport))
+	case l.Transport.stream() && l.Stream != nil:
 		p.local = addrPort(l.Stream.Addr())
 	default:
 		return nil, errors.New("no socket for transport " + string(l.Transport))
@@ -59,6 +63,9 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	}
 	if p.packet != nil {
 		p.errors = newErrorQueue(p.packet)
+	}
+	if p.transport.secure() {
+		p.secure = s.o.Secure.server()
 	}
 	p.layer = newLayer(s, p.take)
 	return p, nil
@@ -103,7 +110,7 @@ func (p *port) close() error {
 func (p *port) take(msg sip.Message) {
 	var from arrival
 	if p.stream != nil { // one of several, each with a goroutine of its own
-		c := p.s.conns.bySource(p.transport, msg.Source())
+		c := p.s.conns.bySource(msg.Source())
 		if c == nil {
 			return
 		}
@@ -138,7 +145,11 @@ func (s *Stack) inTime(from arrival, raw []byte) bool {
 // whether the stream that it came over can go on.
 func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPort, answer func([]byte, netip.AddrPort)) ([]byte, bool) {
 	s.trace(false, t, local, from.remote, raw)
-	v := s.o.Gate.Check(raw, from.remote, t.stream())
+	rules := s.o.Gate
+	if t.web() { // cut like a datagram, but of any size
+		rules.Datagram = or(rules.Stream, 65535)
+	}
+	v := rules.Check(raw, from.remote, t.stream() && !t.web())
 	switch v.Action {
 	case gate.Accept:
 		return v.Message, true
@@ -278,10 +289,13 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 		backoff = 5 * time.Millisecond
 		remote := addrPort(inner.RemoteAddr())
 		known, in := s.admits(remote, p.transport)
-		if !in {
+		if !in && (!p.transport.secure() || s.o.Identified == nil) {
 			s.count.strangers.Add(1)
 			inner.Close()
 			continue
+		}
+		if p.transport.secure() {
+			inner = tls.Server(inner, p.secure)
 		}
 		c := newConn(s, p, inner, p.transport, known)
 		if !s.conns.add(c) {

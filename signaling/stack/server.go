@@ -58,6 +58,17 @@ func (a arrival) transport() Transport {
 	return a.port.transport
 }
 
+// Peer is who the request came from.
+func (tx *ServerTx) Peer() Peer { return tx.from.peer() }
+
+func (a arrival) peer() Peer {
+	p := Peer{Addr: a.remote, Transport: a.transport()}
+	if a.conn != nil {
+		p.Domains = a.conn.s.conns.domainsOf(a.conn)
+	}
+	return p
+}
+
 // Known says whether the source is one that [Options.Allowed] knows.
 func (tx *ServerTx) Known() bool { return tx.from.known }
 
@@ -197,9 +208,10 @@ func (tx *ServerTx) end() {
 
 // handleRequest finds or makes the transaction of a request, on the worker.
 func (s *Stack) handleRequest(req *sip.Request, from arrival) {
+	s.learn(req, from)
 	switch req.Method {
 	case sip.ACK:
-		s.handleAck(req)
+		s.handleAck(req, from)
 		return
 	case sip.CANCEL:
 		s.handleCancel(req, from)
@@ -233,6 +245,20 @@ func (s *Stack) handleRequest(req *sip.Request, from arrival) {
 		return
 	}
 	s.o.OnRequest(tx)
+}
+
+// learn hears whether the peer lets us use its connection for requests to it (RFC 5923 section
+// 8.2).
+func (s *Stack) learn(req *sip.Request, from arrival) {
+	via := req.Via()
+	if from.conn == nil || from.conn.opened || via == nil || !from.conn.transport.secure() || !via.Params.Has("alias") {
+		return
+	}
+	port := from.conn.transport.Port()
+	if via.Port > 0 && via.Port < 65536 {
+		port = uint16(via.Port)
+	}
+	s.conns.alias(from.conn, port)
 }
 
 // begin makes a transaction. It is nil when the stack is closed.
@@ -278,7 +304,7 @@ func (s *Stack) forget(tx *ServerTx) {
 }
 
 // handleAck gives the ACK of a refusal to its transaction, and that of a 2xx to the user.
-func (s *Stack) handleAck(req *sip.Request) {
+func (s *Stack) handleAck(req *sip.Request, from arrival) {
 	s.mu.Lock()
 	tx := s.servers[serverKey(req, sip.INVITE)]
 	s.mu.Unlock()
@@ -292,7 +318,7 @@ func (s *Stack) handleAck(req *sip.Request) {
 		}
 	}
 	if s.o.OnAck != nil {
-		s.o.OnAck(req)
+		s.o.OnAck(req, from.peer())
 	}
 }
 

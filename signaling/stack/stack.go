@@ -234,6 +234,16 @@ func (s *Stack) Local(t Transport, remote netip.Addr) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
+// Flow is the way back over the connection that a peer who fits has opened last. It is false
+// when none has.
+func (s *Stack) Flow(fits func(Peer) bool) (Target, bool) {
+	c := s.conns.newest(fits)
+	if c == nil {
+		return Target{}, false
+	}
+	return Target{Transport: c.transport, Over: c.remote}, true
+}
+
 // portFor finds the listener for a transport and an address family: one of the same network
 // when there is one, such as the loopback.
 func (s *Stack) portFor(t Transport, remote netip.Addr) *port {

@@ -226,7 +226,7 @@ func TestInviteFromPeer(t *testing.T) {
 		b := newBed(t, Options{
 			Server:    "gw",
 			OnRequest: func(r *ServerTx) { tx = r },
-			OnAck:     func(r *sip.Request) { acks = append(acks, r.CallID().Value()) },
+			OnAck:     func(r *sip.Request, _ Peer) { acks = append(acks, r.CallID().Value()) },
 		})
 		b.send(request("INVITE", "a"))
 		start := time.Now()
