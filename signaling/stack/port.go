@@ -211,6 +211,12 @@ func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
 		if len(bytes.Trim(buf[:n], "\r\n\x00")) == 0 {
 			continue // keepalive
 		}
+		if isSTUN(buf[:n]) {
+			if s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) {
+				p.stun(buf[:n], from.remote)
+			}
+			continue
+		}
 		s.count.received.Add(1)
 		if !s.inTime(from, buf[:n]) {
 			s.count.throttled.Add(1)

@@ -44,6 +44,8 @@ type Stack struct {
 	merged  map[string]string // what merged requests have in common, to the key in servers
 	clients map[string]*attempt
 	lookups map[resolve.Query][]found
+	pings   map[[12]byte]ping
+	seenAt  map[netip.AddrPort]netip.AddrPort // what peers see us at, by their address
 }
 
 // New returns a stack that serves its listeners until Close. An error says which
@@ -59,6 +61,8 @@ func New(o Options) (*Stack, error) {
 		merged:  map[string]string{},
 		clients: map[string]*attempt{},
 		lookups: map[resolve.Query][]found{},
+		pings:   map[[12]byte]ping{},
+		seenAt:  map[netip.AddrPort]netip.AddrPort{},
 		locator: o.Locate,
 	}
 	if s.log == nil {
