@@ -55,12 +55,22 @@ type XMPP struct {
 
 // SIP is the SIP side as a whole.
 type SIP struct {
-	// Listen are the sockets, as transport:address:port; transports are udp and tcp.
-	// Default udp:0.0.0.0:5060 and tcp:0.0.0.0:5060.
+	// Listen are the sockets, as transport:address:port; transports are udp, tcp, tls, ws and
+	// wss (WebSocket, RFC 7118), and sctp where the kernel has it. Default
+	// udp:0.0.0.0:5060 and tcp:0.0.0.0:5060.
 	Listen []string `yaml:"listen"`
 	// ExternalAddress is what others reach us by, in Via, Contact and SDP, when that is not
-	// the address of the socket. Default: the address that leads to the first trunk.
-	ExternalAddress netip.Addr `yaml:"external_address"`
+	// the address of the socket: one of IPv4, one of IPv6, or both; or auto for what
+	// STUNServer sees. Default: the address that leads to the first trunk.
+	ExternalAddress []string `yaml:"external_address"`
+	// STUNServer is asked, when we start, at which address it sees us, as host or host:port
+	// (3478). Default none.
+	STUNServer string `yaml:"stun_server"`
+	// TLS is what sockets of tls and wss, and trunks over them, stand on.
+	TLS TLS `yaml:"tls"`
+	// WebSocketOrigins are the web pages, such as https://phone.example.org, that may open a
+	// WebSocket; "*" is for all. Programs that are no browser need none. Default none.
+	WebSocketOrigins []string `yaml:"websocket_origins"`
 	// Domain is the host in addresses of XMPP users on the SIP side. Default: the external
 	// address.
 	Domain string `yaml:"domain"`
@@ -95,6 +105,23 @@ type SIP struct {
 	AllowSIPS bool `yaml:"allow_sips"`
 }
 
+// TLS is our certificate, and whose we believe. The files are read again when they have changed.
+type TLS struct {
+	// Certificate and Key are files in PEM; what stands between the certificate and its
+	// authority follows in the same file. It is shown to those who call and, if they ask, to
+	// trunks. Required for sockets of tls and wss. Default none.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	// CA is a file in PEM of the authorities that certificates of trunks may be from, or of
+	// such certificates themselves. Default: those that this machine trusts.
+	CA string `yaml:"ca"`
+	// MinVersion is the least version: 1.2 or 1.3. Default 1.2.
+	MinVersion string `yaml:"min_version"`
+	// Wildcards lets the certificate of a trunk that we call name *.example.org for
+	// sip.example.org, which RFC 5922 section 7.2 forbids. Default false.
+	Wildcards bool `yaml:"wildcards"`
+}
+
 // Media is who carries the media, and how.
 type Media struct {
 	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
@@ -116,8 +143,8 @@ type Media struct {
 	// that leads to the first trunk or, if that is loopback, the one that leads out.
 	Addresses []netip.Addr `yaml:"addresses"`
 	// ExternalAddress replaces the first address in what is offered, behind a NAT that maps
-	// ports one to one. Default none.
-	ExternalAddress netip.Addr `yaml:"external_address"`
+	// ports one to one; auto is for what sip.stun_server sees. Default none.
+	ExternalAddress string `yaml:"external_address"`
 	// PortMin and PortMax are the UDP ports. Default 10000 to 19999.
 	PortMin int `yaml:"port_min"`
 	PortMax int `yaml:"port_max"`
@@ -222,10 +249,22 @@ type Trunk struct {
 	// say it. A name with neither a port nor a Transport is looked up by NAPTR and SRV
 	// records, one with a Transport by the SRV records of that, and one with a port by its
 	// addresses alone (RFC 3263). Of several places the next is tried when one fails.
-	// The port of an address is 5060 if there is none. Required.
+	// The port of an address is the transport's own if there is none: 5060, for tls 5061, for
+	// ws 80, for wss 443. Required, but for a trunk that connects to us over tls, ws or wss:
+	// calls to it then go over the connection it has opened last.
 	Address string `yaml:"address"`
-	// Transport is udp or tcp. Default: what DNS says, or else udp.
+	// Transport is udp, tcp, tls, ws, wss or sctp. Default: what DNS says, or else udp.
 	Transport string `yaml:"transport"`
+	// TLSIdentity is the domain that its certificate must be for, when it calls and when it
+	// is called (RFC 5922). Its calls are then known by the certificate, and come from
+	// anywhere unless there are Sources. Default: calls from it are known by Sources, and the
+	// certificate of what we call is for the host of Address or, if that is an address, for
+	// Domain.
+	TLSIdentity string `yaml:"tls_identity"`
+	// Keepalive is how often something is sent to keep the way to it open: STUN over udp,
+	// empty lines over a connection (RFC 5626 section 4.4). From 5s to 10m. Default: nothing
+	// over udp, every 95s over connections that we opened.
+	Keepalive time.Duration `yaml:"keepalive"`
 	// Domain is the host in the Request-URI of calls to it. Default: the host of Address.
 	Domain string `yaml:"domain"`
 	// Sources are the addresses or networks that its calls come from. Default: Address; if
@@ -315,7 +354,7 @@ func (s Secret) GoString() string { return s.String() }
 func defaults() Config {
 	return Config{
 		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred"},
-		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}},
+		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"}},
 		Media: Media{
 			Engine:           "embedded",
 			RTPEngineTimeout: 2 * time.Second,

@@ -46,7 +46,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
   server: localhost
   secret: s3cret
 sip:
-  listen: [udp:0.0.0.0:5060, sctp:0.0.0.0:5060]
+  listen: [udp:0.0.0.0:5060, quic:0.0.0.0:5060]
   external_address: nowhere
   country: "+49"
 media:
@@ -63,7 +63,7 @@ trunks:
     trusted: maybe
   - name: b
     address: 192.0.2.1:70000
-    transport: tls
+    transport: dtls
 numbers:
   "+49": juliet
 routes:
@@ -75,8 +75,8 @@ routes:
 	const want = `wrong.yaml:1: xmpp.domain: is missing
 wrong.yaml:2: xmpp.domian: is not a setting; did you mean xmpp.domain?
 wrong.yaml:3: xmpp.server: "localhost" is not host:port
-wrong.yaml:6: sip.listen[1]: "sctp:0.0.0.0:5060" is not a socket such as udp:0.0.0.0:5060 or tcp:[::]:5060
-wrong.yaml:7: sip.external_address: "nowhere" is not an address
+wrong.yaml:6: sip.listen[1]: "quic:0.0.0.0:5060" is not a socket such as udp:0.0.0.0:5060 or tls:[::]:5061
+wrong.yaml:7: sip.external_address: "nowhere" is neither an address nor auto
 wrong.yaml:8: sip.country: "+49" is not digits
 wrong.yaml:10: media.port_min: 40000 is above port_max, 32767
 wrong.yaml:12: media.silence: "5" is not a time, such as 30s or 3m
@@ -87,7 +87,7 @@ wrong.yaml:18: trunks[0].address: "pbx..example.org" is not a domain
 wrong.yaml:19: trunks[0].codecs[1]: "g729" is none of opus, G722, PCMA, PCMU
 wrong.yaml:20: trunks[0].trusted: "maybe" is neither true nor false
 wrong.yaml:22: trunks[1].address: "192.0.2.1:70000" is not a host, or host:port
-wrong.yaml:23: trunks[1].transport: "tls" is none of udp, tcp
+wrong.yaml:23: trunks[1].transport: "dtls" is none of udp, tcp, tls, ws, wss, sctp
 wrong.yaml:25: numbers.+49: "juliet" is not an address such as juliet@example.org
 wrong.yaml:27: routes[0].from: "a b" is not a domain
 wrong.yaml:28: routes[0].trunk: "c" is not the name of a trunk
@@ -347,6 +347,49 @@ func settingsOf(t reflect.Type) []string {
 		}
 	}
 	return names
+}
+
+// TestTransports: what must hold of sockets, certificates and trunks together.
+func TestTransports(t *testing.T) {
+	const keys = "sip: {listen: [tls:0.0.0.0:5061, wss:0.0.0.0:443, ws:0.0.0.0:80], tls: {certificate: c.pem, key: k.pem}"
+	tests := []struct {
+		name, sip, trunk string
+		want             string // of the problem; empty for none
+	}{
+		{"TLS", keys + "}", "address: sip.example.net, transport: tls", ""},
+		{"TLS by identity, from anywhere", keys + "}", "transport: tls, tls_identity: sip.example.net", ""},
+		{"WebSocket from some addresses", keys + "}", "transport: ws, sources: [192.0.2.0/24], domain: example.net", ""},
+		{"WebSocket without a domain", keys + "}", "transport: ws, sources: [192.0.2.0/24]", "trunks[0].domain: is missing"},
+		{"nobody knows who", keys + "}", "transport: tls, domain: example.net", "trunks[0].address: is missing; who connects by itself has sources or a tls_identity instead"},
+		{"UDP from somewhere", keys + "}", "transport: udp, sources: [192.0.2.0/24]", "trunks[0].address: is missing"},
+		{"identity over UDP", keys + "}", "address: sip.example.net, transport: udp, tls_identity: sip.example.net", "trunks[0].tls_identity: is proved over transport tls or wss alone"},
+		{"no socket for the trunk", keys + "}", "address: sip.example.net, transport: sctp", "trunks[0].transport: sctp needs a socket of it in sip.listen"},
+		{"no certificate", "sip: {listen: [tls:0.0.0.0:5061]}", "address: sip.example.net", "sip.tls.certificate: is missing; sockets of tls and wss show it"},
+		{"no key", "sip: {tls: {certificate: c.pem}}", "address: sip.example.net", "sip.tls.certificate: needs a key, and a key a certificate"},
+		{"an old version", "sip: {tls: {min_version: 1.1}}", "address: sip.example.net", `sip.tls.min_version: "1.1" is none of 1.2, 1.3`},
+		{"an origin with a path", "sip: {websocket_origins: [https://example.net/phone]}", "address: sip.example.net", `sip.websocket_origins[0]: "https://example.net/phone" is not an origin such as https://phone.example.org`},
+		{"two external addresses", "sip: {external_address: [203.0.113.5, '2001:db8::5']}", "address: sip.example.net", ""},
+		{"two of one family", "sip: {external_address: [203.0.113.5, 203.0.113.6]}", "address: sip.example.net", `sip.external_address: "203.0.113.6" is a second address of the same family`},
+		{"auto", "sip: {external_address: auto, stun_server: stun.example.net}", "address: sip.example.net", ""},
+		{"auto by nobody", "sip: {external_address: auto}", "address: sip.example.net", "sip.external_address: auto needs sip.stun_server"},
+		{"keepalive too often", "", "address: sip.example.net, keepalive: 1s", "trunks[0].keepalive: 1s is not between 5s and 10m0s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(smallest, "  - name: pbx\n    address: 192.0.2.20\n", "  - {name: pbx, "+tt.trunk+"}\n", 1) + tt.sip + "\n"
+			c, err := Parse("/etc/gw/c.yaml", strings.NewReader(text), Env{})
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("got %v", err)
+			case tt.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tt.want)):
+				t.Errorf("got %v, want %s", err, tt.want)
+			case err == nil && c.SIP.TLS.Key != "" && c.SIP.TLS.Key != "/etc/gw/k.pem":
+				t.Errorf("key is %s", c.SIP.TLS.Key)
+			case err == nil && c.Trunks[0].TLSIdentity != "" && (len(c.Trunks[0].Sources) > 0 || c.Trunks[0].Domain != "sip.example.net"):
+				t.Errorf("got %+v", c.Trunks[0])
+			}
+		})
+	}
 }
 
 func TestFilesAreBesideTheConfiguration(t *testing.T) {

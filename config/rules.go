@@ -54,8 +54,10 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, r.problems
 	}
-	if c.Media.MusicFile != "" {
-		c.Media.MusicFile = r.beside(c.Media.MusicFile)
+	for _, file := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA} {
+		if *file != "" {
+			*file = r.beside(*file)
+		}
 	}
 	c.complete()
 	return c, nil
@@ -141,6 +143,7 @@ func (r *reader) rules(c *Config) {
 	if len(c.SIP.Listen) == 0 {
 		r.at("sip.listen", "has no socket")
 	}
+	r.reached(c)
 	for i, d := range c.SIP.DirectDomains {
 		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
 	}
@@ -256,13 +259,34 @@ func (r *reader) trunks(c *Config) {
 			r.at(at("name"), "%q is the name of another trunk too", t.Name)
 		}
 		names[t.Name] = true
-		r.need(at("address"), t.Address)
+		calls := t.Transport == "tls" || t.Transport == "ws" || t.Transport == "wss"
+		if calls && t.Address == "" && len(t.Sources) == 0 && t.TLSIdentity == "" {
+			r.at(at("address"), "is missing; who connects by itself has sources or a tls_identity instead")
+		} else if !calls {
+			r.need(at("address"), t.Address)
+		}
 		host, _, err := SplitAddress(t.Address)
 		if err != nil && t.Address != "" {
 			r.at(at("address"), "%v", err)
 		}
 		if t.Transport != "" {
-			r.oneOf(at("transport"), t.Transport, "udp", "tcp")
+			r.oneOf(at("transport"), t.Transport, transports...)
+		}
+		r.host(at("tls_identity"), t.TLSIdentity)
+		switch {
+		case t.Transport == "udp" || t.Transport == "tcp" || t.Transport == "":
+		case slices.Contains(transports, t.Transport) && !c.SIP.listens(t.Transport):
+			r.at(at("transport"), "%s needs a socket of it in sip.listen", t.Transport)
+		}
+		if t.TLSIdentity != "" && t.Transport != "tls" && t.Transport != "wss" {
+			r.at(at("tls_identity"), "is proved over transport tls or wss alone")
+		}
+		if t.Keepalive != 0 {
+			r.span(at("keepalive"), t.Keepalive, 5*time.Second, 10*time.Minute)
+		}
+		if calls && t.Address == "" && t.Domain == "" {
+			t.Domain = t.TLSIdentity
+			r.need(at("domain"), t.Domain)
 		}
 		if t.SRTP != "" {
 			r.oneOf(at("srtp"), t.SRTP, "off", "preferred", "required", "dtls")
@@ -297,6 +321,47 @@ func (r *reader) trunks(c *Config) {
 				continue
 			}
 			t.Codecs[j] = codecs[k]
+		}
+	}
+}
+
+// transports are those that sockets and trunks may have.
+var transports = []string{"udp", "tcp", "tls", "ws", "wss", "sctp"}
+
+// listens says whether there is a socket of a transport.
+func (s SIP) listens(transport string) bool {
+	return slices.ContainsFunc(s.Listen, func(l string) bool { return strings.HasPrefix(l, transport+":") })
+}
+
+// reached is about how others reach us.
+func (r *reader) reached(c *Config) {
+	s, m := c.SIP, c.Media
+	if _, auto, err := ParseExternal(s.ExternalAddress...); err != nil {
+		r.at("sip.external_address", "%v", err)
+	} else if auto && s.STUNServer == "" {
+		r.at("sip.external_address", "auto needs sip.stun_server")
+	}
+	if m.ExternalAddress != "" {
+		if _, auto, err := ParseExternal(m.ExternalAddress); err != nil {
+			r.at("media.external_address", "%v", err)
+		} else if auto && s.STUNServer == "" {
+			r.at("media.external_address", "auto needs sip.stun_server")
+		}
+	}
+	if _, _, err := SplitAddress(s.STUNServer); s.STUNServer != "" && err != nil {
+		r.at("sip.stun_server", "%v", err)
+	}
+	if (s.TLS.Certificate == "") != (s.TLS.Key == "") {
+		r.at("sip.tls.certificate", "needs a key, and a key a certificate")
+	}
+	if (s.listens("tls") || s.listens("wss")) && s.TLS.Certificate == "" {
+		r.at("sip.tls.certificate", "is missing; sockets of tls and wss show it")
+	}
+	r.oneOf("sip.tls.min_version", s.TLS.MinVersion, "1.2", "1.3")
+	for i, o := range s.WebSocketOrigins {
+		scheme, host, ok := strings.Cut(o, "://")
+		if o != "*" && (!ok || scheme == "" || host == "" || strings.Contains(host, "/")) {
+			r.at(fmt.Sprintf("sip.websocket_origins[%d]", i), "%q is not an origin such as https://phone.example.org", o)
 		}
 	}
 }
@@ -389,7 +454,7 @@ func (c *Config) complete() {
 		if t.Domain == "" {
 			t.Domain = host
 		}
-		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && len(t.Sources) == 0 {
+		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && len(t.Sources) == 0 && t.TLSIdentity == "" {
 			t.Sources = []string{a.String()}
 		}
 		if len(t.Codecs) == 0 {
@@ -413,10 +478,28 @@ func (c *Config) complete() {
 func ParseListen(s string) (transport string, addr netip.AddrPort, err error) {
 	transport, rest, _ := strings.Cut(s, ":")
 	addr, err = netip.ParseAddrPort(rest)
-	if err != nil || (transport != "udp" && transport != "tcp") {
-		return "", netip.AddrPort{}, fmt.Errorf("%q is not a socket such as udp:0.0.0.0:5060 or tcp:[::]:5060", s)
+	if err != nil || !slices.Contains(transports, transport) {
+		return "", netip.AddrPort{}, fmt.Errorf("%q is not a socket such as udp:0.0.0.0:5060 or tls:[::]:5061", s)
 	}
 	return transport, addr, nil
+}
+
+// ParseExternal reads an external address: at most one of each family, or auto.
+func ParseExternal(values ...string) (addrs []netip.Addr, auto bool, err error) {
+	if len(values) == 1 && values[0] == "auto" {
+		return nil, true, nil
+	}
+	for _, v := range values {
+		a, err := netip.ParseAddr(v)
+		if a = a.Unmap(); err != nil || a.IsUnspecified() {
+			return nil, false, fmt.Errorf("%q is neither an address nor auto", v)
+		}
+		if slices.ContainsFunc(addrs, func(b netip.Addr) bool { return a.Is4() == b.Is4() }) {
+			return nil, false, fmt.Errorf("%q is a second address of the same family", v)
+		}
+		addrs = append(addrs, a)
+	}
+	return addrs, false, nil
 }
 
 // SplitAddress reads a host with an optional port; the port is 0 if there is none. An

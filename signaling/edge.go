@@ -93,6 +93,9 @@ func New(o Options) (*Edge, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e.unwatch = stop
 	for i := range e.trunks {
+		if t := &e.trunks[i]; t.Keepalive > 0 && t.Next.Host != "" {
+			s.Keep(t.Next, t.Keepalive)
+		}
 		if t := &e.trunks[i]; t.places != nil {
 			e.watching.Go(func() { watch.watch(ctx, t) })
 		}

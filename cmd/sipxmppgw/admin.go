@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sipxmppgw/signaling/stack"
 )
 
 // newAdmin returns the operator's pages: /metrics, /livez, and /readyz with the causes of
@@ -128,7 +131,23 @@ func (d *daemon) counters() counters {
 	count(desc("dns_queries_total", "Questions sent to a DNS server."), func() uint64 { return d.dns.Stats().Queries })
 	count(desc("dns_query_failures_total", "Questions that a DNS server did not answer, or not usefully."), func() uint64 { return d.dns.Stats().Failures })
 	gauge(desc("sip_places_failed", "Places of SIP peers that have failed lately and are tried last."), func() int { return d.dns.Stats().Penalties })
-	gauge(desc("sip_connections", "TCP connections of SIP peers there are now."), func() int { return d.sip.Stats().Stack.Conns })
+	conns := desc("sip_connections", "Connections of SIP peers there are now, by transport.", "transport")
+	for _, t := range []stack.Transport{stack.TCP, stack.TLS, stack.WS, stack.WSS, stack.SCTP} {
+		gauge(conns, func() int { return d.sip.Stats().Stack.ConnsBy[t] }, strings.ToLower(string(t)))
+	}
+	closed := desc("sip_connections_refused_total", "Connections of SIP peers that were not taken, or closed by us, by reason.", "reason")
+	count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsOver }, "too_many")
+	count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsSlow }, "too_slow")
+	count(closed, func() uint64 { return d.sip.Stats().Stack.Handshakes }, "handshake")
+	keepalives := desc("sip_keepalives_total", "STUN requests that keep ways to SIP peers open, by what became of them.", "result")
+	count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pings }, "sent")
+	count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pongs }, "answered")
+	add(prometheus.GaugeValue, desc("sip_certificate_expiry_timestamp_seconds", "When the certificate of the SIP side ends, in seconds since 1970; 0 without one."), func() float64 {
+		if until := d.secure.Keys.Until(); !until.IsZero() {
+			return float64(until.Unix())
+		}
+		return 0
+	})
 
 	if d.remote != nil {
 		d.remoteCounters(desc, add)

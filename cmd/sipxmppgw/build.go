@@ -49,8 +49,9 @@ type daemon struct {
 	trace  *trace.Recorder
 	reg    *prometheus.Registry
 	admin  *http.Server
-	web    net.Listener  // of admin; nil if it is turned off
-	sipUp  []string      // the sockets, as they are bound
+	web    net.Listener // of admin; nil if it is turned off
+	sipUp  []string     // the sockets, as they are bound
+	secure *stack.Secure
 	up     chan struct{} // closed when the stream was up for the first time
 	ended  chan struct{} // closed when the stream has ended
 
@@ -80,21 +81,22 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			d.dns.Close()
 		}
 	}()
-	local, err := advertised(c, d.dns, log)
+	if d.secure, err = secureOf(c, log); err != nil {
+		return nil, err
+	}
+	at, err := advertised(c, d.dns, log)
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := listen(c, local)
+	local := at.main()
+	listeners, err := listen(c, at)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range listeners {
-		if l.Packet != nil {
-			opened = append(opened, l.Packet)
-			d.sipUp = append(d.sipUp, "udp:"+l.Packet.LocalAddr().String())
-		} else {
-			opened = append(opened, l.Stream)
-			d.sipUp = append(d.sipUp, "tcp:"+l.Stream.Addr().String())
+		opened = append(opened, socket(l))
+		if bound, err := boundTo(l); err == nil {
+			d.sipUp = append(d.sipUp, strings.ToLower(string(l.Transport))+":"+bound.String())
 		}
 	}
 	if c.HTTP.Listen != "" {
@@ -128,7 +130,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err := d.openXMPP(c, routes); err != nil {
 		return nil, err
 	}
-	if err := d.openSIP(c, local, listeners, routes); err != nil {
+	if err := d.openSIP(c, listeners, routes); err != nil {
 		return nil, err
 	}
 	d.admin = newAdmin(d.reg, d.unready)
@@ -136,7 +138,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		d.counters(),
 	)
-	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", local.String(), "host", routes.Mapping.SIPHost)
+	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", at.String(), "because", at.why, "host", routes.Mapping.SIPHost)
 	if d.web != nil {
 		log.Info("operator's pages", "address", d.web.Addr().String())
 	}
@@ -150,116 +152,6 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
 	}
 	return all
-}
-
-// advertised returns the address that SIP peers reach us by: the configured one, or the
-// one of this machine that leads to the first trunk.
-func advertised(c config.Config, dns *resolve.Resolver, log *slog.Logger) (netip.Addr, error) {
-	if c.SIP.ExternalAddress.IsValid() {
-		return c.SIP.ExternalAddress, nil
-	}
-	for _, l := range c.SIP.Listen {
-		if _, at, err := config.ParseListen(l); err == nil && !at.Addr().IsUnspecified() {
-			return at.Addr(), nil
-		}
-	}
-	next, err := nextHop(c.Trunks[0])
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("trunks[0].address: %w", err)
-	}
-	at, err := placeOf(next, dns)
-	if err != nil {
-		// DNS may be up later than we; most machines have one address that leads out.
-		log.Warn("trunk is not found; sip.external_address is taken to be the address that leads out",
-			"trunk", c.Trunks[0].Name, "error", err)
-		at = outside
-	}
-	addr, err := leadsTo(at)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("sip.external_address is needed: the address that leads to trunk %s is not known: %w", c.Trunks[0].Name, err)
-	}
-	return addr, nil
-}
-
-// outside is any address that is not here (TEST-NET).
-const outside = "192.0.2.1:9"
-
-// placeOf returns the address and port of a target, the preferred one if there are several.
-func placeOf(t stack.Target, dns *resolve.Resolver) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	a, err := dns.Lookup(ctx, resolve.Query{Host: t.Host, Port: t.Port, Transport: resolve.Transport(t.Transport)})
-	if err != nil {
-		return "", err
-	}
-	return a.Targets[0].Addr.String(), nil
-}
-
-// resolverOf finds names over what we listen on.
-func resolverOf(c config.Config) *resolve.Resolver {
-	o := resolve.Options{Families: resolve.IPv4Only}
-	for _, l := range c.SIP.Listen {
-		transport, at, err := config.ParseListen(l)
-		if err != nil {
-			continue // it is reported when it is bound
-		}
-		if t := resolve.Transport(strings.ToUpper(transport)); !slices.Contains(o.Transports, t) {
-			o.Transports = append(o.Transports, t)
-		}
-		if at.Addr().Is6() {
-			o.Families = resolve.IPv4First
-		}
-	}
-	return resolve.New(o)
-}
-
-// leadsTo returns the local address of packets to host:port. Nothing is sent.
-func leadsTo(hostport string) (netip.Addr, error) {
-	conn, err := net.DialTimeout("udp", hostport, 5*time.Second)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	defer conn.Close()
-	at, err := netip.ParseAddrPort(conn.LocalAddr().String())
-	return at.Addr().Unmap(), err
-}
-
-// listen binds the sockets of the SIP side.
-func listen(c config.Config, local netip.Addr) (bound []stack.Listener, err error) {
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, l := range bound {
-			if l.Packet != nil {
-				_ = l.Packet.Close()
-			} else {
-				_ = l.Stream.Close()
-			}
-		}
-	}()
-	for i, s := range c.SIP.Listen {
-		transport, at, err := config.ParseListen(s)
-		if err != nil {
-			return bound, err
-		}
-		var l stack.Listener
-		if at.Addr().IsUnspecified() || c.SIP.ExternalAddress.IsValid() {
-			l.External = netip.AddrPortFrom(local, 0)
-		}
-		if transport == "udp" {
-			l.Transport = stack.UDP
-			l.Packet, err = net.ListenPacket("udp", at.String())
-		} else {
-			l.Transport = stack.TCP
-			l.Stream, err = net.Listen("tcp", at.String())
-		}
-		if err != nil {
-			return bound, fmt.Errorf("sip.listen[%d]: %w", i, err)
-		}
-		bound = append(bound, l)
-	}
-	return bound, nil
 }
 
 // routesOf makes the router: addresses, permissions, trunks.
@@ -422,6 +314,8 @@ func hostsOf(local netip.Addr, listeners []stack.Listener) []string {
 	}
 	every := false
 	for _, l := range listeners {
+		add(l.External.Addr())
+		add(l.Other.Addr())
 		if at, err := boundTo(l); err == nil {
 			every = every || at.Addr().IsUnspecified()
 			add(at.Addr())
@@ -472,11 +366,11 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 	addrs := c.Media.Addresses
 	if len(addrs) == 0 {
 		at := local
-		if c.SIP.ExternalAddress.IsValid() && !slices.Contains(machineAddrs(), local) {
+		if len(c.SIP.ExternalAddress) > 0 && !slices.Contains(machineAddrs(), local) {
 			at = netip.Addr{}
 		}
 		if !at.IsValid() || (at.IsLoopback() && !c.Media.AllowLoopback) {
-			if out, err := leadsTo(outside); err == nil {
+			if out, err := leadsTo(outsideOf(true)); err == nil {
 				at = out
 			} else if !at.IsValid() {
 				at = local
@@ -507,8 +401,9 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 			return o, fmt.Errorf("media.music_file: %w", err)
 		}
 	}
-	if c.Media.ExternalAddress.IsValid() {
-		o.External = []netip.Addr{c.Media.ExternalAddress}
+	var err error
+	if o.External, err = mediaExternal(c, addrs[0], log); err != nil {
+		return o, err
 	}
 	return o, nil
 }
@@ -526,6 +421,32 @@ func transcodesOf(c config.Config) int {
 		return t.Max
 	}
 	return transcodesPerCore * runtime.NumCPU()
+}
+
+// mediaExternal is what is offered instead of the first address, if anything is.
+func mediaExternal(c config.Config, first netip.Addr, log *slog.Logger) ([]netip.Addr, error) {
+	if c.Media.ExternalAddress == "" {
+		return nil, nil
+	}
+	given, auto, err := config.ParseExternal(c.Media.ExternalAddress)
+	if err != nil {
+		return nil, fmt.Errorf("media.external_address: %w", err)
+	}
+	if !auto {
+		log.Info("media", "bound", first.String(), "advertised", given[0].String(), "because", "media.external_address says so")
+		return given, nil
+	}
+	seen, err := mapped(c)
+	switch {
+	case err != nil:
+		log.Warn("media.external_address is not known; what is bound is offered", "stun_server", c.SIP.STUNServer, "bound", first.String(), "error", err)
+		return nil, nil
+	case seen.Is4() != first.Is4():
+		log.Warn("media.external_address is not known: the STUN server sees us over the other family", "seen", seen.String(), "bound", first.String())
+		return nil, nil
+	}
+	log.Info("media", "bound", first.String(), "advertised", seen.String(), "because", "STUN server "+c.SIP.STUNServer+" sees us there")
+	return []netip.Addr{seen}, nil
 }
 
 // onHold is what media.on_hold may say.
@@ -607,12 +528,11 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	return nil
 }
 
-func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Listener, routes *gateway.Routes) error {
+func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *gateway.Routes) error {
 	o := signaling.Options{
 		Calls:     d.g,
-		Stack:     stack.Options{Listeners: listeners, Locate: d.dns, Log: d.log},
+		Stack:     stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
 		Host:      routes.Mapping.SIPHost,
-		Contact:   uriHost(local),
 		Refusals:  translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
 		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
 		Log:       d.log,
@@ -624,6 +544,7 @@ func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Li
 		}
 		trunk := signaling.Trunk{
 			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
+			Identity: t.TLSIdentity, Keepalive: t.Keepalive,
 		}
 		for j, s := range t.Sources {
 			p, err := config.ParsePrefix(s)
@@ -642,14 +563,22 @@ func (d *daemon) openSIP(c config.Config, local netip.Addr, listeners []stack.Li
 	return nil
 }
 
+// nextHop is where requests to a trunk go; nowhere, if it connects by itself. Its certificate is
+// for the name that is looked up, not for what DNS says of it (RFC 5922 section 4).
 func nextHop(t config.Trunk) (stack.Target, error) {
+	next := stack.Target{Transport: stack.Transport(strings.ToUpper(t.Transport)), Identity: t.TLSIdentity, Stream: true}
+	if t.Address == "" {
+		return next, nil
+	}
 	host, port, err := config.SplitAddress(t.Address)
 	if err != nil {
 		return stack.Target{}, err
 	}
-	return stack.Target{
-		Transport: stack.Transport(strings.ToUpper(t.Transport)), Host: strings.Trim(host, "[]"), Port: port, Stream: true,
-	}, nil
+	next.Host, next.Port = strings.Trim(host, "[]"), port
+	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" {
+		next.Identity = strings.Trim(t.Domain, "[]")
+	}
+	return next, nil
 }
 
 // run serves until ctx is done. An error is a listener that failed.

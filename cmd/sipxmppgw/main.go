@@ -93,7 +93,9 @@ func checkConfig(args []string, out, errs io.Writer) int {
 	}
 	c, err := config.Load(args[0])
 	if err == nil { // numbers, hours and expressions are read by those who use them
-		_, err = routesOf(c, nobody, nil)
+		if _, err = routesOf(c, nobody, nil); err == nil {
+			_, err = secureOf(c, nil)
+		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", args[0], err)
 		}
@@ -128,6 +130,16 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 		return exitProblem
 	}
 	log.Info("started", "version", versionOf())
+
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer close(again)
+	defer signal.Stop(again)
+	go func() { // ends with again
+		for range again {
+			d.secure.Keys.Reload()
+		}
+	}()
 
 	// The first signal drains; the second ends what is still up.
 	serving, drain := context.WithCancel(ctx)

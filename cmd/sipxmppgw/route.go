@@ -56,11 +56,12 @@ func routeCall(args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, err)
 		return exitUsage
 	}
-	local := c.SIP.ExternalAddress
-	if !local.IsValid() {
-		if local, err = leadsTo(outside); err != nil {
-			local = nobody
-		}
+	local, err := leadsTo(outsideOf(true))
+	if err != nil {
+		local = nobody
+	}
+	if given, _, err := config.ParseExternal(c.SIP.ExternalAddress...); err == nil && len(given) > 0 {
+		local = given[0]
 	}
 	routes, err := routesOf(c, local, nil)
 	if err != nil {

@@ -79,14 +79,14 @@ func TestAdvertised(t *testing.T) {
 			c := config.Config{Trunks: []config.Trunk{{Name: "pbx", Address: tt.trunk}}}
 			c.SIP.Listen = []string{tt.listen}
 			if tt.external != "" {
-				c.SIP.ExternalAddress = netip.MustParseAddr(tt.external)
+				c.SIP.ExternalAddress = []string{tt.external}
 			}
 			var log bytes.Buffer
 			got, err := advertised(c, dns, slog.New(slog.NewTextHandler(&log, nil)))
 			warned := strings.Contains(log.String(), "trunk is not found")
 			if tt.want == "" {
 				// Without a way out there is no address, and the error says what to set.
-				if !warned || err == nil && !got.Is4() || err != nil && !strings.Contains(err.Error(), "sip.external_address is needed") {
+				if !warned || err == nil && !got.main().Is4() || err != nil && !strings.Contains(err.Error(), "sip.external_address is needed") {
 					t.Errorf("got %v, %v; log %s", got, err, &log)
 				}
 				return
@@ -109,11 +109,13 @@ func TestNextHop(t *testing.T) {
 		{"voip.example.org:5080", "", resolve.Query{Host: "voip.example.org", Port: 5080}},
 		{"[2001:db8::1]:5080", "udp", resolve.Query{Host: "2001:db8::1", Port: 5080, Transport: resolve.UDP}},
 		{"192.0.2.7", "", resolve.Query{Host: "192.0.2.7"}},
+		{"voip.example.org", "tls", resolve.Query{Host: "voip.example.org", Transport: resolve.TLS}},
+		{"voip.example.org", "wss", resolve.Query{Host: "voip.example.org", Port: 443, Transport: resolve.TCP}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.address+" "+tt.transport, func(t *testing.T) {
 			next, err := nextHop(config.Trunk{Address: tt.address, Transport: tt.transport})
-			got := resolve.Query{Host: next.Host, Port: next.Port, Transport: resolve.Transport(next.Transport)}
+			got := next.Query()
 			if err != nil || got != tt.want || !next.Stream {
 				t.Errorf("got %+v, %v; want %+v", next, err, tt.want)
 			}

@@ -100,10 +100,10 @@ func (s *Stack) reach(req *sip.Request, to resolve.Target, hop Target, f func(*f
 		return
 	}
 	overPacket := func() {
-		mark(req, via, UDP, p.external)
+		mark(req, via, UDP, p.at(to.Addr.Addr()))
 		f(&flow{s: s, port: p, remote: to.Addr}, nil)
 	}
-	mark(req, via, UDP, p.external)
+	mark(req, via, UDP, p.at(to.Addr.Addr()))
 	if !hop.Stream || len(req.String()) <= streamAbove {
 		overPacket()
 		return
@@ -126,7 +126,7 @@ func (s *Stack) reachStream(req *sip.Request, via *sip.ViaHeader, key connKey, f
 		}
 		local := c.local
 		if p := s.portFor(key.transport, key.remote.Addr()); p != nil {
-			local = p.external
+			local = p.at(key.remote.Addr())
 		}
 		mark(req, via, key.transport, local)
 		if c.opened && s.o.Secure != nil && s.o.Secure.Keys.has() && key.transport.secure() {

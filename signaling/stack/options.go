@@ -61,6 +61,10 @@ type Listener struct {
 	// zero value stands for the socket's own address. A socket bound to the
 	// unspecified address (0.0.0.0 or ::) must have one.
 	External netip.AddrPort
+
+	// Other is the same for the other family, of a socket bound to :: that takes both. The
+	// zero value stands for none: peers of that family are then not called from it.
+	Other netip.AddrPort
 }
 
 // A Target is the next hop of a request. A name can have several places: with neither

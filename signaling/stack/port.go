@@ -22,7 +22,8 @@ type port struct {
 	transport Transport
 	local     netip.AddrPort
 	external  netip.AddrPort
-	is4       bool // speaks IPv4
+	other     netip.AddrPort // of the other family; the zero value if it does not speak that
+	is4       bool           // external is IPv4
 	packet    net.PacketConn
 	errors    *errorQueue // of packet
 	stream    net.Listener
@@ -61,6 +62,9 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	if p.external.Port() == 0 {
 		p.external = netip.AddrPortFrom(p.external.Addr(), p.local.Port())
 	}
+	if p.other = l.Other; p.other.IsValid() && p.other.Port() == 0 {
+		p.other = netip.AddrPortFrom(p.other.Addr(), p.local.Port())
+	}
 	if p.packet != nil {
 		p.errors = newErrorQueue(p.packet)
 	}
@@ -69,6 +73,19 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	}
 	p.layer = newLayer(s, p.take)
 	return p, nil
+}
+
+// speaks says whether peers of an address's family are called from here.
+func (p *port) speaks(remote netip.Addr) bool {
+	return p.is4 == remote.Unmap().Is4() || p.other.IsValid()
+}
+
+// at is what a peer reaches us by.
+func (p *port) at(remote netip.Addr) netip.AddrPort {
+	if p.is4 != remote.Unmap().Is4() && p.other.IsValid() {
+		return p.other
+	}
+	return p.external
 }
 
 // newLayer returns a transport layer of sipgo that hands its messages to f.

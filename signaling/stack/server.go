@@ -76,7 +76,7 @@ func (tx *ServerTx) Known() bool { return tx.from.known }
 // belongs into a Contact.
 func (tx *ServerTx) Local() netip.AddrPort {
 	if tx.from.port != nil {
-		return tx.from.port.external
+		return tx.from.port.at(tx.from.remote.Addr())
 	}
 	if a, ok := tx.s.Local(tx.from.transport(), tx.from.remote.Addr()); ok {
 		return a

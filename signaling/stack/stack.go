@@ -233,7 +233,7 @@ func (s *Stack) protected(f func()) {
 // false when no listener fits.
 func (s *Stack) Local(t Transport, remote netip.Addr) (netip.AddrPort, bool) {
 	if p := s.portFor(t, remote); p != nil {
-		return p.external, true
+		return p.at(remote), true
 	}
 	return netip.AddrPort{}, false
 }
@@ -253,7 +253,7 @@ func (s *Stack) Flow(fits func(Peer) bool) (Target, bool) {
 func (s *Stack) portFor(t Transport, remote netip.Addr) *port {
 	var best *port
 	for _, p := range s.ports {
-		if p.transport != t || p.is4 != remote.Unmap().Is4() {
+		if p.transport != t || !p.speaks(remote) {
 			continue
 		}
 		if best == nil || p.local.Addr().IsLoopback() == remote.IsLoopback() && best.local.Addr().IsLoopback() != remote.IsLoopback() {

@@ -187,7 +187,7 @@ func (s *Stack) pingOver(p *port, to netip.AddrPort) {
 			delete(s.pings, known)
 		}
 	}
-	s.pings[id] = ping{to, p.external, time.Now()}
+	s.pings[id] = ping{to, p.at(to.Addr()), time.Now()}
 	s.mu.Unlock()
 	s.count.pings.Add(1)
 	_, _ = p.packet.WriteTo(stunBytes(stunRequest, id, nil, false), net.UDPAddrFromAddrPort(to)) // it is sent again
