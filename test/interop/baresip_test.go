@@ -58,6 +58,10 @@ type phoneOptions struct {
 	user  string // who it is; empty for phoneUser
 	codec string // the only one it knows; empty for PCMA and PCMU
 
+	// Files; with them it speaks TLS, at the port above its own, and its proxy does. That of
+	// the certificate has its key too.
+	certificate, ca string
+
 	encryption string // srtp, srtp-mand, dtls_srtp; empty for none
 	video      bool   // it sends and shows VP8
 }
@@ -94,11 +98,15 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	writeTemplate(t, "baresip.config", filepath.Join(b.dir, "config"), map[string]any{
 		"Dir": b.dir, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
 		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
-		"Encryption": o.encryption, "Video": o.video,
+		"Encryption": o.encryption, "Video": o.video, "Certificate": o.certificate, "CA": o.ca,
 	})
-	account := fmt.Sprintf("<sip:%s@%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), codec.account)
+	over := ""
+	if o.certificate != "" {
+		over = ";transport=tls"
+	}
+	account := fmt.Sprintf("<sip:%s@%s%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), over, codec.account)
 	if o.proxy != 0 {
-		account += fmt.Sprintf(";outbound=\"sip:%s\"", local(o.proxy))
+		account += fmt.Sprintf(";outbound=\"sip:%s%s\"", local(o.proxy), over)
 	}
 	if o.encryption != "" {
 		account += ";mediaenc=" + o.encryption

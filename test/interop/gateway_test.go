@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,6 +49,9 @@ type gatewayOptions struct {
 	engines  []int          // ports of rtpengines that carry the media; none for the gateway's own relay
 	trunks   []trunkOptions // beside those that are always there
 	further  []string       // settings of still more, which numberAt leads to
+
+	template string         // of testdata; empty for gateway.yaml
+	values   map[string]any // that it has beside the usual ones
 }
 
 // trunkOptions are one more trunk.
@@ -134,12 +138,17 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		g.trunks = append(g.trunks, freePort(t))
 		further = append(further, trunk{g.trunks[i], numberAt(i), settings})
 	}
-	writeTemplate(t, "gateway.yaml", g.config, map[string]any{
+	if o.template == "" {
+		o.template = "gateway.yaml"
+	}
+	values := map[string]any{
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
 		"Trusted": o.trusted, "Engines": o.engines, "More": o.trunks, "Trunks": further,
-	})
+	}
+	maps.Copy(values, o.values)
+	writeTemplate(t, o.template, g.config, values)
 	t.Cleanup(func() { // runs when the process has been stopped
 		if g.err != nil {
 			t.Errorf("the gateway ended with %v", g.err)

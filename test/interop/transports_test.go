@@ -1,0 +1,145 @@
+//go:build interop
+
+package interop
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// phoneDomain is what the certificate of a phone over TLS is for.
+const phoneDomain = "voip.example.test"
+
+// An issuer makes certificates, and files of them.
+type issuer struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	ca   string // file
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &issuer{dir: t.TempDir(), key: key}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "interop"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	i.cert = tmpl
+	i.ca = i.write(t, "ca.pem", tmpl, key)
+	return i
+}
+
+// write signs a certificate and writes it to a file, with its key.
+func (i *issuer) write(t *testing.T, name string, tmpl *x509.Certificate, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, i.cert, &key.PublicKey, i.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tmpl.IsCA {
+		if i.cert, err = x509.ParseCertificate(der); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
+	file := filepath.Join(i.dir, name)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// issue makes a certificate for a domain and for 127.0.0.1, in a file with its key.
+func (i *issuer) issue(t *testing.T, domain string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.write(t, domain+".pem", &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: domain},
+		DNSNames: []string{domain}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, key)
+}
+
+// TestTransports: baresip over TLS, known by its certificate, and JsSIP over a WebSocket.
+func TestTransports(t *testing.T) {
+	s, i := startProsody(t), newIssuer(t)
+	tls := freePort(t)
+	own := i.issue(t, gatewayDomain)
+	ports := freePorts(t, 2)
+	g := startGateway(t, s, gatewayOptions{template: "gateway-tls.yaml", values: map[string]any{
+		"TLS": tls, "WS": freePort(t), "Certificate": own, "Key": own, "CA": i.ca, "Identity": phoneDomain, "Phone": ports + 1,
+	}})
+	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
+	b.phone = startPhone(t, phoneOptions{port: ports, proxy: tls, certificate: i.issue(t, phoneDomain), ca: i.ca})
+	for _, p := range overTLS {
+		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
+	}
+	t.Run("a phone with the certificate of someone else", func(t *testing.T) {
+		stranger := startPhone(t, phoneOptions{port: freePorts(t, 2), proxy: tls, certificate: i.issue(t, "other.example.test"), ca: i.ca})
+		stranger.dial(t, uriOf("romeo"))
+		if e := stranger.wait(t, "CALL_CLOSED"); strings.Contains(e.Param, "200") {
+			t.Errorf("the call ended with %q", e.Param)
+		}
+	})
+}
+
+var overTLS = []play{
+	{"from baresip over TLS, which hangs up", func(t *testing.T, b *bench) {
+		user := b.login(t)
+		b.phone.dial(t, uriOf("romeo"))
+		sid := user.answers(t)
+		b.phone.wait(t, "CALL_ESTABLISHED")
+		user.hears(t, sid, phoneTone)
+		talk()
+		b.phone.command(t, "hangup", "")
+		user.ended(t, "terminate", "success")
+		b.phone.wait(t, "CALL_CLOSED")
+		b.phone.heard(t, userTone)
+	}},
+	{"from baresip over TLS, the user hangs up", func(t *testing.T, b *bench) {
+		user := b.login(t)
+		b.phone.dial(t, uriOf("romeo"))
+		sid := user.answers(t)
+		b.phone.wait(t, "CALL_ESTABLISHED")
+		user.hears(t, sid, phoneTone)
+		user.do(t, nil, "end", sid, "success")
+		b.phone.wait(t, "CALL_CLOSED")
+	}},
+	{"to baresip over TLS", func(t *testing.T, b *bench) {
+		user := b.login(t)
+		sid := user.proposes(t, phoneUser)
+		b.phone.wait(t, "CALL_INCOMING")
+		b.phone.command(t, "accept", "")
+		user.connected(t)
+		user.hears(t, sid, phoneTone)
+		talk()
+		user.do(t, nil, "end", sid, "success")
+		b.phone.wait(t, "CALL_CLOSED")
+		b.phone.heard(t, userTone)
+	}},
+}
