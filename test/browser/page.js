@@ -7,6 +7,7 @@
 import * as XMPP from 'stanza'
 import { exportToSDP, importFromSDP } from 'stanza/jingle/sdp/Intermediate'
 import { convertIntermediateToRequest, convertRequestToIntermediate } from 'stanza/jingle/sdp/Protocol'
+import { sip } from './sip.js'
 
 const JMI = 'urn:xmpp:jingle-message:0' // stanza's own constant for it is wrong
 const RTP = 'urn:xmpp:jingle:apps:rtp:1'
@@ -440,4 +441,6 @@ const peer = window.peer = {
   appear(jid) { client.sendPresence({ to: jid, legacyCapabilities: client.disco.getCaps() }) },
 
   stanzas() { return stanzas },
+
+  ...sip,
 }

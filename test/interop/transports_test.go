@@ -90,15 +90,17 @@ func TestTransports(t *testing.T) {
 	s, i := startProsody(t), newIssuer(t)
 	tls := freePort(t)
 	own := i.issue(t, gatewayDomain)
+	web := freePort(t)
 	ports := freePorts(t, 2)
 	g := startGateway(t, s, gatewayOptions{template: "gateway-tls.yaml", values: map[string]any{
-		"TLS": tls, "WS": freePort(t), "Certificate": own, "Key": own, "CA": i.ca, "Identity": phoneDomain, "Phone": ports + 1,
+		"TLS": tls, "WS": web, "Certificate": own, "Key": own, "CA": i.ca, "Identity": phoneDomain, "Phone": ports + 1,
 	}})
 	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
 	b.phone = startPhone(t, phoneOptions{port: ports, proxy: tls, certificate: i.issue(t, phoneDomain), ca: i.ca})
 	for _, p := range overTLS {
 		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
 	}
+	t.Run("JsSIP over a WebSocket", func(t *testing.T) { b.perform(t, overWebSocket(web)) })
 	t.Run("a phone with the certificate of someone else", func(t *testing.T) {
 		stranger := startPhone(t, phoneOptions{port: freePorts(t, 2), proxy: tls, certificate: i.issue(t, "other.example.test"), ca: i.ca})
 		stranger.dial(t, uriOf("romeo"))
@@ -106,6 +108,32 @@ func TestTransports(t *testing.T) {
 			t.Errorf("the call ended with %q", e.Param)
 		}
 	})
+}
+
+// overWebSocket lets a page be a SIP phone that connects by itself: it asks, calls and is
+// called. Media over ICE is not for a trunk of today, so nobody answers.
+func overWebSocket(port int) play {
+	return play{"JsSIP", func(t *testing.T, b *bench) {
+		user, phone := b.login(t), b.browser.login(t, b.server, clientOptions{user: "juliet"})
+		phone.do(t, nil, "connectSIP", map[string]any{"url": "ws://" + local(port), "uri": "sip:" + sippNumber + "@browser.example.test"})
+		var status int
+		if phone.do(t, &status, "options", uriOf("romeo")); status != 200 {
+			t.Errorf("OPTIONS: %d", status)
+		}
+		// The gateway calls over the connection that the page has opened.
+		user.proposes(t, sippNumber)
+		e := phone.wait(t, "sip-incoming")
+		phone.do(t, nil, "refuseSIP", e.SID, 486)
+		user.ended(t, "reject", "busy")
+		// The page calls.
+		var sid string
+		phone.do(t, &sid, "callSIP", uriOf("romeo"))
+		user.rings(t)
+		phone.wait(t, "sip-progress")
+		phone.do(t, nil, "endSIP", sid)
+		user.ended(t, "retract", "cancel")
+		phone.do(t, nil, "closeSIP")
+	}}
 }
 
 var overTLS = []play{
