@@ -26,6 +26,8 @@ import (
 const (
 	ours  = "192.0.2.10:5060"
 	peers = "198.51.100.9:5060"
+
+	ourWeb = "192.0.2.10:80"
 )
 
 // A world is an edge, the calls behind it and a network, in fake time.
@@ -64,12 +66,16 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	web, err := n.Listen(ourWeb)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ids := 0
 	var mu sync.Mutex
 	w.edge, err = New(Options{
 		Calls: w.calls,
 		Stack: stack.Options{
-			Listeners: []stack.Listener{{Transport: stack.UDP, Packet: packet}, {Transport: stack.TCP, Stream: stream}},
+			Listeners: []stack.Listener{{Transport: stack.UDP, Packet: packet}, {Transport: stack.TCP, Stream: stream}, {Transport: stack.WS, Stream: web}},
 			Dial: func(ctx context.Context, _ stack.Transport, remote netip.AddrPort) (net.Conn, error) {
 				return n.Dial(ctx, netip.MustParseAddr("192.0.2.10"), remote)
 			},
@@ -83,6 +89,10 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 			{
 				Name: "other", Next: stack.Target{Host: "198.51.100.40", Port: 5060},
 				Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.40/32")},
+			},
+			{
+				Name: "web", Next: stack.Target{Transport: stack.WS},
+				Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.60/31")},
 			},
 		},
 		Host: "gw.jabber.example",

@@ -746,6 +746,8 @@ func TestDialRefuses(t *testing.T) {
 	}{
 		{"no trunk", gateway.Target{Trunk: "none", To: gateway.Party{URI: "sip:a@b"}}, "unreachable: no such trunk"},
 		{"no address", gateway.Target{Trunk: "pbx"}, "not_found: no SIP address"},
+		{"a trunk that is not connected", gateway.Target{Trunk: "web", To: gateway.Party{URI: "sip:a@b"}}, "unreachable: trunk web is not connected"},
+		{"sips over UDP", gateway.Target{Trunk: "pbx", To: gateway.Party{URI: "sips:a@b"}}, "unreachable: trunk pbx is not reached over TLS"},
 		{"an address with a line end", gateway.Target{Trunk: "pbx", To: gateway.Party{URI: "sip:a@b\r\nEvil: 1"}}, "not_found: no SIP address"},
 	}
 	play(t, func(t *testing.T, w *world) {
@@ -835,6 +837,9 @@ func TestTrunkOf(t *testing.T) {
 		{Name: "narrow", Sources: []netip.Prefix{prefix("10.1.0.0/16")}},
 		{Name: "tls", Sources: []netip.Prefix{prefix("10.2.0.0/16")}, Next: stack.Target{Transport: stack.TLS}},
 		{Name: "nobody"},
+		{Name: "proved", Identity: "proved.example", Next: stack.Target{Transport: stack.TLS}},
+		{Name: "proved and from", Identity: "from.example", Next: stack.Target{Transport: stack.TLS}, Sources: []netip.Prefix{prefix("10.2.0.0/24")}},
+		{Name: "web", Next: stack.Target{Transport: stack.WS}, Sources: []netip.Prefix{prefix("10.4.0.0/16")}},
 		{Name: "first of two", Sources: []netip.Prefix{prefix("10.3.0.1/32")}, Next: stack.Target{Host: "10.3.0.1"}},
 		{Name: "second of two", Sources: []netip.Prefix{prefix("10.3.0.1/32")}, Next: stack.Target{Host: "10.3.0.1", Port: 5070}},
 	}
@@ -851,6 +856,9 @@ func TestTrunkOf(t *testing.T) {
 		{"TLS identity is no UDP source", "10.2.0.1", stack.UDP, "wide"},
 		{"TLS", "10.2.0.1", stack.TLS, "tls"},
 		{"nobody", "192.0.2.1", stack.UDP, ""},
+		{"WebSocket", "10.4.0.1", stack.WS, "web"},
+		{"WebSocket that is not secure", "10.4.0.1", stack.WSS, ""},
+		{"no WebSocket", "10.4.0.1", stack.TCP, "wide"},
 		{"two at one address, by the port", "10.3.0.1:5070", stack.UDP, "second of two"},
 		{"two at one address, the port of the first", "10.3.0.1:5060", stack.UDP, "first of two"},
 		{"two at one address, any port", "10.3.0.1:34567", stack.TCP, "first of two"},
@@ -868,6 +876,100 @@ func TestTrunkOf(t *testing.T) {
 			}
 			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestTrunkProved: who shows a certificate is known by it, and nobody else is in its place.
+func TestTrunkProved(t *testing.T) {
+	network := []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}
+	ts := trunks{
+		{Name: "address", Next: stack.Target{Transport: stack.TLS}, Sources: network},
+		{Name: "proved", Identity: "proved.example", Next: stack.Target{Transport: stack.TLS}},
+		{Name: "both", Identity: "both.example", Next: stack.Target{Transport: stack.TLS, Host: "10.2.0.9"}, Sources: network},
+		{Name: "plain", Sources: network},
+	}
+	tests := []struct {
+		name, addr string
+		over       stack.Transport
+		domains    []string
+		want       string // who may call
+		within     string // whose dialogs it may be in, by name
+	}{
+		{"by address", "10.2.0.1", stack.TLS, nil, "address", "address"},
+		{"from anywhere", "192.0.2.1", stack.TLS, []string{"a.example", "proved.example"}, "proved", "proved"},
+		{"proof before address", "10.2.0.1", stack.TLS, []string{"proved.example"}, "proved", "address proved"},
+		{"proof and address", "10.2.0.1", stack.TLS, []string{"both.example"}, "both", "address both"},
+		{"proof from elsewhere", "192.0.2.1", stack.TLS, []string{"both.example"}, "", ""},
+		{"another's proof", "192.0.2.1", stack.TLS, []string{"evil.example", "xproved.example"}, "", ""},
+		{"nothing is proved over UDP", "192.0.2.1", stack.UDP, []string{"proved.example"}, "", ""},
+		{"nor over TCP", "10.2.0.1", stack.TCP, []string{"proved.example", "both.example"}, "plain", "plain"},
+		{"where its calls go, without proof", "10.2.0.9", stack.TLS, nil, "address", "address"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := stack.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(tt.addr), 5090), Transport: tt.over, Domains: tt.domains}
+			got := ""
+			if trunk := ts.of(p); trunk != nil {
+				got = trunk.Name
+			}
+			var within []string
+			for i := range ts {
+				if ts[i].within(p) {
+					within = append(within, ts[i].Name)
+				}
+			}
+			if got != tt.want || strings.Join(within, " ") != tt.within {
+				t.Errorf("calls of %q, dialogs of %q; want %q and %q", got, within, tt.want, tt.within)
+			}
+			if proved := ts.identified(p); proved != (tt.want == "proved" || tt.want == "both") {
+				t.Errorf("identified: %v", proved)
+			}
+		})
+	}
+}
+
+// TestHop: a peer's URI leads to the trunk itself, over nothing less than the trunk's transport.
+func TestHop(t *testing.T) {
+	back := stack.Target{Transport: stack.TLS, Host: "10.2.0.1", Port: 34567, Over: netip.MustParseAddrPort("10.2.0.1:34567")}
+	tests := []struct {
+		transport stack.Transport
+		uri       string
+		want      string // "back", or where
+	}{
+		{stack.UDP, "sip:a@10.2.0.1", "UDP 10.2.0.1:0"},
+		{stack.UDP, "sip:a@10.2.0.1:5070;transport=tcp", "TCP 10.2.0.1:5070"},
+		{stack.UDP, "sip:a@10.3.0.1", "back"},
+		{stack.UDP, "sip:a@phone.example", "back"},
+		{stack.UDP, "sip:a@10.2.0.1;transport=tls", "back"},
+		{stack.UDP, "sips:a@10.2.0.1", "back"},
+		{stack.UDP, "sip:a@10.2.0.1;transport=ws", "back"},
+		{stack.TLS, "sip:a@10.2.0.1", "back"},
+		{stack.TLS, "sip:a@10.2.0.1;transport=tcp", "back"},
+		{stack.TLS, "sip:a@10.2.0.1:5061;transport=tls", "TLS 10.2.0.1:5061"},
+		{stack.TLS, "sip:a@10.2.0.1:5061;transport=TLS", "TLS 10.2.0.1:5061"},
+		{stack.TLS, "sips:a@10.2.0.1:5071", "TLS 10.2.0.1:5071"},
+		{stack.WS, "sip:a@10.2.0.1:80;transport=ws", "WS 10.2.0.1:80"},
+		{stack.WSS, "sip:a@10.2.0.1:80;transport=ws", "back"},
+		{stack.WSS, "sips:a@10.2.0.1:443;transport=ws", "WSS 10.2.0.1:443"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.transport)+" "+tt.uri, func(t *testing.T) {
+			trunk := &Trunk{
+				Sources: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")},
+				Next:    stack.Target{Transport: tt.transport, Host: "10.2.0.1", Identity: "pbx.example"},
+			}
+			next := trunk.hop(tt.uri, back)
+			got := "back"
+			if next != back {
+				got = string(next.Transport) + " " + netip.AddrPortFrom(netip.MustParseAddr(next.Host), next.Port).String()
+				if next.Over != back.Over || next.Identity != "pbx.example" {
+					t.Errorf("got %+v", next)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
 	}
