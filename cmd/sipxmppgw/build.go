@@ -472,6 +472,8 @@ func xmppPolicy(c config.Config) media.Policy {
 // trunkPolicy is RTP as the trunk wants it, with the trunk's codecs, in its order.
 func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
 	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	host, _, _ := config.SplitAddress(t.Address) // checked with the configuration
+	p.IPv6 = strings.HasPrefix(host, "[")
 	switch t.SRTP {
 	case "preferred":
 		p.SDES, p.Clear = true, true

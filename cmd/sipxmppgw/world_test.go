@@ -83,6 +83,7 @@ type setup struct {
 	media  string // and of media
 	xmpp   string // and of xmpp
 	trunks string // further trunks
+	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
 	trace  func(xmppserver.Stanza)
 }
 
@@ -218,14 +219,18 @@ func letters(r rune) rune {
 // config returns the text of the world's configuration.
 func (w *world) config(s setup) string {
 	var b strings.Builder
+	sockets, addresses := `listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]`, "127.0.0.1"
+	if s.sip != "" {
+		sockets, addresses = s.sip, `127.0.0.1, "::1"`
+	}
 	fmt.Fprintf(&b, `
 xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway%s}
-sip: {listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], default_domain: pbx.example}
-media: {addresses: [127.0.0.1], allow_loopback: true, port_min: 20000, port_max: 29999%s}
+sip: {%s, default_domain: pbx.example}
+media: {addresses: [%s], allow_loopback: true, port_min: 20000, port_max: 29999%s}
 calls: {drain: 1s%s}
 http: {listen: "127.0.0.1:0"}
 trunks:
-`, testGW, w.server.Addr(), w.secret, s.xmpp, s.media, s.calls)
+`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls)
 	for i, phone := range w.sip {
 		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
 	}

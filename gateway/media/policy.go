@@ -37,6 +37,9 @@ type Policy struct {
 	// Behind says that the peer may be behind a NAT, so that packets may come from
 	// another address than it signalled.
 	Behind bool
+	// IPv6 says that the peer of a leg without ICE is reached over IPv6: it is offered an
+	// address of that where there is one.
+	IPv6 bool
 	// Inner says that the peer is another bridge of ours, which reaches us at the addresses
 	// that sockets are bound to.
 	Inner bool

@@ -90,6 +90,9 @@ func (b *Bridge) newEnd(side call.Side, policy media.Policy) (*end, error) {
 	if err != nil {
 		return nil, err
 	}
+	if policy.IPv6 && !policy.ICE {
+		t.lean()
+	}
 	e.transports = []*transport{t}
 	e.lanes[media.Audio].t = t
 	return e, nil
@@ -380,6 +383,9 @@ func (e *end) carry(k media.Kind, bundled bool) bool {
 	t, err := e.b.open(e.side, e.b.relay.options.Addresses, !e.policy.ICE)
 	if err != nil {
 		return false
+	}
+	if e.policy.IPv6 && !e.policy.ICE {
+		t.lean()
 	}
 	e.transports = append(e.transports, t)
 	l.t = t

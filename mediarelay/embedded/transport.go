@@ -105,6 +105,16 @@ func (b *Bridge) ports(addresses []netip.Addr, pair bool) (*binding, error) {
 	return b.relay.pool.bind(b.worker, addresses, pair, false)
 }
 
+// lean has the peer told an address of IPv6, before it has said where it is.
+func (t *transport) lean() {
+	for _, s := range t.sockets {
+		if s.local.Addr().Is6() {
+			t.via = s
+			return
+		}
+	}
+}
+
 // close ends everything that runs on the transport and gives its ports back. Nothing reads
 // it any more when it returns.
 func (t *transport) close() {
