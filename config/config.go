@@ -60,11 +60,11 @@ type SIP struct {
 	// udp:0.0.0.0:5060 and tcp:0.0.0.0:5060.
 	Listen []string `yaml:"listen"`
 	// ExternalAddress is what others reach us by, in Via, Contact and SDP, when that is not
-	// the address of the socket: one of IPv4, one of IPv6, or both; or auto for what
-	// STUNServer sees. Default: the address that leads to the first trunk.
+	// the address of the socket: one of IPv4, one of IPv6, or both; or auto for what a
+	// STUN server sees. Default: the address that leads to the first trunk.
 	ExternalAddress []string `yaml:"external_address"`
 	// STUNServer is asked, when we start, at which address it sees us, as host or host:port
-	// (3478). Default none.
+	// (3478). Default: the one that the XMPP server above the component names (XEP-0215).
 	STUNServer string `yaml:"stun_server"`
 	// TLS is what sockets of tls and wss, and trunks over them, stand on.
 	TLS TLS `yaml:"tls"`
@@ -143,7 +143,7 @@ type Media struct {
 	// that leads to the first trunk or, if that is loopback, the one that leads out.
 	Addresses []netip.Addr `yaml:"addresses"`
 	// ExternalAddress replaces the first address in what is offered, behind a NAT that maps
-	// ports one to one; auto is for what sip.stun_server sees. Default none.
+	// ports one to one; auto is for what a STUN server sees. Default none.
 	ExternalAddress string `yaml:"external_address"`
 	// PortMin and PortMax are the UDP ports. Default 10000 to 19999.
 	PortMin int `yaml:"port_min"`

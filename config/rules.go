@@ -336,16 +336,12 @@ func (s SIP) listens(transport string) bool {
 // reached is about how others reach us.
 func (r *reader) reached(c *Config) {
 	s, m := c.SIP, c.Media
-	if _, auto, err := ParseExternal(s.ExternalAddress...); err != nil {
+	if _, _, err := ParseExternal(s.ExternalAddress...); err != nil {
 		r.at("sip.external_address", "%v", err)
-	} else if auto && s.STUNServer == "" {
-		r.at("sip.external_address", "auto needs sip.stun_server")
 	}
 	if m.ExternalAddress != "" {
-		if _, auto, err := ParseExternal(m.ExternalAddress); err != nil {
+		if _, _, err := ParseExternal(m.ExternalAddress); err != nil {
 			r.at("media.external_address", "%v", err)
-		} else if auto && s.STUNServer == "" {
-			r.at("media.external_address", "auto needs sip.stun_server")
 		}
 	}
 	if _, _, err := SplitAddress(s.STUNServer); s.STUNServer != "" && err != nil {

@@ -436,16 +436,16 @@ func mediaExternal(c config.Config, first netip.Addr, log *slog.Logger) ([]netip
 		log.Info("media", "bound", first.String(), "advertised", given[0].String(), "because", "media.external_address says so")
 		return given, nil
 	}
-	seen, err := mapped(c)
+	seen, server, err := mapped(c)
 	switch {
 	case err != nil:
-		log.Warn("media.external_address is not known; what is bound is offered", "stun_server", c.SIP.STUNServer, "bound", first.String(), "error", err)
+		log.Warn("media.external_address is not known; what is bound is offered", "stun_server", server, "bound", first.String(), "error", err)
 		return nil, nil
 	case seen.Is4() != first.Is4():
 		log.Warn("media.external_address is not known: the STUN server sees us over the other family", "seen", seen.String(), "bound", first.String())
 		return nil, nil
 	}
-	log.Info("media", "bound", first.String(), "advertised", seen.String(), "because", "STUN server "+c.SIP.STUNServer+" sees us there")
+	log.Info("media", "bound", first.String(), "advertised", seen.String(), "because", "STUN server "+server+" sees us there")
 	return []netip.Addr{seen}, nil
 }
 

@@ -56,11 +56,11 @@ func advertised(c config.Config, dns *resolve.Resolver, log *slog.Logger) (reach
 		return reach{given, "sip.external_address says so", true}, nil
 	}
 	if auto {
-		seen, err := mapped(c)
+		seen, server, err := mapped(c)
 		if err == nil {
-			return reach{[]netip.Addr{seen}, "STUN server " + c.SIP.STUNServer + " sees us there", true}, nil
+			return reach{[]netip.Addr{seen}, "STUN server " + server + " sees us there", true}, nil
 		}
-		log.Warn("sip.external_address is not known; an address of this machine is taken", "stun_server", c.SIP.STUNServer, "error", err)
+		log.Warn("sip.external_address is not known; an address of this machine is taken", "stun_server", server, "error", err)
 	}
 	for _, l := range c.SIP.Listen {
 		if _, at, err := config.ParseListen(l); err == nil && !at.Addr().IsUnspecified() {
@@ -107,18 +107,15 @@ func leading(c config.Config, dns *resolve.Resolver, log *slog.Logger) (r reach,
 	return r, at, nil
 }
 
-// mapped asks the STUN server where it sees us.
-func mapped(c config.Config) (netip.Addr, error) {
-	host, port, err := config.SplitAddress(c.SIP.STUNServer)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	if port == 0 {
-		port = 3478 // RFC 8489 section 18.6
+// mapped asks a STUN server where it sees us, and says which.
+func mapped(c config.Config) (seen netip.Addr, server string, err error) {
+	if server, err = stunServer(c); err != nil {
+		return netip.Addr{}, "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return stack.Mapped(ctx, net.JoinHostPort(strings.Trim(host, "[]"), fmt.Sprint(port)))
+	seen, err = stack.Mapped(ctx, server)
+	return seen, server, err
 }
 
 // public says whether an address is one of the Internet.

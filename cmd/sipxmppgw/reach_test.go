@@ -15,6 +15,7 @@ import (
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 	"sipxmppgw/test/peer/sipphone"
+	"sipxmppgw/test/peer/xmppserver"
 )
 
 // Calls flow over IPv6, UDP and TCP, both ways.
@@ -78,8 +79,8 @@ func TestCallsOfBothFamilies(t *testing.T) {
 	}
 }
 
-// stunServer tells everyone that they are at an address.
-func stunServer(t *testing.T, at string) string {
+// stunAtLoopback tells everyone that they are at an address.
+func stunAtLoopback(t *testing.T, at string) string {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -107,7 +108,7 @@ func stunServer(t *testing.T, at string) string {
 }
 
 func TestReach(t *testing.T) {
-	server := stunServer(t, "203.0.113.7")
+	server := stunAtLoopback(t, "203.0.113.7")
 	tests := []struct {
 		name     string
 		external []string
@@ -174,8 +175,39 @@ func TestOutward(t *testing.T) {
 	}
 }
 
+// Auto needs no more than an XMPP server that names a STUN server.
+func TestReachNamedByXMPPServer(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		o := xmppserver.Options{Domain: testDomain, Components: map[string]string{testGW: "secret"}}
+		if named {
+			o.STUN = stunAtLoopback(t, "203.0.113.7")
+		}
+		s, err := xmppserver.Listen(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		c := config.Config{
+			XMPP:   config.XMPP{Domain: testGW, Server: s.Addr(), Secret: "secret"},
+			Trunks: []config.Trunk{{Name: "pbx", Address: "127.0.0.1"}},
+		}
+		c.SIP.Listen, c.SIP.ExternalAddress = []string{"udp:0.0.0.0:5060"}, []string{"auto"}
+		dns := resolve.New(resolve.Options{})
+		defer dns.Close()
+		var log bytes.Buffer
+		got, err := advertised(c, dns, slog.New(slog.NewTextHandler(&log, nil)))
+		want := map[bool]string{true: "203.0.113.7", false: "127.0.0.1"}[named]
+		if err != nil || got.String() != want || named == strings.Contains(log.String(), "knows no STUN server") {
+			t.Errorf("got %v because %s, %v, log %s", got, got.why, err, &log)
+		}
+		if faults := s.Faults(); len(faults) > 0 {
+			t.Errorf("the server found %+v", faults)
+		}
+	}
+}
+
 func TestMediaSeenBySTUN(t *testing.T) {
-	server := stunServer(t, "203.0.113.7")
+	server := stunAtLoopback(t, "203.0.113.7")
 	var log bytes.Buffer
 	c := config.Config{SIP: config.SIP{STUNServer: server}, Media: config.Media{ExternalAddress: "auto"}}
 	got, err := mediaExternal(c, netip.MustParseAddr("127.0.0.1"), slog.New(slog.NewTextHandler(&log, nil)))

@@ -30,6 +30,7 @@ const (
 	NSLast       = "jabber:iq:last"
 	NSTime       = "urn:xmpp:time"
 	NSPing       = "urn:xmpp:ping"
+	NSServices   = "urn:xmpp:extdisco:2" // XEP-0215
 	NSVCard      = "vcard-temp"
 	NSNick       = "http://jabber.org/protocol/nick"
 	NSReceipts   = "urn:xmpp:receipts"

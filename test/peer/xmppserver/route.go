@@ -1,6 +1,7 @@
 package xmppserver
 
 import (
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,7 +200,13 @@ func (s *Server) serverIQ(e *element.Element, u *user) {
 		}
 		answer.Add(items)
 	case kind == "get" && payload.Is(nsExtdisco, "services") && u == nil:
-		answer.Add(element.New(nsExtdisco, "services"))
+		services := element.New(nsExtdisco, "services")
+		if s.options.STUN != "" {
+			host, port, _ := net.SplitHostPort(s.options.STUN) // of a test
+			services.Add(element.New("", "service", "type", "turn", "host", "turn.invalid", "port", "3478", "transport", "udp"))
+			services.Add(element.New("", "service", "type", "stun", "host", host, "port", port, "transport", "udp"))
+		}
+		answer.Add(services)
 	case kind == "set" && payload.Is(nsSession, "session"):
 	case kind == "set" && own && (payload.Is(nsCarbons, "enable") || payload.Is(nsCarbons, "disable")):
 		if session := u.session(e.Attr("from")); session != nil {

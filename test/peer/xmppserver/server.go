@@ -46,6 +46,7 @@ type Options struct {
 	Components   map[string]string // domain and secret of each component
 	StanzaLimit  int               // in bytes, for what a component sends; default 512 KiB
 	StoreOffline bool              // keep messages for users that are away; else they are returned as errors
+	STUN         string            // host:port of a STUN server that it names (XEP-0215); may be empty
 
 	// Trace is told of every stanza at the server's edge, in order. It must return soon and
 	// not call the server.
