@@ -25,7 +25,10 @@ func (e *Edge) Services(ctx context.Context, server string) ([]wire.Service, err
 		switch {
 		case err != nil:
 			got <- answer{err: err}
-		case st.Type != "result" || services == nil:
+		case st.Type == "error":
+			_, condition, _, _ := st.ErrorOf()
+			got <- answer{err: fmt.Errorf("%s does not say what services there are: %s", server, condition)}
+		case services == nil:
 			got <- answer{err: fmt.Errorf("%s does not say what services there are", server)}
 		default:
 			got <- answer{services: wire.ParseServices(services)}

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,7 +121,11 @@ func (c *conn) handshake() error {
 		} else {
 			s.count.handshakes.Add(1)
 		}
-		s.log.Debug("handshake failed", "remote", c.remote, "transport", string(c.transport), "error", err)
+		level := slog.LevelDebug
+		if c.known {
+			level = slog.LevelWarn
+		}
+		s.log.Log(s.ctx, level, "handshake failed", "remote", c.remote.String(), "transport", string(c.transport), "error", err)
 		return io.EOF
 	}
 	deadline := time.Now().Add(s.limits.Message)
@@ -135,13 +141,14 @@ func (c *conn) handshake() error {
 			_, roots := s.o.Secure.Keys.current()
 			var err error
 			if peer.Domains, err = proven(chain, roots); err != nil {
-				s.log.Debug("certificate proves nothing", "remote", c.remote, "error", err)
+				s.log.Debug("certificate proves nothing", "remote", c.remote.String(), "error", err)
 			}
 			s.conns.prove(c, peer.Domains)
 		}
 		c.known = c.known || s.o.Identified != nil && s.o.Identified(peer)
 		if !c.known && !s.o.Strangers {
 			s.count.strangers.Add(1)
+			s.log.Debug("no trunk has this certificate", "remote", c.remote.String(), "domains", strings.Join(peer.Domains, " "))
 			return io.EOF
 		}
 	}

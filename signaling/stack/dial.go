@@ -158,6 +158,7 @@ func (in *injector) open(key connKey) (conn net.Conn, rest []byte, domains []str
 	}
 	if err != nil {
 		s.count.handshakes.Add(1)
+		s.log.Warn("handshake failed", "remote", key.remote.String(), "transport", string(key.transport), "name", key.name, "error", err)
 		raw.Close()
 		return nil, nil, nil, err
 	}

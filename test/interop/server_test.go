@@ -38,6 +38,7 @@ type server struct {
 	client    int // ports of 127.0.0.1
 	component int
 	http      int // WebSocket at /xmpp-websocket
+	stun      int // that Prosody names as a STUN server's (XEP-0215)
 }
 
 // servers that every call is tried with.
@@ -55,7 +56,7 @@ func (s *server) websocket() string {
 
 func newServer(t *testing.T, name string) *server {
 	t.Helper()
-	return &server{name: name, dir: t.TempDir(), client: freePort(t), component: freePort(t), http: freePort(t)}
+	return &server{name: name, dir: t.TempDir(), client: freePort(t), component: freePort(t), http: freePort(t), stun: freePort(t)}
 }
 
 // write fills in a template of testdata.
@@ -63,7 +64,7 @@ func (s *server) write(t *testing.T, name string, node int) string {
 	t.Helper()
 	file := filepath.Join(s.dir, name)
 	writeTemplate(t, name, file, map[string]any{
-		"Dir": s.dir, "Client": s.client, "Component": s.component, "HTTP": s.http, "Node": node,
+		"Dir": s.dir, "Client": s.client, "Component": s.component, "HTTP": s.http, "STUN": s.stun, "Node": node,
 		"Domain": userDomain, "Gateway": gatewayDomain, "Secret": secret,
 	})
 	return file

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v4"
 )
 
 // phoneDomain is what the certificate of a phone over TLS is for.
@@ -88,6 +90,7 @@ func (i *issuer) issue(t *testing.T, domain string) string {
 // TestTransports: baresip over TLS, known by its certificate, and JsSIP over a WebSocket.
 func TestTransports(t *testing.T) {
 	s, i := startProsody(t), newIssuer(t)
+	answerSTUN(t, s.stun)
 	tls := freePort(t)
 	own := i.issue(t, gatewayDomain)
 	web := freePort(t)
@@ -95,6 +98,11 @@ func TestTransports(t *testing.T) {
 	g := startGateway(t, s, gatewayOptions{template: "gateway-tls.yaml", values: map[string]any{
 		"TLS": tls, "WS": web, "Certificate": own, "Key": own, "CA": i.ca, "Identity": phoneDomain, "Phone": ports + 1,
 	}})
+	// The address that is advertised is the one that a STUN server sees, and Prosody knew which.
+	line := `advertised=127.0.0.1 because="STUN server ` + local(s.stun) + ` sees us there"`
+	if text := since(g.log, 0); !strings.Contains(text, line) {
+		t.Errorf("the gateway has not printed %s but\n%s", line, text)
+	}
 	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
 	b.phone = startPhone(t, phoneOptions{port: ports, proxy: tls, certificate: i.issue(t, phoneDomain), ca: i.ca})
 	for _, p := range overTLS {
@@ -108,6 +116,34 @@ func TestTransports(t *testing.T) {
 			t.Errorf("the call ended with %q", e.Param)
 		}
 	})
+}
+
+// answerSTUN is a STUN server at a port of 127.0.0.1.
+func answerSTUN(t *testing.T, port int) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", local(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() { // ends with the socket
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			at := from.(*net.UDPAddr)
+			m := &stun.Message{Raw: append([]byte(nil), buf[:n]...)}
+			if m.Decode() != nil || m.Type != stun.BindingRequest {
+				continue
+			}
+			res, err := stun.Build(m, stun.BindingSuccess, &stun.XORMappedAddress{IP: at.IP, Port: at.Port})
+			if err == nil {
+				_, _ = c.WriteTo(res.Raw, from)
+			}
+		}
+	}()
 }
 
 // overWebSocket lets a page be a SIP phone that connects by itself: it asks, calls and is
