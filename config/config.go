@@ -306,6 +306,9 @@ type Trunk struct {
 	// else). Keys in SDP are as safe as the way SIP goes. An rtpengine knows off alone.
 	// Default off.
 	SRTP string `yaml:"srtp"`
+	// ICE says that it speaks ICE (RFC 8839), with its media bundled and RTCP at the port of RTP,
+	// as browsers do; they want SRTP dtls beside it. Default false.
+	ICE bool `yaml:"ice"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
 }

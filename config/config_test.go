@@ -372,6 +372,7 @@ func TestTransports(t *testing.T) {
 		{"two of one family", "sip: {external_address: [203.0.113.5, 203.0.113.6]}", "address: sip.example.net", `sip.external_address: "203.0.113.6" is a second address of the same family`},
 		{"auto", "sip: {external_address: auto, stun_server: stun.example.net}", "address: sip.example.net", ""},
 		{"auto by whom the XMPP server names", "sip: {external_address: auto}", "address: sip.example.net", ""},
+		{"ICE of an rtpengine", "media: {engine: rtpengine, rtpengine: [{address: '127.0.0.1:2223'}]}", "address: sip.example.net, ice: true", "trunks[0].ice: is for the gateway's own relay, not for rtpengine"},
 		{"keepalive too often", "", "address: sip.example.net, keepalive: 1s", "trunks[0].keepalive: 1s is not between 5s and 10m0s"},
 	}
 	for _, tt := range tests {

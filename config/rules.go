@@ -288,6 +288,9 @@ func (r *reader) trunks(c *Config) {
 			t.Domain = t.TLSIdentity
 			r.need(at("domain"), t.Domain)
 		}
+		if t.ICE && c.Media.Engine == "rtpengine" {
+			r.at(at("ice"), "is for the gateway's own relay, not for rtpengine")
+		}
 		if t.SRTP != "" {
 			r.oneOf(at("srtp"), t.SRTP, "off", "preferred", "required", "dtls")
 			if t.SRTP != "off" && c.Media.Engine == "rtpengine" {

@@ -482,6 +482,9 @@ func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
 	case "dtls":
 		p.DTLS = true
 	}
+	if t.ICE {
+		p.ICE, p.Bundle, p.RTCPMux = true, true, true
+	}
 	known := media.DefaultCodecs()
 	for _, name := range t.Codecs {
 		for _, k := range known {

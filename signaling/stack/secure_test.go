@@ -138,8 +138,7 @@ func TestCertificateMatrix(t *testing.T) {
 			for _, wild := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
 					seen := map[bool]string{}
-					var v *vault
-					v = newVault(t, Options{
+					v := newVault(t, Options{
 						Secure:    &Secure{Wildcards: wild},
 						OnRequest: answering(t),
 						Allowed:   func(netip.AddrPort, Transport) bool { return false },

@@ -1,6 +1,8 @@
 // A SIP phone in the same page: JsSIP over a WebSocket (RFC 7118), without a registrar.
 import JsSIP from 'jssip'
 
+// The microphone as it is: its tone is measured at the other end.
+const microphone = { audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false }, video: false }
 const calls = new Map() // by Call-ID
 let phone
 
@@ -15,6 +17,7 @@ function watch(session) {
   const from = session.remote_identity.uri.toString()
   session.on('progress', () => report('sip-progress', { sid, from }))
   session.on('failed', e => report('sip-failed', { sid, from, reason: e.cause, state: String(e.message?.status_code ?? '') }))
+  session.on('confirmed', () => report('sip-confirmed', { sid, from }))
   session.on('ended', e => report('sip-ended', { sid, from, reason: e.cause }))
   return { sid, from }
 }
@@ -37,8 +40,15 @@ export const sip = {
     phone.sendOptions(target, '', { eventHandlers: { succeeded: done, failed: done } })
   }),
   callSIP(target) {
-    return watch(phone.call(target, { mediaConstraints: { audio: true, video: false } })).sid
+    return watch(phone.call(target, { mediaConstraints: microphone })).sid
   },
   refuseSIP(sid, status) { calls.get(sid).terminate({ status_code: status }) },
+  async answerSIP(sid) { calls.get(sid).answer({ mediaConstraints: microphone }) },
+  // heardSIP counts the packets that arrived.
+  async heardSIP(sid) {
+    let packets = 0
+    for (const s of (await calls.get(sid).connection.getStats()).values()) if (s.type === 'inbound-rtp') packets += s.packetsReceived
+    return packets
+  },
   endSIP(sid) { calls.get(sid).terminate() },
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -147,7 +148,7 @@ func answerSTUN(t *testing.T, port int) {
 }
 
 // overWebSocket lets a page be a SIP phone that connects by itself: it asks, calls and is
-// called. Media over ICE is not for a trunk of today, so nobody answers.
+// called, with media over ICE and DTLS.
 func overWebSocket(port int) play {
 	return play{"JsSIP", func(t *testing.T, b *bench) {
 		user, phone := b.login(t), b.browser.login(t, b.server, clientOptions{user: "juliet"})
@@ -168,6 +169,32 @@ func overWebSocket(port int) play {
 		phone.wait(t, "sip-progress")
 		phone.do(t, nil, "endSIP", sid)
 		user.ended(t, "retract", "cancel")
+		// They talk, whoever calls.
+		talks := func(user *client, theirs, ours string) {
+			t.Helper()
+			user.connected(t)
+			user.hears(t, theirs, userTone)
+			eventually(t, 10*time.Second, "the page hears", func() error {
+				var packets int
+				if phone.do(t, &packets, "heardSIP", ours); packets < 50 {
+					return fmt.Errorf("%d packets", packets)
+				}
+				return nil
+			})
+		}
+		theirs := user.proposes(t, sippNumber)
+		e = phone.wait(t, "sip-incoming")
+		phone.do(t, nil, "answerSIP", e.SID)
+		talks(user, theirs, e.SID)
+		user.do(t, nil, "end", theirs, "success")
+		phone.wait(t, "sip-ended")
+		phone.do(t, &sid, "callSIP", uriOf("romeo"))
+		r := user.rings(t)
+		user.do(t, nil, "proceed", r.From, r.SID)
+		user.wait(t, "initiate")
+		talks(user, r.SID, sid)
+		phone.do(t, nil, "endSIP", sid)
+		user.ended(t, "terminate", "success")
 		phone.do(t, nil, "closeSIP")
 	}}
 }
