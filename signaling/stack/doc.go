@@ -17,6 +17,11 @@
 // a dialog is sent to one after the other until one takes it, each time in a transaction of
 // its own; see [Stack.Request].
 //
+// Over TLS and secure WebSockets a certificate proves SIP domains (RFC 5922). A connection is
+// found by transport, address and the domain that it is for; one that a peer opened is ready
+// when its handshakes are over, which have the time of one message. sipgo serves them all as if
+// they were TCP: what it reads is one clean message after the other.
+//
 // Messages cross the border as sipgo's [sip.Request] and [sip.Response]. Of one that
 // was received, From, To, Via, Route and Record-Route are kept as the text that
 // the peer wrote: req.From() and its like read them, but changing what they return

@@ -321,7 +321,8 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 			inner = tls.Server(inner, p.secure)
 		}
 		c := newConn(s, p, inner, p.transport, known)
-		if !s.conns.add(c) {
+		hasty := !in && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
+		if hasty || !s.conns.add(c) {
 			s.count.connsOver.Add(1)
 			inner.Close()
 			continue

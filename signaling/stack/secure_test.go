@@ -399,6 +399,23 @@ func TestHandshakesThatAreClosed(t *testing.T) {
 	}
 }
 
+// TestHandshakesOfStrangers: nobody has us make more of them than its pace allows.
+func TestHandshakesOfStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVault(t, Options{
+			Allowed:    func(netip.AddrPort, Transport) bool { return false },
+			Identified: func(Peer) bool { return false },
+		})
+		for range 90 {
+			v.dial(TLS)
+		}
+		synctest.Wait()
+		if st := v.stack.Stats(); st.Conns != 40 || st.ConnsOver != 50 {
+			t.Errorf("%d connections, %d refused; want 40 and 50", st.Conns, st.ConnsOver)
+		}
+	})
+}
+
 func TestLeastVersion(t *testing.T) {
 	for _, tt := range []struct {
 		least, most uint16
