@@ -162,6 +162,7 @@ var papers = []struct {
 	{name: "sip URI beside another DNS name", paper: paper{uris: []string{"sip:voip.example.net"}, dns: []string{"edge1.example.net"}}, out: true, wild: true, in: true},
 	{name: "other sip URI beside the DNS name", paper: paper{uris: []string{"sip:example.com"}, dns: []string{"voip.example.net"}}},
 	{name: "sip URI of a user", paper: paper{uris: []string{"sip:juliet@voip.example.net"}}},
+	{name: "sip URI of a user beside the DNS name", paper: paper{uris: []string{"sip:juliet@voip.example.net"}, dns: []string{"voip.example.net"}}, out: true, wild: true, in: true},
 	{name: "sips URI", paper: paper{uris: []string{"sips:voip.example.net"}}},
 	{name: "other name", paper: paper{dns: []string{"example.com"}}},
 	{name: "name of the SRV target", paper: paper{dns: []string{"edge1.voip.example.net"}}},
@@ -208,6 +209,22 @@ func TestPapers(t *testing.T) {
 				t.Errorf("proves %q, %v; want voip.example.net: %v", domains, err, tt.in)
 			}
 		})
+	}
+}
+
+func TestWildcards(t *testing.T) {
+	for want, domain := range map[string]string{"sip.example.net": "*.example.net", "SIP.example.net.": "*.example.net"} {
+		if !covers([]string{domain}, want, true) || covers([]string{domain}, want, false) {
+			t.Errorf("%s for %s", domain, want)
+		}
+	}
+	for want, domain := range map[string]string{
+		"example.net": "*.net", "a.sip.example.net": "*.example.net", "sip.example.com": "*.example.net",
+		"xsip.example.net": "x*.example.net", "sip.voip.example.net": "sip.*.example.net", "net": "*",
+	} {
+		if covers([]string{domain}, want, true) {
+			t.Errorf("%s for %s", domain, want)
+		}
 	}
 }
 

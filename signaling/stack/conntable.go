@@ -98,7 +98,7 @@ const maxAliases = 4
 func (t *connTable) alias(c *conn, port uint16) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, open := t.all[c]; !open || c.opened || len(c.domains) == 0 || slices.Contains(c.aliases, port) || len(c.aliases) >= maxAliases {
+	if _, open := t.all[c]; !open || c.opened || slices.Contains(c.aliases, port) || len(c.aliases) >= maxAliases {
 		return
 	}
 	c.aliases = append(c.aliases, port)
