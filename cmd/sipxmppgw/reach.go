@@ -210,12 +210,14 @@ func listen(c config.Config, r reach) (bound []stack.Listener, err error) {
 		case stack.UDP:
 			l.Packet, err = net.ListenPacket("udp", at.String())
 		case stack.SCTP:
-			l.Stream, err = stack.ListenSCTP(at)
+			if l.Stream, err = stack.ListenSCTP(at); err != nil {
+				err = fmt.Errorf("%s: %w", s, err) // the system's own errors name the socket
+			}
 		default:
 			l.Stream, err = net.Listen("tcp", at.String())
 		}
 		if err != nil {
-			return bound, fmt.Errorf("sip.listen[%d]: %s: %w", i, s, err)
+			return bound, fmt.Errorf("sip.listen[%d]: %w", i, err)
 		}
 		bound = append(bound, l)
 	}
