@@ -29,14 +29,7 @@ func header(name, value string) sip.Header { return sip.NewHeader(name, value) }
 // contact is the value of a Contact: a token that says nothing of the user, at an address of
 // ours (INTERWORKING 1.7).
 func (e *Edge) contact(token string, t stack.Transport, at netip.AddrPort) string {
-	host := e.o.Contact
-	if host == "" {
-		host = at.Addr().String()
-	}
-	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
-		host = "[" + host + "]"
-	}
-	uri := "sip:x-" + token + "@" + host + ":" + strconv.Itoa(int(at.Port()))
+	uri := "sip:x-" + token + "@" + at.String()
 	if t != stack.UDP {
 		name := strings.ToLower(string(t))
 		if t == stack.WSS {

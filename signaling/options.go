@@ -32,10 +32,6 @@ type Options struct {
 	// the @ of a Call-ID of ours.
 	Host string
 
-	// Contact is the host that peers reach us at, written into Contact with the port of
-	// the listener. When empty it is the listener's own address.
-	Contact string
-
 	// Refusals are the statuses for what XMPP users refuse; the zero value is the default.
 	Refusals translate.Refusals
 

@@ -135,3 +135,21 @@ func TestWebSocketIsGone(t *testing.T) {
 		again.close()
 	})
 }
+
+// TestSIPS: who is called by a sips URI has one in Contact too (RFC 3261 section 12.1.1).
+func TestSIPS(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		p := w.stream("198.51.100.9")
+		p.send("INVITE sips:mira@jabber.example SIP/2.0\nVia: SIP/2.0/TCP 198.51.100.9:5060;branch=z9hG4bKs1\nMax-Forwards: 70\nFrom: <sips:otto@voip.example>;tag=o55\nTo: <sips:mira@jabber.example>\nCall-ID: s1\nCSeq: 10 INVITE\nContact: <sips:otto@phone.example>", theirOffer)
+		p.wants("SIP/2.0 100 ")
+		c := w.calls.last()
+		if q := w.calls.queries[0]; q.To != "sips:mira@jabber.example" {
+			t.Errorf("query %+v", q)
+		}
+		c.do(func() { c.leg.Answer(described("PCMA")) })
+		if got := field(p.wants("SIP/2.0 200 OK"), "contact"); got != "<sips:x-id1@192.0.2.10:5060;transport=tcp>" {
+			t.Errorf("Contact %q", got)
+		}
+		p.close()
+	})
+}
