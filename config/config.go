@@ -51,6 +51,9 @@ type XMPP struct {
 	// offered, but taken from a client that offers it). With an rtpengine preferred is as
 	// required. Default preferred.
 	DTLS string `yaml:"dtls"`
+	// Language is what users are told things in whose clients do not say theirs: en or de.
+	// Default en.
+	Language string `yaml:"language"`
 }
 
 // SIP is the SIP side as a whole.
@@ -223,6 +226,12 @@ type Calls struct {
 	// the XMPP side: parallel, migrate (it takes the first one's place) or busy. Default
 	// parallel, and migrate when the device of the first is gone (XEP-0353).
 	SecondCall string `yaml:"second_call"`
+	// MissedMessage leaves a user a message from whoever called and was not answered. Default
+	// false: clients that know calls note it themselves.
+	MissedMessage bool `yaml:"missed_message"`
+	// HideBusy keeps from those who watch someone that they are in a call. Default false: they
+	// are shown as on the phone, without with whom, as far as their trunk has Presence.
+	HideBusy bool `yaml:"hide_busy"`
 	// Drain is how long calls may go on after the order to stop. Default 5m, to 24h.
 	Drain time.Duration `yaml:"drain"`
 }
@@ -309,6 +318,16 @@ type Trunk struct {
 	// ICE says that it speaks ICE (RFC 8839), with its media bundled and RTCP at the port of RTP,
 	// as browsers do; they want SRTP dtls beside it. Default false.
 	ICE bool `yaml:"ice"`
+	// Presence is on to ask it for the presence of its contacts, and let it ask for that of
+	// users (RFC 3856, RFC 8048); dialog to ask only whether its contacts are in a call (RFC
+	// 4235); or off. Default off: all of its contacts are shown as there.
+	Presence string `yaml:"presence"`
+	// Publish has it know the presence of those users of Numbers who have the gateway itself
+	// among their contacts (RFC 3903). Default false.
+	Publish bool `yaml:"publish"`
+	// Voicemail asks it about the mailboxes of the users of Numbers, and leaves them a message
+	// when something changes (RFC 3842). Default false.
+	Voicemail bool `yaml:"voicemail"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
 }
@@ -356,7 +375,7 @@ func (s Secret) GoString() string { return s.String() }
 // defaults returns a configuration in which everything that has a fixed default has it.
 func defaults() Config {
 	return Config{
-		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred"},
+		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred", Language: "en"},
 		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"}},
 		Media: Media{
 			Engine:           "embedded",

@@ -122,6 +122,8 @@ func TestOneProblem(t *testing.T) {
 			"SRTP with an rtpengine", strings.Replace(smallest, "    address:", "    srtp: dtls\n    address:", 1) + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}]}\n",
 			"f.yaml:6: trunks[0].srtp: dtls is for the gateway's own relay, not for rtpengine",
 		},
+		{"presence of a kind that there is not", strings.Replace(smallest, "trunks:\n  - ", "trunks:\n  - presence: maybe\n    ", 1), `trunks[0].presence: "maybe" is none of off, on, dialog`},
+		{"a language that we do not speak", strings.Replace(smallest, "xmpp:\n", "xmpp:\n  language: tlh\n", 1), `xmpp.language: "tlh" is none of en, de`},
 		{"two swapped letters", strings.Replace(smallest, "routes", "ruotes", 1), "f.yaml:9: ruotes: is not a setting; did you mean routes?"},
 	}
 	for _, tt := range tests {

@@ -133,6 +133,7 @@ func (r *reader) rules(c *Config) {
 	r.need("xmpp.domain", c.XMPP.Domain)
 	r.host("xmpp.domain", c.XMPP.Domain)
 	r.hostPort("xmpp.server", c.XMPP.Server)
+	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
 	r.host("sip.domain", c.SIP.Domain)
 	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, l := range c.SIP.Listen {
@@ -301,6 +302,10 @@ func (r *reader) trunks(c *Config) {
 		if t.NumberFormat == "" {
 			t.NumberFormat = "plus"
 		}
+		if t.Presence == "" {
+			t.Presence = "off"
+		}
+		r.oneOf(at("presence"), t.Presence, "off", "on", "dialog")
 		if t.MaxCalls == 0 {
 			t.MaxCalls = c.Calls.Max
 		}

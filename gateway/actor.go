@@ -362,7 +362,10 @@ func (a *actor) note(e call.Event) {
 func (a *actor) noteState(s call.State) {
 	switch {
 	case s == call.Active:
-		first(&a.rec.Active, time.Now())
+		if a.rec.Active.IsZero() {
+			a.rec.Active = time.Now()
+			a.g.calling(a, true)
+		}
 		a.g.answered(a)
 		if limit := a.g.opt.MaxDuration; limit > 0 && a.longest == nil {
 			a.longest = time.AfterFunc(limit, func() {

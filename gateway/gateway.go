@@ -43,6 +43,8 @@ type Options struct {
 	// Ended is told of every call that has ended, on the call's goroutine; it must not
 	// wait. Default: none.
 	Ended func(Record)
+	// Presence is told who is in a call. Default: nobody is.
+	Presence *Presences
 	// NewID makes the id of a call. Default: 80 random bits.
 	NewID func() call.ID
 }
@@ -304,8 +306,21 @@ func (g *Gateway) actors() []*actor {
 	return all
 }
 
+// calling says who is in a call, or is no more.
+func (g *Gateway) calling(a *actor, up bool) {
+	if g.opt.Presence == nil {
+		return
+	}
+	if of, ok := a.rec.pair(); ok {
+		g.opt.Presence.Calling(of, up)
+	}
+}
+
 // ended counts and reports a call. It is called on the call's goroutine.
 func (g *Gateway) ended(a *actor) {
+	if !a.rec.Active.IsZero() {
+		g.calling(a, false)
+	}
 	g.metrics.ended(a)
 	a.log.Info("call ended", "cause", a.rec.Cause.String(), "status", a.rec.Detail.Status, "by", a.rec.EndedBy,
 		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds())

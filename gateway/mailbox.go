@@ -34,6 +34,11 @@ func (m *mailbox[T]) put(letter T) bool {
 // the reader closes, so take never waits on a closed mailbox.
 func (m *mailbox[T]) take() []T {
 	<-m.ready
+	return m.drain()
+}
+
+// drain takes everything without waiting, for a reader that has seen m.ready itself.
+func (m *mailbox[T]) drain() []T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	letters := m.queue

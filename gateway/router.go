@@ -124,6 +124,23 @@ func (r *Routes) dialled(uri translate.URI, from translate.JID, choice route.Cho
 	return uri
 }
 
+// Owner returns who a user with a number or address of its own is at a trunk; false if it has
+// none, or there is no such trunk.
+func (r *Routes) Owner(user, trunk string) (Party, bool) {
+	j, err := translate.ParseJID(user)
+	i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == trunk })
+	if err != nil || i < 0 {
+		return Party{}, false
+	}
+	uri, ok := r.Mapping.AccountURI[j.Bare()]
+	if !ok {
+		return Party{}, false
+	}
+	choice := route.Choice{}
+	choice.Number, _ = r.Mapping.DialPlan.For(j.Domain).E164(uri.Number())
+	return Party{URI: r.dialled(uri, j, choice, r.Trunks[i]).String(), JID: j.Bare().String()}, true
+}
+
 // toXMPP routes a call that came from a trunk.
 func (r *Routes) toXMPP(q Query) (Target, error) {
 	request, err := translate.ParseURI(q.To)

@@ -48,6 +48,12 @@ type Options struct {
 	// the same contact. Default: Parallel.
 	Second Second
 
+	// Presence has the presence of contacts that have one of their own. Without it every
+	// contact is there.
+	Presence *gateway.Presences
+	// Language is what users are told things in who do not say theirs: en or de. Default en.
+	Language string
+
 	// Announce says that a person is told for whom a call was before it was diverted.
 	Announce bool
 

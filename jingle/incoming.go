@@ -316,8 +316,11 @@ func (e *Edge) accept(l *leg, offer media.Description) {
 
 // greet shows a person the contact that is about to speak to it, with what the contact can
 // do: without a subscription it would not know (INTERWORKING.md section 1.9). The status is
-// for people, and may be empty.
+// for people, and may be empty. Whoever watches the contact, and sees it, knows better.
 func (e *Edge) greet(self, to, status string) {
+	if e.opt.Presence != nil && e.opt.Presence.Sees(gateway.Pair{User: bareOf(to), Contact: bareOf(self)}) {
+		return
+	}
 	st := component.Stanza{Kind: component.Presence}
 	st.From, st.To = self, to
 	if status != "" {
@@ -357,4 +360,9 @@ func idOf(id string) (signal wire.Signal, sid string, ok bool) {
 	rest, ours := strings.CutPrefix(id, "jm-")
 	word, sid, found := strings.Cut(rest, "-")
 	return wire.Signal(word), sid, ours && found && sid != ""
+}
+
+func bareOf(jid string) string {
+	b, _, _ := strings.Cut(jid, "/")
+	return b
 }

@@ -27,6 +27,7 @@ type people struct {
 type person struct {
 	resources map[string]*resource // by full JID
 	nick      string
+	lang      string // that it writes in (RFC 5646)
 }
 
 // A resource is one device.
@@ -140,6 +141,25 @@ func (p *people) nick(bare string) string {
 		return who.nick
 	}
 	return ""
+}
+
+// lang returns the language that a person writes in, as far as it says.
+func (p *people) lang(bare string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if who, ok := p.known.get(bare); ok {
+		return who.lang
+	}
+	return ""
+}
+
+// speaks notes the language of a person who is there.
+func (p *people) speaks(bare, lang string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if who, ok := p.known.get(bare); ok {
+		who.lang = lang
+	}
 }
 
 // direct returns the device to begin a session with at once, since every device that is

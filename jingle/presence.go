@@ -16,12 +16,22 @@ func (e *Edge) presence(st component.Stanza) {
 	if !ok {
 		return
 	}
-	switch st.Type {
-	case "":
-		e.available(st, from, to)
-	case "unavailable":
+	if st.Type == "unavailable" {
 		e.people.left(from.String(), from.Bare().String())
 		e.toPeer(from, session.Gone{From: from.String()})
+	}
+	watched := e.watched(st, from, to)
+	switch st.Type {
+	case "":
+		e.available(st, from, to, watched)
+		return
+	case "error":
+		return
+	}
+	if watched {
+		return
+	}
+	switch st.Type {
 	case "subscribe", "probe":
 		if to.Local != "" {
 			if err := e.routable(to); err != nil {
@@ -42,19 +52,23 @@ func (e *Edge) presence(st component.Stanza) {
 	}
 }
 
-// available notes a device that is there, and shows it the contact it spoke to.
-func (e *Edge) available(st component.Stanza, from, to translate.JID) {
+// available notes a device that is there, and shows it the contact it spoke to, unless that
+// has presence of its own.
+func (e *Edge) available(st component.Stanza, from, to translate.JID, watched bool) {
 	pr := wire.ParsePresence(st.Nodes)
 	full, bare := from.String(), from.Bare().String()
 	if pr.Nick != "" {
 		pr.Nick = translate.CleanName(pr.Nick)
 	}
 	fresh, ask := e.people.came(full, bare, pr)
+	if lang := translate.LanguageOf(st.Lang); lang != "" {
+		e.people.speaks(bare, lang)
+	}
 	e.toPeer(from, session.Back{From: full})
 	if ask {
 		e.ask(st.To, full, bare, pr.Caps)
 	}
-	if fresh && (to.Local == "" || e.routable(to) == nil) {
+	if fresh && !watched && (to.Local == "" || e.routable(to) == nil) {
 		e.sendPresence("", to, from)
 	}
 }

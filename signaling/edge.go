@@ -30,12 +30,14 @@ var methods = []string{
 
 // An Edge is the SIP side of the gateway. It is a [gateway.Dialer].
 type Edge struct {
-	o      Options
-	trunks trunks
-	stack  *stack.Stack
-	legs   *registry
-	trace  *tracer
-	count  counters
+	o         Options
+	trunks    trunks
+	stack     *stack.Stack
+	legs      *registry
+	usages    *usages
+	published publications
+	trace     *tracer
+	count     counters
 
 	located  func()         // closes the resolver, if it is ours
 	unwatch  func()         // ends watching
@@ -52,7 +54,7 @@ var _ gateway.Dialer = (*Edge)(nil)
 // New opens the SIP side: from now on it takes requests. An error says which listener
 // cannot be served.
 func New(o Options) (*Edge, error) {
-	e := &Edge{o: o.withDefaults(), legs: newRegistry(), trace: newTracer(o.Calls), quiet: make(chan struct{}), located: func() {}}
+	e := &Edge{o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}}, trace: newTracer(o.Calls), quiet: make(chan struct{}), located: func() {}}
 	e.trunks = slices.Clone(e.o.Trunks)
 	so := e.o.Stack
 	if so.Locate == nil {

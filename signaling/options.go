@@ -21,6 +21,9 @@ type Options struct {
 	// Calls is told of new calls.
 	Calls gateway.Calls
 
+	// Presence is told of subscriptions, of ours and of peers. Without it there are none.
+	Presence *gateway.Presences
+
 	// Stack carries the messages. The edge sets its Allowed, OnRequest, OnAck, OnStray,
 	// Trace and Server. Its Locate is also asked where trunks are, again and again.
 	Stack stack.Options

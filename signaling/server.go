@@ -23,13 +23,20 @@ func (e *Edge) request(tx *stack.ServerTx) {
 	case sip.INVITE:
 		e.incoming(tx, trunk)
 	case sip.OPTIONS:
-		e.reply(tx, 200, header("Allow", allowed), header("Accept", accepted+", "+infoTypes), header("Supported", extensions))
+		hs := []sip.Header{header("Allow", allowed), header("Accept", accepted+", "+infoTypes), header("Supported", extensions)}
+		if e.serves(trunk) {
+			hs[0] = header("Allow", allowed+", SUBSCRIBE")
+			hs = append(hs, e.events(trunk))
+		}
+		e.reply(tx, 200, hs...)
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.NOTIFY:
 		e.reply(tx, 481) // they live in dialogs only
 	case sip.REFER:
 		e.strayRefer(tx)
-	case sip.SUBSCRIBE, sip.PUBLISH:
-		e.reply(tx, 489)
+	case sip.SUBSCRIBE:
+		e.watchedBy(tx, trunk)
+	case sip.PUBLISH:
+		_ = tx.Reply(489, "", e.events(trunk)) // nobody's presence is composed here
 	default:
 		e.reply(tx, 405)
 	}
@@ -39,6 +46,10 @@ func (e *Edge) request(tx *stack.ServerTx) {
 // dialog may be (RELIABILITY 4, row 34). Which trunk it would be for a new call does
 // not matter: several may share an address.
 func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
+	if u := e.usages.find(tx.Request().CallID().Value(), own); u != nil {
+		e.inSubscription(tx, u)
+		return
+	}
 	l := e.legs.find(tx.Request().CallID().Value(), own)
 	switch {
 	case l == nil:

@@ -42,6 +42,8 @@ type daemon struct {
 	log    *slog.Logger
 	g      *gateway.Gateway
 	sip    *signaling.Edge
+	xmpp   *jingle.Edge
+	pres   *gateway.Presences
 	stream *component.Stream
 	relay  *embedded.Relay   // nil if others carry the media
 	remote *rtpengine.Engine // nil if the relay does
@@ -114,8 +116,11 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	opened = append(opened, closer(d.closeMedia))
+	d.pres = presenceOf(c, routes, log)
+	opened = append(opened, closer(d.pres.Close))
 	d.g = gateway.New(gateway.Options{
 		Router:      routes,
+		Presence:    d.pres,
 		Media:       carrier,
 		Limits:      limitsOf(c),
 		MaxCalls:    c.Calls.Max,
@@ -125,7 +130,12 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		Log:         log,
 		Registry:    d.reg,
 		Trace:       d.trace,
-		Ended:       d.tell,
+		Ended: func(r gateway.Record) {
+			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
+				d.xmpp.Missed(user, r)
+			}
+			d.tell(r)
+		},
 	})
 	if err := d.openXMPP(c, routes); err != nil {
 		return nil, err
@@ -133,10 +143,11 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err := d.openSIP(c, listeners, routes); err != nil {
 		return nil, err
 	}
+	d.pres.SetEdges(d.sip, d.xmpp)
 	d.admin = newAdmin(d.reg, d.unready)
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		d.counters(),
+		d.counters(), d.pres,
 	)
 	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", at.String(), "because", at.why, "host", routes.Mapping.SIPHost)
 	if d.web != nil {
@@ -505,11 +516,11 @@ func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
 var secondCall = map[string]jingle.Second{"parallel": jingle.Parallel, "migrate": jingle.Migrate, "busy": jingle.Busy}
 
 func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
-	edge := jingle.New(jingle.Options{
+	d.xmpp = jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
-		Announce: c.XMPP.AnnounceDiversion,
+		Announce: c.XMPP.AnnounceDiversion, Presence: d.pres, Language: c.XMPP.Language,
 	})
 	var once sync.Once
 	var err error
@@ -517,7 +528,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		Domain: c.XMPP.Domain,
 		Secret: string(c.XMPP.Secret),
 		Addrs:  []string{c.XMPP.Server},
-		Routes: edge.Routes(),
+		Routes: d.xmpp.Routes(),
 		State: func(s component.State) {
 			if s.Up {
 				once.Do(func() { close(d.up) })
@@ -528,14 +539,15 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	if err != nil {
 		return fmt.Errorf("xmpp: %w", err)
 	}
-	edge.Attach(d.stream)
-	d.g.SetDialer(gateway.XMPP, edge)
+	d.xmpp.Attach(d.stream)
+	d.g.SetDialer(gateway.XMPP, d.xmpp)
 	return nil
 }
 
 func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *gateway.Routes) error {
 	o := signaling.Options{
 		Calls:     d.g,
+		Presence:  d.pres,
 		Stack:     stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
 		Host:      routes.Mapping.SIPHost,
 		Refusals:  translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
@@ -593,6 +605,7 @@ func (d *daemon) run(ctx context.Context) error {
 	d.stop = stop
 	d.mu.Unlock()
 	failed := make(chan error, 1)
+	go d.resume(streaming)
 	go func() { // ends with stop
 		defer close(d.ended)
 		_ = d.stream.Run(streaming)
@@ -623,6 +636,7 @@ func (d *daemon) close(ctx context.Context) {
 		d.log.Info("waiting for calls to end", "calls", n)
 	}
 	d.g.Drain(ctx)
+	d.pres.Close()
 	if err := d.sip.Close(); err != nil {
 		d.log.Warn("closing the sip side", "error", err)
 	}

@@ -102,6 +102,7 @@ type Watch struct {
 	dialog   bool          // there is a subscription at the contact's side
 	asked    bool          // a SUBSCRIBE is under way
 	leaving  bool
+	anew     bool // wished again before the end, which comes first
 	over     bool
 	briefs   int // in a row that were too brief
 	again    int // subscriptions in a row that ended at once
@@ -196,7 +197,8 @@ func (w *Watch) repeat() {
 func (w *Watch) wished() {
 	w.user = there
 	switch {
-	case w.leaving: // wished again before the end: the end comes first
+	case w.leaving:
+		w.anew = true
 	case w.standing == Granted || w.standing == Synthetic:
 		w.emit(Allow{})
 		w.repeat()
@@ -212,6 +214,7 @@ func (w *Watch) wished() {
 
 func (w *Watch) unwished() {
 	if w.leaving {
+		w.anew = false
 		return
 	}
 	w.stand(None)
@@ -226,6 +229,13 @@ func (w *Watch) unwished() {
 
 // finish is the end of a watch that the user does not wish any more.
 func (w *Watch) finish() {
+	if w.anew { // what would be unsubscribed is the new wish
+		w.emit(Stop{})
+		w.tell(nil)
+		*w = Watch{expires: Hour, out: w.out}
+		w.wished()
+		return
+	}
 	w.over = true
 	w.emit(Stop{}, Disallow{})
 	w.tell(nil)

@@ -18,6 +18,8 @@ type (
 	Approved struct{}
 	// Barred says that the user does not (unsubscribed).
 	Barred struct{}
+	// Nobody says that there is no such user, who could be asked.
+	Nobody struct{}
 	// Seen is what the user sent to the watcher, of one device.
 	Seen struct{ State State }
 	// Lost says that the watcher did not take a notification: there is no subscription any
@@ -33,6 +35,7 @@ func (Begun) watcherInput()        {}
 func (Refreshed) watcherInput()    {}
 func (Approved) watcherInput()     {}
 func (Barred) watcherInput()       {}
+func (Nobody) watcherInput()       {}
 func (Seen) watcherInput()         {}
 func (Lost) watcherInput()         {}
 func (Shut) watcherInput()         {}
@@ -112,6 +115,14 @@ type Watcher struct {
 // NewWatcher returns a watcher; standing is what the user allowed it before.
 func NewWatcher(standing Standing) *Watcher { return &Watcher{standing: standing} }
 
+// Know gives a watcher that has not begun what the user sent to it before. Without the
+// user's leave it is not told.
+func (w *Watcher) Know(now Document) {
+	if w.standing == Granted {
+		w.now = now
+	}
+}
+
 // Step takes one input and returns what to do. What has no place is ignored.
 func (w *Watcher) Step(in WatcherInput) []WatcherOutput {
 	if w.over {
@@ -126,6 +137,10 @@ func (w *Watcher) Step(in WatcherInput) []WatcherOutput {
 		w.approved()
 	case Barred:
 		w.barred()
+	case Nobody:
+		if w.standing == None {
+			w.end("noresource")
+		}
 	case Seen:
 		w.seen(in.State)
 	case Lost:

@@ -38,6 +38,10 @@ const (
 	NSDelay      = "urn:xmpp:delay"
 	NSCarbons    = "urn:xmpp:carbons:2"
 	NSClient     = "jabber:client"
+	NSIdle       = "urn:xmpp:idle:1"
+	nsActivity   = "http://jabber.org/protocol/activity"
+	nsEvent      = "http://jabber.org/protocol/pubsub#event"
+	nsOOB        = "jabber:x:oob"
 	nsXML        = "http://www.w3.org/XML/1998/namespace"
 	nsSHIM       = "http://jabber.org/protocol/shim"
 

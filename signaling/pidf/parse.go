@@ -28,6 +28,7 @@ func Parse(body []byte) (entity string, doc presence.Document, err error) {
 		return "", nil, &Error{"it is no presence"}
 	}
 	person := personOf(root)
+	named := false
 	for _, t := range root.children {
 		if t.name.Local != "tuple" || t.name.Space != nsPIDF {
 			continue
@@ -36,16 +37,21 @@ func Parse(body []byte) (entity string, doc presence.Document, err error) {
 			break
 		}
 		if s, ok := person.tuple(t); ok {
+			named = named || resource(t) != ""
 			doc = doc.Put(s)
 			if !s.Open {
 				doc = append(doc, s) // Put leaves out what is closed
 			}
 		}
 	}
-	return root.attribute("entity"), alone(doc), nil
+	if !named {
+		doc = alone(doc)
+	}
+	return root.attribute("entity"), doc, nil
 }
 
-// alone gives the only device of a person that has one no name: it is the person's.
+// alone gives the only device of a person that has one no name: it is the person's. A device
+// with a gr keeps its own (example 30-07).
 func alone(doc presence.Document) presence.Document {
 	if len(doc) == 1 {
 		doc[0].Device = ""
@@ -118,16 +124,26 @@ func (p person) tuple(t *node) (presence.State, bool) {
 	return s, true
 }
 
-// device is the name of a tuple's device: the gr of its contact or, without one, its id.
-func device(t *node) string {
-	if c := t.child(nsPIDF, "contact"); c != nil {
-		for p := range strings.SplitSeq(strings.TrimSpace(c.text), ";") {
-			if v, ok := strings.CutPrefix(p, "gr="); ok && v != "" {
-				if plain, ok := unescape(v); ok {
-					return plain
-				}
+// resource is the gr of a tuple's contact, if it has one.
+func resource(t *node) string {
+	c := t.child(nsPIDF, "contact")
+	if c == nil {
+		return ""
+	}
+	for p := range strings.SplitSeq(strings.TrimSpace(c.text), ";") {
+		if v, ok := strings.CutPrefix(p, "gr="); ok && v != "" {
+			if plain, ok := unescape(v); ok {
+				return plain
 			}
 		}
+	}
+	return ""
+}
+
+// device is the name of a tuple's device: the gr of its contact or, without one, its id.
+func device(t *node) string {
+	if gr := resource(t); gr != "" {
+		return gr
 	}
 	id := strings.TrimPrefix(t.attribute("id"), "ID-")
 	var b strings.Builder

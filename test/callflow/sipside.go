@@ -31,6 +31,9 @@ type sipSide struct {
 	vars    map[string]string      // what scripts may say of them
 	theirs  string                 // remote tag of the dialog we are in
 	contact string                 // where our requests in the dialog go
+	watch   *sipMessage            // the last SUBSCRIBE we sent outside of a dialog
+	watched *sipMessage            // and the 2xx to it
+	always  map[string]string      // what requests of a method are answered with, as a script says it
 }
 
 // A sipDialog is one of several dialogs of a script.
@@ -126,7 +129,7 @@ func tagOf(header string) string {
 }
 
 func newSIPSide(conn net.PacketConn, gw net.Addr) *sipSide {
-	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, sent: map[string]*sipMessage{}, vars: map[string]string{}, tag: "trunk1"}
+	s := &sipSide{conn: conn, gw: gw, got: make(chan *sipMessage, 1024), early: map[string]*sipMessage{}, sent: map[string]*sipMessage{}, vars: map[string]string{}, always: map[string]string{}, tag: "trunk1"}
 	s.done.Add(1)
 	go s.read() // ends when the socket is closed
 	return s
@@ -164,6 +167,8 @@ func (s *sipSide) note(m *sipMessage) {
 			s.contact = between(m.header.Get("Contact"))
 			s.invite = nil
 		}
+	case m.method() == "SUBSCRIBE" && m.status()/100 == 2 && s.watch != nil && m.header.Get("Call-Id") == s.watch.header.Get("Call-Id"):
+		s.watched = m
 	case m.method() == "INVITE" && m.status() > 100:
 		s.early[tagOf(m.header.Get("To"))] = m
 		s.answered(m)
@@ -186,6 +191,12 @@ func between(addr string) string {
 // its status. Words with a colon are headers, "sdp=NAME" is a body, and so is "body=TEXT"
 // with its "type=TYPE", where | stands for a line end.
 func (s *sipSide) command(text string, sdp func(string) (string, error)) error {
+	if method, answer, ok := strings.Cut(strings.TrimPrefix(text, "answers "), " "); ok && strings.HasPrefix(text, "answers ") {
+		if s.always[method] = answer + " for " + method; answer == "nothing" {
+			delete(s.always, method)
+		}
+		return nil
+	}
 	words := fields(text)
 	var extra []string
 	body, kind := "", "application/sdp"
@@ -252,6 +263,16 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 		uri, from, to, callID = in.contact, in.local, in.remote, in.invite.header.Get("Call-Id")
 	case fresh:
 		uri, from, to, callID = args[0], `"Otto" <sip:otto@pbx.example>;tag=otto1`, "<"+args[0]+">", fmt.Sprintf("call%d@pbx.example", s.ids)
+	case method == "SUBSCRIBE" && s.watched != nil:
+		uri, callID = between(s.watched.header.Get("Contact")), s.watch.header.Get("Call-Id")
+		from, to = s.watch.header.Get("From"), s.watched.header.Get("To")
+	case method == "NOTIFY" && s.newest("SUBSCRIBE") != nil:
+		sub := s.newest("SUBSCRIBE")
+		uri, callID = between(sub.header.Get("Contact")), sub.header.Get("Call-Id")
+		from, to = sub.header.Get("To"), sub.header.Get("From")
+		if !strings.Contains(from, ";tag=") {
+			from += ";tag=" + s.tag
+		}
 	case s.invite != nil && method == "CANCEL":
 		uri, from, to = strings.Fields(s.invite.start)[1], s.invite.header.Get("From"), s.invite.header.Get("To")
 		callID, branch = s.invite.header.Get("Call-Id"), branchOf(s.invite)
@@ -299,7 +320,7 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 		line("Call-ID: %s", callID)
 	}
 	line("CSeq: %d %s", cseq, method)
-	if (method == "INVITE" || method == "OPTIONS" || method == "REFER") && !has("Contact") {
+	if (method == "INVITE" || method == "OPTIONS" || method == "SUBSCRIBE" || method == "NOTIFY" || method == "REFER") && !has("Contact") {
 		line("Contact: <sip:otto@%s>", s.conn.LocalAddr())
 	}
 	for _, h := range extra {
@@ -307,6 +328,13 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 	}
 	line("Content-Length: %d\r\n", len(body))
 	b.WriteString(body)
+	if method == "SUBSCRIBE" && fresh {
+		m, err := parseSIP([]byte(b.String()))
+		if err != nil {
+			return err
+		}
+		s.watch, s.watched, s.cseq = m, nil, max(s.cseq, cseq)
+	}
 	if method == "INVITE" {
 		m, err := parseSIP([]byte(b.String()))
 		if err != nil {
@@ -330,6 +358,16 @@ func (s *sipSide) inviteCSeq() int {
 	n, _, _ := strings.Cut(s.invite.header.Get("Cseq"), " ")
 	v, _ := strconv.Atoi(n)
 	return v
+}
+
+// newest is the newest request of a method that the gateway sent, or nil.
+func (s *sipSide) newest(method string) *sipMessage {
+	for i := len(s.asked) - 1; i >= 0; i-- {
+		if s.asked[i].method() == method {
+			return s.asked[i]
+		}
+	}
+	return nil
 }
 
 func (s *sipSide) firstInvite() *sipMessage {
@@ -390,7 +428,7 @@ func (s *sipSide) respond(status int, args, extra []string, body string) error {
 	line("To: %s", to)
 	line("Call-ID: %s", req.header.Get("Call-Id"))
 	line("CSeq: %s", req.header.Get("Cseq"))
-	if method == "INVITE" && status > 100 && status < 300 {
+	if (method == "INVITE" || method == "SUBSCRIBE") && status > 100 && status < 300 {
 		line("Contact: <sip:%s@%s>", tag, s.conn.LocalAddr())
 	}
 	for _, h := range extra {
@@ -408,7 +446,7 @@ func (s *sipSide) send(text string) error {
 
 var phrases = map[int]string{
 	100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress", 199: "Early Dialog Terminated",
-	200: "OK", 202: "Accepted", 302: "Moved Temporarily", 401: "Unauthorized", 407: "Proxy Authentication Required", 422: "Session Interval Too Small", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
+	200: "OK", 412: "Conditional Request Failed", 423: "Interval Too Brief", 489: "Bad Event", 405: "Method Not Allowed", 501: "Not Implemented", 202: "Accepted", 302: "Moved Temporarily", 401: "Unauthorized", 407: "Proxy Authentication Required", 422: "Session Interval Too Small", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
 	410: "Gone", 415: "Unsupported Media Type", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
 	484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
 	500: "Server Internal Error", 503: "Service Unavailable", 504: "Server Time-out", 600: "Busy Everywhere", 603: "Decline",
@@ -477,8 +515,20 @@ func (m *sipMessage) show(withBody bool) []string {
 		v, _, _ = strings.Cut(v, ";tag=")
 		fmt.Fprintf(&b, "  %s: %s", name, v)
 	}
-	if m.method() == "NOTIFY" && m.body != "" {
-		fmt.Fprintf(&b, "  %s", strings.TrimSpace(m.body))
+	switch method := m.method(); {
+	case strings.HasPrefix(m.header.Get("Event"), "refer"):
+		if m.body != "" {
+			fmt.Fprintf(&b, "  %s", strings.TrimSpace(m.body))
+		}
+	case method == "SUBSCRIBE" || method == "NOTIFY" || method == "PUBLISH":
+		for _, name := range []string{"Expires", "Min-Expires", "Sip-If-Match", "Allow-Events", "Content-Type", "Route"} {
+			if v := m.header.Get(name); v != "" {
+				fmt.Fprintf(&b, "  %s: %s", name, v)
+			}
+		}
+		if m.header.Get("Authorization") != "" {
+			b.WriteString("  Authorization")
+		}
 	}
 	if m.method() == "INFO" && m.body != "" {
 		fmt.Fprintf(&b, "  %s: %s", m.header.Get("Content-Type"), strings.ReplaceAll(strings.TrimSpace(m.body), "\r\n", "|"))
@@ -495,9 +545,13 @@ func (m *sipMessage) show(withBody bool) []string {
 	return lines
 }
 
-// acknowledge sends the ACK of a final response that refuses an INVITE of ours, which is
-// the transaction's business and never a script's (RFC 3261 section 17.1.1.3).
+// acknowledge does what a script need not say: it answers what is always answered, and sends
+// the ACK of a final response that refuses an INVITE of ours, which is the transaction's
+// business and never a script's (RFC 3261 section 17.1.1.3).
 func (s *sipSide) acknowledge(m *sipMessage) error {
+	if answer := s.always[m.method()]; m.request() && answer != "" {
+		return s.command(answer, nil)
+	}
 	invite := s.sent[branchOf(m)]
 	if m.request() || m.method() != "INVITE" || m.status() < 300 || invite == nil {
 		return nil

@@ -49,6 +49,13 @@ type settings struct {
 	video    bool
 	refusals translate.Refusals
 	noAnswer time.Duration
+
+	presence  gateway.PresenceMode // of the trunk
+	quiet     bool                 // calls are no presence
+	publish   bool
+	voicemail bool
+	missed    bool
+	language  string
 }
 
 func (s *settings) apply(text string) error {
@@ -79,6 +86,18 @@ func (s *settings) apply(text string) error {
 			s.video = true
 		case "username":
 			s.username = value
+		case "presence":
+			s.presence = map[string]gateway.PresenceMode{"on": gateway.PresenceOn, "dialog": gateway.PresenceDialog}[value]
+		case "quiet_calls":
+			s.quiet = true
+		case "publish":
+			s.publish = true
+		case "voicemail":
+			s.voicemail = true
+		case "missed_calls":
+			s.missed = true
+		case "language":
+			s.language = value
 		case "no_answer":
 			d, err := time.ParseDuration(value)
 			if err != nil {
@@ -99,6 +118,7 @@ type world struct {
 	xmpp   *xmppSide
 	plane  *plane
 	edge   *signaling.Edge
+	pres   *gateway.Presences // nil unless a play wants it
 	stop   context.CancelFunc
 	stream sync.WaitGroup
 	ended  chan gateway.Record
@@ -135,13 +155,17 @@ func newWorld(t *testing.T, set settings) *world {
 
 	log := slog.New(slog.DiscardHandler)
 	ids := 0
+	routes := &gateway.Routes{
+		Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
+		Trunks: []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
+	}
+	w.pres = presenceOf(set, routes)
+	var missed func(string, gateway.Record)
 	w.g = gateway.New(gateway.Options{
-		Router: &gateway.Routes{
-			Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
-			Trunks: []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
-		},
-		Media: w.plane,
-		Log:   log,
+		Router:   routes,
+		Presence: w.pres,
+		Media:    w.plane,
+		Log:      log,
 		NewID: func() call.ID {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -154,11 +178,14 @@ func newWorld(t *testing.T, set settings) *world {
 			w.mu.Lock()
 			delete(w.calls, r.Call)
 			w.mu.Unlock()
+			if user, ok := r.Missed(); ok && set.missed {
+				missed(user, r)
+			}
 			w.ended <- r
 		},
 	})
 	w.edge, err = signaling.New(signaling.Options{
-		Calls: w.g,
+		Calls: w.g, Presence: w.pres,
 		Stack: stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
 		Trunks: []signaling.Trunk{{
 			Name:    "trunk",
@@ -178,8 +205,12 @@ func newWorld(t *testing.T, set settings) *world {
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
-		Announce: set.announce,
+		Announce: set.announce, Presence: w.pres, Language: set.language,
 	})
+	missed = xmpp.Missed
+	if w.pres != nil {
+		w.pres.SetEdges(w.edge, xmpp)
+	}
 	w.g.SetDialer(gateway.XMPP, xmpp)
 	near, far := net.Pipe()
 	dialled := false
@@ -200,7 +231,30 @@ func newWorld(t *testing.T, set settings) *world {
 	w.stop = stop
 	w.stream.Go(func() { _ = stream.Run(ctx) }) // ends with stop
 	w.sip = newSIPSide(theirs, ours.LocalAddr())
+	if w.pres != nil {
+		check(t, w.pres.Start(ctx))
+	}
 	return w
+}
+
+// presenceOf returns the presence of a play, or nil if it wants none.
+func presenceOf(set settings, routes *gateway.Routes) *gateway.Presences {
+	if set.presence == gateway.PresenceOff && !set.publish && !set.voicemail {
+		return nil
+	}
+	o := gateway.PresenceOptions{
+		Router: routes, Trunks: map[string]gateway.PresenceMode{"trunk": set.presence}, OnThePhone: !set.quiet,
+		Words: translate.OnThePhone, Rand: func() float64 { return 0 }, Owner: routes.Owner,
+	}
+	if set.publish {
+		o.Publish = []string{"trunk"}
+	}
+	if set.voicemail {
+		if owner, ok := routes.Owner("juliet@example.org", "trunk"); ok {
+			o.Voicemails = []gateway.Voicemail{{User: "juliet@example.org", Trunk: "trunk", Owner: owner, To: owner.URI}}
+		}
+	}
+	return gateway.NewPresences(o)
 }
 
 func check(t *testing.T, err error) {
@@ -234,6 +288,9 @@ func (w *world) ids() []call.ID {
 }
 
 func (w *world) close() {
+	if w.pres != nil {
+		w.pres.Close()
+	}
 	_ = w.edge.Close()
 	w.stop()
 	w.xmpp.close()

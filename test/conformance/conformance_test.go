@@ -13,7 +13,7 @@ import (
 // checks are all there are, by statement.
 func checks() map[string]func(*testing.T) {
 	all := map[string]func(*testing.T){}
-	for _, group := range []map[string]func(*testing.T){addressChecks, callChecks, dialogChecks, sdpChecks, otherChecks} {
+	for _, group := range []map[string]func(*testing.T){addressChecks, callChecks, dialogChecks, sdpChecks, presenceChecks, otherChecks} {
 		maps.Copy(all, group)
 	}
 	return all
@@ -74,7 +74,7 @@ func TestRunnerReadsAndCounts(t *testing.T) {
 			name:  "a check that passes",
 			in:    event("pass", parent+"/A-01", "") + event("pass", parent, ""),
 			ran:   true,
-			lines: []string{"A-01 pass", "P-01 not yet", "172 statements: 1 pass, 0 fail, 171 not yet", "these must be checked and are not: A-02 "},
+			lines: []string{"A-01 pass", "M-01 not yet", "172 statements: 1 pass, 0 fail, 171 not yet", "these must be checked and are not: A-02 "},
 		},
 		{
 			name:  "a check that fails says why",
@@ -91,7 +91,7 @@ func TestRunnerReadsAndCounts(t *testing.T) {
 			in:    passAll(event) + event("pass", parent, ""),
 			ran:   true,
 			good:  true,
-			lines: []string{"P-01 not yet"},
+			lines: []string{"M-01 not yet"},
 		},
 	}
 	for _, tt := range tests {

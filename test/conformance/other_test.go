@@ -14,9 +14,6 @@ var otherChecks = map[string]func(*testing.T){
 		`)
 		r.one("xmpp ")
 	},
-	"P-19": func(t *testing.T) {
-		play(t, "sip SUBSCRIBE sip:juliet%40example.org@x.gw.example 'Event: unheard-of'").one("sip 489")
-	},
 	"S-02": func(t *testing.T) {
 		// The sent-by says port 9, and what comes back is seen at the port it was sent from.
 		r := play(t, `

@@ -64,6 +64,7 @@ type phoneOptions struct {
 
 	encryption string // srtp, srtp-mand, dtls_srtp; empty for none
 	video      bool   // it sends and shows VP8
+	watch      string // SIP URI of whose presence it asks for; then it also shows its own
 }
 
 // phoneCodecs are baresip's codecs: how the account and the module call them, and the sound
@@ -99,6 +100,7 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 		"Dir": b.dir, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
 		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
 		"Encryption": o.encryption, "Video": o.video, "Certificate": o.certificate, "CA": o.ca,
+		"Presence": o.watch != "",
 	})
 	over := ""
 	if o.certificate != "" {
@@ -111,9 +113,13 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	if o.encryption != "" {
 		account += ";mediaenc=" + o.encryption
 	}
+	contacts := ""
+	if o.watch != "" {
+		contacts = fmt.Sprintf("\"Watched\" <%s>;presence=p2p\n", o.watch)
+	}
 	for name, text := range map[string]string{
 		"accounts": account + "\n",
-		"contacts": "",
+		"contacts": contacts,
 		"uuid":     "11111111-2222-3333-4444-555555555555", // a line end would go into Contact
 	} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil {

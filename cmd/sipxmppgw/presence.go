@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/translate"
+)
+
+// presenceModes are what trunks[].presence may say.
+var presenceModes = map[string]gateway.PresenceMode{
+	"off": gateway.PresenceOff, "on": gateway.PresenceOn, "dialog": gateway.PresenceDialog,
+}
+
+// presenceOf returns who sees whose presence, and asks whom.
+func presenceOf(c config.Config, routes *gateway.Routes, log *slog.Logger) *gateway.Presences {
+	o := gateway.PresenceOptions{
+		Router: routes, Trunks: map[string]gateway.PresenceMode{}, OnThePhone: !c.Calls.HideBusy,
+		Words: translate.OnThePhone, Owner: routes.Owner, Log: log,
+	}
+	users := map[string]bool{}
+	for address, user := range c.Users {
+		if !strings.HasSuffix(address, "*") { // of a range nobody knows who there is
+			users[user] = true
+		}
+	}
+	for _, t := range c.Trunks {
+		o.Trunks[t.Name] = presenceModes[t.Presence]
+		if t.Publish {
+			o.Publish = append(o.Publish, t.Name)
+		}
+		if !t.Voicemail {
+			continue
+		}
+		for user := range users {
+			j, err := translate.ParseJID(user)
+			if err != nil {
+				continue // it is reported with the numbers
+			}
+			if owner, ok := routes.Owner(j.String(), t.Name); ok {
+				o.Voicemails = append(o.Voicemails, gateway.Voicemail{User: j.Bare().String(), Trunk: t.Name, Owner: owner, To: owner.URI})
+			}
+		}
+	}
+	slices.SortFunc(o.Voicemails, func(a, b gateway.Voicemail) int { return strings.Compare(a.Trunk+" "+a.User, b.Trunk+" "+b.User) })
+	return gateway.NewPresences(o)
+}
+
+// resume takes up the presence that was kept, once users can be asked whether they are there.
+func (d *daemon) resume(ctx context.Context) {
+	select {
+	case <-d.up:
+	case <-ctx.Done():
+		return
+	}
+	if err := d.pres.Start(ctx); err != nil {
+		d.log.Warn("subscriptions to presence are not known any more", "error", err)
+	}
+}

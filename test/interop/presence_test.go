@@ -1,0 +1,142 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sipxmppgw/test/peer/element"
+	"sipxmppgw/test/peer/xmppclient"
+)
+
+// A viewer is an XMPP user who looks at the presence it gets.
+type viewer struct {
+	*xmppclient.Client
+	mu  sync.Mutex
+	got []*element.Element
+}
+
+const nsClient = "jabber:client"
+
+func newViewer(t *testing.T, s *server, user string) *viewer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := xmppclient.Dial(ctx, xmppclient.Options{Addr: local(s.client), User: user, Domain: userDomain, Password: password, Resource: "view"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	v := &viewer{Client: c}
+	c.Receive(func(e *element.Element) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.got = append(v.got, e)
+	})
+	return v
+}
+
+// presence sends presence to someone, or to all when to is empty.
+func (v *viewer) presence(t *testing.T, typ, to, show string) {
+	t.Helper()
+	p := element.New(nsClient, "presence")
+	if typ != "" {
+		p.Set("type", typ)
+	}
+	if to != "" {
+		p.Set("to", to)
+	}
+	if show != "" {
+		p.Add(element.New(nsClient, "show").AddText(show))
+	}
+	if err := v.Send(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sees waits until the newest presence of a contact, of those with a type, fits.
+func (v *viewer) sees(t *testing.T, what, contact string, fits func(*element.Element) bool) {
+	t.Helper()
+	eventually(t, 20*time.Second, what, func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		var last *element.Element
+		for _, e := range v.got {
+			if e.Name != "presence" || !strings.HasPrefix(e.Attr("from"), contact) {
+				continue
+			}
+			if last = e; fits(e) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the last of %s is %v", contact, last)
+	})
+	v.mu.Lock()
+	v.got = nil
+	v.mu.Unlock()
+}
+
+func typed(typ string) func(*element.Element) bool {
+	return func(e *element.Element) bool { return e.Attr("type") == typ }
+}
+
+// A SIP phone and an XMPP user watch each other (INTERWORKING 4): through a real server, and a
+// phone that neither knows.
+func TestPresenceOfAPhone(t *testing.T) {
+	t.Parallel()
+	const number = "+441230"
+	s := startProsody(t)
+	port := freePort(t)
+	g := startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
+		{Name: "watched", Prefix: "+44", Address: local(port), Settings: `presence: "on"`},
+	}})
+	contact := jidOf(number)
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	phone := startPhone(t, phoneOptions{port: port, proxy: g.sip, user: number, watch: uriOf("romeo")})
+	phoneSays := func(what string) {
+		t.Helper()
+		eventually(t, 20*time.Second, "the phone sees "+what, func() error {
+			b, err := os.ReadFile(phone.log)
+			if err == nil && !strings.Contains(string(b), what) {
+				err = fmt.Errorf("not in %s", phone.log)
+			}
+			return err
+		})
+	}
+
+	// The phone watches the user, who is asked first.
+	user.sees(t, "the user is asked", contact, typed("subscribe"))
+	user.presence(t, "subscribed", contact, "")
+	phoneSays("<basic>open</basic>") // it tells of changes alone
+	user.presence(t, "", "", "dnd")
+	phoneSays("Busy")
+	user.presence(t, "", "", "")
+	phoneSays("mOnline") // in colour
+
+	// The user watches the phone.
+	phone.command(t, "presence_online", "")
+	user.presence(t, "subscribe", contact, "")
+	user.sees(t, "the phone is there, with what it can do", contact, func(e *element.Element) bool {
+		return e.Attr("type") == "" && e.Child("http://jabber.org/protocol/caps", "c") != nil
+	})
+	phone.command(t, "presence_offline", "")
+	user.sees(t, "the phone is gone", contact, typed("unavailable"))
+	phone.command(t, "presence_online", "")
+	user.sees(t, "the phone is there again", contact, typed(""))
+	user.presence(t, "unsubscribe", contact, "")
+	eventually(t, 20*time.Second, "the subscription has ended", func() error {
+		_, body, err := g.get("/metrics")
+		if err == nil && !strings.Contains(body, `sipxmppgw_presence_subscriptions{direction="out",state="granted"} 0`) {
+			err = errors.New("it is still there")
+		}
+		return err
+	})
+}
