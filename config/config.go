@@ -12,14 +12,21 @@ import (
 
 // Config is the whole file.
 type Config struct {
-	XMPP   XMPP    `yaml:"xmpp"`
-	SIP    SIP     `yaml:"sip"`
-	Media  Media   `yaml:"media"`
-	Calls  Calls   `yaml:"calls"`
-	HTTP   HTTP    `yaml:"http"`
-	Log    Log     `yaml:"log"`
-	Trunks []Trunk `yaml:"trunks"`
-	Routes []Route `yaml:"routes"`
+	XMPP  XMPP  `yaml:"xmpp"`
+	SIP   SIP   `yaml:"sip"`
+	Media Media `yaml:"media"`
+	Calls Calls `yaml:"calls"`
+	HTTP  HTTP  `yaml:"http"`
+	Log   Log   `yaml:"log"`
+	// Store is what outlives the process.
+	Store Store `yaml:"store"`
+	// Accounts let users add SIP accounts of their own.
+	Accounts Accounts `yaml:"accounts"`
+	// Contacts are files with names of numbers and SIP addresses: vCard, or CSV with the
+	// columns number and name. Default none.
+	Contacts []string `yaml:"contacts"`
+	Trunks   []Trunk  `yaml:"trunks"`
+	Routes   []Route  `yaml:"routes"`
 	// Users are telephone numbers or SIP addresses, and whose they are, by bare JID. A number
 	// that ends in * stands for all that begin so; a * in the JID, for the rest of it.
 	Users map[string]string `yaml:"numbers"`
@@ -250,6 +257,41 @@ type Log struct {
 	Format string `yaml:"format"`
 }
 
+// Store is where things are kept.
+type Store struct {
+	// File is a SQLite file. It is made if it does not exist. Default none: nothing is kept.
+	File string `yaml:"file"`
+	// KeyFile holds the key that passwords are stored under. It is made if it does not exist,
+	// readable by its owner alone; without it the passwords in File are lost. Required for
+	// accounts.
+	KeyFile string `yaml:"key_file"`
+}
+
+// Accounts are SIP accounts that users add themselves, by a form of their client, a command,
+// or by writing to the gateway.
+type Accounts struct {
+	// Allow are who may: domains, bare JIDs, or "*" for everyone. Default nobody.
+	Allow []string `yaml:"allow"`
+	// Servers are the domains that accounts may be at, with those below them. Default any.
+	Servers []string `yaml:"servers"`
+	// PrivateServers lets accounts be at servers whose addresses are not public, such as
+	// those of this machine's networks. Default false.
+	PrivateServers bool `yaml:"private_servers"`
+	// PerUser is how many accounts one user may have. Default 1, to 100.
+	PerUser int `yaml:"per_user"`
+	// Max is how many accounts there may be. Default 1000, to 10000.
+	Max int `yaml:"max"`
+	// MaxCalls is how many calls over one account there may be at once. Default 4.
+	MaxCalls int `yaml:"max_calls"`
+	// NumberFormat is how their servers want numbers, as in a trunk. Default plus.
+	NumberFormat string `yaml:"number_format"`
+	// KeepCalls is how long a user's last calls are remembered; 0 for not at all. Default
+	// 720h, to 8760h.
+	KeepCalls time.Duration `yaml:"keep_calls"`
+	// Language is that of users whose clients do not say theirs: en or de. Default en.
+	Language string `yaml:"language"`
+}
+
 // A Trunk is a SIP peer: a PBX or a carrier.
 type Trunk struct {
 	// Name is how routes, logs and metrics call it: letters, digits, - and _. Required.
@@ -297,6 +339,9 @@ type Trunk struct {
 	Username     string `yaml:"username"`
 	Password     Secret `yaml:"password"`
 	PasswordFile string `yaml:"password_file"`
+	// Register holds a registration with it, so that its calls come to us (RFC 3261 section
+	// 10). Default none.
+	Register Register `yaml:"register"`
 	// MaxCalls is how many calls over it there may be at once, so that it cannot take the
 	// place of others. Default: calls.max.
 	MaxCalls int `yaml:"max_calls"`
@@ -330,6 +375,18 @@ type Trunk struct {
 	Voicemail bool `yaml:"voicemail"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
+}
+
+// A Register is an address of ours at a registrar.
+type Register struct {
+	// User is what stands before the @ of the address that is registered. Required to
+	// register.
+	User string `yaml:"user"`
+	// Domain is what stands behind it. Default: Domain of the trunk.
+	Domain string `yaml:"domain"`
+	// Expires is how long a binding we ask for; the registrar decides. Default 1h, from 1m
+	// to 24h.
+	Expires time.Duration `yaml:"expires"`
 }
 
 // A Route lets someone on the XMPP side call somewhere. What no route allows is refused.
@@ -401,6 +458,9 @@ func defaults() Config {
 		},
 		HTTP: HTTP{Listen: "127.0.0.1:9187"},
 		Log:  Log{Level: "info", Format: "text"},
+		Accounts: Accounts{
+			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",
+		},
 	}
 }
 

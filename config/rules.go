@@ -54,10 +54,13 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, r.problems
 	}
-	for _, file := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA} {
-		if *file != "" {
-			*file = r.beside(*file)
+	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile} {
+		if *name != "" {
+			*name = r.beside(*name)
 		}
+	}
+	for i := range c.Contacts {
+		c.Contacts[i] = r.beside(c.Contacts[i])
 	}
 	c.complete()
 	return c, nil
@@ -198,6 +201,7 @@ func (r *reader) rules(c *Config) {
 	}
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "text", "json")
+	r.accounts(c)
 	r.trunks(c)
 	r.routes(c)
 	for number, jid := range c.Users {
@@ -212,6 +216,29 @@ func (r *reader) rules(c *Config) {
 			r.at(join("numbers", number), "%q has a * that stands for nothing", jid)
 		}
 	}
+}
+
+// accounts holds what must be true of the accounts of users.
+func (r *reader) accounts(c *Config) {
+	a := &c.Accounts
+	if len(a.Allow) > 0 && (c.Store.File == "" || c.Store.KeyFile == "") {
+		r.at("accounts.allow", "needs store.file and store.key_file")
+	}
+	for i, who := range a.Allow {
+		if who != "*" && !bareJID(who) {
+			r.need(fmt.Sprintf("accounts.allow[%d]", i), who)
+			r.host(fmt.Sprintf("accounts.allow[%d]", i), who)
+		}
+	}
+	for i, s := range a.Servers {
+		r.host(fmt.Sprintf("accounts.servers[%d]", i), s)
+	}
+	r.between("accounts.per_user", a.PerUser, 1, 100)
+	r.between("accounts.max", a.Max, 1, 10_000)
+	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
+	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
+	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
+	r.oneOf("accounts.language", a.Language, "en", "de")
 }
 
 // engine holds what must be true of who carries the media.
@@ -310,6 +337,17 @@ func (r *reader) trunks(c *Config) {
 			t.MaxCalls = c.Calls.Max
 		}
 		r.between(at("max_calls"), t.MaxCalls, 1, 100_000)
+		if t.Register.Expires == 0 {
+			t.Register.Expires = time.Hour
+		}
+		r.span(at("register.expires"), t.Register.Expires, time.Minute, 24*time.Hour)
+		r.host(at("register.domain"), t.Register.Domain)
+		if t.Register.User == "" && t.Register.Domain != "" {
+			r.at(at("register.user"), "is missing")
+		}
+		if strings.ContainsAny(t.Register.User, "@:;?<>\"\\ \t") {
+			r.at(at("register.user"), "%q is not what stands before an @", t.Register.User)
+		}
 		r.oneOf(at("number_format"), t.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 		if (t.NumberFormat == "international" || t.NumberFormat == "national") && c.SIP.Region == "" && c.SIP.Country == "" {
 			r.at(at("number_format"), "%s needs sip.region, or sip.country", t.NumberFormat)
@@ -457,6 +495,9 @@ func (c *Config) complete() {
 		host, _, _ := SplitAddress(t.Address) // checked in rules
 		if t.Domain == "" {
 			t.Domain = host
+		}
+		if t.Register.Domain == "" {
+			t.Register.Domain = t.Domain
 		}
 		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && len(t.Sources) == 0 && t.TLSIdentity == "" {
 			t.Sources = []string{a.String()}

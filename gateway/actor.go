@@ -26,6 +26,8 @@ type letter struct {
 	last  bool       // nobody waits any longer for the legs to close
 	take  *Taking    // wants the place of the leg in seat, or of the one that place names
 	place int
+	turn  int  // of the bridge that posted event
+	media bool // event is of a bridge
 }
 
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
@@ -47,6 +49,9 @@ type actor struct {
 	owner   string  // bare JID of the XMPP user whose call it is
 
 	places []string // the quotas that it counts in
+
+	in   Incoming
+	turn int // how often the call was sent on
 
 	// Guarded by the gateway's lock.
 	late     bool // no longer among the calls without an answer
@@ -126,8 +131,13 @@ func (in inbox) Seat() int { return in.s.number }
 // Take implements [Inbox].
 func (in inbox) Take(t Taking) bool { return in.a.box.put(letter{seat: in.s, take: &t}) }
 
-// post is given to the media plane and to the shell.
+// post is given to the shell.
 func (a *actor) post(e call.Event) { a.box.put(letter{event: e}) }
+
+// poster is given to the media plane, with the bridge of a turn.
+func (a *actor) poster(turn int) func(call.Event) {
+	return func(e call.Event) { a.box.put(letter{event: e, media: true, turn: turn}) }
+}
 
 // run is the call's goroutine. It ends when the machine has finished, and the machine
 // always does: every state has a timer or a leg that ends it.
@@ -196,6 +206,7 @@ func (a *actor) read(l letter) {
 		a.step(call.Aborted{Cause: call.Overloaded, Detail: call.Detail{Text: "too many messages"}})
 	case l.last:
 		a.step(call.TimerFired{Timer: call.TimerLinger})
+	case l.media && l.turn != a.turn: // of a bridge that was given back
 	case l.input != nil:
 		a.receive(l.seat, l.input)
 	default:
@@ -223,8 +234,11 @@ func (a *actor) receive(s *seat, input any) {
 // step gives one event to the machine and carries out what it wants. It is false if the event
 // has no place.
 func (a *actor) step(e call.Event) bool {
-	if a.c.State() == call.Ended {
+	switch {
+	case a.c.State() == call.Ended:
 		return false
+	case a.sendsOn(e):
+		return true
 	}
 	before := a.c.State()
 	actions, ok := a.c.Step(e)

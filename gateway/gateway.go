@@ -127,11 +127,11 @@ func (g *Gateway) Route(q Query) (Target, error) {
 
 // Accept implements [Calls].
 func (g *Gateway) Accept(in Incoming) (Inbox, error) {
-	a := &actor{g: g, id: g.opt.NewID(), owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}}
+	a := &actor{g: g, id: g.opt.NewID(), owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}, in: in}
 	a.log = g.log.With("call", string(a.id))
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
-		Trunk: in.Trunk + in.Target.Trunk, Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
+		Trunk: strings.Join(placesOf(in)[1:], " "), Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
 		edges: [2]Edge{in.Edge, in.Target.Edge},
 	}
 	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
@@ -145,16 +145,24 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 		"diverted", len(a.rec.Diverted), "number", a.rec.Caller.Verdict.String())
 	g.log.Debug("call parties", "call", string(a.id), "caller_uri", in.Target.From.URI, "caller_jid", in.Target.From.JID,
 		"callee_uri", in.Target.To.URI, "callee_jid", in.Target.To.JID)
-	limits := g.opt.Limits
-	if in.Target.NoAnswer > 0 {
-		limits.NoAnswer = in.Target.NoAnswer
-	}
-	limits.Renew = in.Target.Edge == SIP // Timer C; a person's client sends no such signs
-	a.c, a.first = call.New(limits, in.Offer, modeOf(in))
+	a.c, a.first = call.New(g.limits(in.Target), in.Offer, modeOf(in))
 	box := inbox{a, a.legs[call.A]}
 	box.s.leg = in.Leg(box)
 	go a.run() // ends with the call
 	return box, nil
+}
+
+// limits are the times of a call.
+func (g *Gateway) limits(t Target) call.Limits {
+	limits := g.opt.Limits
+	if t.NoAnswer > 0 {
+		limits.NoAnswer = t.NoAnswer
+	}
+	if t.patience > 0 {
+		limits.NoAnswer = min(limits.NoAnswer, t.patience)
+	}
+	limits.Renew = t.Edge == SIP // Timer C; a person's client sends no such signs
+	return limits
 }
 
 // modeOf says how the caller's media comes to be described: one without an offer describes
@@ -196,7 +204,7 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 	g.mu.Unlock()
 
 	in.Target = dialer.Aim(in.Target)
-	bridge, err := g.opt.Media.Open(a.id, [2]media.Policy{in.Policy, in.Target.Policy}, a.post)
+	bridge, err := g.opt.Media.Open(a.id, [2]media.Policy{in.Policy, in.Target.Policy}, a.poster(0))
 	if err == nil {
 		g.mu.Lock()
 		a.bridge = bridge

@@ -98,6 +98,11 @@ type Target struct {
 	Replaces string
 	// Refer says that a SIP peer at the same trunk is to call there by itself.
 	Refer bool
+
+	// Where the call goes instead, if it comes to nothing; nil for nowhere. patience is how
+	// long it rings before.
+	onBusy, onNoAnswer func() (Target, error)
+	patience           time.Duration
 }
 
 // An Edge is one of the two protocols.

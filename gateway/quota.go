@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"time"
 
 	"sipxmppgw/gateway/call"
@@ -15,7 +16,7 @@ type Quota struct {
 }
 
 // quotas hold what is in use, by trunk; the empty name is all of them. They are for the
-// holder of the gateway's lock. Names come from the configuration, so there are few.
+// holder of the gateway's lock. Names are those of trunks; those of accounts are forgotten when there are many.
 type quotas struct {
 	limits map[string]Quota
 	used   map[string]*usage
@@ -34,7 +35,7 @@ func newQuotas(limits map[string]Quota) *quotas {
 // take gives a call its place in each of the quotas, or in none and says why.
 func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 	for _, name := range names {
-		limit, u := q.limits[name], q.of(now, name)
+		limit, u := q.limit(name), q.of(now, name)
 		if limit.Calls > 0 && u.calls >= limit.Calls || limit.Rate > 0 && u.tokens < 1 {
 			reason := limit.Reason
 			if reason == "" {
@@ -50,14 +51,30 @@ func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 	return nil
 }
 
+// limit returns that of a name or, if it has none of its own, that of all that begin so up
+// to a slash.
+func (q *quotas) limit(name string) Quota {
+	if l, ok := q.limits[name]; ok {
+		return l
+	}
+	group, _, ok := strings.Cut(name, "/")
+	if !ok {
+		return Quota{}
+	}
+	return q.limits[group+"/"]
+}
+
 // of returns the usage of a name, with the tokens that time has brought.
 func (q *quotas) of(now time.Time, name string) *usage {
-	limit := q.limits[name]
+	limit := q.limit(name)
 	burst := float64(limit.Burst)
 	if limit.Burst == 0 {
 		burst = max(limit.Rate, 1)
 	}
 	u := q.used[name]
+	if u == nil && len(q.used) >= maxUsages {
+		q.sweep(now)
+	}
 	if u == nil {
 		u = &usage{tokens: burst, at: now}
 		q.used[name] = u
@@ -65,6 +82,18 @@ func (q *quotas) of(now time.Time, name string) *usage {
 	u.tokens = min(burst, u.tokens+now.Sub(u.at).Seconds()*limit.Rate)
 	u.at = now
 	return u
+}
+
+// maxUsages is how many names may be in use before those at rest are forgotten.
+const maxUsages = 4096
+
+// sweep forgets accounts without a call in the last minute: they come and go.
+func (q *quotas) sweep(now time.Time) {
+	for name, u := range q.used {
+		if _, own := q.limits[name]; !own && u.calls == 0 && now.Sub(u.at) > time.Minute {
+			delete(q.used, name)
+		}
+	}
 }
 
 // leave takes the place back.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/route"
@@ -45,6 +46,12 @@ type Routes struct {
 	XMPP media.Policy
 	// NoAnswer is how long a callee may ring; 0 leaves the limit of calls.
 	NoAnswer time.Duration
+	// Accounts are the users' own, and how they want to be called; nil for none.
+	Accounts *account.Book
+	// Account is what all accounts have in common as trunks.
+	Account TrunkRoute
+	// Names returns what someone on the SIP side is called; nil knows nobody.
+	Names func(uri translate.URI) string
 
 	mu      sync.Mutex
 	origins *translate.Origins // what URIs the JIDs we made stand for
@@ -77,6 +84,12 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		}
 	}
 	choice := r.Table.Lookup(from, uri, time.Now())
+	if a, trunk, ok := r.line(from); ok && !choice.Denied {
+		t := r.overLine(a, trunk, q, from, uri, choice)
+		t.To.JID = to.Bare().String()
+		t.From.Anonymous = choice.Hide || r.hidden(from)
+		return t, nil
+	}
 	if !choice.Allowed {
 		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed"}, Log: strings.Join(choice.Why, "; ")}
 	}
@@ -92,7 +105,7 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	return Target{
 		Edge:     SIP,
-		From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide},
+		From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
 		To:       Party{URI: uri.String(), JID: to.Bare().String()},
 		Trunk:    trunk.Name,
 		Policy:   trunk.Policy,
@@ -150,18 +163,25 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if q.Hops == 1 { // one hop more would leave nothing (RFC 3261 section 16.6, step 3)
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}
 	}
-	to, account, err := r.target(request, q.Trunk)
-	if err != nil {
-		return Target{}, addressRefusal(err)
+	to, q, provisioned := r.owner(q)
+	if !provisioned {
+		if to, provisioned, err = r.target(request, q.Trunk); err != nil {
+			return Target{}, addressRefusal(err)
+		}
 	}
-	if !account && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
+	if !provisioned && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
 		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}, Log: "no route lets this user call, so it is not called either"}
 	}
 	caller := r.Mapping.Caller(q.Claim, token())
 	if !caller.URI.IsZero() {
 		r.remember(caller.JID, caller.URI)
 	}
-	return Target{
+	if r.Names != nil && !caller.Anonymous {
+		if name := translate.CleanName(r.Names(caller.URI)); name != "" {
+			caller.Name = name
+		}
+	}
+	return r.wished(q, to, Target{
 		Edge: XMPP,
 		From: Party{
 			URI: q.Claim.Identity().URI, JID: caller.JID.String(), Name: caller.Name,
@@ -173,7 +193,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		Hops:     max(0, q.Hops-1),
 		Rule:     "own user",
 		Diverted: q.Diverted,
-	}, nil
+	})
 }
 
 // target returns whom a Request-URI means. Any name of ours stands for SIPHost, and a

@@ -28,6 +28,9 @@ func (e *Edge) describe() {
 			wire.NSVCard,
 		},
 	}
+	if e.opt.Accounts != nil {
+		e.domain.Features = append(e.domain.Features, wire.NSCommands, wire.NSRegister)
+	}
 	form := wire.Form{Type: "http://jabber.org/network/serverinfo"}
 	if len(e.opt.Abuse) > 0 {
 		form.Fields = append(form.Fields, wire.Field{Name: "abuse-addresses", Values: e.opt.Abuse})
@@ -72,7 +75,7 @@ func (e *Edge) describe() {
 
 // discoInfo answers what one of our addresses is.
 func (e *Edge) discoInfo(st component.Stanza) {
-	_, to, ok := parties(st)
+	from, to, ok := parties(st)
 	query := st.Child(wire.NSDiscoInfo, "query")
 	if !ok || query == nil {
 		e.unknown(st)
@@ -95,6 +98,9 @@ func (e *Edge) discoInfo(st component.Stanza) {
 		d, caps = e.contact, e.caps[ofContact]
 	}
 	if node != "" && node != caps.Query() {
+		if to.Local == "" && e.commandInfo(st, node, from) {
+			return
+		}
 		e.refuse(st, wire.Error{Condition: "item-not-found"})
 		return
 	}
@@ -102,7 +108,13 @@ func (e *Edge) discoInfo(st component.Stanza) {
 	e.send(st.Result(d.Element()))
 }
 
-// discoItems answers that there is nothing to browse.
+// discoItems answers that there is nothing to browse but commands.
 func (e *Edge) discoItems(st component.Stanza) {
+	from, to, ok := parties(st)
+	query := st.Child(wire.NSDiscoItems, "query")
+	if ok && query != nil && to.Local == "" && e.opt.Accounts != nil && wire.Attr(query, "node") == wire.NSCommands {
+		e.commandItems(st, from)
+		return
+	}
 	e.send(st.Result(wire.Element(wire.NSDiscoItems, "query")))
 }

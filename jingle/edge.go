@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
@@ -39,6 +40,13 @@ type Options struct {
 	Policy  media.Policy // of the media of XMPP callers
 	// AllowClear says that clients that know no DTLS are called, and may call, without it.
 	AllowClear bool
+
+	// Accounts are what users set up for themselves; nil for nothing.
+	Accounts *account.Book
+	// Lang is the language of users who do not say theirs. Default: English.
+	Lang account.Lang
+	// Names returns what someone on the SIP side is called; nil knows nobody.
+	Names func(translate.URI) string
 
 	MaxCalls  int // of one bare JID at once; default 4
 	Proposals int // of one bare JID within a minute; default 20
@@ -92,6 +100,8 @@ type Edge struct {
 	users map[string]*user // by bare JID, those with calls or recent proposals
 	ended recent[key, struct{}]
 	names recent[string, string] // of SIP users, by bare JID
+	langs recent[string, account.Lang]
+	talks account.Chat
 }
 
 // A key names a session: its id is the peer's choice, so it counts only with who chose it.
@@ -132,6 +142,7 @@ func New(opt Options) *Edge {
 		users: make(map[string]*user),
 		ended: newRecent[key, struct{}](4096),
 		names: newRecent[string, string](4096),
+		langs: newRecent[string, account.Lang](4096),
 	}
 	e.people = newPeople(opt.MaxPeople)
 	e.describe()

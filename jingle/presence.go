@@ -86,8 +86,30 @@ func (e *Edge) sendPresence(typ stanza.StanzaType, from, to translate.JID) {
 			st.From = selfOf(from)
 		}
 	}
+	if from.Local == "" && typ == "" {
+		if down, why := e.standing(to); down {
+			st.Type = "unavailable"
+			if why != "" {
+				st.Nodes = []stanza.Node{wire.Text(wire.NSClient, "status", why)}
+			}
+			e.send(st)
+			return
+		}
+	}
 	if typ == "" {
 		st.Nodes = []stanza.Node{caps.Element()}
+	}
+	if typ == "" || typ == "subscribe" {
+		name := ""
+		switch {
+		case from.Local == "" && e.opt.Accounts != nil && typ == "subscribe":
+			name = e.opt.Name
+		case from.Local != "" && e.opt.Names != nil:
+			name = e.calledName(from)
+		}
+		if name != "" {
+			st.Nodes = append(st.Nodes, wire.Nick(name))
+		}
 	}
 	e.send(st)
 }

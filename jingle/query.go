@@ -39,10 +39,7 @@ func (e *Edge) vcard(st component.Stanza) {
 		e.refuse(st, *err)
 		return
 	}
-	e.mu.Lock()
-	name, _ := e.names.get(to.Bare().String())
-	e.mu.Unlock()
-	e.send(st.Result(wire.VCard(translate.NickOf(name, to.Bare()))))
+	e.send(st.Result(wire.VCard(translate.NickOf(e.calledName(to), to.Bare()))))
 }
 
 // gateway helps a client to find the JID of a telephone number or SIP address (XEP-0100

@@ -26,6 +26,8 @@ func (e *Edge) Routes() []component.Route {
 		{Kind: component.IQ, Types: get, Space: wire.NSTime, Local: "time", Handle: e.time},
 		{Kind: component.IQ, Types: get, Space: wire.NSVCard, Local: "vCard", Handle: e.vcard},
 		{Kind: component.IQ, Space: wire.NSGateway, Local: "query", Handle: e.gateway},
+		{Kind: component.IQ, Space: wire.NSRegister, Local: "query", Handle: e.register},
+		{Kind: component.IQ, Types: set, Space: wire.NSCommands, Local: "command", Handle: e.command},
 		{Kind: component.IQ, Handle: e.unknown},
 		{Kind: component.Message, Types: refused, Handle: e.bounced},
 		{Kind: component.Message, Handle: e.message},
@@ -66,6 +68,8 @@ func (e *Edge) message(st component.Stanza) {
 		e.signal(st, from, to, m)
 	case m.Receipt != "":
 		e.receipt(from, m.Receipt)
+	case m.Body && st.Type != "groupchat" && to.Local == "" && e.opt.Accounts != nil:
+		e.chat(st, from)
 	case m.Body && st.Type != "groupchat":
 		e.refuse(st, wire.Error{Condition: "service-unavailable"})
 	}

@@ -16,6 +16,9 @@ import (
 
 // send sends a request of the dialog.
 func (l *leg) send(s dialog.Send) {
+	if s.Tag == "" && s.Method == "INVITE" {
+		s.Route = l.e.route(l.trunk)
+	}
 	next := l.hop(s)
 	s = strict(s)
 	uri, ok := requestURI(s.Target)
@@ -157,10 +160,10 @@ func (l *leg) to(tag string) string {
 // these are the trunk. So does an INVITE that was sent on to such an address.
 func (l *leg) hop(s dialog.Send) stack.Target {
 	switch {
-	case s.Tag == "" && l.retries.redirects == 0:
-		return l.next
 	case len(s.Route) > 0:
 		return l.trunk.hop(address(s.Route[0]).URI, l.next)
+	case s.Tag == "" && l.retries.redirects == 0:
+		return l.next
 	default:
 		return l.trunk.hop(s.Target, l.next)
 	}

@@ -39,6 +39,9 @@ type Edge struct {
 	trace     *tracer
 	count     counters
 
+	bindings *bindings
+	servers  *servers // of accounts
+
 	located  func()         // closes the resolver, if it is ours
 	unwatch  func()         // ends watching
 	watching sync.WaitGroup // where trunks are
@@ -54,21 +57,28 @@ var _ gateway.Dialer = (*Edge)(nil)
 // New opens the SIP side: from now on it takes requests. An error says which listener
 // cannot be served.
 func New(o Options) (*Edge, error) {
-	e := &Edge{o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}}, trace: newTracer(o.Calls), quiet: make(chan struct{}), located: func() {}}
+	e := &Edge{
+		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}},
+		trace: newTracer(o.Calls), bindings: newBindings(), quiet: make(chan struct{}), located: func() {},
+	}
 	e.trunks = slices.Clone(e.o.Trunks)
 	so := e.o.Stack
 	if so.Locate == nil {
 		own := resolve.New(resolve.Options{})
 		e.located, so.Locate = own.Close, own
 	}
-	watch := watcher{so.Locate, e.trunks, e.o.Log}
+	e.servers = &servers{public: o.PublicOnly, byName: map[stack.Target]*server{}}
+	watch := watcher{so.Locate, e.trunks, e.servers, e.o.Log}
+	e.servers.watch = func(ctx context.Context, at stack.Target, p *places) {
+		watch.watch(ctx, &Trunk{Name: at.Host, Next: at, places: p})
+	}
 	so.Locate = watch
 	for i := range e.trunks {
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}
 	}
-	so.Allowed = e.trunks.knows
+	so.Allowed = e.knows
 	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
 		so.Identified = e.trunks.identified
 	}
@@ -111,7 +121,7 @@ func (e *Edge) Aim(target gateway.Target) gateway.Target { return target }
 // Dial makes leg B of a call, to the trunk that the target names. An error is a
 // [*call.Refusal].
 func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
-	trunk := e.trunks.named(target.Trunk)
+	trunk := e.trunk(target.Trunk)
 	if trunk == nil {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no such trunk"}}
 	}
@@ -140,6 +150,10 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	l.next = next
 	l.first = identityHeaders(who, target.From.Name)
+	if b := e.bindings.named(trunk.Name); b != nil && b.account && target.From.Anonymous {
+		// Its server has to know who calls, to hide it from others (RFC 3325 section 9.2).
+		l.first = append(l.first, header("P-Preferred-Identity", "<"+b.of.AOR+">"))
+	}
 	if target.Early && trunk.Trusted {
 		l.first = append(l.first, header("P-Early-Media", "supported"))
 	}
@@ -177,6 +191,23 @@ func (e *Edge) way(t *Trunk, secured bool) (next stack.Target, at netip.Addr, pr
 	}
 	next.Over = flow.Over
 	return next, flow.Over.Addr(), ""
+}
+
+// trunk returns the trunk of that name, or nil.
+func (e *Edge) trunk(name string) *Trunk {
+	if t := e.trunks.named(name); t != nil {
+		return t
+	}
+	if b := e.bindings.named(name); b != nil {
+		return b.trunk
+	}
+	return nil
+}
+
+// knows reports whether something may come from an address at all.
+func (e *Edge) knows(source netip.AddrPort, t stack.Transport) bool {
+	a := source.Addr().Unmap()
+	return e.trunks.knows(source, t) || e.bindings.knows(a) || e.servers.knows(a)
 }
 
 // user is what the o= line may say of a caller.
@@ -247,6 +278,7 @@ func (e *Edge) Close() error {
 	for _, l := range e.legs.all() {
 		l.End(call.Unavailable, call.Detail{})
 	}
+	e.Retire()
 	e.finished()
 	timeout := time.NewTimer(farewell)
 	defer timeout.Stop()
@@ -257,6 +289,7 @@ func (e *Edge) Close() error {
 	err := e.stack.Close()
 	e.unwatch()
 	e.watching.Wait()
+	e.servers.close()
 	e.located()
 	for _, l := range e.legs.all() {
 		l.abandon()

@@ -68,7 +68,7 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	if h := req.MaxForwards(); h != nil {
 		hops = int(h.Val())
 	}
-	target, err := e.o.Calls.Route(gateway.Query{
+	target, err := e.routed(req, trunk, gateway.Query{
 		Edge: gateway.SIP, Trunk: trunk.Name, To: uri, Hops: hops,
 		Claim: claim(req, trunk.Trusted), Diverted: diverted(req),
 	})
@@ -102,6 +102,24 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		return
 	}
 	tx.OnCancel(func(cancel *sip.Request) { made.arrive(cancelled{cancel}) })
+}
+
+// routed asks where a call goes: what our own Contact stands for, or else the Request-URI.
+func (e *Edge) routed(req *sip.Request, trunk *Trunk, q gateway.Query) (gateway.Target, error) {
+	b := e.bindings.named(trunk.Name)
+	if b == nil || !b.names(req) {
+		return e.o.Calls.Route(q)
+	}
+	var target gateway.Target
+	var err error
+	for _, q.To = range b.callees(req, e.o.Host) {
+		target, err = e.o.Calls.Route(q)
+		var r *call.Refusal
+		if b.account || !errors.As(err, &r) || r.Cause != call.NotFound {
+			break // nobody has that number, but perhaps who is registered
+		}
+	}
+	return target, err
 }
 
 // served reports whether the same call for the same callee is here already: it came back to

@@ -31,6 +31,10 @@ type Options struct {
 	// Trunks are the peers. A request that no trunk's source fits is dropped.
 	Trunks []Trunk
 
+	// PublicOnly says that the servers of accounts must be at public addresses, whatever DNS
+	// says: a user may name any.
+	PublicOnly bool
+
 	// Host is the domain of our SIP side, such as gw.example.org: what stands behind
 	// the @ of a Call-ID of ours.
 	Host string

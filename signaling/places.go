@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -82,17 +83,29 @@ func (p *places) holds(a netip.Addr) bool {
 	return ok
 }
 
+var errNotPublic = errors.New("no public address")
+
+// query is what DNS is asked for a target.
+func query(to stack.Target) resolve.Query {
+	return resolve.Query{Host: to.Host, Port: to.Port, Transport: resolve.Transport(to.Transport)}
+}
+
 // A watcher is a locator that sees where trunks are.
 type watcher struct {
 	stack.Locator
-	trunks trunks
-	log    *slog.Logger
+	trunks  trunks
+	servers *servers
+	log     *slog.Logger
 }
 
 // Cached implements [stack.Locator].
 func (w watcher) Cached(q resolve.Query) (resolve.Answer, bool) {
 	a, ok := w.Locator.Cached(q)
 	if ok {
+		a = w.servers.fit(q, a, w.configured(q))
+		if len(a.Targets) == 0 {
+			return a, false // Lookup says why
+		}
 		w.see(q, a)
 	}
 	return a, ok
@@ -101,10 +114,24 @@ func (w watcher) Cached(q resolve.Query) (resolve.Answer, bool) {
 // Lookup implements [stack.Locator].
 func (w watcher) Lookup(ctx context.Context, q resolve.Query) (resolve.Answer, error) {
 	a, err := w.Locator.Lookup(ctx, q)
-	if err == nil {
-		w.see(q, a)
+	if err != nil {
+		return a, err
 	}
-	return a, err
+	if a = w.servers.fit(q, a, w.configured(q)); len(a.Targets) == 0 {
+		return a, errNotPublic
+	}
+	w.see(q, a)
+	return a, nil
+}
+
+// configured reports whether a name is that of a trunk of the config.
+func (w watcher) configured(q resolve.Query) bool {
+	for i := range w.trunks {
+		if query(w.trunks[i].Next) == q {
+			return true
+		}
+	}
+	return false
 }
 
 func (w watcher) see(q resolve.Query, a resolve.Answer) {
@@ -113,6 +140,7 @@ func (w watcher) see(q resolve.Query, a resolve.Answer) {
 			t.places.see(a.Targets)
 		}
 	}
+	w.servers.see(q, a)
 }
 
 // watch keeps the places of a trunk up to date until ctx is over: who calls from there is

@@ -9,18 +9,30 @@ import (
 // request is given each new request but ACK and CANCEL, on the worker of its Call-ID.
 func (e *Edge) request(tx *stack.ServerTx) {
 	req := tx.Request()
-	trunk := e.trunks.of(tx.Peer())
-	own := tag(req.To().Params)
-	if trunk == nil && (own == "" || !e.trunks.within(tx.Peer())) {
-		e.reply(tx, 403)
+	peer, own := tx.Peer(), tag(req.To().Params)
+	from := tx.Source().Addr().Unmap()
+	trunk, served := e.trunks.of(peer), e.bindings.knows(from) || e.servers.knows(from)
+	if own != "" && (trunk != nil || served || e.trunks.within(peer)) {
+		e.inDialog(tx, own)
 		return
 	}
-	if own != "" {
-		e.inDialog(tx, own)
+	if b := e.bindings.called(req, peer); b != nil {
+		trunk = b.trunk
+	} else if trunk == nil {
+		if b := e.bindings.meant(req, peer); b != nil {
+			trunk = b.trunk
+		}
+	}
+	if trunk == nil && (!served || e.trunks.within(peer)) {
+		e.reply(tx, 403)
 		return
 	}
 	switch req.Method {
 	case sip.INVITE:
+		if trunk == nil {
+			e.reply(tx, 404) // from the server of accounts, for none of them
+			return
+		}
 		e.incoming(tx, trunk)
 	case sip.OPTIONS:
 		hs := []sip.Header{header("Allow", allowed), header("Accept", accepted+", "+infoTypes), header("Supported", extensions)}

@@ -33,6 +33,8 @@ var rooms = []room{
 	{path: "gateway/presence", pure: true, why: "a subscription's life has no syntax"},
 	{path: "gateway/translate", may: []string{"gateway/call", "gateway/media", "gateway/presence"}, pure: true, why: "tables, not actions"},
 	{path: "gateway/route", may: []string{"gateway/translate"}, pure: true, why: "data in, choice out"},
+	{path: "gateway/contacts", may: []string{"gateway/translate"}, why: "files and names"},
+	{path: "gateway/account", may: []string{"gateway/store", "gateway/translate"}, why: "what users set up has no syntax"},
 	{path: "gateway/trace", why: "it records what others did"},
 	{path: "gateway/store/...", may: []string{"gateway/store"}, why: "no decision is taken there"},
 	{path: "gateway/console", may: []string{"gateway", "gateway/trace", "gateway/store"}, why: "it reads, and asks the shell"},
@@ -51,7 +53,7 @@ var rooms = []room{
 	{path: "jingle/session", may: []string{"gateway/call", "gateway/media", "jingle/wire"}, pure: true, why: "a session has no stream and no other protocol"},
 	{path: "jingle/component", why: "a stream carries anything"},
 	{path: "jingle", may: []string{
-		"gateway", "gateway/call", "gateway/media", "gateway/presence", "gateway/translate", "jingle/...",
+		"gateway", "gateway/account", "gateway/call", "gateway/media", "gateway/presence", "gateway/translate", "jingle/...",
 	}, why: "edges never import each other"},
 	{path: "mediarelay/codec", pure: true, why: "samples in, packets out"},
 	{path: "mediarelay/embedded", may: []string{"gateway/call", "gateway/media", "mediarelay/codec"}, why: "no SIP and no XML near the packets"},

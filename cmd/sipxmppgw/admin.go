@@ -9,12 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"sipxmppgw/signaling/registration"
 	"sipxmppgw/signaling/stack"
 )
 
 // newAdmin returns the operator's pages: /metrics, /livez, and /readyz with the causes of
-// not being ready, one a line.
-func newAdmin(reg *prometheus.Registry, unready func() []string) *http.Server {
+// not being ready, one a line, or with what is degraded.
+func newAdmin(reg *prometheus.Registry, unready, degraded func() []string) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -24,6 +25,9 @@ func newAdmin(reg *prometheus.Registry, unready func() []string) *http.Server {
 		causes := unready()
 		if len(causes) == 0 {
 			fmt.Fprintln(w, "ok")
+			for _, c := range degraded() {
+				fmt.Fprintln(w, "degraded:", c)
+			}
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -120,6 +124,10 @@ func (d *daemon) counters() counters {
 	count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
 	count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
 	count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
+	registrations := desc("sip_registrations", "Registrations at SIP peers there are now, by state.", "state")
+	for s := registration.Down; s <= registration.Failing; s++ {
+		gauge(registrations, func() int { return d.registrations(s) }, s.String())
+	}
 	lookups := desc("dns_lookups_total", "Times that a SIP peer's places were looked up, by result; stale is what DNS said before it stopped answering.", "result")
 	count(lookups, func() uint64 {
 		s := d.dns.Stats()

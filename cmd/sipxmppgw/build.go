@@ -19,9 +19,11 @@ import (
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
+	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/route"
+	"sipxmppgw/gateway/store/sqlite"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle"
@@ -54,8 +56,16 @@ type daemon struct {
 	web    net.Listener // of admin; nil if it is turned off
 	sipUp  []string     // the sockets, as they are bound
 	secure *stack.Secure
-	up     chan struct{} // closed when the stream was up for the first time
-	ended  chan struct{} // closed when the stream has ended
+	bound  []string // trunks that we register with
+
+	store    *sqlite.Store  // nil if nothing is kept
+	accounts *accounts.Book // nil if users have none
+	testing  testCalls
+	mediaAt  netip.Addr    // where the relay is
+	booked   chan struct{} // closed when accounts is at rest; nil if it does not run
+
+	up    chan struct{} // closed when the stream was up for the first time
+	ended chan struct{} // closed when the stream has ended
 
 	mu    sync.Mutex
 	hooks []func(gateway.Record) // told of ended calls
@@ -116,7 +126,11 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	opened = append(opened, closer(d.closeMedia))
-	d.pres = presenceOf(c, routes, log)
+	if err := d.openStore(c); err != nil {
+		return nil, err
+	}
+	opened = append(opened, closer(d.closeStore))
+	d.pres = presenceOf(c, routes, d.store, log)
 	opened = append(opened, closer(d.pres.Close))
 	d.g = gateway.New(gateway.Options{
 		Router:      routes,
@@ -137,6 +151,9 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			d.tell(r)
 		},
 	})
+	if err := d.openAccounts(c, routes); err != nil {
+		return nil, err
+	}
 	if err := d.openXMPP(c, routes); err != nil {
 		return nil, err
 	}
@@ -144,7 +161,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	d.pres.SetEdges(d.sip, d.xmpp)
-	d.admin = newAdmin(d.reg, d.unready)
+	d.admin = newAdmin(d.reg, d.unready, d.degraded)
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		d.counters(), d.pres,
@@ -159,6 +176,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 // quotasOf are what calls may use, all together and by trunk.
 func quotasOf(c config.Config) map[string]gateway.Quota {
 	all := map[string]gateway.Quota{"": {Rate: float64(c.Calls.PerSecond), Burst: 10 * c.Calls.PerSecond, Reason: "too many calls begin at once"}}
+	all[accounts.Prefix] = gateway.Quota{Calls: c.Accounts.MaxCalls, Rate: 1, Burst: 10, Reason: "all lines of the account are taken"}
 	for _, t := range c.Trunks {
 		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
 	}
@@ -520,6 +538,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
+		Accounts: d.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: routes.Names,
 		Announce: c.XMPP.AnnounceDiversion, Presence: d.pres, Language: c.XMPP.Language,
 	})
 	var once sync.Once
@@ -532,6 +551,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		State: func(s component.State) {
 			if s.Up {
 				once.Do(func() { close(d.up) })
+				d.xmpp.Greet()
 			}
 		},
 		Log: d.log,
@@ -546,13 +566,14 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 
 func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *gateway.Routes) error {
 	o := signaling.Options{
-		Calls:     d.g,
-		Presence:  d.pres,
-		Stack:     stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
-		Host:      routes.Mapping.SIPHost,
-		Refusals:  translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
-		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
-		Log:       d.log,
+		Calls:      d.g,
+		Presence:   d.pres,
+		PublicOnly: !c.Accounts.PrivateServers,
+		Stack:      stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
+		Host:       routes.Mapping.SIPHost,
+		Refusals:   translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
+		UserAgent:  "sipxmppgw/" + strings.Fields(versionOf())[0],
+		Log:        d.log,
 	}
 	for i, t := range c.Trunks {
 		next, err := nextHop(t)
@@ -577,7 +598,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 		return fmt.Errorf("sip: %w", err)
 	}
 	d.g.SetDialer(gateway.SIP, d.sip)
-	return nil
+	return d.register(c)
 }
 
 // nextHop is where requests to a trunk go; nowhere, if it connects by itself. Its certificate is
@@ -606,6 +627,15 @@ func (d *daemon) run(ctx context.Context) error {
 	d.mu.Unlock()
 	failed := make(chan error, 1)
 	go d.resume(streaming)
+	if d.accounts != nil {
+		d.mu.Lock()
+		d.booked = make(chan struct{})
+		d.mu.Unlock()
+		go func() { // ends with stop
+			defer close(d.booked)
+			d.accounts.Run(streaming)
+		}()
+	}
 	go func() { // ends with stop
 		defer close(d.ended)
 		_ = d.stream.Run(streaming)
@@ -635,6 +665,7 @@ func (d *daemon) close(ctx context.Context) {
 	if n := d.g.Active(); n > 0 {
 		d.log.Info("waiting for calls to end", "calls", n)
 	}
+	d.sip.Retire()
 	d.g.Drain(ctx)
 	d.pres.Close()
 	if err := d.sip.Close(); err != nil {
@@ -643,6 +674,10 @@ func (d *daemon) close(ctx context.Context) {
 	d.dns.Close()
 	stop()
 	<-d.ended
+	if d.booked != nil {
+		<-d.booked
+	}
+	d.closeStore()
 	d.closeMedia()
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -697,4 +732,14 @@ func (d *daemon) onEnded(f func(gateway.Record)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hooks = append(d.hooks, f)
+}
+
+// closeStore writes what waits and closes the store, if there is one.
+func (d *daemon) closeStore() {
+	if d.store == nil {
+		return
+	}
+	if err := d.store.Close(); err != nil {
+		d.log.Warn("closing the store", "error", err)
+	}
 }

@@ -30,6 +30,7 @@ func (open plane[B]) Open(id call.ID, policies [2]media.Policy, post func(call.E
 
 // openMedia makes what carries the media. An error names the setting that is at fault.
 func (d *daemon) openMedia(c config.Config, local netip.Addr) (gateway.MediaPlane, error) {
+	d.mediaAt = local
 	if c.Media.Engine == "rtpengine" {
 		var err error
 		if d.remote, err = rtpengine.New(remoteOf(c, d.log)); err != nil {
@@ -41,6 +42,7 @@ func (d *daemon) openMedia(c config.Config, local netip.Addr) (gateway.MediaPlan
 	if err != nil {
 		return nil, err
 	}
+	d.mediaAt = o.Addresses[0]
 	if d.relay, err = embedded.New(o); err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}

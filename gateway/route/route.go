@@ -111,6 +111,7 @@ type Choice struct {
 	Number  string   // in full if it could be completed; empty if no number was called
 	Dial    string   // what is dialled instead of it; empty if the rule has no such word
 	Hide    bool     // the caller is not to be shown
+	Denied  bool     // a rule denies it, or it is never sent; else none allows it
 	Rule    string   // the rule that decided, or that none did
 	Why     []string // rule by rule, up to the one that decided
 }
@@ -121,7 +122,7 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 	var c Choice
 	number := to.Number()
 	if dialled(to, number) {
-		c.Rule = "no rule"
+		c.Rule, c.Denied = "no rule", true
 		c.Why = []string{"it begins as a number and goes on as none, so it is never sent"}
 		return c
 	}
@@ -154,6 +155,7 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 		}
 		c.Allowed, c.Trunk, c.Rule, c.Dial, c.Hide = !r.Deny, r.Trunk, name, r.dial(number), r.Hide
 		if r.Deny {
+			c.Denied = true
 			c.Why = append(c.Why, name+": denies it")
 		} else {
 			c.Why = append(c.Why, name+": goes to trunk "+r.Trunk)

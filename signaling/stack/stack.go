@@ -248,6 +248,15 @@ func (s *Stack) Flow(fits func(Peer) bool) (Target, bool) {
 	return Target{Transport: c.transport, Over: c.remote}, true
 }
 
+// Nudge sends a peer over UDP what it ignores, so that whatever translates addresses on the
+// way keeps the way back open (RFC 5626 section 4.4.2 has STUN for it, which few registrars
+// answer). A lost one changes nothing.
+func (s *Stack) Nudge(to netip.AddrPort) {
+	if p := s.portFor(UDP, to.Addr()); p != nil {
+		_ = p.write([]byte("\r\n\r\n"), to)
+	}
+}
+
 // portFor finds the listener for a transport and an address family: one of the same network
 // when there is one, such as the loopback.
 func (s *Stack) portFor(t Transport, remote netip.Addr) *port {

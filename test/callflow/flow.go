@@ -15,7 +15,7 @@
 //
 //	sip BYE in=1                                        in the first dialog, whoever began it
 //
-// $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces. Words with blanks stand in single quotes. $sid is the last call's id, $number the
+// $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces. $contact is the Contact of the last REGISTER, $binding the address in it. Words with blanks stand in single quotes. $sid is the last call's id, $number the
 // gateway's address in it.
 package callflow
 

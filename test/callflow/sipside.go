@@ -161,6 +161,10 @@ func (s *sipSide) note(m *sipMessage) {
 	switch {
 	case m.request():
 		s.asked = append(s.asked, m)
+		if m.method() == "REGISTER" {
+			s.vars["contact"] = m.header.Get("Contact")
+			s.vars["binding"] = between(m.header.Get("Contact"))
+		}
 		if m.method() == "INVITE" && tagOf(m.header.Get("To")) == "" {
 			s.begins(m, false)
 			s.theirs = tagOf(m.header.Get("From"))
@@ -497,7 +501,7 @@ func (m *sipMessage) show(withBody bool) []string {
 			b.WriteString(" for " + m.method())
 		}
 	}
-	for _, name := range []string{"From", "To", "P-Asserted-Identity", "Privacy", "P-Early-Media", "Diversion", "History-Info", "Contact", "Refer-To", "Referred-By", "Refer-Sub", "Replaces", "Event", "Subscription-State", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
+	for _, name := range []string{"From", "To", "P-Asserted-Identity", "P-Preferred-Identity", "Privacy", "P-Early-Media", "Diversion", "History-Info", "Contact", "Refer-To", "Referred-By", "Refer-Sub", "Replaces", "Event", "Subscription-State", "Require", "Unsupported", "Allow", "Retry-After", "Warning", "Reason"} {
 		v := m.header.Get(name)
 		if name == "Diversion" || name == "History-Info" {
 			v = strings.Join(m.header[name], ", ")

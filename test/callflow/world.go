@@ -11,11 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/contacts"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
@@ -40,15 +43,18 @@ const (
 
 // settings are what a play may change, before its first act.
 type settings struct {
-	early    bool
-	announce bool
-	hide     bool // who calls, from the trunk
-	trusted  bool
-	refer    bool   // transfers are the trunk's business
-	username string // of ours at the trunk; the password is "secret"
-	video    bool
-	refusals translate.Refusals
-	noAnswer time.Duration
+	accounts   bool // users of example.org may add accounts
+	registered bool // with the trunk
+	contacts   bool // some numbers have names
+	early      bool
+	announce   bool
+	hide       bool // who calls, from the trunk
+	trusted    bool
+	refer      bool   // transfers are the trunk's business
+	username   string // of ours at the trunk; the password is "secret"
+	video      bool
+	refusals   translate.Refusals
+	noAnswer   time.Duration
 
 	presence  gateway.PresenceMode // of the trunk
 	quiet     bool                 // calls are no presence
@@ -64,6 +70,12 @@ func (s *settings) apply(text string) error {
 		switch name {
 		case "early_media":
 			s.early = true
+		case "accounts":
+			s.accounts = true
+		case "registered":
+			s.registered = true
+		case "contacts":
+			s.contacts = true
 		case "announce_diversion":
 			s.announce = true
 		case "hide_caller":
@@ -113,15 +125,16 @@ func (s *settings) apply(text string) error {
 
 // A world is the whole gateway with both its neighbours.
 type world struct {
-	g      *gateway.Gateway
-	sip    *sipSide
-	xmpp   *xmppSide
-	plane  *plane
-	edge   *signaling.Edge
-	pres   *gateway.Presences // nil unless a play wants it
-	stop   context.CancelFunc
-	stream sync.WaitGroup
-	ended  chan gateway.Record
+	g        *gateway.Gateway
+	sip      *sipSide
+	xmpp     *xmppSide
+	plane    *plane
+	edge     *signaling.Edge
+	pres     *gateway.Presences // nil unless a play wants it
+	accounts *account.Book      // nil if users have none
+	stop     context.CancelFunc
+	stream   sync.WaitGroup
+	ended    chan gateway.Record
 
 	mu    sync.Mutex
 	calls map[call.ID]bool
@@ -157,7 +170,18 @@ func newWorld(t *testing.T, set settings) *world {
 	ids := 0
 	routes := &gateway.Routes{
 		Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
-		Trunks: []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
+		Trunks:  []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
+		Account: gateway.TrunkRoute{Policy: sipPolicy},
+	}
+	if set.contacts {
+		book := contacts.New(translate.DialPlan{})
+		check(t, book.Read(strings.NewReader("number,name\n+4989987654,Aunt Otti\notto@pbx.example,Otto of the office\n")))
+		routes.Names = book.Name
+	}
+	var notices atomic.Pointer[jingle.Edge]
+	if set.accounts {
+		w.accounts = openAccounts(t, w, sipPolicy, &mapping, func(n account.Notice) { notices.Load().Notice(n) })
+		routes.Accounts = w.accounts
 	}
 	w.pres = presenceOf(set, routes)
 	var missed func(string, gateway.Record)
@@ -205,9 +229,10 @@ func newWorld(t *testing.T, set settings) *world {
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
-		Announce: set.announce, Presence: w.pres, Language: set.language,
+		Announce: set.announce, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names,
 	})
 	missed = xmpp.Missed
+	notices.Store(xmpp)
 	if w.pres != nil {
 		w.pres.SetEdges(w.edge, xmpp)
 	}
@@ -230,9 +255,15 @@ func newWorld(t *testing.T, set settings) *world {
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
 	w.stream.Go(func() { _ = stream.Run(ctx) }) // ends with stop
+	if w.accounts != nil {
+		w.stream.Go(func() { w.accounts.Run(ctx) }) // ends with stop
+	}
 	w.sip = newSIPSide(theirs, ours.LocalAddr())
 	if w.pres != nil {
 		check(t, w.pres.Start(ctx))
+	}
+	if set.registered {
+		check(t, w.edge.Register("trunk", signaling.Binding{AOR: "sip:+4930123456@pbx.example"}, nil))
 	}
 	return w
 }

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	accounts "sipxmppgw/gateway/account"
+	"sipxmppgw/gateway/contacts"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/store/sqlite"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/registration"
+	"sipxmppgw/signaling/stack"
+)
+
+// loading is how long the store may take at the start.
+const loading = 30 * time.Second
+
+// openStore opens the store, if there is one.
+func (d *daemon) openStore(c config.Config) error {
+	if c.Store.File == "" {
+		return nil
+	}
+	kept, err := sqlite.Open(sqlite.Options{Path: c.Store.File, Log: d.log})
+	if err != nil {
+		return fmt.Errorf("store.file: %w", err)
+	}
+	d.store = kept
+	return nil
+}
+
+// openAccounts opens the accounts of users and the contacts, as far as there are any.
+func (d *daemon) openAccounts(c config.Config, routes *gateway.Routes) error {
+	names, err := contactsOf(c, routes.Mapping.DialPlan)
+	if err != nil {
+		return err
+	}
+	if names != nil {
+		d.log.Info("contacts", "names", names.Len())
+		routes.Names = names.Name
+	}
+	if d.store == nil || len(c.Accounts.Allow) == 0 {
+		return nil
+	}
+	sealer, err := sealerOf(c.Store.KeyFile)
+	if err != nil {
+		return fmt.Errorf("store.key_file: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), loading)
+	defer cancel()
+	d.accounts, err = accounts.Open(ctx, accounts.Options{
+		Store: d.store, Sealer: sealer, Lines: sipLines{d, accountPolicy(c)},
+		Allow: c.Accounts.Allow, Servers: c.Accounts.Servers, Max: c.Accounts.PerUser, MaxAll: c.Accounts.Max,
+		Reachable: func(host string) bool { return c.Accounts.PrivateServers || publicHost(host) },
+		Keep:      c.Accounts.KeepCalls,
+		Numbers:   func(owner string) []string { return numbersOf(routes.Mapping, owner) },
+		Dialled: func(owner, number string) bool {
+			_, domain, _ := strings.Cut(owner, "@")
+			_, err := routes.Mapping.Typed(number, domain)
+			return err == nil
+		},
+		TestCall: func(owner string) bool {
+			err := d.testCall(owner, c.XMPP.Domain, routes.XMPP)
+			if err != nil {
+				d.log.Info("no test call", "why", err.Error())
+			}
+			return err == nil
+		},
+		Tell: func(n accounts.Notice) { d.xmpp.Notice(n) },
+		Log:  d.log,
+	})
+	if err != nil {
+		return fmt.Errorf("store.file: %w", err)
+	}
+	routes.Accounts = d.accounts
+	routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
+	d.onEnded(func(r gateway.Record) { d.remember(c.XMPP.Domain, routes, r) })
+	return nil
+}
+
+// accountPolicy is what the media of accounts may be: their servers are anywhere.
+func accountPolicy(c config.Config) media.Policy {
+	return trunkPolicy(c, config.Trunk{NAT: true, Codecs: []string{"opus", "G722", "PCMA", "PCMU"}})
+}
+
+// contactsOf reads the files of contacts; nil if there are none.
+func contactsOf(c config.Config, plan translate.DialPlan) (*contacts.Book, error) {
+	if len(c.Contacts) == 0 {
+		return nil, nil
+	}
+	book := contacts.New(plan)
+	for i, name := range c.Contacts {
+		f, err := os.Open(name)
+		if err == nil {
+			err = book.Read(f)
+			f.Close()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("contacts[%d]: %w", i, err)
+		}
+	}
+	return book, nil
+}
+
+// sealerOf reads the key of a file, or makes one.
+func sealerOf(file string) (*store.Sealer, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = []byte(hex.EncodeToString(store.NewKey()) + "\n")
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		_, err = f.Write(text)
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s may be read by others (mode %v); it must be its owner's alone", file, info.Mode().Perm())
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("%s does not hold a key", file)
+	}
+	return store.NewSealer(key)
+}
+
+func publicHost(host string) bool {
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && signaling.Public(a)
+}
+
+// numbersOf are the numbers and addresses that the configuration gives a user.
+func numbersOf(m *translate.Mapping, owner string) []string {
+	var numbers []string
+	for u, j := range m.AccountJID {
+		if j.String() == owner {
+			_, text, _ := strings.Cut(u.String(), ":")
+			numbers = append(numbers, text)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// sipLines are the SIP side as the accounts see it.
+type sipLines struct {
+	d      *daemon
+	policy media.Policy
+}
+
+// Join implements [accounts.Lines].
+func (l sipLines) Join(a accounts.Account, told func(accounts.Standing)) error {
+	return l.d.sip.Join(signaling.Trunk{
+		Name: a.Trunk(), Next: stack.Target{Host: strings.Trim(a.Host, "[]"), Port: a.Port, Stream: true},
+		Username: a.User, Password: a.Password, Policy: l.policy,
+	}, signaling.Binding{AOR: a.AOR()}, func(s signaling.Standing) { told(standingOf(s)) })
+}
+
+// Leave implements [accounts.Lines].
+func (l sipLines) Leave(trunk string) { l.d.sip.Leave(trunk) }
+
+func standingOf(s signaling.Standing) accounts.Standing {
+	reasons := map[registration.Reason]accounts.Reason{
+		registration.Unreachable: accounts.Unreachable, registration.Credentials: accounts.Credentials,
+		registration.Refused: accounts.Refused, registration.Unavailable: accounts.Unavailable, registration.Unbound: accounts.Unbound,
+	}
+	return accounts.Standing{
+		Up: s.State == registration.Up, Failed: s.State == registration.Failing, Reason: reasons[s.Reason], Status: s.Status,
+	}
+}
+
+// remember keeps an ended call among the last ones of its user.
+func (d *daemon) remember(domain string, routes *gateway.Routes, r gateway.Record) {
+	callee, err := translate.ParseJID(r.Callee.JID)
+	// What a user has forwarded went out as their own call, though it came from the SIP side.
+	out := r.From == gateway.XMPP || err == nil && callee.Domain == domain
+	user, other := r.Callee, r.Caller
+	if out {
+		user, other = r.Caller, r.Callee
+	}
+	j, err := translate.ParseJID(user.JID)
+	if err != nil || j.Domain == domain {
+		return
+	}
+	c := accounts.Call{ID: string(r.Call), At: r.Attempt, Out: out, Other: other.Name, Cause: r.Cause.String()}
+	if u, err := translate.ParseURI(other.URI); err == nil && !other.Anonymous {
+		shown := u.User
+		if !slices.Contains(routes.Mapping.TelDomains, u.Host) && u.Number() == "" {
+			shown += "@" + u.Host
+		}
+		if c.Out && routes.Names != nil {
+			c.Other = routes.Names(u)
+		}
+		if c.Other != shown {
+			c.Other = strings.TrimSpace(c.Other + " " + shown)
+		}
+	}
+	if !r.Active.IsZero() {
+		c.Talked = r.Ended.Sub(r.Active)
+	}
+	d.accounts.Remember(j.Bare().String(), c)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"sipxmppgw/config"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/registration"
+)
+
+// register holds the registrations of trunks.
+func (d *daemon) register(c config.Config) error {
+	for i, t := range c.Trunks {
+		if t.Register.User == "" {
+			continue
+		}
+		b := signaling.Binding{AOR: "sip:" + t.Register.User + "@" + t.Register.Domain, Expires: t.Register.Expires}
+		if err := d.sip.Register(t.Name, b, nil); err != nil {
+			return fmt.Errorf("trunks[%d].register: %w", i, err)
+		}
+		d.bound = append(d.bound, t.Name)
+	}
+	return nil
+}
+
+// registrations counts those in a state.
+func (d *daemon) registrations(s registration.State) int {
+	n := 0
+	for _, standing := range d.sip.Standings() {
+		if standing.State == s {
+			n++
+		}
+	}
+	return n
+}
+
+// degraded says what does not work while calls can come.
+func (d *daemon) degraded() []string {
+	var causes []string
+	for name, s := range d.sip.Standings() {
+		if s.State != registration.Up && slices.Contains(d.bound, name) {
+			causes = append(causes, registrationText(name, s))
+		}
+	}
+	slices.Sort(causes)
+	return causes
+}
+
+// registrationText says how a trunk's registration fares that is not up.
+func registrationText(name string, s signaling.Standing) string {
+	text := "trunk " + name + ": registration " + s.State.String()
+	if s.Reason != registration.NoReason {
+		text += ": " + s.Reason.String()
+	}
+	if s.Status != 0 {
+		text += fmt.Sprintf(" (%d)", s.Status)
+	}
+	return text
+}

@@ -1,0 +1,187 @@
+// Package account is what XMPP users set up for themselves: SIP accounts of their own, and
+// how they want to be called. What a user is asked and may order stands in one table,
+// [Commands], which the XMPP edge shows as forms and as conversation.
+//
+// An account is checked by a registration with its server before it is kept, and its
+// password is stored sealed and never shown.
+package account
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/translate"
+)
+
+// Prefix begins the names of trunks that are accounts. No trunk of the configuration has a
+// slash in its name.
+const Prefix = "account/"
+
+// An Account is an address of a user at a SIP server.
+type Account struct {
+	ID    string // among all accounts; the name of its trunk is Prefix and this
+	Owner string // bare JID
+
+	User     string // what stands before the @ of its address, and who it is to its server
+	Domain   string // what stands behind it
+	Host     string // where requests go; Domain if the user did not say
+	Port     uint16 // 0 if DNS says it
+	Name     string // that others are shown; may be empty
+	Number   string // that it is called by, as the user wrote it; may be empty
+	Password string
+}
+
+// AOR is the account's SIP address.
+func (a Account) AOR() string { return "sip:" + a.User + "@" + a.Domain }
+
+// Title is the account's address as people write it.
+func (a Account) Title() string { return a.User + "@" + a.Domain }
+
+// Trunk is the name of the account's trunk.
+func (a Account) Trunk() string { return Prefix + a.ID }
+
+// A kept is an account in the store.
+type kept struct {
+	User   string `json:"user"`
+	Domain string `json:"domain"`
+	Host   string `json:"host,omitempty"`
+	Port   uint16 `json:"port,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Number string `json:"number,omitempty"`
+	Secret []byte `json:"secret"` // sealed for the row
+}
+
+func (a Account) row(s *store.Sealer) store.Row {
+	value, _ := json.Marshal(kept{ // plain values
+		a.User, a.Domain, a.Host, a.Port, a.Name, a.Number, s.Seal(a.ID, []byte(a.Password)),
+	})
+	return store.Row{Kind: store.Accounts, Key: a.ID, Owner: a.Owner, Value: value}
+}
+
+func accountOf(r store.Row, s *store.Sealer) (Account, error) {
+	var k kept
+	if err := json.Unmarshal(r.Value, &k); err != nil {
+		return Account{}, err
+	}
+	password, err := s.Open(r.Key, k.Secret)
+	if err != nil {
+		return Account{}, err
+	}
+	return Account{r.Key, r.Owner, k.User, k.Domain, k.Host, k.Port, k.Name, k.Number, string(password)}, nil
+}
+
+// Wishes are how a user wants to be called.
+type Wishes struct {
+	Always   string        `json:"always,omitempty"`    // where calls go, as the user wrote it; empty for here
+	Busy     string        `json:"busy,omitempty"`      // where they go when the user is busy
+	NoAnswer string        `json:"no_answer,omitempty"` // where they go when nobody answers
+	After    time.Duration `json:"after,omitempty"`     // that it rings before; 0 for 20s
+	Quiet    bool          `json:"quiet,omitempty"`     // do not disturb
+	Hidden   bool          `json:"hidden,omitempty"`    // whom the user calls is not told the number
+}
+
+// What a form may hold, in octets.
+const (
+	maxUser     = 128
+	maxPassword = 256
+	maxName     = 128
+	maxNumber   = 64
+)
+
+// parse reads an account that a user typed.
+func parse(owner string, v map[string]string) (Account, *Problem) {
+	a := Account{Owner: owner, Password: v["password"], Name: translate.CleanName(v["name"]), Number: strings.TrimSpace(v["number"])}
+	user := strings.TrimSpace(v["username"])
+	if scheme, rest, ok := strings.Cut(user, ":"); ok && strings.EqualFold(scheme, "sip") {
+		user = rest
+	}
+	server := strings.ToLower(strings.TrimSpace(v["server"]))
+	a.User = user
+	if at := strings.LastIndexByte(user, '@'); at >= 0 {
+		a.User, a.Domain = user[:at], strings.ToLower(user[at+1:])
+	}
+	if server == "" {
+		server = a.Domain
+	}
+	host, port, ok := splitServer(server)
+	if a.Domain == "" {
+		a.Domain = host
+	} else if d, p, fine := splitServer(a.Domain); fine {
+		a.Domain = d
+		if v["server"] == "" {
+			port = p
+		}
+	} else {
+		ok = false
+	}
+	a.Host, a.Port = host, port
+	switch {
+	case a.User == "":
+		return a, problem("username", noUser)
+	case server == "":
+		return a, problem("server", noServer)
+	case !ok || port != 0 && port < 1024: // no SIP server is there, but others are
+		return a, problem("server", badServer)
+	case len(a.User) > maxUser || !plain(a.User):
+		return a, problem("username", badUser)
+	case a.Password == "":
+		return a, problem("password", noPassword)
+	case len(a.Password) > maxPassword || strings.ContainsFunc(a.Password, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return a, problem("password", badPassword)
+	case len(a.Name) > maxName:
+		return a, problem("name", tooLong)
+	case len(a.Number) > maxNumber:
+		return a, problem("number", tooLong)
+	}
+	return a, nil
+}
+
+// plain reports whether a name needs no escaping in a SIP URI.
+func plain(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.+*~!=", r))
+	})
+}
+
+// splitServer reads a name or an IPv4 address with an optional port, or an IPv6 address in
+// brackets.
+func splitServer(s string) (host string, port uint16, ok bool) {
+	host, digits, found := strings.Cut(s, ":")
+	if strings.HasPrefix(s, "[") {
+		host, digits, found = strings.Cut(s, "]")
+		a, err := netip.ParseAddr(host[1:])
+		if err != nil || !found || !a.Is6() || a.Zone() != "" || digits != "" && digits[0] != ':' {
+			return "", 0, false
+		}
+		host = "[" + a.String() + "]"
+		digits, found = strings.TrimPrefix(digits, ":"), digits != ""
+	} else if !hostName(host) {
+		return "", 0, false
+	}
+	if !found {
+		return host, 0, true
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	return host, uint16(n), err == nil && n != 0
+}
+
+func hostName(s string) bool {
+	if len(s) > 253 || !strings.Contains(s, ".") {
+		return false
+	}
+	// What ends in a number is an address, if perhaps in a form that only some resolvers know.
+	if last := s[strings.LastIndexByte(s, '.')+1:]; last != "" && last[0] <= '9' {
+		_, err := netip.ParseAddr(s)
+		return err == nil
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}

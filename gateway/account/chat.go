@@ -1,0 +1,178 @@
+package account
+
+import (
+	"strings"
+	"time"
+)
+
+// A Chat is the conversations that users have with the gateway: orders in words, and answers
+// to questions one at a time. It is for one goroutine, or the holder of a lock.
+type Chat struct {
+	talks map[string]*talk // by bare JID
+}
+
+// A talk is an order that is being asked about.
+type talk struct {
+	command *Command
+	values  map[string]string
+	next    int // field
+	at      time.Time
+}
+
+// What is remembered of conversations.
+const (
+	maxTalks  = 1024
+	talkFor   = 10 * time.Minute
+	maxLength = 1000 // of what a user writes, in octets
+)
+
+// Say takes what a user writes. It returns what to write back, and a command to carry out
+// if all is said.
+func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *Command, ask Ask) {
+	if c.talks == nil {
+		c.talks = map[string]*talk{}
+	}
+	ask = Ask{Owner: owner, Lang: l}
+	if len(text) > maxLength {
+		return tooLong.In(l), nil, ask
+	}
+	text = strings.TrimSpace(text)
+	t := c.talks[owner]
+	if t != nil && now.Sub(t.at) > talkFor {
+		t = nil
+	}
+	switch {
+	case t == nil:
+		t = c.begin(text, now)
+		if t == nil {
+			return c.help(text, l), nil, ask
+		}
+	case word(text, Text{"cancel", "abbrechen"}):
+		delete(c.talks, owner)
+		return cancelled.In(l), nil, ask
+	default:
+		if p := t.answer(text); p != nil {
+			return p.In(l) + "\n" + t.question(l), nil, ask
+		}
+	}
+	t.at = now
+	if t.next < len(t.command.Fields) {
+		c.remember(owner, t, now)
+		return t.question(l), nil, ask
+	}
+	delete(c.talks, owner)
+	ask.Values = t.values
+	if t.command.Node == Register().Node {
+		back = checking.In(l)
+	}
+	return back, t.command, ask
+}
+
+func word(s string, words Text) bool {
+	return strings.EqualFold(s, words.In(EN)) || strings.EqualFold(s, words.In(DE))
+}
+
+// begin reads an order; nil if it is none. Further words answer its questions.
+func (c *Chat) begin(text string, now time.Time) *talk {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return nil
+	}
+	for i := range commands {
+		if !word(words[0], commands[i].Words) {
+			continue
+		}
+		t := &talk{command: &commands[i], values: map[string]string{}, at: now}
+		for _, w := range words[1:] {
+			if t.next == len(t.command.Fields) || t.answer(w) != nil {
+				break // it is asked for
+			}
+		}
+		// What is left needs no answer when the order was complete as it stood.
+		if len(words) > 1 && t.next > 0 && !t.needs() {
+			t.next = len(t.command.Fields)
+		}
+		if len(words) == 1 && !t.needs() {
+			t.next = len(t.command.Fields)
+		}
+		return t
+	}
+	return nil
+}
+
+// needs reports whether a question that must be answered is left.
+func (t *talk) needs() bool {
+	for _, f := range t.command.Fields[t.next:] {
+		if f.Required {
+			return true
+		}
+	}
+	return false
+}
+
+// answer takes the answer to the next question.
+func (t *talk) answer(text string) *Problem {
+	f := &t.command.Fields[t.next]
+	switch {
+	case text == "-" && !f.Required, text == "" && !f.Required:
+	case text == "":
+		return problem(f.Name, missing)
+	case f.Shape == Choice:
+		chosen := f.choice(text)
+		if chosen == "" {
+			return problem(f.Name, badChoice)
+		}
+		t.values[f.Name] = chosen
+	default:
+		t.values[f.Name] = text
+	}
+	t.next++
+	return nil
+}
+
+// question is the next one.
+func (t *talk) question(l Lang) string {
+	f := &t.command.Fields[t.next]
+	q := f.Label.In(l)
+	if f.Shape == Choice {
+		var labels []string
+		for _, o := range f.Choices {
+			labels = append(labels, o.Label.In(l))
+		}
+		q += " (" + strings.Join(labels, ", ") + ")"
+	}
+	if !f.Required {
+		q += " (–: -)"
+	}
+	q += "?"
+	if f.Shape == Private {
+		q += " " + inHistory.In(l)
+	}
+	return q
+}
+
+// remember keeps a conversation. The oldest makes room.
+func (c *Chat) remember(owner string, t *talk, now time.Time) {
+	if c.talks[owner] == nil && len(c.talks) >= maxTalks {
+		oldest, at := "", now
+		for who, other := range c.talks {
+			if !other.at.After(at) {
+				oldest, at = who, other.at
+			}
+		}
+		delete(c.talks, oldest)
+	}
+	c.talks[owner] = t
+}
+
+// help says what there is.
+func (c *Chat) help(text string, l Lang) string {
+	if text != "?" && !word(text, Text{"help", "hilfe"}) {
+		return unknown.In(l)
+	}
+	lines := []string{helpHead.In(l)}
+	for i := range commands {
+		lines = append(lines, commands[i].Words.In(l)+" – "+commands[i].Name.In(l))
+	}
+	return strings.Join(append(lines, helpTail.In(l)), "\n")
+}

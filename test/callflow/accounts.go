@@ -1,0 +1,52 @@
+package callflow
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"testing"
+
+	"sipxmppgw/gateway/account"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/registration"
+	"sipxmppgw/signaling/stack"
+)
+
+// openAccounts lets users of example.org add accounts. Their server is the trunk's address.
+func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapping, tell func(account.Notice)) *account.Book {
+	t.Helper()
+	sealer, err := store.NewSealer(bytes.Repeat([]byte{1}, store.KeyLength))
+	check(t, err)
+	book, err := account.Open(context.Background(), account.Options{
+		Store: &store.Memory{}, Sealer: sealer, Lines: sipLines{w, policy}, Allow: []string{"example.org"},
+		Reachable: func(host string) bool { return host == netip.MustParseAddrPort(trunkAddr).Addr().String() },
+		Dialled:   func(_, number string) bool { _, err := m.Typed(number, "example.org"); return err == nil },
+		Tell:      tell, NewID: counter("a"),
+	})
+	check(t, err)
+	return book
+}
+
+// sipLines are the SIP side as the accounts see it.
+type sipLines struct {
+	w      *world
+	policy media.Policy
+}
+
+// Join implements [account.Lines].
+func (l sipLines) Join(a account.Account, told func(account.Standing)) error {
+	trunk := signaling.Trunk{
+		Name: a.Trunk(), Next: stack.Target{Host: a.Host, Port: a.Port}, Username: a.User, Password: a.Password, Policy: l.policy,
+	}
+	return l.w.edge.Join(trunk, signaling.Binding{AOR: a.AOR()}, func(s signaling.Standing) {
+		told(account.Standing{
+			Up: s.State == registration.Up, Failed: s.State == registration.Failing, Reason: account.Reason(s.Reason), Status: s.Status,
+		})
+	})
+}
+
+// Leave implements [account.Lines].
+func (l sipLines) Leave(trunk string) { l.w.edge.Leave(trunk) }

@@ -1,0 +1,363 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sipxmppgw/test/peer/element"
+	"sipxmppgw/test/peer/jinglephone"
+	"sipxmppgw/test/peer/phone"
+	"sipxmppgw/test/peer/xmppclient"
+)
+
+const (
+	outNumber     = "+8877123" // a phone that the registrar knows
+	forwardNumber = "+8878123" // another
+	trunkNumber   = "+4930555" // that the gateway registers
+)
+
+// startRegistrar starts Kamailio as a registrar of voip.test.
+func startRegistrar(t *testing.T, port, gateway int, numbers map[string]int) {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "registrar.cfg")
+	writeTemplate(t, "registrar.cfg", config, map[string]any{"SIP": port, "Gateway": gateway, "Numbers": numbers})
+	p := start(t, "kamailio", processOptions{dir: dir},
+		"kamailio", "-DD", "-E", "-f", config, "-m", "32", "-M", "4", "-Y", dir, "-P", filepath.Join(dir, "pid"))
+	eventually(t, 20*time.Second, "kamailio has its port", func() error {
+		if p.ended() {
+			t.Fatalf("kamailio ended: %v\n%s", p.err, tail(p.log, 20))
+		}
+		return answersOptions(port)
+	})
+}
+
+// A resident is a user with a telephone of her own, who also reads what the gateway writes.
+type resident struct {
+	*xmppclient.Client
+	phone *jinglephone.Phone
+
+	mu     sync.Mutex
+	heard  []string // messages and presence of the gateway itself
+	unread int
+}
+
+// Receive implements [jinglephone.Stream].
+func (r *resident) Receive(f func(*element.Element)) {
+	r.Client.Receive(func(e *element.Element) {
+		if e.Attr("from") == gatewayDomain && e.Name != "iq" {
+			said := e.Name + " " + e.Attr("type")
+			for _, name := range []string{"body", "status"} {
+				if c := e.Child("jabber:client", name); c != nil {
+					said += ": " + c.Text()
+				}
+			}
+			r.mu.Lock()
+			r.heard = append(r.heard, said)
+			r.mu.Unlock()
+		}
+		f(e)
+	})
+}
+
+func moveIn(t *testing.T, s *server, user string) *resident {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	c, err := xmppclient.Dial(ctx, xmppclient.Options{Addr: local(s.client), User: user, Domain: userDomain, Resource: "phone", Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &resident{Client: c}
+	r.phone = jinglephone.New(r, jinglephone.Options{})
+	t.Cleanup(r.phone.Close)
+	return r
+}
+
+// hears waits until the gateway has said something that begins so, after what was heard last.
+func (r *resident) hears(t *testing.T, want string) {
+	t.Helper()
+	eventually(t, 40*time.Second, "the gateway says "+want, func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i, said := range r.heard[r.unread:] {
+			if strings.HasPrefix(said, want) {
+				r.unread += i + 1
+				return nil
+			}
+		}
+		return fmt.Errorf("it said %q", r.heard[r.unread:])
+	})
+}
+
+func (r *resident) writes(t *testing.T, text string) {
+	t.Helper()
+	m := element.New("jabber:client", "message", "to", gatewayDomain, "type", "chat")
+	m.Set("id", text)
+	m.Add(element.New("jabber:client", "body").AddText(text))
+	if err := r.Send(m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asks sends an IQ to the gateway and returns its answer, and the condition and text of an
+// error.
+func (r *resident) asks(t *testing.T, kind string, child *element.Element) (*element.Element, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	defer cancel()
+	iq := element.New("jabber:client", "iq", "to", gatewayDomain, "type", kind)
+	iq.Add(child)
+	answer, err := r.phone.Ask(ctx, iq)
+	if answer == nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	if answer.Attr("type") != "error" {
+		return answer, ""
+	}
+	e := answer.Child("jabber:client", "error")
+	words := ""
+	for c := range e.Elements() {
+		words = strings.TrimSpace(words + " " + c.Name + " " + c.Text())
+	}
+	return answer, words
+}
+
+func submitted(values ...string) *element.Element {
+	x := element.New("jabber:x:data", "x", "type", "submit")
+	for i := 0; i+1 < len(values); i += 2 {
+		x.Add(element.New("jabber:x:data", "field", "var", values[i]).Add(element.New("jabber:x:data", "value").AddText(values[i+1])))
+	}
+	return x
+}
+
+// orders carries out a command and returns its status and note.
+func (r *resident) orders(t *testing.T, node string, values ...string) (status, note string) {
+	t.Helper()
+	c := element.New("http://jabber.org/protocol/commands", "command", "node", node, "action", "execute")
+	if len(values) > 0 {
+		c.Add(submitted(values...))
+	}
+	answer, failed := r.asks(t, "set", c)
+	if failed != "" {
+		t.Fatalf("%s: %s", node, failed)
+	}
+	c = answer.Child("http://jabber.org/protocol/commands", "command")
+	if n := c.Child("http://jabber.org/protocol/commands", "note"); n != nil {
+		note = n.Attr("type") + ": " + n.Text()
+	}
+	return c.Attr("status"), note
+}
+
+func reaches(t *testing.T, what string, c *jinglephone.Call, s phone.State) {
+	t.Helper()
+	eventually(t, 20*time.Second, what, func() error {
+		if c.State() >= s {
+			return nil
+		}
+		return fmt.Errorf("it is %v", c.State())
+	})
+}
+
+const answersOnce = "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200"
+
+// TestAccounts sets up an account by each of the three ways, with a wrong password first, and
+// uses it.
+func TestAccounts(t *testing.T) {
+	s := startProsody(t)
+	registrar, out, forward := freePort(t), freePort(t), freePort(t)
+	g := startGateway(t, s, gatewayOptions{extra: fmt.Sprintf(`store: {file: store.sqlite, key_file: store.key}
+accounts: {allow: [%s], private_servers: true}`, userDomain)})
+	startRegistrar(t, registrar, g.sip, map[string]int{outNumber: out, forwardNumber: forward})
+	proxy := local(registrar)
+	romeo := moveIn(t, s, "romeo")
+	called := make(chan *jinglephone.Call, 4)
+	romeo.phone.OnIncoming(func(c *jinglephone.Call) { called <- c })
+	calls := func(script string) *sipp {
+		return startSipp(t, sippOptions{target: registrar, uri: "sip:mira@voip.test"}, script)
+	}
+
+	// By conversation.
+	romeo.writes(t, "help")
+	romeo.hears(t, "message chat: I know these words:")
+	romeo.writes(t, "add mira@voip.test letmein "+proxy)
+	romeo.hears(t, "message chat: The user name or the password is wrong.")
+	romeo.writes(t, "add mira@voip.test opensesame "+proxy)
+	romeo.hears(t, "presence subscribe")
+	romeo.hears(t, "presence ")
+	eventually(t, 20*time.Second, "the answer is there", func() error {
+		romeo.mu.Lock()
+		defer romeo.mu.Unlock()
+		if !strings.Contains(strings.Join(romeo.heard, "\n"), "The account works.") {
+			return fmt.Errorf("it said %q", romeo.heard)
+		}
+		return nil
+	})
+
+	// The user dials.
+	callee := startSipp(t, sippOptions{port: out}, answersOnce)
+	c, err := romeo.phone.Dial(outNumber + "@" + gatewayDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reaches(t, "the call is up", c, phone.Active)
+	if err := c.HangUp(); err != nil {
+		t.Fatal(err)
+	}
+	callee.finished(t)
+
+	// The user is dialled.
+	caller := calls("send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
+	in := await(t, called)
+	if err := in.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	reaches(t, "the call is up", in, phone.Active)
+	if err := in.HangUp(); err != nil {
+		t.Fatal(err)
+	}
+	caller.finished(t)
+
+	// The user forwards.
+	if status, note := romeo.orders(t, "forward", "to", forwardNumber); status != "completed" || note != "info: That is set." {
+		t.Errorf("forward: %s, %s", status, note)
+	}
+	other := startSipp(t, sippOptions{port: forward}, answersOnce)
+	caller = calls("send INVITE; recv 180; recv 200; send ACK; pause 500; send BYE; recv 200")
+	caller.finished(t)
+	other.finished(t)
+	if status, note := romeo.orders(t, "forward", "to", "off"); status != "completed" {
+		t.Errorf("forward: %s, %s", status, note)
+	}
+
+	// The user is busy, and has calls forwarded then.
+	if status, note := romeo.orders(t, "forward", "to", forwardNumber, "when", "busy"); status != "completed" {
+		t.Errorf("forward: %s, %s", status, note)
+	}
+	other = startSipp(t, sippOptions{port: forward}, answersOnce)
+	caller = calls("send INVITE; recv 180; recv 200; send ACK; pause 500; send BYE; recv 200")
+	if err := await(t, called).Busy(); err != nil {
+		t.Fatal(err)
+	}
+	caller.finished(t)
+	other.finished(t)
+	romeo.orders(t, "forward", "to", "off", "when", "busy")
+
+	// The user wants peace.
+	romeo.orders(t, "dnd", "dnd", "on")
+	calls("send INVITE; recv 480; send ACK").finished(t)
+	romeo.orders(t, "dnd", "dnd", "off")
+	if _, note := romeo.orders(t, "calls"); strings.Count(note, "\n") < 2 || !strings.Contains(note, "→ "+outNumber) {
+		t.Errorf("last calls: %s", note)
+	}
+
+	// The user removes it, by form.
+	remove := element.New("jabber:iq:register", "query").Add(element.New("jabber:iq:register", "remove"))
+	if _, failed := romeo.asks(t, "set", remove); failed != "" {
+		t.Errorf("remove: %s", failed)
+	}
+	romeo.hears(t, "presence unavailable")
+	eventually(t, 10*time.Second, "nobody is registered", func() error {
+		script := calls("send INVITE; recv 404; send ACK")
+		return script.result()
+	})
+
+	// By form.
+	fill := func(secret string) *element.Element {
+		return element.New("jabber:iq:register", "query").Add(submitted("username", "mira@voip.test", "password", secret, "x-server", proxy))
+	}
+	if _, failed := romeo.asks(t, "set", fill("letmein")); failed != "not-authorized text The user name or the password is wrong." {
+		t.Errorf("registering with a wrong password: %s", failed)
+	}
+	if _, failed := romeo.asks(t, "set", fill("opensesame")); failed != "" {
+		t.Errorf("registering: %s", failed)
+	}
+	romeo.hears(t, "presence subscribe")
+	form, _ := romeo.asks(t, "get", element.New("jabber:iq:register", "query"))
+	if q := form.Child("jabber:iq:register", "query"); q.Child("jabber:iq:register", "registered") == nil || strings.Contains(form.String(), "opensesame") {
+		t.Errorf("the form is %s", form)
+	}
+	if status, note := romeo.orders(t, "remove-account", "account", "mira@voip.test"); status != "completed" {
+		t.Errorf("remove: %s %s", status, note)
+	}
+	romeo.hears(t, "presence unavailable")
+
+	// By command.
+	if status, _ := romeo.orders(t, "add-account"); status != "executing" {
+		t.Errorf("the command is %s", status)
+	}
+	if status, note := romeo.orders(t, "add-account", "username", "mira@voip.test", "password", "letmein", "server", proxy); status != "executing" || note != "error: The user name or the password is wrong." {
+		t.Errorf("adding with a wrong password: %s, %s", status, note)
+	}
+	if status, note := romeo.orders(t, "add-account", "username", "mira@voip.test", "password", "opensesame", "server", proxy); status != "completed" || !strings.HasPrefix(note, "info: The account works.") {
+		t.Errorf("adding: %s, %s", status, note)
+	}
+	if text := tail(g.log, 10000); strings.Contains(text, "opensesame") || strings.Contains(text, "letmein") {
+		t.Error("the log has a password")
+	}
+}
+
+// await waits for a call.
+func await(t *testing.T, calls <-chan *jinglephone.Call) *jinglephone.Call {
+	t.Helper()
+	select {
+	case c := <-calls:
+		return c
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody calls")
+		return nil
+	}
+}
+
+// TestTrunkRegisters calls through a carrier that knows the gateway by its registration.
+func TestTrunkRegisters(t *testing.T) {
+	s := startProsody(t)
+	registrar, out := freePort(t), freePort(t)
+	g := startGateway(t, s, gatewayOptions{
+		trunks: []trunkOptions{{
+			Name: "carrier", Prefix: "+8877", Address: local(registrar),
+			Settings: fmt.Sprintf("domain: voip.test, register: {user: %q}, username: %q, password: opensesame", trunkNumber, trunkNumber),
+		}},
+		extra: fmt.Sprintf("numbers: {%q: romeo@%s}", trunkNumber, userDomain),
+	})
+	if _, body, err := g.get("/readyz"); err != nil || !strings.HasPrefix(body, "ok\ndegraded: trunk carrier: registration ") {
+		t.Errorf("before the carrier is there: %s %v", body, err)
+	}
+	startRegistrar(t, registrar, g.sip, map[string]int{outNumber: out})
+	eventually(t, 60*time.Second, "it is registered", func() error { // it is asked again after half a minute
+		if _, body, err := g.get("/readyz"); err != nil || body != "ok\n" {
+			return fmt.Errorf("%s %v", body, err)
+		}
+		return nil
+	})
+	romeo := moveIn(t, s, "romeo")
+	called := make(chan *jinglephone.Call, 4)
+	romeo.phone.OnIncoming(func(c *jinglephone.Call) { called <- c })
+	caller := startSipp(t, sippOptions{target: registrar, uri: "sip:" + trunkNumber + "@voip.test"}, "send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
+	in := await(t, called)
+	if err := in.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	reaches(t, "the call is up", in, phone.Active)
+	if err := in.HangUp(); err != nil {
+		t.Fatal(err)
+	}
+	caller.finished(t)
+	callee := startSipp(t, sippOptions{port: out}, answersOnce)
+	c, err := romeo.phone.Dial(outNumber + "@" + gatewayDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reaches(t, "the call is up", c, phone.Active)
+	if err := c.HangUp(); err != nil {
+		t.Fatal(err)
+	}
+	callee.finished(t)
+}
