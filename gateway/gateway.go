@@ -331,7 +331,7 @@ func (g *Gateway) ended(a *actor) {
 	}
 	g.metrics.ended(a)
 	a.log.Info("call ended", "cause", a.rec.Cause.String(), "status", a.rec.Detail.Status, "by", a.rec.EndedBy,
-		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds())
+		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds(), "unheard", strings.Join(a.rec.Unheard(), "; "))
 	if g.opt.Ended != nil {
 		g.opt.Ended(a.rec)
 	}

@@ -74,6 +74,7 @@ type fakeBridge struct {
 	post     func(call.Event)
 	released int
 	fails    bool // to join media
+	quality  [2]media.Stats
 }
 
 func (b *fakeBridge) Offer(op call.Op, _ call.Side, other media.Description) {
@@ -115,10 +116,10 @@ func (b *fakeBridge) Drop(call.Side) {}
 func (b *fakeBridge) Release()       { b.released++ }
 
 func (b *fakeBridge) Stats() [2]media.Stats {
-	return [2]media.Stats{
-		{Received: media.Flow{Packets: 7}, Lost: 1},
-		{Sent: media.Flow{Packets: 6}, Dropped: media.Drops{NoRoute: 1}},
-	}
+	s := b.quality
+	s[call.A].Received, s[call.A].Lost = media.Flow{Packets: 7}, 1
+	s[call.B].Sent, s[call.B].Dropped = media.Flow{Packets: 6}, media.Drops{NoRoute: 1}
+	return s
 }
 
 var some = media.Description{Streams: []media.Stream{{Name: "0"}}}
@@ -128,6 +129,7 @@ type house struct {
 	g       *Gateway
 	a, b    *fakeLeg
 	bridge  *fakeBridge
+	mu      sync.Mutex // for ended: calls may end at once
 	ended   []Record
 	noMedia error
 	noDial  error
@@ -156,8 +158,12 @@ func newHouse(change func(*Options)) *house {
 	h := &house{reg: prometheus.NewRegistry()}
 	opt := Options{
 		Media: h, Registry: h.reg, Trace: trace.NewRecorder(4),
-		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Ended: func(r Record) { h.ended = append(h.ended, r) },
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Ended: func(r Record) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.ended = append(h.ended, r)
+		},
 	}
 	if change != nil {
 		change(&opt)

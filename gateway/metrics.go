@@ -19,6 +19,7 @@ type metrics struct {
 	panics  prometheus.Counter
 	floods  prometheus.Counter
 	moves   *prometheus.CounterVec
+	quality *qualities
 	flows   *flows
 }
 
@@ -57,7 +58,8 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "sipxmppgw_call_transfers_total",
 			Help: "Legs that were to be replaced by another (transfer, replacement, pickup), by where that was asked for and outcome.",
 		}, []string{"by", "outcome"}),
-		flows: newFlows(g),
+		quality: newQualities(),
+		flows:   newFlows(g),
 	}
 	for _, e := range []Edge{SIP, XMPP} {
 		for _, c := range call.Causes() {
@@ -77,6 +79,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Help: "Calls there are now, answered or not.",
 		}, func() float64 { return float64(g.Active()) })
 		reg.MustRegister(m.ends, m.refuses, m.stages, m.lasts, m.panics, m.floods, m.moves, active, m.flows)
+		reg.MustRegister(m.quality.collectors()...)
 	}
 	return m
 }
@@ -104,6 +107,7 @@ func (m *metrics) ended(a *actor) {
 	if !r.Answered.IsZero() {
 		m.lasts.Observe(r.Ended.Sub(r.Answered).Seconds())
 	}
+	m.quality.ended(r)
 	m.flows.add(a)
 }
 

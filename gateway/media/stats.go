@@ -10,6 +10,10 @@ type Stats struct {
 	Lost       int64         // of what the peer sent, by sequence numbers (RFC 3550 A.3)
 	Jitter     time.Duration // of what the peer sent (RFC 3550 A.8)
 	RoundTrip  time.Duration // by RTCP; 0 until known
+	In         Quality       // of the speech that the peer sent
+	Out        Quality       // of what was sent to it, as it says by RTCP (RFC 3550 section 6.4)
+	Voice      Voice         // what it says of that by RTCP XR
+	Silence    Silence       // of the peer
 	Dropped    Drops
 	Codec      string // of what the peer sent last
 	First      time.Time

@@ -191,6 +191,7 @@ func (b *Bridge) run() {
 func (b *Bridge) close() {
 	b.giveBack()
 	for _, e := range b.ends {
+		e.leave()
 		if e.transcoding != nil {
 			e.transcoding.close()
 		}
@@ -381,6 +382,7 @@ func (b *Bridge) watch(now time.Time) {
 			t.told = t.lost
 		}
 		e.silence()
+		e.attend()
 		if e.lanes[media.Video].owes() {
 			b.keyframe(e.side.Other())
 		}

@@ -38,6 +38,8 @@ type end struct {
 	rungAt  int64 // since then, or not any more
 	rungFor int64 // packets of the other side that end it
 
+	attention attention // to whether the peer is heard
+
 	transcoding *transcoding // of what the peer says; nil for none
 
 	facts atomic.Pointer[facts]
@@ -47,6 +49,7 @@ type end struct {
 type facts struct {
 	local, remote, protection string
 	transports                []*transport
+	speech                    []media.Codec // that the peer may be sent
 }
 
 // A lane is one kind of media of an end; there is at most one stream of each.
@@ -61,17 +64,21 @@ type lane struct {
 
 	in       inflow
 	out      outflow
-	rtt      atomic.Int64 // nanoseconds, by RTCP; 0 until known
-	cache    *cache       // of what was sent; nil if nothing is sent again
-	asking   atomic.Int32 // requests of the peer for lost packets that are on their way
-	wantsKey atomic.Bool  // the peer's request for a whole picture is on its way
-	owesKey  bool         // the peer is to be asked for a whole picture as soon as may be
-	askedOf  uint32       // source that was asked last
-	flowing  bool         // what the peer sends reaches the other end's
-	firs     uint8        // requests so far, as FIR counts them
-	lastNack time.Time    // when the peer was last asked for lost packets
-	lastKey  time.Time    // when the peer was last asked for one
-	expected int64        // packets of the peer at the last report
+	rtt      atomic.Int64                // nanoseconds, by RTCP; 0 until known
+	far      verdict                     // what the peer says of what we send
+	voice    atomic.Pointer[media.Voice] // the same by RTCP XR; nil for nothing
+	stamps   stamps                      // of our reports
+	cache    *cache                      // of what was sent; nil if nothing is sent again
+	asking   atomic.Int32                // requests of the peer for lost packets that are on their way
+	wantsKey atomic.Bool                 // the peer's request for a whole picture is on its way
+	owesKey  bool                        // the peer is to be asked for a whole picture as soon as may be
+	askedOf  uint32                      // source that was asked last
+	flowing  bool                        // what the peer sends reaches the other end's
+	firs     uint8                       // requests so far, as FIR counts them
+	lastNack time.Time                   // when the peer was last asked for lost packets
+	lastKey  time.Time                   // when the peer was last asked for one
+	reported bool                        // the peer has been sent RTCP of ours
+	expected int64                       // packets of the peer at the last report
 	received int64
 }
 

@@ -70,6 +70,8 @@ type Times struct {
 	Early   time.Duration // the same while the callee may still ring; 180 s
 	Silence time.Duration // without packets on an end without ICE; 60 s
 	Held    time.Duration // the same, on hold; RTCP counts there; 30 min
+	Absent  time.Duration // for the first packet of a peer until it counts as never come; 5 s
+	Gap     time.Duration // without packets until a peer that nobody holds counts as silent; 10 s
 	Report  time.Duration // between RTCP reports; 5 s
 	Tick    time.Duration // between looks at all of these; 1 s
 }
@@ -87,6 +89,8 @@ func (t *Times) defaults() {
 		{&t.Early, 180 * time.Second},
 		{&t.Silence, 60 * time.Second},
 		{&t.Held, 30 * time.Minute},
+		{&t.Absent, 5 * time.Second},
+		{&t.Gap, 10 * time.Second},
 		{&t.Report, 5 * time.Second},
 		{&t.Tick, time.Second},
 	} {

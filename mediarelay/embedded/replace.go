@@ -84,6 +84,7 @@ func (b *Bridge) replace(in takeInput) {
 	b.ends[in.side], b.spare = e, nil
 	b.past[in.side] = append(b.past[in.side], old)
 	b.mu.Unlock()
+	old.leave()
 	for _, t := range old.transports { // what we send to the other peer has one writer at a time
 		t.close()
 	}
@@ -112,9 +113,10 @@ func (b *Bridge) Stats() [2]media.Stats {
 	defer b.mu.Unlock()
 	var all [2]media.Stats
 	for side, e := range b.ends {
-		all[side] = e.stats()
+		heard := b.ends[1-side].lanes[media.Audio].in.name.Load()
+		all[side] = e.stats(heard)
 		for _, old := range b.past[side] {
-			all[side] = added(all[side], old.stats())
+			all[side] = added(all[side], old.stats(heard))
 		}
 	}
 	return all
@@ -127,8 +129,12 @@ func added(s, old media.Stats) media.Stats {
 	s.Sent.Octets += old.Sent.Octets
 	s.Lost += old.Lost
 	s.Dropped = sum(s.Dropped, old.Dropped)
+	s.Silence.Never = s.Silence.Never || old.Silence.Never
+	s.Silence.Gaps += old.Silence.Gaps
+	s.Silence.Longest = max(s.Silence.Longest, old.Silence.Longest)
 	if s.First.IsZero() || !old.First.IsZero() && old.First.Before(s.First) {
 		s.First = old.First
 	}
+	s.Silence.Never = s.Silence.Never && s.First.IsZero()
 	return s
 }

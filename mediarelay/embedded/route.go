@@ -121,6 +121,7 @@ func (e *end) publish() {
 	t := e.lanes[media.Audio].t
 	f := &facts{protection: "none", transports: e.transports[:len(e.transports):len(e.transports)]}
 	f.local, f.remote = t.ends()
+	f.speech = media.Speech(e.lanes[media.Audio].agreed)
 	if t.keys != nil {
 		f.protection = t.keys.profile.String()
 	}

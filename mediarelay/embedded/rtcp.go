@@ -92,9 +92,11 @@ func (l *lane) heard(packet rtcp.Packet, now int64, b *Bridge) {
 			middle := uint32(p.NTPTime >> 16)
 			l.in.report.Store(uint64(middle)<<32 | uint64(units(now)))
 		}
-		l.judged(p.Reports, b)
+		l.judged(p.Reports, now)
 	case *rtcp.ReceiverReport:
-		l.judged(p.Reports, b)
+		l.judged(p.Reports, now)
+	case *rtcp.ExtendedReport:
+		l.hears(p)
 	case *rtcp.TransportLayerNack:
 		l.misses(p, b)
 	case *rtcp.PictureLossIndication:
@@ -106,16 +108,15 @@ func (l *lane) heard(packet rtcp.Packet, now int64, b *Bridge) {
 	}
 }
 
-// judged works out the round trip from what the peer reports of our packets
-// (RFC 3550 section 6.4.1).
-func (l *lane) judged(reports []rtcp.ReceptionReport, b *Bridge) {
+// judged notes what the peer reports of our packets, and the round trip.
+func (l *lane) judged(reports []rtcp.ReceptionReport, now int64) {
 	for _, r := range reports {
-		if r.SSRC != l.out.ssrc || r.LastSenderReport == 0 {
+		if r.SSRC != l.out.ssrc {
 			continue
 		}
-		trip := uint32(ntp(time.Now())>>16) - r.LastSenderReport - r.Delay
-		if d := time.Duration(trip) * time.Second / 65536; d < maxTrip {
-			l.rtt.Store(int64(d))
+		l.far.take(r, l.out.packets.Load())
+		if trip, ok := l.stamps.trip(r.LastSenderReport, r.Delay, units(now)); ok {
+			l.rtt.Store(max(int64(trip), 1)) // 0 is for unknown
 		}
 	}
 }
@@ -162,7 +163,18 @@ func (b *Bridge) report() {
 		for _, l := range e.lanes {
 			if l.live() && l.t.ready() {
 				l.t.sendReports(l.reports(e.cname))
+				l.reported = true
 			}
+		}
+	}
+}
+
+// leave tells the peer that nothing comes from us any more; but not if nothing ever did
+// (RFC 3550 sections 6.3.7 and 6.6).
+func (e *end) leave() {
+	for _, l := range e.lanes {
+		if l.live() && l.t.ready() && (l.reported || l.out.packets.Load() > 0) {
+			l.t.sendReports(append(l.reports(e.cname), &rtcp.Goodbye{Sources: []uint32{l.out.ssrc}}))
 		}
 	}
 }
@@ -197,9 +209,11 @@ func (l *lane) reports(cname string) []rtcp.Packet {
 	// The report's time and timestamp are those of the last packet, so that no clock
 	// rate is needed to tell one from the other.
 	age := time.Duration(uint32(now/1e6)-uint32(stamp)) * time.Millisecond
+	told := ntp(time.Now().Add(-age))
+	l.stamps.note(uint32(told>>16), units(now))
 	return []rtcp.Packet{&rtcp.SenderReport{
 		SSRC:        l.out.ssrc,
-		NTPTime:     ntp(time.Now().Add(-age)),
+		NTPTime:     told,
 		RTPTime:     uint32(stamp >> 32),
 		PacketCount: uint32(l.out.packets.Load()),
 		OctetCount:  uint32(l.out.octets.Load()),

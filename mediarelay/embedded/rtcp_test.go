@@ -75,7 +75,7 @@ func TestReports(t *testing.T) {
 				}
 				// A answers at once: the round trip is short but not nothing.
 				rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.ssrc, Reports: []rtcp.ReceptionReport{{
-					SSRC: sr.SSRC, LastSenderReport: uint32(sr.NTPTime>>16) - 100,
+					SSRC: sr.SSRC, LastSenderReport: uint32(sr.NTPTime >> 16),
 				}}}})
 				if err != nil {
 					t.Fatal(err)

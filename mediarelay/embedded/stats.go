@@ -7,8 +7,9 @@ import (
 )
 
 // stats returns the figures of an end: of the audio, but for packets and drops, which
-// are of all its media. It may be called from any goroutine.
-func (e *end) stats() media.Stats {
+// are of all its media. The other peer speaks heard; nil for nothing. It may be called from
+// any goroutine.
+func (e *end) stats(heard *string) media.Stats {
 	f := e.facts.Load()
 	s := media.Stats{Local: f.local, Remote: f.remote, Protection: f.protection}
 	for _, l := range e.lanes {
@@ -24,6 +25,17 @@ func (e *end) stats() media.Stats {
 	if name := audio.in.name.Load(); name != nil {
 		s.Codec = *name
 	}
+	s.In = media.Quality{Expected: audio.in.expected.Load(), Jitter: s.Jitter}
+	s.In.Lost = max(s.In.Expected-audio.in.received.Load(), 0)
+	s.In.Rate(s.Codec, s.RoundTrip)
+	if c, ok := f.spoken(heard); ok {
+		s.Out = audio.far.quality(c.ClockRate)
+		s.Out.Rate(c.Name, s.RoundTrip)
+	}
+	if v := audio.voice.Load(); v != nil {
+		s.Voice = *v
+	}
+	s.Silence = e.attention.read(audio)
 	s.First, s.Last = e.b.relay.wall(audio.in.first.Load()), e.b.relay.wall(audio.in.last.Load())
 	for _, t := range f.transports {
 		s.Dropped = sum(s.Dropped, t.drops.read())

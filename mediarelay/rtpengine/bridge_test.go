@@ -412,6 +412,7 @@ func TestReadFigures(t *testing.T) {
 	got := readFigures(reply)
 	wanted := figures{all: 14, verified: true, Stats: media.Stats{
 		Received: media.Flow{Packets: 10, Octets: 1600}, Lost: 3, Jitter: 12 * time.Millisecond, RoundTrip: 45 * time.Millisecond,
+		In:      media.Quality{Expected: 13, Lost: 3, Jitter: 12 * time.Millisecond}, // too few to be rated
 		Dropped: media.Drops{Malformed: 2}, Codec: "PCMA", Last: time.Unix(1700000000, 0),
 		Local: "192.0.2.7:30000", Remote: "198.51.100.5:4000", Protection: "AEAD_AES_128_GCM",
 	}}

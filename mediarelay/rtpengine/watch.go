@@ -164,7 +164,8 @@ func (f *figures) stream(m dict, audio bool, sources dict) {
 		f.Received.Octets += max(stats.number("bytes")-12*packets, 0) // without their headers
 		f.Dropped.Malformed += stats.number("errors")
 		source := sources.dict(strconv.FormatInt(s.number("SSRC"), 10))
-		f.Lost += max(source.number("cumulative loss"), 0)
+		lost := max(source.number("cumulative loss"), 0)
+		f.Lost += lost
 		if !audio {
 			continue
 		}
@@ -179,6 +180,8 @@ func (f *figures) stream(m dict, audio bool, sources dict) {
 		average := source.dict("average MOS")
 		f.Jitter = time.Duration(average.number("jitter")) * time.Millisecond
 		f.RoundTrip = time.Duration(average.number("round-trip time leg")) * time.Microsecond
+		f.In = media.Quality{Expected: packets + lost, Lost: lost, Jitter: f.Jitter}
+		f.In.Rate(f.Codec, f.RoundTrip)
 	}
 }
 

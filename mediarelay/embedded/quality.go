@@ -1,0 +1,120 @@
+package embedded
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"sipxmppgw/gateway/media"
+)
+
+// A verdict is what the peer said last by RTCP of the packets it is sent. Any goroutine may
+// read it.
+type verdict struct {
+	sent  atomic.Int64  // packets of ours until then; 0 while it has said nothing
+	lost  atomic.Int64  // of them
+	units atomic.Uint32 // jitter, in units of the stream's clock
+}
+
+// take keeps a reception report. No peer can have lost less than nothing or more than it
+// was sent, whatever it says.
+func (v *verdict) take(r rtcp.ReceptionReport, sent int64) {
+	lost := int64(int32(r.TotalLost<<8) >> 8) // 24 bits with a sign
+	v.lost.Store(min(max(lost, 0), sent))
+	v.units.Store(r.Jitter)
+	v.sent.Store(sent)
+}
+
+// quality returns the verdict, for a stream with that clock.
+func (v *verdict) quality(clock uint32) media.Quality {
+	q := media.Quality{Expected: v.sent.Load(), Lost: v.lost.Load()}
+	if clock != 0 {
+		q.Jitter = min(time.Duration(v.units.Load())*time.Second/time.Duration(clock), maxTrip)
+	}
+	return q
+}
+
+// hears notes VoIP metrics about what the peer is sent (RFC 3611 section 4.7). Where there is
+// no round trip by our own reports, the peer's is taken.
+func (l *lane) hears(x *rtcp.ExtendedReport) {
+	for _, r := range x.Reports {
+		m, ok := r.(*rtcp.VoIPMetricsReportBlock)
+		if !ok || m.SSRC != l.out.ssrc {
+			continue
+		}
+		v := voice(m)
+		if old := l.voice.Load(); old != nil {
+			v.Reports += old.Reports
+		}
+		l.voice.Store(&v)
+		if trip := time.Duration(m.RoundTripDelay) * time.Millisecond; trip > 0 && trip < maxTrip {
+			l.rtt.CompareAndSwap(0, int64(trip))
+		}
+	}
+}
+
+// voice reads VoIP metrics. A score is in tenths, from 10 to 50; 127 and all else mean that
+// it is not known.
+func voice(m *rtcp.VoIPMetricsReportBlock) media.Voice {
+	v := media.Voice{
+		Reports: 1,
+		Loss:    float64(m.LossRate) / 256,
+		Discard: float64(m.DiscardRate) / 256,
+		Delay:   time.Duration(m.EndSystemDelay) * time.Millisecond,
+	}
+	for _, tenths := range []uint8{m.MOSCQ, m.MOSLQ} {
+		if tenths >= 10 && tenths <= 50 {
+			v.MOS = float64(tenths) / 10
+			break
+		}
+	}
+	return v
+}
+
+// stamps remember when our last sender reports went out. The time that a report tells is
+// that of the last packet, which may be long ago, and its echo is the peer's word.
+type stamps struct {
+	sent [4]atomic.Uint64 // the middle of the told time, and the moment; 0 for none
+	next int              // belongs to the bridge's goroutine
+}
+
+func (s *stamps) note(told, at uint32) {
+	s.sent[s.next].Store(uint64(told)<<32 | uint64(at))
+	s.next = (s.next + 1) % len(s.sent)
+}
+
+// trip returns the round trip by a peer's report, which echoes the time of one of ours and
+// how long the peer has kept it, in 65536ths of a second (RFC 3550 section 6.4.1). It is
+// not ok if the report is none of our last, or the trip impossible.
+func (s *stamps) trip(echo, kept, now uint32) (trip time.Duration, ok bool) {
+	if echo == 0 {
+		return 0, false
+	}
+	for i := range s.sent {
+		stamp := s.sent[i].Load()
+		if uint32(stamp>>32) != echo {
+			continue
+		}
+		d := time.Duration(now-uint32(stamp)-kept) * time.Second / 65536 // what is negative wraps
+		if d < maxTrip && (!ok || d < trip) {
+			trip, ok = d, true
+		}
+	}
+	return trip, ok
+}
+
+// spoken returns the codec that the peer is sent while the other one speaks heard, which is nil
+// for nothing yet: that, or else what it is turned into.
+func (f *facts) spoken(heard *string) (c media.Codec, ok bool) {
+	for _, c := range f.speech {
+		if heard != nil && strings.EqualFold(c.Name, *heard) {
+			return c, true
+		}
+	}
+	if len(f.speech) == 0 {
+		return c, false
+	}
+	return f.speech[0], true
+}

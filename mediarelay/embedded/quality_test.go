@@ -1,0 +1,249 @@
+package embedded
+
+import (
+	"math"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
+)
+
+func TestVerdict(t *testing.T) {
+	tests := []struct {
+		name  string
+		lost  uint32 // as it is on the wire
+		sent  int64
+		want  int64
+		units uint32
+		clock uint32
+		late  time.Duration
+	}{
+		{"some lost", 3, 100, 3, 80, 8000, 10 * time.Millisecond},
+		{"by a clock of 48000", 3, 100, 3, 480, 48000, 10 * time.Millisecond},
+		{"less than nothing, as duplicates make it", 0xfffffe, 100, 0, 0, 8000, 0},
+		{"more than it was sent", 0x7fffff, 100, 100, 0, 8000, 0},
+		{"jitter of days", 0, 100, 0, 0xffffffff, 8000, maxTrip},
+		{"no clock is known", 0, 100, 0, 80, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var v verdict
+			v.take(rtcp.ReceptionReport{TotalLost: tt.lost, Jitter: tt.units}, tt.sent)
+			if got, want := v.quality(tt.clock), (media.Quality{Expected: tt.sent, Lost: tt.want, Jitter: tt.late}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestSpoken(t *testing.T) {
+	name := func(s string) *string { return &s }
+	f := &facts{speech: []media.Codec{opus(111), pcmu()}}
+	for _, tt := range []struct {
+		heard *string
+		want  media.Codec
+	}{
+		{name("pcmu"), pcmu()},
+		{name("G722"), opus(111)}, // it is transcoded
+		{nil, opus(111)},
+	} {
+		if got, ok := f.spoken(tt.heard); !ok || got.Name != tt.want.Name || got.ClockRate != tt.want.ClockRate {
+			t.Errorf("got %v %v, want %v", got, ok, tt.want)
+		}
+	}
+	if got, ok := (&facts{}).spoken(name("pcmu")); ok {
+		t.Errorf("nothing is agreed, and %v is spoken", got)
+	}
+}
+
+// Moments are in 65536ths of a second.
+func TestRoundTrip(t *testing.T) {
+	tests := []struct {
+		name            string
+		told, at        uint32 // of our report
+		echo, kept, now uint32
+		want            time.Duration
+		ok              bool
+	}{
+		{"half a second", 7000, 100, 7000, 65536, 100 + 65536 + 32768, 500 * time.Millisecond, true},
+		{"at once", 7000, 100, 7000, 50, 150, 0, true},
+		{"the clock wraps", 7000, 0xffffffff, 7000, 0, 65535, time.Second, true},
+		{"of no report of ours", 7000, 100, 7001, 0, 200, 0, false},
+		{"of none at all", 0, 100, 0, 0, 200, 0, false},
+		{"kept for longer than there was", 7000, 100, 7000, 101, 200, 0, false},
+		{"too long", 7000, 100, 7000, 0, 100 + 11*65536, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var s stamps
+			s.note(tt.told, tt.at)
+			if got, ok := s.trip(tt.echo, tt.kept, tt.now); got != tt.want || ok != tt.ok {
+				t.Errorf("got %v %v, want %v %v", got, ok, tt.want, tt.ok)
+			}
+		})
+	}
+}
+
+// While nothing is sent, our reports tell the same time; the peer echoes the last it has.
+func TestRoundTripOfReportsAlike(t *testing.T) {
+	var s stamps
+	for i := range uint32(9) {
+		s.note(5, 1000*i)
+	}
+	if got, ok := s.trip(5, 100, 8356); !ok || got != time.Second*256/65536 {
+		t.Errorf("got %v %v, want 3.9ms", got, ok)
+	}
+	s.note(5, 9000) // on its way while the peer answers the one before
+	if got, ok := s.trip(5, 956, 9200); !ok || got != time.Second*244/65536 {
+		t.Errorf("got %v %v, want 3.7ms", got, ok)
+	}
+}
+
+// VoIP metrics as they are on the wire, among blocks of other kinds and about others.
+func TestVoice(t *testing.T) {
+	block := func(ssrc, cq, lq byte) []byte {
+		return []byte{
+			7, 0, 0, 8, 0, 0, 0, ssrc,
+			64, 32, 0, 0, // loss and discard: a quarter and an eighth
+			0, 0, 0, 0,
+			0, 50, 0, 120, // milliseconds: round trip, end system
+			127, 127, 127, 16,
+			93, 127, lq, cq,
+			0, 0, 0, 40, 0, 60, 0, 80,
+		}
+	}
+	unknown := []byte{99, 0, 0, 1, 1, 2, 3, 4}
+	tests := []struct {
+		name   string
+		blocks [][]byte
+		want   media.Voice
+		trip   time.Duration
+	}{
+		{"of a conversation", [][]byte{unknown, block(5, 41, 43)}, media.Voice{Reports: 1, Loss: .25, Discard: .125, Delay: 120 * time.Millisecond, MOS: 4.1}, 50 * time.Millisecond},
+		{"of listening alone", [][]byte{block(5, 127, 43)}, media.Voice{Reports: 1, Loss: .25, Discard: .125, Delay: 120 * time.Millisecond, MOS: 4.3}, 50 * time.Millisecond},
+		{"no score, twice", [][]byte{block(5, 255, 9), block(5, 127, 127)}, media.Voice{Reports: 2, Loss: .25, Discard: .125, Delay: 120 * time.Millisecond}, 50 * time.Millisecond},
+		{"about another", [][]byte{block(6, 41, 43), unknown}, media.Voice{}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			raw := []byte{0x80, 207, 0, 1, 0, 0, 0, 9}
+			for _, b := range tt.blocks {
+				raw = append(raw, b...)
+			}
+			raw[3] = byte(len(raw)/4 - 1)
+			packets, err := rtcp.Unmarshal(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &lane{}
+			l.out.ssrc = 5
+			l.heard(packets[0], 1, nil)
+			var got media.Voice
+			if v := l.voice.Load(); v != nil {
+				got = *v
+			}
+			if got != tt.want || time.Duration(l.rtt.Load()) != tt.trip {
+				t.Errorf("got %+v, round trip %v", got, time.Duration(l.rtt.Load()))
+			}
+		})
+	}
+}
+
+// goodbye waits for the end of a peer's reports.
+func goodbye(t *testing.T, c *net.UDPConn) []rtcp.Packet {
+	t.Helper()
+	for {
+		packets := hearReports(t, c)
+		if _, ok := packets[len(packets)-1].(*rtcp.Goodbye); ok {
+			return packets
+		}
+	}
+}
+
+// A phone reports loss and jitter of what it is sent; both directions are rated, and with the
+// call the reports end.
+func TestQualityOfBothDirections(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
+	})
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	own := a.describe(pcmu())
+	own.Streams[0].Transport.RTCPMux = true
+	b.call(g.offer(1, call.B, own))
+	a.call(g.answer(2, call.A, b.describe(pcmu())))
+	for seq := range uint16(100) {
+		if seq%10 != 3 {
+			a.say(0, seq, 160*uint32(seq), "payload")
+			b.hear()
+		}
+		b.say(0, seq, 160*uint32(seq), "payload")
+		a.hear()
+	}
+	ssrc := g.ends[call.A].lanes[media.Audio].out.ssrc
+	rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.ssrc, Reports: []rtcp.ReceptionReport{
+		{SSRC: ssrc + 1, TotalLost: 77, Jitter: 7777}, // not about us
+		{SSRC: ssrc, TotalLost: 20, Jitter: 80},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.conn.WriteToUDPAddrPort(rr, a.to); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the phone's verdict", func() bool { return g.Stats()[call.A].Out.Expected > 0 })
+	s := g.Stats()[call.A]
+	if s.In.Expected != 100 || s.In.Lost != 10 || s.In.MOS < 1 || s.In.MOS > 3.5 {
+		t.Errorf("from the phone: %+v", s.In)
+	}
+	if s.Out.Expected != 100 || s.Out.Lost != 20 || s.Out.Jitter != 10*time.Millisecond || math.Abs(s.Out.MOS-2.63) > 0.01 {
+		t.Errorf("to the phone: %+v", s.Out)
+	}
+	if s := g.Stats()[call.B]; s.Out.Expected != 0 || s.Out.MOS != 0 || s.In.Lost != 0 {
+		t.Errorf("the other phone reports nothing, and has %+v", s)
+	}
+	g.Release()
+	bye := goodbye(t, a.conn)
+	if got := bye[len(bye)-1].(*rtcp.Goodbye).Sources; len(got) != 1 || got[0] != ssrc {
+		t.Errorf("goodbye of %x, want %x", got, ssrc)
+	}
+	if sr, ok := bye[0].(*rtcp.SenderReport); !ok || sr.PacketCount != 100 {
+		t.Errorf("the last report is %+v", bye[0])
+	}
+}
+
+// One phone never speaks, the other one stops; nothing counts while one of them holds.
+func TestAttention(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{Tick: 10 * time.Millisecond, Absent: 100 * time.Millisecond, Gap: 100 * time.Millisecond}
+	})
+	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	b.call(g.offer(1, call.B, a.describe(pcmu())))
+	held := b.describe(pcmu())
+	held.Streams[0].Direction = media.Inactive
+	a.call(g.answer(2, call.A, held))
+	began := g.relay.now()
+	eventually(t, "time on hold", func() bool { return g.relay.now()-began > int64(300*time.Millisecond) })
+	if s := g.Stats(); s[call.A].Silence != (media.Silence{}) || s[call.B].Silence != (media.Silence{}) {
+		t.Fatalf("on hold: %+v, %+v", s[call.A].Silence, s[call.B].Silence)
+	}
+	g.join(3, call.B, b.describe(pcmu()))
+	a.say(0, 1, 160, "one word")
+	b.hear()
+	eventually(t, "silence", func() bool {
+		s := g.Stats()
+		return s[call.A].Silence.Gaps == 1 && s[call.B].Silence.Never
+	})
+	a.say(0, 2, 320, "another")
+	b.hear()
+	eventually(t, "a second silence", func() bool { return g.Stats()[call.A].Silence.Gaps == 2 })
+	s := g.Stats()
+	if s[call.A].Silence.Never || s[call.A].Silence.Longest < 100*time.Millisecond || s[call.B].Silence.Gaps != 0 {
+		t.Errorf("got %+v, %+v", s[call.A].Silence, s[call.B].Silence)
+	}
+	b.say(0, 1, 160, "late")
+	eventually(t, "what comes late has come", func() bool { return !g.Stats()[call.B].Silence.Never })
+}
