@@ -18,6 +18,8 @@ type Config struct {
 	Calls Calls `yaml:"calls"`
 	HTTP  HTTP  `yaml:"http"`
 	Log   Log   `yaml:"log"`
+	// Messages are what becomes of instant messages.
+	Messages Messages `yaml:"messages"`
 	// Store is what outlives the process.
 	Store Store `yaml:"store"`
 	// Accounts let users add SIP accounts of their own.
@@ -243,6 +245,17 @@ type Calls struct {
 	Drain time.Duration `yaml:"drain"`
 }
 
+// Messages are instant messages between XMPP users and SIP peers. Who may call somebody may
+// write to them.
+type Messages struct {
+	// Keep is how long a message waits for a trunk or an XMPP server that is away; then its
+	// sender is told. Default 5m, from 10s to 168h.
+	Keep time.Duration `yaml:"keep"`
+	// PerUser is how many messages one sender may send in a second, over time; four times as
+	// many may come at once. Default 5, to 1000.
+	PerUser int `yaml:"per_user"`
+}
+
 // HTTP is the operator's listener: /metrics, /livez, /readyz.
 type HTTP struct {
 	// Listen is its address. Default 127.0.0.1:9187; empty turns it off.
@@ -348,6 +361,10 @@ type Trunk struct {
 	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
 	// announcements (eager mode). Default false.
 	EarlyMedia bool `yaml:"early_media"`
+	// Messages says whether it is sent messages, and takes them: on; cpim, if all its phones
+	// know CPIM and say what became of messages (RFC 5438); or off. Default on: what a trunk
+	// does not want it refuses, and that is what the sender is told.
+	Messages string `yaml:"messages"`
 	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
 	// order.
 	Codecs []string `yaml:"codecs"`
@@ -456,8 +473,9 @@ func defaults() Config {
 			SecondCall:      "parallel",
 			Drain:           5 * time.Minute,
 		},
-		HTTP: HTTP{Listen: "127.0.0.1:9187"},
-		Log:  Log{Level: "info", Format: "text"},
+		Messages: Messages{Keep: 5 * time.Minute, PerUser: 5},
+		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
+		Log:      Log{Level: "info", Format: "text"},
 		Accounts: Accounts{
 			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",
 		},

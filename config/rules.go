@@ -196,6 +196,8 @@ func (r *reader) rules(c *Config) {
 	r.refusal("calls.decline", c.Calls.Decline)
 	r.oneOf("calls.second_call", c.Calls.SecondCall, "parallel", "migrate", "busy")
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
+	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
+	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
 	if c.HTTP.Listen != "" {
 		r.hostPort("http.listen", c.HTTP.Listen)
 	}
@@ -333,6 +335,10 @@ func (r *reader) trunks(c *Config) {
 			t.Presence = "off"
 		}
 		r.oneOf(at("presence"), t.Presence, "off", "on", "dialog")
+		if t.Messages == "" {
+			t.Messages = "on"
+		}
+		r.oneOf(at("messages"), t.Messages, "on", "cpim", "off")
 		if t.MaxCalls == 0 {
 			t.MaxCalls = c.Calls.Max
 		}

@@ -50,7 +50,7 @@ type view struct {
 type mailState struct {
 	Voicemail
 	known bool
-	last  Mail
+	last  Mailbox
 }
 
 // A publisher keeps what a user shows to the gateway published.
@@ -563,9 +563,9 @@ func (p *Presences) settle(s *shard, c *part, pr *pair) {
 
 // A row is what the store keeps of a pair.
 type row struct {
-	Watch string `json:"watch,omitempty"` // how the user's wish to see the contact stands
-	Allow string `json:"allow,omitempty"` // whether the contact may see the user
-	Mail  *Mail  `json:"mail,omitempty"`  // what a mailbox last said
+	Watch string   `json:"watch,omitempty"` // how the user's wish to see the contact stands
+	Allow string   `json:"allow,omitempty"` // whether the contact may see the user
+	Mail  *Mailbox `json:"mail,omitempty"`  // what a mailbox last said
 	// Devices are those of the contact that the user sees as open, so that after a restart
 	// those that are gone can be said to be.
 	Devices []string `json:"devices,omitempty"`
@@ -615,7 +615,7 @@ func (p *Presences) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mails := map[Pair]*Mail{}
+	mails := map[Pair]*Mailbox{}
 	for _, r := range rows {
 		var v row
 		user, contact, ok := strings.Cut(r.Key, " ")
@@ -697,7 +697,7 @@ func (p *Presences) Close() {
 }
 
 // mailed takes what a mailbox says now: a change leaves the user one message.
-func (p *Presences) mailed(pr *pair, m Mail) {
+func (p *Presences) mailed(pr *pair, m Mailbox) {
 	if pr == nil || pr.mail == nil {
 		return
 	}

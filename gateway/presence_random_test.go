@@ -187,7 +187,7 @@ func (mute) Ask(Pair, string)               {}
 func (mute) Look(Pair)                      {}
 func (mute) Tell(Pair, presence.State)      {}
 func (mute) Doing(Pair, presence.Activity)  {}
-func (mute) Mail(string, Mail)              {}
+func (mute) Mail(string, Mailbox)           {}
 func (mute) Missed(string, Record)          {}
 func (mute) Language(string) string         { return "en" }
 

@@ -51,8 +51,8 @@ type Publication struct {
 	presence.Publish
 }
 
-// A Mail is what waits in a mailbox (RFC 3842).
-type Mail struct {
+// A Mailbox is what waits in a mailbox (RFC 3842).
+type Mailbox struct {
 	Waiting          bool
 	Account          string // URI to call for it; may be empty
 	New, Old, Urgent int
@@ -82,7 +82,7 @@ type PresenceXMPP interface {
 	// Doing sends what the contact does (XEP-0108); empty for nothing any more.
 	Doing(Pair, presence.Activity)
 	// Mail and Missed leave the user a message.
-	Mail(user string, m Mail)
+	Mail(user string, m Mailbox)
 	Missed(user string, r Record)
 	// Language is that of a user, as far as it is known.
 	Language(user string) string
@@ -337,7 +337,7 @@ func (p *Presences) Watched(pair Pair, in presence.WatchInput) {
 }
 
 // Mailed takes what a mailbox reports.
-func (p *Presences) Mailed(pair Pair, m Mail) { p.shards.peer(pair.key(), mailed{pair, m}) }
+func (p *Presences) Mailed(pair Pair, m Mailbox) { p.shards.peer(pair.key(), mailed{pair, m}) }
 
 // Published takes what became of a publication of ours.
 func (p *Presences) Published(pair Pair, in presence.PublicationInput) {
@@ -407,7 +407,7 @@ type (
 	}
 	mailed struct {
 		pair Pair
-		mail Mail
+		mail Mailbox
 	}
 	published struct {
 		pair Pair

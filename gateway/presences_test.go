@@ -72,13 +72,13 @@ func (j *journal) Notify(id string, n presence.Notify) {
 	j.note("notify %s %s %s %s", id, n.State, n.Reason, states(n.Now))
 }
 
-func (j *journal) Publish(p Publication)    { j.note("publish %s %s", p.Match, p.Expires) }
-func (j *journal) Allow(p Pair)             { j.note("allow %s", p.key()) }
-func (j *journal) Disallow(p Pair)          { j.note("disallow %s", p.key()) }
-func (j *journal) Look(p Pair)              { j.note("look %s", p.key()) }
-func (j *journal) Mail(user string, m Mail) { j.note("mail %s %d", user, m.New) }
-func (j *journal) Missed(string, Record)    {}
-func (j *journal) Language(string) string   { return "en" }
+func (j *journal) Publish(p Publication)       { j.note("publish %s %s", p.Match, p.Expires) }
+func (j *journal) Allow(p Pair)                { j.note("allow %s", p.key()) }
+func (j *journal) Disallow(p Pair)             { j.note("disallow %s", p.key()) }
+func (j *journal) Look(p Pair)                 { j.note("look %s", p.key()) }
+func (j *journal) Mail(user string, m Mailbox) { j.note("mail %s %d", user, m.New) }
+func (j *journal) Missed(string, Record)       {}
+func (j *journal) Language(string) string      { return "en" }
 func (j *journal) Ask(p Pair, name string) {
 	j.note("ask %s %s", p.key(), name)
 	if j.ask != nil {

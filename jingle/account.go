@@ -239,8 +239,8 @@ func (e *Edge) commandInfo(st component.Stanza, node string, from translate.JID)
 	return true
 }
 
-// chat takes what a user writes to the gateway itself.
-func (e *Edge) chat(st component.Stanza, from translate.JID) {
+// converse takes what a user writes to the gateway itself.
+func (e *Edge) converse(st component.Stanza, from translate.JID) {
 	owner := from.Bare().String()
 	body := st.Child(wire.NSClient, "body")
 	if body == nil || !e.opt.Accounts.Known(owner) {

@@ -61,6 +61,8 @@ func (e *Edge) describe() {
 			wire.NSICE,
 			wire.NSPing,
 			wire.NSReceipts,
+			wire.NSChatStates,
+			wire.NSMarkers,
 		},
 	}
 	if e.opt.Policy.Video {

@@ -33,6 +33,9 @@ type Options struct {
 	Calls   gateway.Calls      // where calls go
 	Mapping *translate.Mapping // prepared; whom a JID of the domain stands for
 
+	// Messages is where words go; without it they are refused.
+	Messages gateway.Messages
+
 	Name    string       // of the gateway, as clients show it; default "SIP gateway"
 	Version string       // of the software (XEP-0092); empty for none
 	Admins  []string     // URIs of who runs it (XEP-0157), such as "xmpp:noc@example.org"
@@ -92,8 +95,9 @@ type Edge struct {
 	bare    wire.Disco // what a SIP user's account says
 	caps    [2]wire.Caps
 
-	people people
-	kept   atomic.Int64 // endings that wait for a connection
+	people    people
+	confirmed confirms
+	kept      atomic.Int64 // endings that wait for a connection
 
 	mu    sync.Mutex
 	legs  map[key]*leg

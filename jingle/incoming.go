@@ -8,6 +8,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/jingle/session"
@@ -344,15 +345,30 @@ func (e *Edge) receipt(from translate.JID, id string) {
 
 // bounced takes a message of ours back.
 func (e *Edge) bounced(st component.Stanza) {
-	from, _, ok := parties(st)
+	from, to, ok := parties(st)
 	signal, sid, known := idOf(st.Id)
-	if !ok || !known {
+	switch {
+	case !ok:
+		return
+	case !known && e.opt.Messages != nil:
+		err := e.errorOf(st)
+		e.opt.Messages.Bounce(message.Bounced{ID: st.Id, By: from.String(), From: to.String(), Outcome: message.Outcome{
+			Result: message.Refused, Condition: err.Condition, Type: err.Type, Text: err.Text, Elsewhere: err.Elsewhere,
+		}})
+		return
+	case !known:
 		return
 	}
 	if l := e.find(from.Bare().String(), sid); l != nil {
 		l.received(st, "error")
 		l.deliver(session.Bounce{From: from.String(), Signal: signal, Err: e.errorOf(st)}, true)
 	}
+}
+
+// isSignal reports whether an id is that of a signal of ours.
+func isSignal(id string) bool {
+	_, _, ok := idOf(id)
+	return ok
 }
 
 // idOf takes the id of a signal of ours apart.

@@ -66,12 +66,12 @@ func (e *Edge) message(st component.Stanza) {
 		e.log.Debug("message cannot be read", "err", err)
 	case m.JMI != nil:
 		e.signal(st, from, to, m)
-	case m.Receipt != "":
+	case m.Receipt != "" && isSignal(m.Receipt):
 		e.receipt(from, m.Receipt)
 	case m.Body && st.Type != "groupchat" && to.Local == "" && e.opt.Accounts != nil:
-		e.chat(st, from)
-	case m.Body && st.Type != "groupchat":
-		e.refuse(st, wire.Error{Condition: "service-unavailable"})
+		e.converse(st, from)
+	default:
+		e.chat(st, from, to)
 	}
 }
 

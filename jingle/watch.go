@@ -105,7 +105,7 @@ func (e *Edge) Doing(p gateway.Pair, a presence.Activity) {
 }
 
 // Mail implements [gateway.PresenceXMPP] (example 34-02).
-func (e *Edge) Mail(user string, m gateway.Mail) {
+func (e *Edge) Mail(user string, m gateway.Mailbox) {
 	subject, text, listen := translate.Voicemail(e.Language(user), m.Waiting, m.New, m.Urgent, m.Old)
 	nodes := []stanza.Node{wire.Subject(subject), wire.Body(text)}
 	if m.Account != "" {

@@ -44,6 +44,7 @@ func (l *leg) send(s dialog.Send) {
 	req.AppendHeader(header("To", l.to(s.Tag)))
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: s.CSeq, MethodName: req.Method})
+	req.AppendHeader(header("Session-ID", l.session.String()))
 	if s.Method == "INVITE" || s.Method == "UPDATE" {
 		req.AppendHeader(header("Contact", l.contact))
 		req.AppendHeader(header("Allow", allowed))
@@ -204,6 +205,7 @@ func (l *leg) reply(r dialog.Reply) {
 	}
 	res := tx.Response(status, phrase, nil)
 	res.RemoveHeader("Content-Length") // it is to be the last
+	res.AppendHeader(header("Session-ID", l.session.String()))
 	method := tx.Request().Method
 	if status < 300 && (invite || method == sip.UPDATE || method == sip.OPTIONS) {
 		if method != sip.OPTIONS {

@@ -37,6 +37,8 @@ type Edge struct {
 	usages    *usages
 	published publications
 	trace     *tracer
+	able      abilities
+	threads   threads
 	count     counters
 
 	bindings *bindings
@@ -46,10 +48,11 @@ type Edge struct {
 	unwatch  func()         // ends watching
 	watching sync.WaitGroup // where trunks are
 
-	mu      sync.Mutex
-	closing bool
-	busy    int           // requests of ours that have no final response
-	quiet   chan struct{} // closed when busy is 0 while closing
+	mu         sync.Mutex
+	closing    bool
+	unanswered map[string]*stack.ServerTx // messages that the shell decides about, by key
+	busy       int                        // requests of ours that have no final response
+	quiet      chan struct{}              // closed when busy is 0 while closing
 }
 
 var _ gateway.Dialer = (*Edge)(nil)
@@ -60,6 +63,7 @@ func New(o Options) (*Edge, error) {
 	e := &Edge{
 		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}},
 		trace: newTracer(o.Calls), bindings: newBindings(), quiet: make(chan struct{}), located: func() {},
+		unanswered: map[string]*stack.ServerTx{},
 	}
 	e.trunks = slices.Clone(e.o.Trunks)
 	so := e.o.Stack
@@ -140,6 +144,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	l := e.newLeg(trunk, in)
 	l.callID = e.callID(target.CallID)
 	l.tag = e.o.NewID()
+	l.session.begin(target.CallID, l.token)
 	who := sender(target.From, trunk.Trusted)
 	l.local = nameAddr(who.Name, who.From.String())
 	l.peer = "<" + target.To.URI + ">"

@@ -18,7 +18,7 @@ import (
 
 // What we say of ourselves. A method or extension is here when it works.
 const (
-	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, REFER, NOTIFY, OPTIONS"
+	allowed    = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE, OPTIONS"
 	extensions = "100rel, timer, replaces, norefersub"
 	accepted   = "application/sdp"
 	infoTypes  = "application/dtmf-relay, application/dtmf, application/media_control+xml" // of an INFO

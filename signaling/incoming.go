@@ -49,6 +49,8 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	l := e.newLeg(trunk, nil)
 	l.uri = uri
 	l.tag = tx.Tag()
+	l.session.begin("", l.token)
+	l.session.hear(req)
 	l.callID = req.CallID().Value()
 	l.sdp = sdp.NewSession(e.origin(req.Recipient.User, tx.Local().Addr()))
 	offer := l.body(req)

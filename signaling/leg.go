@@ -67,7 +67,8 @@ type leg struct {
 	first       []sip.Header // of our INVITE alone
 	met         []sip.Header // who is at the other end now, if that has changed
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
-	expires     bool         // the peer's INVITE has said how long it waits
+	session     sessionID
+	expires     bool // the peer's INVITE has said how long it waits
 
 	mu      sync.Mutex
 	queue   []any
@@ -376,6 +377,7 @@ func (l *leg) result(in result) []call.Event {
 		l.e.o.Log.Debug("request failed", "call", string(l.in.Call()), "trunk", l.trunk.Name, "error", in.e.Err)
 		return l.step(dialog.Failure{ID: in.id, Cause: cause, Detail: detail})
 	}
+	l.session.hear(in.e.Response)
 	l.pin(in.e)
 	if !in.e.Response.IsProvisional() {
 		delete(l.clients, in.id)

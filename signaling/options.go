@@ -45,6 +45,9 @@ type Options struct {
 	// UserAgent is written into User-Agent and Server. Default "sipxmppgw".
 	UserAgent string
 
+	// Messages is told of new messages. When nil they are answered 405.
+	Messages gateway.Messages
+
 	// Log is told of calls refused and peers' faults. Nothing is logged when nil.
 	Log *slog.Logger
 
@@ -89,11 +92,24 @@ type Trunk struct {
 	// empty.
 	Username, Password, Realm string
 
+	// Messages says what MESSAGEs the trunk takes and may send.
+	Messages MessageMode
+
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
 
 	places *places // nil if Next has an IP literal
 }
+
+// A MessageMode is how a trunk is spoken to in messages.
+type MessageMode uint8
+
+// The modes.
+const (
+	PlainMessages MessageMode = iota // plain text, and CPIM to those who have sent it
+	CPIMMessages                     // CPIM to everybody, where a notification is wanted
+	NoMessages
+)
 
 func (o Options) withDefaults() Options {
 	if o.UserAgent == "" {

@@ -3,6 +3,7 @@ package signaling
 import (
 	"github.com/emiago/sipgo/sip"
 
+	"sipxmppgw/signaling/cpim"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -34,8 +35,10 @@ func (e *Edge) request(tx *stack.ServerTx) {
 			return
 		}
 		e.incoming(tx, trunk)
+	case sip.MESSAGE:
+		e.message(tx, trunk, nil)
 	case sip.OPTIONS:
-		hs := []sip.Header{header("Allow", allowed), header("Accept", accepted+", "+infoTypes), header("Supported", extensions)}
+		hs := []sip.Header{header("Allow", allowed), header("Accept", accepted+", "+infoTypes+", "+cpim.Accepted), header("Supported", extensions)}
 		if e.serves(trunk) {
 			hs[0] = header("Allow", allowed+", SUBSCRIBE")
 			hs = append(hs, e.events(trunk))
@@ -73,6 +76,8 @@ func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 		e.reply(tx, 403)
 	case tx.Request().Method != sip.BYE && unsupported(tx.Request()) != "":
 		e.reply(tx, 420, header("Unsupported", unsupported(tx.Request())))
+	case tx.Request().Method == sip.MESSAGE:
+		e.message(tx, l.trunk, l)
 	default:
 		if tx.Request().Method == sip.INVITE {
 			tx.OnCancel(tooLate)

@@ -18,11 +18,13 @@ type Stats struct {
 	Foreign   uint64 // in-dialog requests from another peer than the dialog's
 	Flooded   uint64 // messages dropped because a leg had too many
 	Adopted   uint64 // dialogs that their call left behind
+	Messages  uint64 // MESSAGEs of trunks
+	Submitted uint64 // messages that we sent
 	Dialogs   int    // now, with those that only wait for late messages
 }
 
 type counters struct {
-	invites, refused, loops, dialed, unmatched, foreign, flooded, adopted atomic.Uint64
+	invites, refused, loops, dialed, unmatched, foreign, flooded, adopted, messages, submitted atomic.Uint64
 }
 
 // Stats returns the counts.
@@ -32,6 +34,7 @@ func (e *Edge) Stats() Stats {
 		Invites: e.count.invites.Load(), Refused: e.count.refused.Load(), Loops: e.count.loops.Load(),
 		Dialed: e.count.dialed.Load(), Unmatched: e.count.unmatched.Load(), Foreign: e.count.foreign.Load(),
 		Flooded: e.count.flooded.Load(), Adopted: e.count.adopted.Load(),
+		Messages: e.count.messages.Load(), Submitted: e.count.submitted.Load(),
 		Dialogs: e.legs.len(),
 	}
 }

@@ -220,7 +220,7 @@ func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap b
 		if err != nil {
 			return false, 400
 		}
-		e.o.Presence.Mailed(u.pair, gateway.Mail(m))
+		e.o.Presence.Mailed(u.pair, gateway.Mailbox(m))
 	}
 	return gap, 0
 }

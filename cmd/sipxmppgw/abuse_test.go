@@ -55,7 +55,11 @@ func newAttacked(t *testing.T) *attacked {
 	a := &attacked{stanzas: &lines{}, sip: &lines{}}
 	trace := func(m sipphone.Message) {
 		if !m.Sent {
-			fmt.Fprintf(a.sip, "%s\n", m.Raw)
+			raw := string(m.Raw)
+			if strings.HasPrefix(raw, "MESSAGE ") { // its body is what a person wrote, line by line
+				raw, _, _ = strings.Cut(raw, "\r\n\r\n")
+			}
+			fmt.Fprintf(a.sip, "%s\n", raw)
 		}
 	}
 	a.world = newWorld(t, setup{

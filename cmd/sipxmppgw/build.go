@@ -22,6 +22,7 @@ import (
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/store/sqlite"
 	"sipxmppgw/gateway/trace"
@@ -43,6 +44,7 @@ const tracedCalls = 64
 type daemon struct {
 	log    *slog.Logger
 	g      *gateway.Gateway
+	mail   *gateway.Mail
 	sip    *signaling.Edge
 	xmpp   *jingle.Edge
 	pres   *gateway.Presences
@@ -151,6 +153,15 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			d.tell(r)
 		},
 	})
+	mail := gateway.MailOptions{
+		Router: routes, Trunks: trunksWithMessages(c), Limits: message.Limits{
+			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
+		}, Log: log, Registry: d.reg,
+	}
+	if d.store != nil {
+		mail.Store = d.store
+	}
+	d.mail = gateway.NewMail(mail)
 	if err := d.openAccounts(c, routes); err != nil {
 		return nil, err
 	}
@@ -161,6 +172,9 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	d.pres.SetEdges(d.sip, d.xmpp)
+	if err := d.mail.Start(context.Background()); err != nil {
+		log.Error("messages", "error", err)
+	}
 	d.admin = newAdmin(d.reg, d.unready, d.degraded)
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -535,7 +549,7 @@ var secondCall = map[string]jingle.Second{"parallel": jingle.Parallel, "migrate"
 
 func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	d.xmpp = jingle.New(jingle.Options{
-		Domain: c.XMPP.Domain, Calls: d.g, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
+		Domain: c.XMPP.Domain, Calls: d.g, Messages: d.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: d.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: routes.Names,
@@ -552,6 +566,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 			if s.Up {
 				once.Do(func() { close(d.up) })
 				d.xmpp.Greet()
+				d.mail.Up()
 			}
 		},
 		Log: d.log,
@@ -561,6 +576,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 	}
 	d.xmpp.Attach(d.stream)
 	d.g.SetDialer(gateway.XMPP, d.xmpp)
+	d.mail.SetCarrier(gateway.XMPP, d.xmpp)
 	return nil
 }
 
@@ -568,6 +584,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 	o := signaling.Options{
 		Calls:      d.g,
 		Presence:   d.pres,
+		Messages:   d.mail,
 		PublicOnly: !c.Accounts.PrivateServers,
 		Stack:      stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
 		Host:       routes.Mapping.SIPHost,
@@ -583,6 +600,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 		trunk := signaling.Trunk{
 			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
 			Identity: t.TLSIdentity, Keepalive: t.Keepalive,
+			Messages: messageModes[t.Messages],
 		}
 		for j, s := range t.Sources {
 			p, err := config.ParsePrefix(s)
@@ -598,7 +616,22 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 		return fmt.Errorf("sip: %w", err)
 	}
 	d.g.SetDialer(gateway.SIP, d.sip)
+	d.mail.SetCarrier(gateway.SIP, d.sip)
 	return d.register(c)
+}
+
+// messageModes are what trunks[].messages may say.
+var messageModes = map[string]signaling.MessageMode{
+	"on": signaling.PlainMessages, "cpim": signaling.CPIMMessages, "off": signaling.NoMessages,
+}
+
+// trunksWithMessages are the trunks that take messages.
+func trunksWithMessages(c config.Config) map[string]bool {
+	all := map[string]bool{}
+	for _, t := range c.Trunks {
+		all[t.Name] = messageModes[t.Messages] != signaling.NoMessages
+	}
+	return all
 }
 
 // nextHop is where requests to a trunk go; nowhere, if it connects by itself. Its certificate is
@@ -667,6 +700,7 @@ func (d *daemon) close(ctx context.Context) {
 	}
 	d.sip.Retire()
 	d.g.Drain(ctx)
+	d.mail.Close()
 	d.pres.Close()
 	if err := d.sip.Close(); err != nil {
 		d.log.Warn("closing the sip side", "error", err)

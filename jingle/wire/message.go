@@ -163,10 +163,13 @@ func ParseMessage(nodes []stanza.Node) (Message, error) {
 }
 
 // hopsOf reads Max-Forwards from stanza headers (XEP-0131); -1 if there is none.
-func hopsOf(n *stanza.Node) int {
+func hopsOf(n *stanza.Node) int { return countOf(n, headerLeft) }
+
+// countOf reads a small number from stanza headers; -1 if there is none of that name.
+func countOf(n *stanza.Node, name string) int {
 	for i := range n.Nodes {
 		h := &n.Nodes[i]
-		if h.XMLName.Local != "header" || Attr(h, "name") != "Max-Forwards" {
+		if h.XMLName.Local != "header" || Attr(h, "name") != name {
 			continue
 		}
 		if hops, err := strconv.Atoi(text(h)); err == nil && hops >= 0 && hops <= 255 {

@@ -450,7 +450,7 @@ func (s *sipSide) send(text string) error {
 
 var phrases = map[int]string{
 	100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress", 199: "Early Dialog Terminated",
-	200: "OK", 412: "Conditional Request Failed", 423: "Interval Too Brief", 489: "Bad Event", 405: "Method Not Allowed", 501: "Not Implemented", 202: "Accepted", 302: "Moved Temporarily", 401: "Unauthorized", 407: "Proxy Authentication Required", 422: "Session Interval Too Small", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
+	200: "OK", 412: "Conditional Request Failed", 423: "Interval Too Brief", 489: "Bad Event", 405: "Method Not Allowed", 501: "Not Implemented", 202: "Accepted", 302: "Moved Temporarily", 401: "Unauthorized", 407: "Proxy Authentication Required", 422: "Session Interval Too Small", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 413: "Request Entity Too Large",
 	410: "Gone", 415: "Unsupported Media Type", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
 	484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
 	500: "Server Internal Error", 503: "Service Unavailable", 504: "Server Time-out", 600: "Busy Everywhere", 603: "Decline",
@@ -533,6 +533,14 @@ func (m *sipMessage) show(withBody bool) []string {
 		if m.header.Get("Authorization") != "" {
 			b.WriteString("  Authorization")
 		}
+	}
+	if m.method() == "MESSAGE" && m.request() {
+		for _, name := range []string{"Call-Id", "Subject", "Content-Language", "Date", "In-Reply-To", "X-Gateway-Hops", "Max-Forwards"} {
+			if v := m.header.Get(name); v != "" && v != "70" {
+				fmt.Fprintf(&b, "  %s: %s", name, v)
+			}
+		}
+		fmt.Fprintf(&b, "  %s: %s", m.header.Get("Content-Type"), strings.NewReplacer("\r\n", "|", "\n", "|").Replace(m.body))
 	}
 	if m.method() == "INFO" && m.body != "" {
 		fmt.Fprintf(&b, "  %s: %s", m.header.Get("Content-Type"), strings.ReplaceAll(strings.TrimSpace(m.body), "\r\n", "|"))

@@ -62,6 +62,7 @@ type settings struct {
 	voicemail bool
 	missed    bool
 	language  string
+	messages  signaling.MessageMode
 }
 
 func (s *settings) apply(text string) error {
@@ -80,6 +81,10 @@ func (s *settings) apply(text string) error {
 			s.announce = true
 		case "hide_caller":
 			s.hide = true
+		case "cpim":
+			s.messages = signaling.CPIMMessages
+		case "no_messages":
+			s.messages = signaling.NoMessages
 		case "trusted":
 			s.trusted = true
 		case "plain_reject", "decline":
@@ -126,6 +131,7 @@ func (s *settings) apply(text string) error {
 // A world is the whole gateway with both its neighbours.
 type world struct {
 	g        *gateway.Gateway
+	mail     *gateway.Mail
 	sip      *sipSide
 	xmpp     *xmppSide
 	plane    *plane
@@ -184,6 +190,9 @@ func newWorld(t *testing.T, set settings) *world {
 		routes.Accounts = w.accounts
 	}
 	w.pres = presenceOf(set, routes)
+	w.mail = gateway.NewMail(gateway.MailOptions{
+		Router: routes, Trunks: map[string]bool{"trunk": set.messages != signaling.NoMessages}, Log: log, NewKey: counter("m"),
+	})
 	var missed func(string, gateway.Record)
 	w.g = gateway.New(gateway.Options{
 		Router:   routes,
@@ -209,14 +218,15 @@ func newWorld(t *testing.T, set settings) *world {
 		},
 	})
 	w.edge, err = signaling.New(signaling.Options{
-		Calls: w.g, Presence: w.pres,
+		Calls: w.g, Presence: w.pres, Messages: w.mail,
 		Stack: stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
 		Trunks: []signaling.Trunk{{
 			Name:    "trunk",
 			Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 			Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
 			Trusted: set.trusted, Username: set.username, Password: "secret",
-			Policy: sipPolicy,
+			Messages: set.messages,
+			Policy:   sipPolicy,
 		}},
 		Refusals: set.refusals,
 		Host:     gwHost,
@@ -228,7 +238,7 @@ func newWorld(t *testing.T, set settings) *world {
 	w.g.SetDialer(gateway.SIP, w.edge)
 
 	xmpp := jingle.New(jingle.Options{
-		Domain: gwDomain, Calls: w.g, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
+		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
 		Announce: set.announce, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names,
 	})
 	missed = xmpp.Missed
@@ -237,6 +247,9 @@ func newWorld(t *testing.T, set settings) *world {
 		w.pres.SetEdges(w.edge, xmpp)
 	}
 	w.g.SetDialer(gateway.XMPP, xmpp)
+	w.mail.SetCarrier(gateway.SIP, w.edge)
+	w.mail.SetCarrier(gateway.XMPP, xmpp)
+	check(t, w.mail.Start(context.Background()))
 	near, far := net.Pipe()
 	dialled := false
 	stream, err := component.New(component.Options{
@@ -319,6 +332,7 @@ func (w *world) ids() []call.ID {
 }
 
 func (w *world) close() {
+	w.mail.Close()
 	if w.pres != nil {
 		w.pres.Close()
 	}

@@ -251,6 +251,8 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 		return message(fmt.Sprintf("<%s xmlns='%s' id='%s'/>", args[0], nsJMI, esc(sid)))
 	case "reject", "retract", "finish":
 		return message(fmt.Sprintf("<%s xmlns='%s' id='%s'>%s</%s>", args[0], nsJMI, esc(sid), reason(arg(1), " xmlns='"+nsJingle+"'"), args[0]))
+	case "composing", "paused", "active":
+		return message(fmt.Sprintf("<%s xmlns='http://jabber.org/protocol/chatstates'/>", args[0]))
 	case "received":
 		return message(fmt.Sprintf("<received xmlns='urn:xmpp:receipts' id='%s'/>", esc(arg(1))))
 	case "bounces":

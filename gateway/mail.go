@@ -1,0 +1,292 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/message"
+	"sipxmppgw/gateway/store"
+)
+
+// Messages is the shell of instant messages as the edges see it. Its methods may be called
+// from any goroutine and never wait.
+type Messages interface {
+	// Send takes a message of a peer, routed as a call would be. What becomes of it its
+	// edge is told by Carrier.Tell. An error is a [*call.Refusal]; then nothing becomes of it.
+	Send(Query, message.Message) error
+	// Bounce takes an error that came back for a message.
+	Bounce(message.Bounced)
+}
+
+// A Carrier is an edge as the shell of messages sees it.
+type Carrier interface {
+	// Carry hands a message to its receiver's world, and calls done once with what came of
+	// it, on any goroutine.
+	Carry(m message.Message, done func(message.Outcome))
+	// Report says to the sender of a message, in this edge's world, what becomes of it.
+	Report(m message.Message, v message.Verdict, o message.Outcome)
+}
+
+// MailOptions are what the shell of messages is made of. Router is needed.
+type MailOptions struct {
+	Router interface {
+		Route(Query) (Target, error)
+	}
+	// Trunks are those that take messages.
+	Trunks map[string]bool
+	Limits message.Limits
+	// Store keeps messages that wait. Default: they are lost with the process.
+	Store store.Store
+	// Log is told of messages that did not arrive. Default: [slog.Default].
+	Log *slog.Logger
+	// Registry gets the metrics. Default: none.
+	Registry prometheus.Registerer
+	// NewKey makes a message's key: a token that is unique for ever. Default: 80 random bits.
+	NewKey func() string
+}
+
+// A Mail is the shell around all messages: one goroutine steps their office, and all others
+// post to it. A step takes microseconds, so there are no shards of it: what senders may do, and
+// which trunk is away, is one state.
+type Mail struct {
+	opt     MailOptions
+	box     *mailbox[message.Event]
+	metrics *mailMetrics
+	done    chan struct{} // closed when run has ended
+
+	carriers [2]Carrier
+	timer    *time.Timer // of run
+}
+
+var _ Messages = (*Mail)(nil)
+
+// NewMail returns a shell without edges; SetCarrier gives it each, and then Start begins.
+func NewMail(o MailOptions) *Mail {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.NewKey == nil {
+		o.NewKey = func() string {
+			var b [10]byte
+			_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+			return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+		}
+	}
+	return &Mail{opt: o, box: newMailbox[message.Event](), metrics: newMailMetrics(o.Registry), done: make(chan struct{})}
+}
+
+// SetCarrier gives the shell an edge.
+func (p *Mail) SetCarrier(e Edge, c Carrier) { p.carriers[e&1] = c }
+
+// Start takes up what was kept, and begins. An error is the store's; messages go on without
+// what is in it.
+func (p *Mail) Start(ctx context.Context) error {
+	var err error
+	if p.opt.Store != nil {
+		var rows []store.Row
+		if rows, err = p.opt.Store.Load(ctx, store.Messages); err != nil {
+			err = fmt.Errorf("messages that were kept: %w", err)
+		}
+		var all []message.Message
+		for _, r := range rows {
+			var m message.Message
+			if json.Unmarshal(r.Value, &m) != nil || m.Key == "" {
+				p.opt.Log.Error("message in the store cannot be read", "key", r.Key)
+				continue
+			}
+			all = append(all, m)
+		}
+		if len(all) > 0 {
+			p.opt.Log.Info("messages that were kept go on", "messages", len(all))
+		}
+		p.box.put(message.Restore{Messages: all})
+	}
+	go p.run() // ends with Close
+	return err
+}
+
+// Close ends the shell. What waits stays in the store or, without one, is told to its sender.
+// The edges must still be open.
+func (p *Mail) Close() {
+	p.box.put(nil)
+	<-p.done
+}
+
+// Send implements [Messages].
+func (p *Mail) Send(q Query, m message.Message) error {
+	t, err := p.opt.Router.Route(q)
+	if err != nil {
+		p.metrics.ended.WithLabelValues(wayOf(q.Edge).String(), "refused").Inc()
+		return err
+	}
+	m.Way = wayOf(q.Edge)
+	if m.Key == "" {
+		m.Key = p.opt.NewKey()
+	}
+	jid := m.From.JID // with the device, for answers
+	m.From = address(t.From)
+	if q.Edge == XMPP {
+		m.From.JID = jid
+		m.Trunk = t.Trunk
+		if !p.opt.Trunks[t.Trunk] {
+			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
+			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "the trunk " + t.Trunk + " takes no messages, only calls"}}
+		}
+	} else {
+		m.Trunk, m.Left = q.Trunk, t.Hops
+	}
+	to := m.To.JID // with the device, if the sender said one
+	if m.To = address(t.To); to != "" {
+		m.To.JID = to
+	}
+	if !p.box.put(message.Take{Message: m}) {
+		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "the gateway is going down"}}
+	}
+	return nil
+}
+
+func address(p Party) message.Address {
+	return message.Address{URI: p.URI, JID: p.JID, Name: p.Name, Anonymous: p.Anonymous}
+}
+
+// wayOf is where messages of an edge go.
+func wayOf(from Edge) message.Way {
+	if from == XMPP {
+		return message.ToSIP
+	}
+	return message.ToXMPP
+}
+
+// Bounce implements [Messages].
+func (p *Mail) Bounce(b message.Bounced) { p.box.put(b) }
+
+// Up says that the XMPP side can carry messages again.
+func (p *Mail) Up() { p.box.put(message.Open{}) }
+
+// run steps the office. It alone touches it.
+func (p *Mail) run() {
+	defer close(p.done)
+	o := message.NewOffice(p.opt.Limits)
+	for {
+		for _, e := range p.box.take() {
+			if e == nil {
+				p.box.close()
+				if p.opt.Store == nil {
+					for _, a := range o.Step(time.Now(), message.Stop{}) {
+						p.act(a)
+					}
+				}
+				p.wake(time.Time{}, false)
+				return
+			}
+			for _, a := range o.Step(time.Now(), e) {
+				p.act(a)
+			}
+		}
+		p.metrics.waiting.Set(float64(o.Waiting()))
+		p.wake(o.Next())
+	}
+}
+
+// wake posts a Tick at a time, instead of any before.
+func (p *Mail) wake(at time.Time, ok bool) {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if ok {
+		p.timer = time.AfterFunc(time.Until(at), func() { p.box.put(message.Tick{}) })
+	}
+}
+
+// act carries out what the office wants.
+func (p *Mail) act(a message.Action) {
+	switch a := a.(type) {
+	case message.Keep:
+		p.keep(a.Message)
+	case message.Drop:
+		if p.opt.Store != nil {
+			p.opt.Store.Delete(store.Messages, a.Key, nil)
+		}
+	case message.Carry:
+		key := a.Message.Key
+		p.carriers[target(a.Message)].Carry(a.Message, func(o message.Outcome) {
+			p.box.put(message.Carried{Key: key, Outcome: o})
+		})
+		p.metrics.sent.WithLabelValues(a.Message.Way.String()).Inc()
+	case message.Tell:
+		p.tell(a)
+	}
+}
+
+func (p *Mail) tell(a message.Tell) {
+	if a.Verdict != message.Accepted {
+		p.metrics.ended.WithLabelValues(a.Message.Way.String(), [...]string{"", "refused", "lost"}[a.Verdict]).Inc()
+		p.opt.Log.Info("message not delivered", "to", a.Message.Way.String(), "trunk", a.Message.Trunk, "message", a.Message.Key,
+			"status", a.Outcome.Status, "condition", a.Outcome.Condition, "accepted", a.Verdict == message.Lost)
+	}
+	if !a.Message.Report {
+		p.carriers[1-target(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
+	}
+}
+
+// keep stores a message. If the store cannot, it is loud itself, and the message goes on.
+func (p *Mail) keep(m message.Message) {
+	kept := message.Kept{Key: m.Key}
+	if p.opt.Store == nil {
+		p.box.put(kept)
+		return
+	}
+	value, err := json.Marshal(m)
+	if err != nil {
+		panic("a message holds what JSON cannot: " + err.Error()) // it has strings, numbers and times
+	}
+	p.opt.Store.Put(store.Row{
+		Kind: store.Messages, Key: m.Key, Owner: m.From.JID, Value: value, Expires: m.Expires.Add(time.Hour),
+	}, func(error) { p.box.put(kept) })
+}
+
+// target is the edge that a message goes to.
+func target(m message.Message) Edge {
+	if m.Way == message.ToSIP {
+		return SIP
+	}
+	return XMPP
+}
+
+// mailMetrics are the metrics of messages.
+type mailMetrics struct {
+	sent, ended *prometheus.CounterVec
+	waiting     prometheus.Gauge
+}
+
+func newMailMetrics(r prometheus.Registerer) *mailMetrics {
+	m := &mailMetrics{
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sipxmppgw_messages_sent_total", Help: "Messages handed over, and handed over again, by where they went.",
+		}, []string{"to"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sipxmppgw_messages_failed_total", Help: "Messages that did not arrive: refused at once, or lost after they were accepted.",
+		}, []string{"to", "how"}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sipxmppgw_messages_waiting", Help: "Messages that are under way or wait for a peer.",
+		}),
+	}
+	for _, way := range []message.Way{message.ToSIP, message.ToXMPP} {
+		m.sent.WithLabelValues(way.String())
+		m.ended.WithLabelValues(way.String(), "refused")
+		m.ended.WithLabelValues(way.String(), "lost")
+	}
+	if r != nil {
+		r.MustRegister(m.sent, m.ended, m.waiting)
+	}
+	return m
+}

@@ -1,0 +1,465 @@
+package message
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A desk drives an office as the shell does, in a time of its own, and writes down what it
+// wants.
+type desk struct {
+	t     *testing.T
+	o     *Office
+	now   time.Time
+	said  []string
+	stuck bool // Keep is not answered
+	under []Message
+	rows  map[string]Message // what the store has
+	order []string           // of the rows
+	told  map[string][]Verdict
+	seen  map[string]int // carried and taken, by id
+}
+
+func newDesk(t *testing.T, l Limits) *desk {
+	return &desk{
+		t: t, o: NewOffice(l), now: time.Date(2026, 3, 2, 11, 30, 0, 0, time.UTC),
+		rows: map[string]Message{}, told: map[string][]Verdict{}, seen: map[string]int{},
+	}
+}
+
+func (d *desk) step(e Event) {
+	d.t.Helper()
+	for _, a := range d.o.Step(d.now, e) {
+		switch a := a.(type) {
+		case Keep:
+			if _, known := d.rows[a.Message.Key]; !known {
+				d.order = append(d.order, a.Message.Key)
+			}
+			d.rows[a.Message.Key] = a.Message
+			if !d.stuck {
+				defer d.step(Kept{a.Message.Key})
+			}
+		case Drop:
+			delete(d.rows, a.Key)
+		case Carry:
+			d.said = append(d.said, "carry "+a.Message.Body)
+			if a.Message.Again {
+				d.said[len(d.said)-1] += " again"
+			}
+			for _, m := range d.under {
+				if keyOf(m) == keyOf(a.Message) {
+					d.t.Errorf("%s goes while %s is under way", a.Message.Key, m.Key)
+				}
+			}
+			d.under = append(d.under, a.Message)
+		case Tell:
+			word := [...]string{"accepted", "denied", "lost"}[a.Verdict]
+			d.said = append(d.said, strings.TrimSpace(word+" "+a.Message.Body+" "+a.Outcome.Condition))
+			d.told[a.Message.Key] = append(d.told[a.Message.Key], a.Verdict)
+		}
+	}
+}
+
+// settle says what came of the oldest message that is under way.
+func (d *desk) settle(o Outcome) {
+	d.t.Helper()
+	if len(d.under) == 0 {
+		d.t.Fatal("nothing is under way")
+	}
+	m := d.under[0]
+	d.under = d.under[1:]
+	if o.Result == Done {
+		d.seen[m.Key]++
+	}
+	d.step(Carried{m.Key, o})
+}
+
+// wait lets time pass, with what is due in it.
+func (d *desk) wait(span time.Duration) {
+	d.t.Helper()
+	end := d.now.Add(span)
+	for {
+		at, ok := d.o.Next()
+		if !ok || at.After(end) {
+			break
+		}
+		if at.After(d.now) {
+			d.now = at
+		}
+		d.step(Tick{})
+	}
+	d.now = end
+}
+
+func (d *desk) want(lines ...string) {
+	d.t.Helper()
+	if got, want := strings.Join(d.said, "\n"), strings.Join(lines, "\n"); got != want {
+		d.t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	d.said = nil
+}
+
+func toSIP(key string) Message {
+	return Message{
+		Key: key, ID: key, Once: key, Body: key, Way: ToSIP, Trunk: "pbx",
+		From: Address{JID: "juliet@example.org/balcony", URI: "sip:juliet@gw"}, To: Address{URI: "sip:otto@pbx", JID: "otto@gw"},
+	}
+}
+
+func toXMPP(key string) Message {
+	return Message{
+		Key: key, ID: key, Once: key, Body: key, Way: ToXMPP, Trunk: "pbx",
+		From: Address{URI: "sip:otto@pbx", JID: "otto@gw/sip"}, To: Address{JID: "juliet@example.org"},
+	}
+}
+
+var away = Outcome{Result: Away, Condition: "remote-server-timeout", Type: "wait"}
+
+func TestOfficeKeepsTheOrderOfAPair(t *testing.T) {
+	d := newDesk(t, Limits{})
+	for _, k := range []string{"a", "b", "c"} {
+		d.step(Take{toSIP(k)})
+	}
+	d.want("carry a")
+	d.settle(Outcome{})
+	d.want("accepted a", "carry b")
+	d.settle(Outcome{Result: Refused, Condition: "item-not-found"})
+	d.want("denied b item-not-found", "carry c")
+	d.settle(Outcome{})
+	d.want("accepted c")
+	if d.o.Waiting() != 0 || len(d.rows) != 0 {
+		t.Errorf("%d wait, and the store has %d", d.o.Waiting(), len(d.rows))
+	}
+}
+
+func TestOfficeWaitsForAPeerThatIsAway(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour})
+	d.step(Take{toSIP("a")})
+	other := toSIP("b")
+	other.From.JID = "mira@example.org/tablet"
+	d.settle(away)
+	d.step(Take{other})
+	d.want("carry a", "accepted a", "accepted b")
+	if !d.rows["a"].Held || !d.rows["b"].Held {
+		t.Error("the store does not say that they were not sent")
+	}
+	d.wait(firstTry - time.Millisecond)
+	d.want()
+	d.wait(time.Millisecond)
+	d.want("carry a") // one alone tries
+	if d.rows["a"].Held {
+		t.Error("the store says that it was not sent")
+	}
+	d.settle(away)
+	d.wait(2 * firstTry)
+	d.want("carry b") // and each has its turn
+	d.settle(Outcome{})
+	d.want("carry a")
+	d.settle(Outcome{})
+	d.want()
+	if len(d.rows) != 0 {
+		t.Errorf("the store has %d", len(d.rows))
+	}
+}
+
+func TestOfficeTellsOfWhatExpires(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Minute})
+	d.step(Take{toSIP("a")})
+	d.settle(away)
+	d.step(Take{toXMPP("x")})
+	d.settle(away)
+	d.want("carry a", "accepted a", "carry x", "accepted x")
+	for range 20 {
+		d.wait(5 * time.Second)
+		for len(d.under) > 0 {
+			d.settle(away)
+		}
+	}
+	got := strings.Join(d.said, "\n")
+	for _, want := range []string{"lost a remote-server-timeout", "lost x remote-server-timeout"} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("%q is not said once in\n%s", want, got)
+		}
+	}
+	// The SIP user is written to, and that waits for the trunk in its turn.
+	if d.o.Waiting() != 1 {
+		t.Errorf("%d wait", d.o.Waiting())
+	}
+	d.said = nil
+	d.step(Open{"pbx"})
+	d.want("carry Not delivered: x (it could not be delivered in time)")
+}
+
+func TestOfficeTakesUpWhatWasKept(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour})
+	for _, k := range []string{"a", "b"} {
+		d.step(Take{toSIP(k)})
+	}
+	var kept []Message
+	for _, k := range d.order {
+		kept = append(kept, d.rows[k])
+	}
+	next := newDesk(t, Limits{Keep: time.Hour})
+	next.now = d.now.Add(time.Minute)
+	next.step(Restore{kept})
+	next.settle(Outcome{})
+	next.settle(Outcome{})
+	next.want("carry a again", "carry b") // a was under way, b was not
+}
+
+func TestOfficeMarksWhatMayHaveArrived(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour})
+	d.step(Take{toXMPP("a")})
+	d.settle(Outcome{Result: Away, Doubt: true})
+	d.step(Open{})
+	d.want("carry a", "accepted a", "carry a again")
+}
+
+func TestOfficeStops(t *testing.T) {
+	d := newDesk(t, Limits{})
+	d.step(Take{toSIP("a")})
+	d.step(Take{toXMPP("x")})
+	d.settle(away)
+	d.said = nil
+	d.step(Stop{})
+	slices.Sort(d.said)
+	d.want("denied x recipient-unavailable", "lost a recipient-unavailable")
+}
+
+func TestOfficeBounces(t *testing.T) {
+	d := newDesk(t, Limits{})
+	bounce := Bounced{ID: "a", By: "juliet@example.org/x", From: "otto@gw", Outcome: Outcome{Result: Refused, Condition: "service-unavailable"}}
+	d.step(Take{toXMPP("a")})
+	d.settle(Outcome{})
+	d.wait(100 * time.Millisecond)
+	d.step(bounce)
+	d.want("carry a", "denied a service-unavailable")
+	d.step(bounce) // and once
+	d.wait(time.Second)
+	d.want()
+	b := toXMPP("b")
+	b.Asks = AskFailed
+	d.step(Take{b})
+	d.settle(Outcome{})
+	d.wait(time.Second)
+	bounce.ID = "b"
+	d.step(bounce)
+	d.want("carry b", "accepted b", "lost b service-unavailable", "carry ")
+	if m := d.under[0]; m.Kind != Notice || m.State != Failed || m.About != "b" || m.Way != ToSIP {
+		t.Errorf("it goes back as %+v", m)
+	}
+	bounce.By = "tybalt@example.org"
+	d.step(bounce)
+	d.want()
+}
+
+func TestOfficeGuards(t *testing.T) {
+	d := newDesk(t, Limits{PerPair: 3})
+	loop := toSIP("loop")
+	loop.Hops = 5
+	d.step(Take{loop})
+	d.want("denied loop not-acceptable")
+	d.step(Take{toSIP("a")})
+	again := toSIP("a")
+	again.Key = "a2"
+	d.step(Take{again}) // a duplicate is taken for sent
+	d.want("carry a", "accepted a")
+	for _, k := range []string{"b", "c", "d"} {
+		d.step(Take{toSIP(k)})
+	}
+	d.want("denied d resource-constraint")
+	d = newDesk(t, Limits{Octets: 5000})
+	for _, k := range []string{"e", "f"} {
+		m := toSIP(k)
+		m.Subject = strings.Repeat("x", 2000)
+		d.step(Take{m})
+	}
+	d.want("carry e", "denied f resource-constraint")
+	d = newDesk(t, Limits{})
+	denied := 0
+	for i := range 60 {
+		m := toSIP(fmt.Sprint(i))
+		m.To.URI = fmt.Sprintf("sip:%d@pbx", i)
+		d.step(Take{m})
+	}
+	for _, s := range d.said {
+		if strings.HasSuffix(s, "policy-violation") {
+			denied++
+		}
+	}
+	if denied != 40 {
+		t.Errorf("%d of 60 are denied, want 40", denied)
+	}
+	d = newDesk(t, Limits{Rate: 1000, Burst: 1000})
+	for i := range 12 {
+		m := toSIP(fmt.Sprint(i))
+		m.Body = "echo"
+		d.step(Take{m})
+	}
+	if got := strings.Count(strings.Join(d.said, "\n"), "denied echo policy-violation"); got != 2 {
+		t.Errorf("%d of 12 same texts are denied, want 2", got)
+	}
+}
+
+func TestOfficeTyping(t *testing.T) {
+	d := newDesk(t, Limits{})
+	typing := func(key string, composing bool) Message {
+		m := toSIP(key)
+		m.Kind, m.Composing, m.Lasts, m.Body = Typing, composing, 15*time.Second, fmt.Sprint(composing)
+		return m
+	}
+	d.step(Take{typing("t1", false)})
+	d.want("accepted false") // nobody composed
+	d.step(Take{typing("t2", true)})
+	d.settle(Outcome{})
+	d.want("accepted true", "carry true")
+	d.wait(15 * time.Second)
+	d.want("accepted", "carry ") // idle
+	if d.under[0].Composing {
+		t.Error("it says that somebody composes")
+	}
+	d.settle(Outcome{})
+	d.step(Take{typing("t3", true)})
+	d.settle(away)
+	d.step(Take{typing("t4", true)})
+	d.settle(away)
+	d.said = nil
+	d.wait(time.Hour)
+	d.want() // it is never kept
+	if d.o.Waiting() != 0 {
+		t.Errorf("%d wait", d.o.Waiting())
+	}
+}
+
+func TestOfficeNotices(t *testing.T) {
+	d := newDesk(t, Limits{})
+	m := toSIP("a")
+	m.Asks = AskDelivered
+	d.step(Take{m})
+	d.settle(Outcome{})
+	notice := toXMPP("n")
+	notice.Kind, notice.About, notice.Body = Notice, "a", "notice"
+	d.step(Take{notice})
+	if len(d.under) != 1 || d.under[0].To.JID != "juliet@example.org/balcony" {
+		t.Errorf("the device that asked is not told: %+v", d.under)
+	}
+	d.said = nil
+	back := toSIP("n2")
+	back.Kind, back.About, back.Body = Notice, "unheard", "nothing"
+	d.step(Take{back})
+	d.want("accepted nothing") // nobody asked for it
+}
+
+// Whatever happens, each message is carried once or told of once, and in order; a crash may
+// double what was under way, and that is marked.
+func TestOfficeWalks(t *testing.T) {
+	for seed := range uint64(300) {
+		walk(t, rand.New(rand.NewPCG(seed, 1)), seed)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func walk(t *testing.T, r *rand.Rand, seed uint64) {
+	d := newDesk(t, Limits{Keep: 10 * time.Minute, PerPair: 5, Rate: 100, Burst: 100})
+	n, sent := 0, map[string]bool{}
+	doubt := map[string]int{}
+	last := map[pairKey]string{}
+	take := func() {
+		n++
+		m := toSIP(fmt.Sprintf("k%04d", n))
+		if r.IntN(2) == 0 {
+			m = toXMPP(m.Key)
+		}
+		if r.IntN(3) == 0 {
+			m.From.JID, m.From.URI = "mira@example.org", "sip:mira@pbx"
+		}
+		sent[m.Key] = true
+		d.step(Take{m})
+	}
+	settle := func() {
+		m := d.under[0]
+		switch r.IntN(4) {
+		case 0:
+			d.settle(away)
+		case 1:
+			d.settle(Outcome{Result: Refused, Condition: "item-not-found"})
+		default:
+			k := keyOf(m)
+			if m.Key < last[k] && !m.Again && !m.Report {
+				t.Errorf("seed %d: %s comes behind %s", seed, m.Key, last[k])
+			}
+			last[k] = m.Key
+			d.settle(Outcome{})
+		}
+	}
+	crash := func() {
+		var kept []Message
+		for _, k := range d.order {
+			if m, ok := d.rows[k]; ok {
+				kept = append(kept, m)
+			}
+		}
+		for _, m := range d.under {
+			if r.IntN(2) == 0 {
+				d.seen[m.Key]++ // it had arrived
+				doubt[m.Key]++
+			}
+		}
+		d.o, d.under = NewOffice(d.o.limits), nil
+		d.step(Restore{kept})
+	}
+	for range 200 {
+		switch x := r.IntN(10); {
+		case x < 4:
+			take()
+		case x < 8 && len(d.under) > 0:
+			settle()
+		case x == 8:
+			d.wait(time.Duration(r.IntN(90)) * time.Second)
+		case x == 9 && r.IntN(5) == 0:
+			crash()
+		}
+	}
+	for i := 0; d.o.Waiting() > 0 && i < 1000; i++ {
+		for len(d.under) > 0 {
+			d.settle(Outcome{})
+		}
+		d.wait(time.Minute)
+	}
+	if d.o.octets != 0 {
+		t.Errorf("seed %d: %d octets are counted at the end", seed, d.o.octets)
+	}
+	if d.o.Waiting() != 0 || len(d.rows) != 0 {
+		t.Fatalf("seed %d: %d wait and the store has %d at the end", seed, d.o.Waiting(), len(d.rows))
+	}
+	for k := range sent {
+		failed := 0
+		for _, v := range d.told[k] {
+			if v != Accepted {
+				failed++
+			}
+		}
+		if got := d.seen[k] + failed; got < 1 || got > 1+doubt[k] {
+			t.Errorf("seed %d: %s arrived %d times and was told of %d times", seed, k, d.seen[k], failed)
+		}
+	}
+}
+
+func BenchmarkOffice(b *testing.B) {
+	o := NewOffice(Limits{Rate: 1e9, Burst: 1e9, PerDest: 1e9})
+	now := time.Date(2026, 3, 2, 11, 30, 0, 0, time.UTC)
+	for i := 0; b.Loop(); i++ {
+		m := toSIP(fmt.Sprint(i))
+		m.From.JID = fmt.Sprint(i % 1000)
+		o.Step(now, Take{m})
+		o.Step(now, Kept{m.Key})
+		o.Step(now, Carried{m.Key, Outcome{}})
+		now = now.Add(time.Millisecond)
+	}
+}

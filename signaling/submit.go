@@ -1,0 +1,316 @@
+package signaling
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"github.com/icholy/digest"
+
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/message"
+	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/cpim"
+	"sipxmppgw/signaling/stack"
+)
+
+// maxDatagram is how long a MESSAGE may be that nothing holds back when the network is full,
+// in octets (RFC 3428 section 8). The Via that it still gets is counted.
+const (
+	maxDatagram = 1300
+	viaLength   = 110
+)
+
+// typingRefresh is in which time a peer hears again that somebody composes, at the latest.
+const typingRefresh = 90 * time.Second
+
+var _ gateway.Carrier = (*Edge)(nil)
+
+// A submission is one message that we send, with what it takes to send it again.
+type submission struct {
+	e       *Edge
+	m       message.Message
+	trunk   *Trunk
+	to      stack.Target
+	uri     sip.Uri
+	callID  string
+	tag     string
+	wrapped bool // in CPIM
+	done    func(message.Outcome)
+
+	credentials map[string]*challenge // by the name of the header
+	proven      bool
+	over        bool // of the stack's worker
+}
+
+// Carry implements [gateway.Carrier]: it sends a MESSAGE (RFC 3428).
+func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
+	s := &submission{e: e, m: m, done: done, trunk: e.trunks.named(m.Trunk), tag: e.o.NewID(), credentials: map[string]*challenge{}}
+	uri, ok := requestURI(m.To.URI)
+	if s.trunk == nil || !ok {
+		done(refusedFor("item-not-found", "cancel", "there is no way to this address"))
+		return
+	}
+	if e.isClosing() {
+		done(message.Outcome{Result: message.Away, Condition: "remote-server-timeout", Type: "wait"})
+		return
+	}
+	s.uri, s.to = uri, s.trunk.Next
+	knows := e.able.of(aor(m.To.URI))
+	if m.Kind == message.Typing && time.Now().Before(knows.untyped) {
+		done(message.Outcome{Result: message.Refused}) // it said that it does not want these
+		return
+	}
+	s.wrapped = m.Kind == message.Notice || m.Kind == message.Words && m.Asks != 0 && (knows.cpim || s.trunk.Messages == CPIMMessages && !knows.plain)
+	if m.Kind == message.Notice && !knows.cpim && s.trunk.Messages != CPIMMessages {
+		done(message.Outcome{Result: message.Refused}) // it could not have asked
+		return
+	}
+	s.callID = e.threads.callIDOf(m.Thread, m.Key+"@"+e.o.Host)
+	e.count.submitted.Add(1)
+	e.begun()
+	s.send()
+}
+
+func refusedFor(condition, typ, text string) message.Outcome {
+	return message.Outcome{Result: message.Refused, Condition: condition, Type: typ, Text: text}
+}
+
+// finish tells what came of it, once.
+func (s *submission) finish(o message.Outcome) {
+	if !s.over {
+		s.over = true
+		s.e.finished()
+		s.done(o)
+	}
+}
+
+// send makes the request and gives it to the stack.
+func (s *submission) send() {
+	req := s.request()
+	to := s.to
+	if len(req.String())+viaLength > maxDatagram && s.trunk.transport() == stack.UDP {
+		if _, tcp := s.e.stack.Local(stack.TCP, s.trunk.at()); !tcp || !to.Stream {
+			s.finish(tooLarge)
+			return
+		}
+		to.Transport = stack.TCP
+	}
+	large := to.Transport == stack.TCP && s.to.Transport != stack.TCP
+	s.e.stack.Request(req, to, func(ev stack.Event) {
+		switch {
+		case s.over || ev.Err == nil && ev.Response.IsProvisional():
+		case large && errors.Is(ev.Err, stack.ErrTransport):
+			s.finish(tooLarge)
+		case ev.Err != nil:
+			s.finish(failed(ev.Err))
+		default:
+			s.final(ev.Response)
+		}
+	})
+}
+
+// tooLarge is for a message that must not go in a datagram and has no other way.
+var tooLarge = message.Outcome{
+	Result: message.Refused, Status: 513, Condition: "policy-violation", Type: "modify", Text: "Message too large for SIP pager mode",
+}
+
+// failed is what comes of a request that had no response.
+func failed(err error) message.Outcome {
+	o := message.Outcome{Result: message.Away, Status: translate.NoResponse, Condition: "remote-server-timeout", Type: "wait", Text: "no response"}
+	switch {
+	case errors.Is(err, stack.ErrRefused):
+		o.Result, o.Condition, o.Type, o.Text = message.Refused, "bad-request", "modify", "this cannot be said in SIP"
+	case errors.Is(err, stack.ErrTransport), errors.Is(err, stack.ErrResolve):
+		o.Condition, o.Type, o.Text = "remote-server-not-found", "cancel", "the SIP peer cannot be reached"
+	}
+	return o
+}
+
+// request makes the MESSAGE. It has no Contact (RFC 3428 section 8).
+func (s *submission) request() *sip.Request {
+	e, m := s.e, s.m
+	req := sip.NewRequest(sip.MESSAGE, s.uri)
+	hops := sip.MaxForwardsHeader(70)
+	if m.Left > 0 {
+		hops = sip.MaxForwardsHeader(min(m.Left, 70))
+	}
+	who := sender(gateway.Party{URI: m.From.URI, Name: m.From.Name, Anonymous: m.From.Anonymous}, s.trunk.Trusted)
+	id := sip.CallIDHeader(s.callID)
+	req.AppendHeader(&hops)
+	req.AppendHeader(header("From", nameAddr(who.Name, who.From.String())+";tag="+s.tag))
+	req.AppendHeader(header("To", "<"+s.uri.String()+">"))
+	req.AppendHeader(&id)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: e.threads.next(s.callID), MethodName: sip.MESSAGE})
+	for _, h := range identityHeaders(who, m.From.Name) {
+		req.AppendHeader(h)
+	}
+	req.AppendHeader(header(hopsHeader, digits(m.Hops+1)))
+	for _, h := range []struct{ name, value string }{{"Subject", line(m.Subject)}, {"Content-Language", language(m.Lang)}} {
+		if h.value != "" && m.Kind == message.Words {
+			req.AppendHeader(header(h.name, h.value))
+		}
+	}
+	if !m.Sent.IsZero() {
+		req.AppendHeader(header("Date", m.Sent.UTC().Format(http.TimeFormat)))
+	}
+	if l := e.legOf(m.Call); l != nil {
+		req.AppendHeader(header("Session-ID", l.session.String()))
+		req.AppendHeader(header("In-Reply-To", l.callID))
+	}
+	s.prove(req)
+	req.AppendHeader(header("User-Agent", e.o.UserAgent))
+	kind, body := s.body(who)
+	req.AppendHeader(header("Content-Type", kind))
+	req.SetBody([]byte(body))
+	return req
+}
+
+// body is the content and its type.
+func (s *submission) body(who translate.Sender) (kind, body string) {
+	m := s.m
+	switch m.Kind {
+	case message.Typing:
+		return cpim.TypeComposing, cpim.Composing{Active: m.Composing, Refresh: typingRefresh}.Format()
+	case message.Notice:
+		row := translate.NoticeOf(m.State)
+		kind = cpim.TypeIMDN
+		body = cpim.Notification{ID: m.About, Time: m.When, Recipient: who.From.String(), Kind: row.Kind, Status: row.Status}.Format()
+	default:
+		kind, body = "text/plain;charset=UTF-8", m.Body
+		if m.Again {
+			body = translate.Again + body
+		}
+	}
+	if !s.wrapped {
+		return kind, body
+	}
+	w := cpim.Wrapper{
+		From: nameAddr(who.Name, who.From.String()), To: "<" + s.uri.String() + ">", Time: s.at().UTC().Format(time.RFC3339),
+		ID: m.Key, Type: kind, Content: body,
+	}
+	if m.Kind == message.Words {
+		w.Subject, w.Lang = m.Subject, language(m.Lang)
+		if token(m.ID) {
+			w.ID = m.ID
+		}
+		for _, n := range translate.Notices() {
+			if m.Asks&n.State.Asked() != 0 {
+				w.Wants = append(w.Wants, n.Ask)
+			}
+		}
+	}
+	return cpim.Type, w.Format()
+}
+
+func (s *submission) at() time.Time {
+	if s.m.Sent.IsZero() {
+		return time.Now()
+	}
+	return s.m.Sent
+}
+
+// final takes the final response.
+func (s *submission) final(res *sip.Response) {
+	status := res.StatusCode
+	peerOf := aor(s.m.To.URI)
+	switch {
+	case status < 300:
+		s.finish(message.Outcome{Result: message.Done, Status: status})
+		return
+	case (status == 401 || status == 407) && s.challenged(res, status):
+		s.send()
+		return
+	case s.m.Kind == message.Typing:
+		s.e.able.learn(peerOf, func(p *ability) { p.untyped = time.Now().Add(24 * time.Hour) })
+	case status == 415 && s.wrapped && s.m.Kind == message.Words:
+		s.e.able.learn(peerOf, func(p *ability) { p.cpim, p.plain = false, true })
+		s.wrapped = false
+		s.send()
+		return
+	}
+	after := value(res, "Retry-After")
+	e, _ := translate.StanzaErrorOf(status, after != "")
+	o := message.Outcome{
+		Result: message.Refused, Status: status, Condition: e.Condition, Type: e.Type, RetryAfter: seconds(after),
+		Text: translate.StanzaErrorText(status, res.Reason),
+	}
+	if status == 503 {
+		o.Result = message.Away
+	}
+	if status/100 == 3 || status == 410 {
+		o.Elsewhere = contactOf(res)
+	}
+	s.finish(o)
+}
+
+// challenged keeps the topmost challenge that we can answer, as for calls: of the trunk itself,
+// and once (RFC 8760 section 2.4; RELIABILITY 4, row 8).
+func (s *submission) challenged(res *sip.Response, status int) bool {
+	if s.trunk.Username == "" || s.proven && len(s.credentials) > 1 {
+		return false
+	}
+	from, to := "WWW-Authenticate", "Authorization"
+	if status == 407 {
+		from, to = "Proxy-Authenticate", "Proxy-Authorization"
+	}
+	for _, v := range values(res, from) {
+		c, err := digest.ParseChallenge(v)
+		if err != nil || !answerable(c) || s.trunk.Realm != "" && c.Realm != s.trunk.Realm {
+			continue
+		}
+		if known := s.credentials[to]; known != nil && (!c.Stale || known.count > 1) {
+			return false
+		}
+		count := 0
+		if known := s.credentials[to]; known != nil {
+			count = known.count
+		}
+		s.credentials[to] = &challenge{Challenge: *c, count: count}
+		return true
+	}
+	return false
+}
+
+// prove gives the request our credentials, where they were asked for.
+func (s *submission) prove(req *sip.Request) {
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+		c := s.credentials[name]
+		if c == nil {
+			continue
+		}
+		c.count++
+		cred, err := digest.Digest(&c.Challenge, digest.Options{
+			Method: "MESSAGE", URI: req.Recipient.String(), Count: 1, Username: s.trunk.Username, Password: s.trunk.Password,
+		})
+		if err != nil {
+			continue // answerable has looked at all that can be wrong
+		}
+		req.AppendHeader(header(name, cred.String()))
+		s.proven = true
+	}
+}
+
+// line makes a text fit for a header of one line.
+func line(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return r < ' ' || r == 0x7F || r == 0x85 || r == 0x2028 || r == 0x2029
+	}), " ")
+}
+
+// language is a language tag (RFC 5646), empty if it is none.
+func language(s string) string {
+	if len(s) > 35 || strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return ""
+	}
+	return s
+}
+
+// token reports whether a word is a token of SIP (RFC 3261 section 25.1) and not too long.
+func token(s string) bool {
+	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-.!%*_+`'~", r))
+	})
+}
