@@ -264,7 +264,7 @@ func meant(c call.Cause) (sip, xmpp []string) {
 // when it is quiet again no call, port, socket or goroutine is left.
 func TestRandomCalls(t *testing.T) {
 	const phones = 10 // more, and one's number would begin as another's
-	setup := setup{users: randomPairs, calls: ", max: 100, per_second: 1000, attempts_per_user: 10000", phones: make([]behind, phones)}
+	setup := setup{users: randomPairs, calls: ", max: 100, attempts_per_user: 10000", phones: make([]behind, phones)}
 	ps := make([]*pair, randomPairs)
 	for i := range setup.phones {
 		setup.phones[i].phone = sipphone.Options{Codecs: speech, Incoming: func(c *sipphone.Call) {
