@@ -226,17 +226,3 @@ func TestPacketsBeforeTheAnswer(t *testing.T) {
 		t.Errorf("%d packets were sent, dropped %+v", n, d)
 	}
 }
-
-func FuzzPacket(f *testing.F) {
-	f.Add(packet(0, 1, 1, 1, "payload"))
-	f.Add([]byte{0x80, 200, 0, 6, 0, 0, 0, 1})
-	f.Add([]byte{0xbf, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff})
-	f.Add([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 3, 'a', ':', 'b', 0})
-	f.Add([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0})
-	clear, secure := newStraight(f, 0), newStraight(f, srtp.ProtectionProfileAeadAes128Gcm)
-	f.Fuzz(func(_ *testing.T, p []byte) {
-		for _, s := range []*straight{clear, secure} {
-			s.in.packet(s.buf, copy(s.buf[:maxPacket], p), s.peer, s.in.t.relay.now())
-		}
-	})
-}
