@@ -178,7 +178,7 @@ func newPhone(t *testing.T, ip string) *phone {
 
 func listenOn(t *testing.T, ip string) *net.UDPConn {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(ip)})
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(ip)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func newClientOn(t *testing.T, more ...ice.AgentOption) *client {
 		t: t, cert: cert, ssrc: 0x2222,
 		hello: make(chan []byte, 64), media: make(chan []byte, 1024), closed: make(chan struct{}),
 	}
-	c.agent, err = ice.NewAgentWithOptions(append(more,
+	c.agent, err = ice.NewAgentWithOptions(append([]ice.AgentOption{
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithIncludeLoopback(),
@@ -288,8 +288,8 @@ func newClientOn(t *testing.T, more ...ice.AgentOption) *client {
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
 		ice.WithHostAcceptanceMinWait(0),
 		ice.WithPrflxAcceptanceMinWait(0),
-		ice.WithLoggerFactory(quiet()))...,
-	)
+		ice.WithLoggerFactory(quiet()),
+	}, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
