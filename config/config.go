@@ -75,6 +75,9 @@ type SIP struct {
 	// the address of the socket: one of IPv4, one of IPv6, or both; or auto for what a
 	// STUN server sees. Default: the address that leads to the first trunk.
 	ExternalAddress []string `yaml:"external_address"`
+	// Unmarked leaves what is sent without a DSCP, where it is CS3, but over SCTP. Default
+	// false.
+	Unmarked bool `yaml:"unmarked"`
 	// STUNServer is asked, when we start, at which address it sees us, as host or host:port
 	// (3478). Default: the one that the XMPP server above the component names (XEP-0215).
 	STUNServer string `yaml:"stun_server"`
@@ -170,6 +173,9 @@ type Media struct {
 	// Portable leaves the media sockets to the Go runtime, where there could be threads of
 	// their own for them (Linux). Default false.
 	Portable bool `yaml:"portable"`
+	// Unmarked leaves media packets without a DSCP, where speech is EF and video AF41
+	// (RFC 8837 section 5). Default false.
+	Unmarked bool `yaml:"unmarked"`
 	// OnHold is what someone on hold hears: noise, music or nothing. Default noise.
 	OnHold string `yaml:"on_hold"`
 	// MusicFile is a WAV file (16 bits, one channel, 8000 samples a second) for music on

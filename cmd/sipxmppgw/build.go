@@ -429,6 +429,7 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		Times:         embedded.Times{Silence: c.Media.Silence},
 		InbandDTMF:    c.Media.InbandDTMF,
 		OwnPorts:      c.Media.OwnPorts,
+		Unmarked:      c.Media.Unmarked,
 		Workers:       c.Media.Workers,
 		Hold:          onHold[c.Media.OnHold],
 		Transcodes:    transcodesOf(c),
@@ -591,6 +592,9 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 		Refusals:   translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
 		UserAgent:  "sipxmppgw/" + strings.Fields(versionOf())[0],
 		Log:        d.log,
+	}
+	if !c.SIP.Unmarked {
+		o.Stack.Control = mark
 	}
 	for i, t := range c.Trunks {
 		next, err := nextHop(t)

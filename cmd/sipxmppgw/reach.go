@@ -199,6 +199,10 @@ func listen(c config.Config, r reach) (bound []stack.Listener, err error) {
 			}
 		}
 	}()
+	var lc net.ListenConfig
+	if !c.SIP.Unmarked {
+		lc.Control = mark
+	}
 	for i, s := range c.SIP.Listen {
 		transport, at, err := config.ParseListen(s)
 		if err != nil {
@@ -208,13 +212,16 @@ func listen(c config.Config, r reach) (bound []stack.Listener, err error) {
 		l.External, l.Other = outward(at.Addr(), r)
 		switch l.Transport {
 		case stack.UDP:
-			l.Packet, err = net.ListenPacket("udp", at.String())
+			l.Packet, err = lc.ListenPacket(context.Background(), "udp", at.String())
 		case stack.SCTP:
 			if l.Stream, err = stack.ListenSCTP(at); err != nil {
 				err = fmt.Errorf("%s: %w", s, err) // the system's own errors name the socket
 			}
 		default:
-			l.Stream, err = net.Listen("tcp", at.String())
+			l.Stream, err = lc.Listen(context.Background(), "tcp", at.String())
+			if l.Stream != nil && !c.SIP.Unmarked {
+				l.Stream = marking{l.Stream}
+			}
 		}
 		if err != nil {
 			return bound, fmt.Errorf("sip.listen[%d]: %w", i, err)

@@ -46,8 +46,9 @@ type wire interface {
 	// start hands what comes in to a receiver, until close.
 	start(receiver)
 	// send sends a datagram on the path: at the end of the batch at the latest. The
-	// octets are the caller's again when it returns. A reader of the worker calls it.
-	send(p []byte, to netip.AddrPort) error
+	// octets are the caller's again when it returns. picture says that it is video, which
+	// is marked in another way than the rest. A reader of the worker calls it.
+	send(p []byte, to netip.AddrPort, picture bool) error
 	// write sends a datagram at once; from any goroutine.
 	write(p []byte, to netip.AddrPort) error
 	// prefer says that nothing counts but what comes from that peer, so that the kernel may

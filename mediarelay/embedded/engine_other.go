@@ -5,4 +5,6 @@ package embedded
 import "time"
 
 // newEngine returns the portable engine: there is no other here.
-func newEngine(_ *Options, began time.Time) engine { return &portable{began: began} }
+func newEngine(o *Options, began time.Time) engine {
+	return &portable{began: began, marked: !o.Unmarked}
+}

@@ -23,7 +23,7 @@ type tap struct {
 
 func (*tap) prefer(netip.AddrPort) {}
 
-func (w *tap) send(p []byte, _ netip.AddrPort) error {
+func (w *tap) send(p []byte, _ netip.AddrPort, _ bool) error {
 	w.sent = append(w.sent, bytes.Clone(p))
 	return nil
 }

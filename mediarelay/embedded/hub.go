@@ -224,7 +224,9 @@ type share struct {
 
 func (h *share) start(to receiver) { h.s, _ = to.(*socket) } // nothing else has a share
 
-func (h *share) send(p []byte, to netip.AddrPort) error  { return h.line.wire.send(p, to) }
+func (h *share) send(p []byte, to netip.AddrPort, picture bool) error {
+	return h.line.wire.send(p, to, picture)
+}
 func (h *share) write(p []byte, to netip.AddrPort) error { return h.line.wire.write(p, to) }
 func (h *share) prefer(netip.AddrPort)                   {}
 func (h *share) welcome()                                {}

@@ -9,8 +9,8 @@ import (
 // A sink is a wire that takes everything.
 type sink struct{ wire }
 
-func (sink) prefer(netip.AddrPort)             {}
-func (sink) send([]byte, netip.AddrPort) error { return nil }
+func (sink) prefer(netip.AddrPort)                   {}
+func (sink) send([]byte, netip.AddrPort, bool) error { return nil }
 
 // BenchmarkPathOfMany is what the path costs without the kernel when many calls take
 // their turns, so that none finds its state in the cache.

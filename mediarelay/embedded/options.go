@@ -29,6 +29,9 @@ type Options struct {
 	// OwnPorts gives every transport with ICE a port of its own; else those of a worker
 	// share one, and a transport has its own only where peers cannot be told apart.
 	OwnPorts bool
+	// Unmarked leaves packets without a DSCP; else video is AF41 and all the rest EF
+	// (RFC 8837 section 5), where the system lets us.
+	Unmarked bool
 	// Rest is how long a released port is left alone, so that packets still on their way
 	// reach nobody else. Default: 30 s; negative for none.
 	Rest time.Duration

@@ -83,6 +83,7 @@ type hop struct {
 	clock   uint32        // in hertz; 0 for events and noise, which keep to the stream's
 	pt      uint8
 	mark    bool       // the marker means a talk spurt, as in audio
+	picture bool       // it is video
 	lost    bool       // the other end has no such payload type; the gap is closed
 	pending bool       // the other end is not connected yet; the last packets are held
 	kind    codec.Kind // of speech that can be transcoded
@@ -323,7 +324,7 @@ func (s *socket) transmit(h *hop, p []byte, payload int) {
 	}
 	h.out.packets.Add(1)
 	h.out.octets.Add(int64(payload))
-	if err := h.to.wire.send(p, h.dest); err != nil {
+	if err := h.to.wire.send(p, h.dest, h.picture); err != nil {
 		h.out.packets.Add(-1)
 		h.out.octets.Add(int64(-payload))
 	}

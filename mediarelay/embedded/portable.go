@@ -12,7 +12,8 @@ import (
 // A portable engine works wherever Go does. It is its own worker: the goroutine of each
 // wire is a reader, and packets that go out are sent at once.
 type portable struct {
-	began time.Time // of the relay's clock
+	began  time.Time // of the relay's clock
+	marked bool      // packets are
 }
 
 func (p *portable) worker() worker    { return p }
@@ -33,7 +34,12 @@ func (p *portable) bind(a netip.AddrPort, shared bool) (wire, error) {
 		c.SetReadBuffer(sharedBuffer)
 		c.SetWriteBuffer(sharedBuffer)
 	}
-	return &netWire{conn: c, at: a, began: p.began, done: make(chan struct{})}, nil
+	w := &netWire{conn: c, at: a, began: p.began, done: make(chan struct{})}
+	if p.marked {
+		markConn(c, a.Addr().Is6())
+		w.pictures = pictureMark(a.Addr().Is6())
+	}
+	return w, nil
 }
 
 // A forgotten is a socket that its reader shall know no more.
@@ -48,6 +54,8 @@ type netWire struct {
 	at    netip.AddrPort
 	began time.Time
 	to    receiver // nil before start
+
+	pictures []byte // control message that marks video; nil for none
 
 	agenda agenda // of the goroutine in run
 
@@ -135,7 +143,13 @@ func (w *netWire) forget(s *socket) {
 	<-g.done
 }
 
-func (w *netWire) send(p []byte, to netip.AddrPort) error { return w.write(p, to) }
+func (w *netWire) send(p []byte, to netip.AddrPort, picture bool) error {
+	if !picture || w.pictures == nil {
+		return w.write(p, to)
+	}
+	_, _, err := w.conn.WriteMsgUDPAddrPort(p, w.pictures, to)
+	return err
+}
 
 func (w *netWire) write(p []byte, to netip.AddrPort) error {
 	_, err := w.conn.WriteToUDPAddrPort(p, to)

@@ -22,15 +22,16 @@ const (
 // A rawWire is a wire of a thread. Its file descriptor is closed under mu by the thread,
 // which alone needs no lock to use it.
 type rawWire struct {
-	fd     int // -1 when closed
-	thread *thread
-	out    *batch         // of a shared wire; nil for others
-	peer   netip.AddrPort // that the socket is connected to
-	mixed  bool           // others may have sent what is still in its queue
-	six    bool
-	to     receiver
-	socket *socket // that is to; nil for a shared wire
-	line   *line   // that is to; nil for others
+	fd       int // -1 when closed
+	thread   *thread
+	out      *batch         // of a shared wire; nil for others
+	peer     netip.AddrPort // that the socket is connected to
+	mixed    bool           // others may have sent what is still in its queue
+	six      bool
+	pictures []byte // control message that marks video; nil for none
+	to       receiver
+	socket   *socket // that is to; nil for a shared wire
+	line     *line   // that is to; nil for others
 
 	at   netip.AddrPort
 	slot int
@@ -75,6 +76,10 @@ func (t *thread) bind(a netip.AddrPort, shared bool) (wire, error) {
 	var err error
 	if w.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return nil, os.NewSyscallError("socket", err)
+	}
+	if t.marked {
+		markSocket(w.fd, w.six)
+		w.pictures = pictureMark(w.six)
 	}
 	if shared {
 		w.out = newBatch()
@@ -240,9 +245,13 @@ func (w *rawWire) touch(b *batch, n int) {
 }
 
 // send sends a datagram at once or, on a shared wire, at the end of the turn.
-func (w *rawWire) send(p []byte, to netip.AddrPort) error {
+func (w *rawWire) send(p []byte, to netip.AddrPort, picture bool) error {
 	if w.fd < 0 || len(p) == 0 || len(p) > bufferLen || to.Addr().Is6() != w.six {
 		return net.ErrClosed
+	}
+	picture = picture && w.pictures != nil
+	if w.out == nil && picture {
+		return w.sendPicture(p, to)
 	}
 	if w.out == nil && to == w.peer {
 		// A peer that was not there just now has left an error behind.
@@ -257,13 +266,40 @@ func (w *rawWire) send(p []byte, to netip.AddrPort) error {
 	}
 	b := w.out
 	i := b.n
-	b.headers[i].header.Namelen = b.names[i].put(to, w.six)
+	h := &b.headers[i].header
+	h.Namelen = b.names[i].put(to, w.six)
+	h.Control, h.Controllen = nil, 0
+	if picture {
+		h.Control = &w.pictures[0]
+		h.SetControllen(len(w.pictures))
+	}
 	b.vectors[i].SetLen(copy(b.octets[i][:], p))
 	if b.n++; b.n == 1 {
 		w.thread.full = append(w.thread.full, w)
 	}
 	if b.n == batchMax {
 		w.flush()
+	}
+	return nil
+}
+
+// sendPicture sends a datagram of video at once, marked as such.
+func (w *rawWire) sendPicture(p []byte, to netip.AddrPort) error {
+	t := w.thread
+	t.part.Base = &p[0]
+	t.part.SetLen(len(p))
+	h := &t.header
+	h.Name, h.Namelen = &t.to[0], t.to.put(to, w.six)
+	h.Iov, h.Control = &t.part, &w.pictures[0]
+	h.SetIovlen(1)
+	h.SetControllen(len(w.pictures))
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(h)), 0)
+	if errno == unix.ECONNREFUSED { // left behind by a peer that was not there just now
+		_, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(h)), 0)
+	}
+	t.part.Base = nil
+	if errno != 0 {
+		return errno
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (s *socket) mend(rt *route, pairs []rtcp.NackPair) (ssrc uint32, missing []
 				missing = append(missing, seq-r.out.seqOff)
 			}
 			if p != nil {
-				r.to.wire.send(p, r.dest)
+				r.to.wire.send(p, r.dest, true)
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func (r *route) add(h hop, pt uint8) {
 // hop works out what becomes of one codec that the lane's peer sends.
 func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 	name := c.Name
-	h = hop{in: &l.in, name: &name, mark: l.kind == media.Audio}
+	h = hop{in: &l.in, name: &name, mark: l.kind == media.Audio, picture: l.kind == media.Video}
 	if c.Speech() {
 		h.clock = c.ClockRate
 	}

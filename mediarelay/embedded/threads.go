@@ -42,7 +42,7 @@ type threads struct {
 // newEngine returns the engine that the options ask for.
 func newEngine(o *Options, began time.Time) engine {
 	if o.Engine == EnginePortable {
-		return &portable{began: began}
+		return &portable{began: began, marked: !o.Unmarked}
 	}
 	ts := &threads{}
 	for range o.Workers {
@@ -50,8 +50,9 @@ func newEngine(o *Options, began time.Time) engine {
 		if err != nil {
 			ts.close()
 			o.Log.Warn("media sockets are read the portable way", "error", err)
-			return &portable{began: began}
+			return &portable{began: began, marked: !o.Unmarked}
 		}
+		t.marked = !o.Unmarked
 		ts.all = append(ts.all, t)
 	}
 	return ts
@@ -110,6 +111,7 @@ func addProcs(n int) {
 // talks to it by orders.
 type thread struct {
 	began   time.Time // of the relay's clock
+	marked  bool      // packets are
 	epoll   int
 	event   int // eventfd: there are orders
 	bridges atomic.Int32
@@ -133,6 +135,8 @@ type thread struct {
 	from    sockaddr
 	fromLen uint32
 	to      sockaddr
+	part    unix.Iovec
+	header  unix.Msghdr // that points at part
 }
 
 // An order is what a thread is asked by others.

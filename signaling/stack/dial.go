@@ -141,7 +141,7 @@ func (in *injector) open(key connKey) (conn net.Conn, rest []byte, domains []str
 	defer cancel()
 	dial := s.o.Dial
 	if dial == nil {
-		dial = dialAny
+		dial = s.dialAny
 	}
 	raw, err := dial(ctx, key.transport, key.remote)
 	if err != nil {
@@ -166,11 +166,11 @@ func (in *injector) open(key connKey) (conn net.Conn, rest []byte, domains []str
 }
 
 // dialAny connects by the sockets of the system.
-func dialAny(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error) {
+func (s *Stack) dialAny(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error) {
 	if t == SCTP {
 		return dialSCTP(ctx, remote)
 	}
-	var d net.Dialer
+	d := net.Dialer{Control: s.o.Control}
 	return d.DialContext(ctx, "tcp", remote.String())
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -175,6 +176,10 @@ type Options struct {
 
 	// Dial opens a connection, before any handshake. By default the system does.
 	Dial func(ctx context.Context, t Transport, remote netip.AddrPort) (net.Conn, error)
+
+	// Control, when set, is called with each socket that the system is to connect, but
+	// those of SCTP; see [net.Dialer].
+	Control func(network, address string, c syscall.RawConn) error
 
 	Gate   gate.Rules // what is let in; the zero value is the gate's default
 	Limits Limits
