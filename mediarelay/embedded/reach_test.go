@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"context"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/pion/ice/v4"
@@ -86,8 +88,43 @@ func across(t *testing.T, r *Relay, phone6, client6, clientCalls bool) {
 	g.connected(client)
 	talk(t, p, 0, c, 0)
 	for side, six := range map[call.Side]bool{phone: phone6, client: client6} {
-		if got := g.ends[side].transports[0].via.local.Addr(); got.Is6() != six {
+		local := strings.Fields(g.ends[side].facts.Load().local)
+		if got := netip.MustParseAddrPort(local[len(local)-1]).Addr(); got.Is6() != six {
 			t.Errorf("leg %v is sent to from %v", side, got)
+		}
+	}
+}
+
+// A client changes networks in the middle of a call: its address is gone, and it begins a
+// new ICE session from another, of another family even. Media goes on both ways under the
+// keys there are, in the same streams (RFC 8445 section 2.4, RFC 8842 section 4).
+func TestClientMoves(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		for _, to := range []string{"127.0.0.2", "::1"} {
+			t.Run("to "+to, func(t *testing.T) {
+				g, a, b, _ := pair(t, func(o *Options) { dual(o); o.OwnPorts = own }, pcmu())
+				talk(t, a, 0, b, 0)
+				if err := b.agent.GracefulClose(); err != nil {
+					t.Fatal(err)
+				}
+				c := newClientAt(t, to)
+				c.rx, c.tx, c.ssrc = b.rx, b.tx, b.ssrc
+				g.Candidates(call.B, c.trickled())
+				ours := next[call.MediaCandidates](g).Media.Streams[0].Transport.ICE
+				c.reach(ours)
+				ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+				defer cancel()
+				var err error
+				if c.conn, err = c.agent.Accept(ctx, ours.Ufrag, ours.Pwd); err != nil {
+					t.Fatal(err)
+				}
+				go c.read() // until hangUp
+				say(t, c, 0, a, 0, 1005)
+				eventually(t, "following", func() bool {
+					return strings.HasSuffix(g.ends[call.B].facts.Load().remote, " "+c.got[0].Addr.String())
+				})
+				say(t, a, 0, c, 0, 1005)
+			})
 		}
 	}
 }
