@@ -14,6 +14,13 @@
 // posts data to it, and posting never waits. What a peer causes is limited, and a peer that
 // floods ends its own leg; what the gateway causes always fits.
 //
+// # Beside calls
+//
+// Presence is pairs of a user and a contact, held by a few goroutines ([Presences], package
+// presence). Messages are one office ([Mail], package message). Accounts of users are a book
+// (package account) that routes and registrations are made from. What of all that outlives
+// the process lies in package store, as rows that their keepers give meaning.
+//
 // # Words
 //
 // A call is what we bridge; a leg is one side of it. A dialog is SIP's, a session Jingle's.
