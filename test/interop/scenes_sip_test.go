@@ -824,7 +824,7 @@ var infos = []scene{
 			send INFO | body text/plain hello
 			recv 415 | Accept: application/dtmf-relay
 			send MESSAGE | body text/plain hello
-			recv 405 | Allow: .*UPDATE
+			recv 202
 			send PRACK | RAck: 1 1 INVITE
 			recv 481
 			send SUBSCRIBE | Event: unheard-of
