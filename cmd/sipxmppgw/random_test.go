@@ -296,7 +296,7 @@ func TestRandomCalls(t *testing.T) {
 	})
 	rest := func() (goroutines, files int) {
 		w.quiet()
-		return runtime.NumGoroutine(), openFiles(t)
+		return runtime.NumGoroutine(), openFiles()
 	}
 	// What the first calls start, such as threads and the ports that calls share, stays.
 	var all sync.WaitGroup
@@ -339,11 +339,12 @@ func TestRandomCalls(t *testing.T) {
 	t.Logf("quiet after %v", time.Since(begin).Round(time.Millisecond))
 }
 
-// openFiles is how many file descriptors this process has.
-func openFiles(t *testing.T) int {
+// openFiles is how many file descriptors this process has. A system without /proc does not
+// tell, and counts none; what is left there in goroutines and ports is told all the same.
+func openFiles() int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("no /proc here: ", err)
+		return 0
 	}
 	return len(entries)
 }

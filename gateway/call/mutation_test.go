@@ -29,9 +29,6 @@ var survivors = map[string]string{
 // another way, or a walk finds a promise broken. What survives is a flow that is missing, or
 // a row that is for nothing. The chart has no say in it.
 func TestEveryRowIsNeeded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("thousands of mutants play all flows")
-	}
 	m := newMutator(t)
 	mutants := 0
 	for _, table := range []*[]rule{&rules, &always} {

@@ -68,9 +68,6 @@ var judges = []testing.InternalTest{
 
 // Each cell of the tables is changed, one after the other, and each change is noticed.
 func TestEveryCellIsNeeded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("thousands of mutants are judged")
-	}
 	golden := testing.InternalTest{Name: "GoldenCauses", F: TestGoldenCauses}
 	if !judged(t, append(judges, golden)) {
 		t.Fatal("the tables do not pass as they are")
