@@ -173,3 +173,20 @@ func TestCostIsAllowedExpressly(t *testing.T) {
 		t.Error("a rule that denies everything lets a foreign number through")
 	}
 }
+
+func TestARuleHoldsAtItsHours(t *testing.T) {
+	hours, err := ParseHours([]string{"Mo-Fr 08:00-18:00"}, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab := table(t, Rule{From: "*", To: "+49", Hours: hours, Trunk: "day"}, Rule{From: "*", To: "+49", Trunk: "night"})
+	for at, trunk := range map[string]string{"2026-11-23T12:00:00Z": "day", "2026-11-23T20:00:00Z": "night"} {
+		when, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := tab.Lookup(jid(t, "juliet@example.org"), uri(t, "tel:+4930123"), when); c.Trunk != trunk {
+			t.Errorf("at %s it goes to %q, want %q: %v", at, c.Trunk, trunk, c.Why)
+		}
+	}
+}

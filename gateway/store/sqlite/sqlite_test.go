@@ -28,9 +28,14 @@ func open(t *testing.T, path string, log io.Writer) *Store {
 	return s
 }
 
+// patience is for what waits to be written; a row that never can be would hold it for ever.
+const patience = 20 * time.Second
+
 func load(t *testing.T, s *Store, kind store.Kind) []store.Row {
 	t.Helper()
-	rows, err := s.Load(t.Context(), kind)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	rows, err := s.Load(ctx, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,10 +147,10 @@ func TestAFileThatCannotBeWrittenIsALoudFaultAndLosesNothing(t *testing.T) {
 			}
 			mend := test.breaks(t, s)
 			value := bytes.Repeat([]byte("x"), 8<<10)
+			s.Put(store.Row{Kind: store.Records, Key: "nobody asked", Value: value}, nil) // fails with the next one
 			if err := put(s, store.Row{Kind: store.Accounts, Key: "asked for", Value: value}); err == nil || !strings.Contains(err.Error(), test.problem) {
 				t.Errorf("who asked is told %v", err)
 			}
-			s.Put(store.Row{Kind: store.Records, Key: "nobody asked", Value: value}, nil)
 			if state := s.State(); state.Up || state.Problem == nil || state.Lost != 1 {
 				t.Errorf("state %+v", state)
 			}
