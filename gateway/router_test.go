@@ -175,3 +175,15 @@ func TestHopsGetFewer(t *testing.T) {
 		t.Errorf("the last hop was given away: %v", err)
 	}
 }
+
+// A trunk that sends digits alone means them in full; any other means what it dials.
+func TestDigitsOfATrunkAreANumber(t *testing.T) {
+	r := routes(t)
+	r.Trunks = append(r.Trunks, TrunkRoute{Name: "wholesale", Numbers: translate.DigitsForm})
+	for trunk, called := range map[string]string{"wholesale": "juliet@example.org", "office": ""} {
+		target, err := r.Route(Query{Edge: SIP, Trunk: trunk, To: "sip:4930123@x.gw.example", Claim: translate.Claim{From: translate.NameAddr{URI: "sip:+331@pbx.example"}}})
+		if (err == nil) != (called != "") || target.To.JID != called {
+			t.Errorf("from %s it calls %q, %v; want %q", trunk, target.To.JID, err, called)
+		}
+	}
+}

@@ -95,3 +95,20 @@ func TestCostlyNumbers(t *testing.T) {
 		t.Error("a number is foreign to no country")
 	}
 }
+
+func TestTheNarrowestRangeHasANumber(t *testing.T) {
+	ranges := []Range{
+		{Prefix: "+4930123", Local: "ext*", Domain: "example.org"},
+		{Prefix: "+49301239", Local: "night", Domain: "example.org"},
+	}
+	backwards := slices.Clone(ranges)
+	slices.Reverse(backwards)
+	for _, order := range [][]Range{ranges, backwards} {
+		m := &Mapping{Ranges: order}
+		for number, want := range map[string]string{"+49301235": "ext5@example.org", "+493012399": "night@example.org", "+49301239": "night@example.org", "+4930123": "", "+493": ""} {
+			if j, ok := m.InRange(number); ok != (want != "") || ok && j.String() != want {
+				t.Errorf("%s is %v, %v; want %q", number, j, ok, want)
+			}
+		}
+	}
+}
