@@ -180,6 +180,13 @@ func (b *baresip) dial(t *testing.T, uri string) {
 	b.command(t, "dial", uri)
 }
 
+// accepts waits for a call and takes it.
+func (b *baresip) accepts(t *testing.T) {
+	t.Helper()
+	b.wait(t, "CALL_INCOMING")
+	b.command(t, "accept", "")
+}
+
 // command carries out one of baresip's commands: accept, hangup, …
 func (b *baresip) command(t *testing.T, name, params string) {
 	t.Helper()

@@ -84,6 +84,24 @@ func (c *client) initiates(t *testing.T, number string) (sid string) {
 	return sid
 }
 
+// up has baresip call the user, and waits until the user hears it.
+func (b *bench) up(t *testing.T, user *client) (sid string) {
+	t.Helper()
+	b.phone.dial(t, uriOf("romeo"))
+	sid = user.answers(t)
+	b.phone.wait(t, "CALL_ESTABLISHED")
+	user.hears(t, sid, phoneTone)
+	return sid
+}
+
+// ends has the user hang up, and checks what the phone has heard.
+func (b *bench) ends(t *testing.T, user *client, sid string) {
+	t.Helper()
+	user.do(t, nil, "end", sid, "success")
+	b.phone.wait(t, "CALL_CLOSED")
+	b.phone.heard(t, userTone)
+}
+
 // appears shows a contact on the SIP side that the user is there, and waits until the gateway
 // knows what the client can do. It asks before it answers our first question, and has our
 // answer before our second.
@@ -151,10 +169,7 @@ func since(file string, offset int64) string {
 var fromBaresip = []play{
 	{"from baresip, which hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
-		b.phone.dial(t, uriOf("romeo"))
-		sid := user.answers(t)
-		b.phone.wait(t, "CALL_ESTABLISHED")
-		user.hears(t, sid, phoneTone)
+		b.up(t, user)
 		talk()
 		b.phone.command(t, "hangup", "")
 		user.ended(t, "terminate", "success")
@@ -164,14 +179,9 @@ var fromBaresip = []play{
 	}},
 	{"from baresip, the user hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
-		b.phone.dial(t, uriOf("romeo"))
-		sid := user.answers(t)
-		b.phone.wait(t, "CALL_ESTABLISHED")
-		user.hears(t, sid, phoneTone)
+		sid := b.up(t, user)
 		talk()
-		user.do(t, nil, "end", sid, "success")
-		b.phone.wait(t, "CALL_CLOSED")
-		b.phone.heard(t, userTone)
+		b.ends(t, user, sid)
 	}},
 	{"from baresip with session-initiate, the user hangs up", func(t *testing.T, b *bench) {
 		user := b.browser.login(t, b.server, clientOptions{noMessages: true})
@@ -184,9 +194,7 @@ var fromBaresip = []play{
 		b.phone.wait(t, "CALL_ESTABLISHED")
 		user.hears(t, sid, phoneTone)
 		talk()
-		user.do(t, nil, "end", sid, "success")
-		b.phone.wait(t, "CALL_CLOSED")
-		b.phone.heard(t, userTone)
+		b.ends(t, user, sid)
 	}},
 	{"from baresip, the user is busy", func(t *testing.T, b *bench) {
 		user := b.login(t)
@@ -297,8 +305,7 @@ var toBaresip = []play{
 	{"to baresip, which hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
 		sid := user.proposes(t, phoneUser)
-		b.phone.wait(t, "CALL_INCOMING")
-		b.phone.command(t, "accept", "")
+		b.phone.accepts(t)
 		user.wait(t, "proceed")
 		user.wait(t, "accepted")
 		user.hears(t, sid, phoneTone)
@@ -312,26 +319,20 @@ var toBaresip = []play{
 	{"to baresip, the user hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
 		sid := user.proposes(t, phoneUser)
-		b.phone.wait(t, "CALL_INCOMING")
-		b.phone.command(t, "accept", "")
+		b.phone.accepts(t)
 		user.wait(t, "accepted")
 		user.hears(t, sid, phoneTone)
 		talk()
-		user.do(t, nil, "end", sid, "success")
-		b.phone.wait(t, "CALL_CLOSED")
-		b.phone.heard(t, userTone)
+		b.ends(t, user, sid)
 	}},
 	{"to baresip with session-initiate", func(t *testing.T, b *bench) {
 		user := b.login(t)
 		sid := user.initiates(t, phoneUser)
-		b.phone.wait(t, "CALL_INCOMING")
-		b.phone.command(t, "accept", "")
+		b.phone.accepts(t)
 		user.wait(t, "accepted")
 		user.hears(t, sid, phoneTone)
 		talk()
-		user.do(t, nil, "end", sid, "success")
-		b.phone.wait(t, "CALL_CLOSED")
-		b.phone.heard(t, userTone)
+		b.ends(t, user, sid)
 	}},
 	{"to baresip, which is busy", func(t *testing.T, b *bench) {
 		user := b.login(t)

@@ -22,10 +22,7 @@ func TestServerDiesDuringACall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, startProsody(t), startBrowser(t, userTone))
 	user := b.login(t)
-	b.phone.dial(t, uriOf("romeo"))
-	sid := user.answers(t)
-	b.phone.wait(t, "CALL_ESTABLISHED")
-	user.hears(t, sid, phoneTone)
+	sid := b.up(t, user)
 
 	b.server.kill(t)
 	before := user.reception(t, sid)

@@ -88,10 +88,7 @@ var proxied = []scene{
 			"recv INVITE; send 180; recv CANCEL; send 200; send 487; recv ACK",
 			"recv INVITE; send 180; send 486; recv ACK",
 			"recv INVITE; send 180; pause 700; send 200; recv ACK; recv BYE; send 200")
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		finishedAll(t, phones)
 	}, "normal by xmpp"},
@@ -99,10 +96,7 @@ var proxied = []scene{
 		phones := s.behind(t, kamailioOptions{},
 			"recv INVITE; send 180; pause 700; send 200; recv ACK; recv BYE; send 200",
 			"recv INVITE; send 180; recv CANCEL; send 200; send 200; recv ACK; recv BYE; send 200")
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		finishedAll(t, phones)
 		phones[0].reason(t, "BYE", 16)
@@ -128,10 +122,7 @@ var proxied = []scene{
 		phones := s.behind(t, kamailioOptions{Serial: true},
 			"recv INVITE; send 183 | Require: 100rel | RSeq: 1 | sdp; recv PRACK; send 200; pause 2500; send 486; recv ACK",
 			"recv INVITE; send 183 | Require: 100rel | RSeq: 1 | sdp; recv PRACK; send 200; pause 2500; send 200 | bare; recv ACK; recv BYE; send 200")
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		phones[0].waitFor(t, 10*time.Second, "ACK ", "")
 		phones[1].waitFor(t, 10*time.Second, "ACK ", "")
 		user.hears(t, sid, userTone)
@@ -145,10 +136,7 @@ var proxied = []scene{
 		rings := startSipp(t, sippOptions{user: "phone"}, "recv INVITE; send 180; recv CANCEL; send 200; send 487; recv ACK")
 		o.Phones = []string{"sip:phone@" + local(rings.port), gone, "sip:phone@" + local(last.port)}
 		s.behind(t, o)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		rings.finished(t)
 		last.finished(t)
@@ -167,10 +155,7 @@ var proxied = []scene{
 			send ACK
 			send BYE
 			recv 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "hold", sid)
 		user.ended(t, "terminate", "success")
 		finishedAll(t, phones)
@@ -191,8 +176,7 @@ var proxied = []scene{
 		user := s.login(t)
 		sid := user.proposes(t, s.number)
 		a.wait(t, "CALL_INCOMING")
-		b.wait(t, "CALL_INCOMING")
-		b.command(t, "accept", "")
+		b.accepts(t)
 		a.wait(t, "CALL_CLOSED")
 		user.wait(t, "accepted")
 		user.hears(t, sid, phoneTone)

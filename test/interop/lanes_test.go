@@ -181,6 +181,17 @@ func (s *stage) sippWaits(t *testing.T, script string) *sipp {
 	return startSipp(t, sippOptions{host: s.host, port: s.port, user: s.number}, script)
 }
 
+// talks has the user call the trunk, SIPp, and returns when that has answered and sends back
+// what it hears.
+func (s *stage) talks(t *testing.T) (user *client, sid string) {
+	t.Helper()
+	user = s.login(t)
+	sid = user.proposes(t, s.number)
+	user.wait(t, "accepted")
+	user.hears(t, sid, userTone)
+	return user, sid
+}
+
 // told waits until the user is told something by session-info.
 func (c *client) told(t *testing.T, name string) {
 	t.Helper()

@@ -74,14 +74,11 @@ func (p protection) calls(t *testing.T, b *bench, trunk int) {
 		user.ended(t, "reject", "incompatible-parameters") // what the phone's 488 means
 		return
 	}
-	b.phone.wait(t, "CALL_INCOMING")
-	b.phone.command(t, "accept", "")
+	b.phone.accepts(t)
 	user.wait(t, "accepted")
 	user.hears(t, sid, phoneTone)
 	talk()
-	user.do(t, nil, "end", sid, "success")
-	b.phone.wait(t, "CALL_CLOSED")
-	b.phone.heard(t, userTone)
+	b.ends(t, user, sid)
 	p.proves(t, b.phone, before)
 }
 

@@ -148,8 +148,7 @@ func TestQXmpp(t *testing.T) {
 
 	b.perform(t, play{"calls", func(t *testing.T, b *bench) {
 		user.do(t, "call "+contact)
-		phone.wait(t, "CALL_INCOMING")
-		phone.command(t, "accept", "")
+		phone.accepts(t)
 		user.wait(t, "connected")
 		user.hears(t, phoneTone)
 		talk()
@@ -160,8 +159,7 @@ func TestQXmpp(t *testing.T) {
 	}})
 	b.perform(t, play{"calls, and adds its camera", func(t *testing.T, b *bench) {
 		user.do(t, "call "+contact)
-		phone.wait(t, "CALL_INCOMING")
-		phone.command(t, "accept", "")
+		phone.accepts(t)
 		user.wait(t, "connected")
 		user.do(t, "video")
 		user.sees(t, 20)

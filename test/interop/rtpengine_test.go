@@ -90,10 +90,7 @@ func TestRTPEngineDiesDuringACall(t *testing.T) {
 	g := startGateway(t, s, gatewayOptions{engines: []int{engines[0].port, engines[1].port}})
 	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone), phone: startBaresip(t, g.phone, g.sip)}
 	user := b.login(t)
-	b.phone.dial(t, uriOf("romeo"))
-	sid := user.answers(t)
-	b.phone.wait(t, "CALL_ESTABLISHED")
-	user.hears(t, sid, phoneTone)
+	b.up(t, user)
 	has := 0
 	if engines[1].calls(t) {
 		has = 1

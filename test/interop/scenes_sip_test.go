@@ -54,10 +54,7 @@ var timers = []scene{
 			send 200 | Session-Expires: 90;refresher=uac
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		call.waitFor(t, 65*time.Second, "UPDATE ", "CSeq: 3 UPDATE")
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
@@ -107,10 +104,7 @@ var timers = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
 	}, "normal by xmpp"},
@@ -218,10 +212,7 @@ var reliable = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
 	}, "normal by xmpp"},
@@ -257,10 +248,7 @@ var reliable = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		if call.count(t, "ACK sip") > 0 {
 			t.Error("heard only after the answer")
 		}
@@ -276,10 +264,7 @@ var reliable = []scene{
 			pause 4000
 			send 486
 			recv ACK`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, _ := s.talks(t)
 		user.ended(t, "terminate", "busy")
 		call.finished(t)
 	}, "busy by sip"},
@@ -295,10 +280,7 @@ var reliable = []scene{
 			recv ACK | To: t1c
 			recv BYE | To: t1c
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
 	}, "normal by xmpp"},
@@ -315,10 +297,7 @@ var reliable = []scene{
 			send 200
 			recv BYE | To: t1a
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
 	}, "normal by xmpp"},
@@ -532,10 +511,7 @@ var changes = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "hold", sid)
 		call.waitFor(t, 10*time.Second, "ACK sip", "CSeq: 2 ACK")
 		user.do(t, nil, "resume", sid)
@@ -563,10 +539,7 @@ var changes = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "hold", sid)
 		call.waitFor(t, 10*time.Second, "ACK sip", "CSeq: 3 ACK")
 		user.do(t, nil, "end", sid, "success")
@@ -632,10 +605,7 @@ var changes = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "hold", sid)
 		call.waitFor(t, 10*time.Second, "ACK sip", "CSeq: 2 ACK")
 		user.do(t, nil, "end", sid, "success")
@@ -652,10 +622,7 @@ var retries = []scene{
 		o.port = second
 		call := startSipp(t, o, "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200")
 		redirect := s.sippWaits(t, "recv INVITE; send 302 | Contact: <sip:two@"+s.address(second)+">;q=0.1, <sip:one@"+s.address(first)+">;q=0.7, <sip:elsewhere@192.0.2.1>; recv ACK")
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		redirect.finished(t)
 		busy.finished(t)
@@ -680,10 +647,7 @@ var retries = []scene{
 			send 401 | WWW-Authenticate: Digest realm="sipp",nonce="three",qop="auth",algorithm=MD5,stale=TRUE
 			recv BYE | proves gateway:secret
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "hold", sid)
 		call.waitFor(t, 10*time.Second, "ACK sip", "CSeq: 4 ACK")
 		user.do(t, nil, "end", sid, "success")
@@ -733,10 +697,7 @@ var retries = []scene{
 			recv ACK
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
 	}, "normal by xmpp"},
@@ -877,10 +838,7 @@ var infos = []scene{
 			send 200
 			recv BYE
 			send 200`)
-		user := s.login(t)
-		sid := user.proposes(t, s.number)
-		user.wait(t, "accepted")
-		user.hears(t, sid, userTone)
+		user, sid := s.talks(t)
 		user.do(t, nil, "press", sid, "1#7", 120)
 		call.waitFor(t, 10*time.Second, "INFO ", "CSeq: 5 INFO")
 		user.do(t, nil, "end", sid, "success")

@@ -9,21 +9,15 @@ import "testing"
 var transcoded = []play{
 	{"from baresip to a client of opus alone", func(t *testing.T, b *bench) {
 		user := b.browser.login(t, b.server, clientOptions{codecs: []string{"opus"}})
-		b.phone.dial(t, uriOf("romeo"))
-		sid := user.answers(t)
-		b.phone.wait(t, "CALL_ESTABLISHED")
-		user.hears(t, sid, phoneTone)
+		sid := b.up(t, user)
 		user.speaks(t, sid, "audio/opus")
 		talk()
-		user.do(t, nil, "end", sid, "success")
-		b.phone.wait(t, "CALL_CLOSED")
-		b.phone.heard(t, userTone)
+		b.ends(t, user, sid)
 	}},
 	{"from a client of opus alone to baresip", func(t *testing.T, b *bench) {
 		user := b.browser.login(t, b.server, clientOptions{codecs: []string{"opus"}})
 		sid := user.proposes(t, phoneUser)
-		b.phone.wait(t, "CALL_INCOMING")
-		b.phone.command(t, "accept", "")
+		b.phone.accepts(t)
 		user.wait(t, "accepted")
 		user.hears(t, sid, phoneTone)
 		user.speaks(t, sid, "audio/opus")

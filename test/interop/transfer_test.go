@@ -20,23 +20,12 @@ func TestTransfers(t *testing.T) {
 	}
 }
 
-// up has baresip call the user, and waits until they hear each other.
-func (b *bench) up(t *testing.T, user *client) (sid string) {
-	t.Helper()
-	b.phone.dial(t, uriOf("romeo"))
-	sid = user.answers(t)
-	b.phone.wait(t, "CALL_ESTABLISHED")
-	user.hears(t, sid, phoneTone)
-	return sid
-}
-
 var transfers = []play{
 	{"baresip sends the user on to another baresip", func(t *testing.T, b *bench) {
 		user, other := b.login(t), startBaresip(t, 0, 0)
 		sid := b.up(t, user)
 		b.phone.command(t, "transfer", other.uri())
-		other.wait(t, "CALL_INCOMING")
-		other.command(t, "accept", "")
+		other.accepts(t)
 		other.wait(t, "CALL_ESTABLISHED")
 		b.phone.wait(t, "CALL_CLOSED")
 		talk()

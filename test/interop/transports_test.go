@@ -202,10 +202,7 @@ func overWebSocket(port int) play {
 var overTLS = []play{
 	{"from baresip over TLS, which hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
-		b.phone.dial(t, uriOf("romeo"))
-		sid := user.answers(t)
-		b.phone.wait(t, "CALL_ESTABLISHED")
-		user.hears(t, sid, phoneTone)
+		b.up(t, user)
 		talk()
 		b.phone.command(t, "hangup", "")
 		user.ended(t, "terminate", "success")
@@ -214,23 +211,17 @@ var overTLS = []play{
 	}},
 	{"from baresip over TLS, the user hangs up", func(t *testing.T, b *bench) {
 		user := b.login(t)
-		b.phone.dial(t, uriOf("romeo"))
-		sid := user.answers(t)
-		b.phone.wait(t, "CALL_ESTABLISHED")
-		user.hears(t, sid, phoneTone)
+		sid := b.up(t, user)
 		user.do(t, nil, "end", sid, "success")
 		b.phone.wait(t, "CALL_CLOSED")
 	}},
 	{"to baresip over TLS", func(t *testing.T, b *bench) {
 		user := b.login(t)
 		sid := user.proposes(t, phoneUser)
-		b.phone.wait(t, "CALL_INCOMING")
-		b.phone.command(t, "accept", "")
+		b.phone.accepts(t)
 		user.connected(t)
 		user.hears(t, sid, phoneTone)
 		talk()
-		user.do(t, nil, "end", sid, "success")
-		b.phone.wait(t, "CALL_CLOSED")
-		b.phone.heard(t, userTone)
+		b.ends(t, user, sid)
 	}},
 }

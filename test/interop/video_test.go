@@ -55,8 +55,7 @@ func TestVideo(t *testing.T) {
 			user := b.login(t)
 			var sid string
 			user.do(t, &sid, "initiate", jidOf(numberAt(0))+"/sip", "video-from-the-user", true)
-			b.phone.wait(t, "CALL_INCOMING")
-			b.phone.command(t, "accept", "")
+			b.phone.accepts(t)
 			user.wait(t, "accepted")
 			b.talksAndSees(t, user, sid)
 			b.ends(t, user, sid)
@@ -73,8 +72,7 @@ func TestVideo(t *testing.T) {
 			user := b.login(t)
 			var sid string
 			user.do(t, &sid, "initiate", jidOf(numberAt(1))+"/sip", "video-to-a-blind-phone", true)
-			blind.wait(t, "CALL_INCOMING")
-			blind.command(t, "accept", "")
+			blind.accepts(t)
 			user.wait(t, "accepted")
 			user.hears(t, sid, phoneTone)
 			talk()
@@ -85,8 +83,7 @@ func TestVideo(t *testing.T) {
 		{"the phone's camera in a call", func(t *testing.T, b *bench) {
 			user := b.login(t)
 			sid := user.initiates(t, numberAt(0))
-			b.phone.wait(t, "CALL_INCOMING")
-			b.phone.command(t, "accept", "")
+			b.phone.accepts(t)
 			user.wait(t, "accepted")
 			user.hears(t, sid, phoneTone)
 			b.phone.command(t, "video_dir", "sendrecv")
@@ -97,8 +94,7 @@ func TestVideo(t *testing.T) {
 		{"the phone's camera in a call, which the user refuses", func(t *testing.T, b *bench) {
 			user := b.login(t)
 			sid := user.initiates(t, numberAt(0))
-			b.phone.wait(t, "CALL_INCOMING")
-			b.phone.command(t, "accept", "")
+			b.phone.accepts(t)
 			user.wait(t, "accepted")
 			user.hears(t, sid, phoneTone)
 			user.do(t, nil, "refuseVideo", sid)
@@ -111,8 +107,7 @@ func TestVideo(t *testing.T) {
 		{"camera on and off in a call", func(t *testing.T, b *bench) {
 			user := b.login(t)
 			sid := user.initiates(t, numberAt(0))
-			b.phone.wait(t, "CALL_INCOMING")
-			b.phone.command(t, "accept", "")
+			b.phone.accepts(t)
 			user.wait(t, "accepted")
 			user.hears(t, sid, phoneTone)
 			for range 2 {
@@ -146,12 +141,4 @@ func (b *bench) talksAndSees(t *testing.T, user *client, sid string) {
 		t.Error(err)
 	}
 	user.hears(t, sid, phoneTone)
-}
-
-// ends has the user hang up, and checks what the phone has heard.
-func (b *bench) ends(t *testing.T, user *client, sid string) {
-	t.Helper()
-	user.do(t, nil, "end", sid, "success")
-	b.phone.wait(t, "CALL_CLOSED")
-	b.phone.heard(t, userTone)
 }
