@@ -36,7 +36,6 @@ type gateway struct {
 	http   int
 	phone  int // where its trunks are
 	sipp   int
-	trunks []int // those of the options
 }
 
 // gatewayOptions say what is other than usual.
@@ -48,7 +47,6 @@ type gatewayOptions struct {
 	trusted  bool           // phone and sipp are trusted trunks
 	engines  []int          // ports of rtpengines that carry the media; none for the gateway's own relay
 	trunks   []trunkOptions // beside those that are always there
-	further  []string       // settings of still more, which numberAt leads to
 
 	template string         // of testdata; empty for gateway.yaml
 	values   map[string]any // that it has beside the usual ones
@@ -63,7 +61,16 @@ type trunkOptions struct {
 	Settings string // further ones: " key: value, …"
 }
 
-// numberAt leads to one of the further trunks.
+// moreTrunks are trunks with these settings at ports of 127.0.0.1, and numberAt leads to them.
+func moreTrunks(t *testing.T, settings ...string) (trunks []trunkOptions, ports []int) {
+	t.Helper()
+	for i, s := range settings {
+		ports = append(ports, freePort(t))
+		trunks = append(trunks, trunkOptions{Name: fmt.Sprintf("more%d", i), Prefix: numberAt(i), Address: local(ports[i]), Settings: s})
+	}
+	return trunks, ports
+}
+
 func numberAt(trunk int) string { return fmt.Sprintf("+99%d123", trunk) }
 
 // built is where the program is, once it is.
@@ -130,15 +137,6 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		sip:    freePort(t), http: freePort(t), phone: freePort(t), sipp: freePort(t),
 	}
 	media := freePorts(t, 400)
-	type trunk struct {
-		Port            int
-		Number, Further string
-	}
-	var further []trunk
-	for i, settings := range o.further {
-		g.trunks = append(g.trunks, freePort(t))
-		further = append(further, trunk{g.trunks[i], numberAt(i), settings})
-	}
 	if o.template == "" {
 		o.template = "gateway.yaml"
 	}
@@ -146,7 +144,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Trusted": o.trusted, "Engines": o.engines, "More": o.trunks, "Trunks": further, "Extra": o.extra,
+		"Trusted": o.trusted, "Engines": o.engines, "Trunks": o.trunks, "Extra": o.extra,
 	}
 	maps.Copy(values, o.values)
 	writeTemplate(t, o.template, g.config, values)

@@ -35,14 +35,15 @@ var protections = []protection{
 func TestProtection(t *testing.T) {
 	s := startProsody(t)
 	chromium := startBrowser(t, userTone)
-	var o gatewayOptions
+	var settings []string
 	for _, p := range protections {
-		o.further = append(o.further, "srtp: "+p.trunk)
+		settings = append(settings, "srtp: "+p.trunk)
 	}
-	g := startGateway(t, s, o)
+	trunks, ports := moreTrunks(t, settings...)
+	g := startGateway(t, s, gatewayOptions{trunks: trunks})
 	for i, p := range protections {
 		t.Run(p.name, func(t *testing.T) {
-			phone := startPhone(t, phoneOptions{user: numberAt(i), port: g.trunks[i], proxy: g.sip, encryption: p.phone})
+			phone := startPhone(t, phoneOptions{user: numberAt(i), port: ports[i], proxy: g.sip, encryption: p.phone})
 			b := &bench{server: s, gateway: g, browser: chromium, phone: phone}
 			b.perform(t, play{"", func(t *testing.T, b *bench) { p.calls(t, b, i) }})
 		})

@@ -140,8 +140,9 @@ func (q *qxmpp) sees(t *testing.T, frames int) {
 // A client without DTLS calls and is called, in the clear, and adds its camera.
 func TestQXmpp(t *testing.T) {
 	s := startProsody(t)
-	g := startGateway(t, s, gatewayOptions{further: []string{"video: true"}})
-	phone := startPhone(t, phoneOptions{user: numberAt(0), port: g.trunks[0], proxy: g.sip, video: true})
+	trunks, ports := moreTrunks(t, "video: true")
+	g := startGateway(t, s, gatewayOptions{trunks: trunks})
+	phone := startPhone(t, phoneOptions{user: numberAt(0), port: ports[0], proxy: g.sip, video: true})
 	contact := jidOf(numberAt(0)) + "/sip"
 	user := startQXmpp(t, s, "romeo", contact)
 	b := &bench{server: s, gateway: g, phone: phone}

@@ -46,10 +46,11 @@ func (c *client) sees(t *testing.T, sid string, frames int) pictures {
 func TestVideo(t *testing.T) {
 	s := startProsody(t)
 	chromium := startBrowser(t, userTone)
-	g := startGateway(t, s, gatewayOptions{further: []string{"video: true", "video: true"}})
+	trunks, ports := moreTrunks(t, "video: true", "video: true")
+	g := startGateway(t, s, gatewayOptions{trunks: trunks})
 	b := &bench{server: s, gateway: g, browser: chromium}
-	b.phone = startPhone(t, phoneOptions{user: numberAt(0), port: g.trunks[0], proxy: g.sip, video: true})
-	blind := startPhone(t, phoneOptions{user: numberAt(1), port: g.trunks[1], proxy: g.sip})
+	b.phone = startPhone(t, phoneOptions{user: numberAt(0), port: ports[0], proxy: g.sip, video: true})
+	blind := startPhone(t, phoneOptions{user: numberAt(1), port: ports[1], proxy: g.sip})
 	for _, p := range []play{
 		{"from the user", func(t *testing.T, b *bench) {
 			user := b.login(t)
