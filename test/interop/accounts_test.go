@@ -5,7 +5,6 @@ package interop
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,20 +22,10 @@ const (
 	trunkNumber   = "+4930555" // that the gateway registers
 )
 
-// startRegistrar starts Kamailio as a registrar of voip.test.
+// startRegistrar starts Kamailio as a registrar of voip.test, with phones at some numbers.
 func startRegistrar(t *testing.T, port, gateway int, numbers map[string]int) {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "registrar.cfg")
-	writeTemplate(t, "registrar.cfg", config, map[string]any{"SIP": port, "Gateway": gateway, "Numbers": numbers})
-	p := start(t, "kamailio", processOptions{dir: dir},
-		"kamailio", "-DD", "-E", "-f", config, "-m", "32", "-M", "4", "-Y", dir, "-P", filepath.Join(dir, "pid"))
-	eventually(t, 20*time.Second, "kamailio has its port", func() error {
-		if p.ended() {
-			t.Fatalf("kamailio ended: %v\n%s", p.err, tail(p.log, 20))
-		}
-		return answersOptions(port)
-	})
+	startKamailio(t, "registrar.cfg", port, map[string]any{"SIP": port, "Gateway": gateway, "Numbers": numbers})
 }
 
 // A resident is a user with a telephone of her own, who also reads what the gateway writes.
@@ -55,7 +44,7 @@ func (r *resident) Receive(f func(*element.Element)) {
 		if e.Attr("from") == gatewayDomain && e.Name != "iq" {
 			said := e.Name + " " + e.Attr("type")
 			for _, name := range []string{"body", "status"} {
-				if c := e.Child("jabber:client", name); c != nil {
+				if c := e.Child(nsClient, name); c != nil {
 					said += ": " + c.Text()
 				}
 			}
@@ -69,13 +58,7 @@ func (r *resident) Receive(f func(*element.Element)) {
 
 func moveIn(t *testing.T, s *server, user string) *resident {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	c, err := xmppclient.Dial(ctx, xmppclient.Options{Addr: local(s.client), User: user, Domain: userDomain, Resource: "phone", Password: password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &resident{Client: c}
+	r := &resident{Client: s.dial(t, user, "phone")}
 	r.phone = jinglephone.New(r, jinglephone.Options{})
 	t.Cleanup(r.phone.Close)
 	return r
@@ -99,9 +82,9 @@ func (r *resident) hears(t *testing.T, want string) {
 
 func (r *resident) writes(t *testing.T, text string) {
 	t.Helper()
-	m := element.New("jabber:client", "message", "to", gatewayDomain, "type", "chat")
+	m := element.New(nsClient, "message", "to", gatewayDomain, "type", "chat")
 	m.Set("id", text)
-	m.Add(element.New("jabber:client", "body").AddText(text))
+	m.Add(element.New(nsClient, "body").AddText(text))
 	if err := r.Send(m); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +96,7 @@ func (r *resident) asks(t *testing.T, kind string, child *element.Element) (*ele
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
-	iq := element.New("jabber:client", "iq", "to", gatewayDomain, "type", kind)
+	iq := element.New(nsClient, "iq", "to", gatewayDomain, "type", kind)
 	iq.Add(child)
 	answer, err := r.phone.Ask(ctx, iq)
 	if answer == nil {
@@ -122,7 +105,7 @@ func (r *resident) asks(t *testing.T, kind string, child *element.Element) (*ele
 	if answer.Attr("type") != "error" {
 		return answer, ""
 	}
-	e := answer.Child("jabber:client", "error")
+	e := answer.Child(nsClient, "error")
 	words := ""
 	for c := range e.Elements() {
 		words = strings.TrimSpace(words + " " + c.Name + " " + c.Text())

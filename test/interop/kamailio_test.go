@@ -15,30 +15,26 @@ type kamailioOptions struct {
 	Gateway  int      // that of the gateway
 	Phones   []string // SIP URIs at which a number rings
 	Serial   bool     // one after the other, not at once
-	Patience int      // milliseconds that one may ring
+	Patience int      // milliseconds that one may ring; 0 for half a minute
 }
 
 // Next numbers the failure routes of the configuration.
 func (kamailioOptions) Next(i int) int { return i + 1 }
 
-// startKamailio starts a stateful proxy between the gateway and phones.
-func startKamailio(t *testing.T, o kamailioOptions) *process {
+// startKamailio starts Kamailio with a configuration of testdata, at a port of 127.0.0.1.
+func startKamailio(t *testing.T, name string, port int, values any) {
 	t.Helper()
-	if o.Patience == 0 {
-		o.Patience = 30000
-	}
 	dir := t.TempDir()
-	config := filepath.Join(dir, "kamailio.cfg")
-	writeTemplate(t, "kamailio.cfg", config, o)
+	config := filepath.Join(dir, name)
+	writeTemplate(t, name, config, values)
 	p := start(t, "kamailio", processOptions{dir: dir},
 		"kamailio", "-DD", "-E", "-f", config, "-m", "32", "-M", "4", "-Y", dir, "-P", filepath.Join(dir, "pid"))
-	eventually(t, 10*time.Second, "kamailio has its port", func() error {
+	eventually(t, 20*time.Second, "kamailio has its port", func() error {
 		if p.ended() {
-			t.Fatalf("kamailio ended: %v", p.err)
+			t.Fatalf("kamailio ended: %v\n%s", p.err, tail(p.log, 20))
 		}
-		return answersOptions(o.SIP)
+		return answersOptions(port)
 	})
-	return p
 }
 
 // answersOptions asks whether a SIP server is there.
@@ -60,7 +56,7 @@ func answersOptions(port int) error {
 	return err
 }
 
-// behind starts Kamailio as the trunk, and SIPp behind it, one for each script.
+// behind starts Kamailio as the trunk, a stateful proxy, and SIPp behind it, one for each script.
 func (s *stage) behind(t *testing.T, o kamailioOptions, scripts ...string) []*sipp {
 	t.Helper()
 	var phones []*sipp
@@ -70,7 +66,10 @@ func (s *stage) behind(t *testing.T, o kamailioOptions, scripts ...string) []*si
 		o.Phones = append(o.Phones, "sip:phone@"+local(p.port))
 	}
 	o.SIP, o.Gateway = s.port, s.gateway.sip
-	startKamailio(t, o)
+	if o.Patience == 0 {
+		o.Patience = 30000
+	}
+	startKamailio(t, "kamailio.cfg", o.SIP, o)
 	return phones
 }
 

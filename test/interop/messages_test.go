@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,17 +20,8 @@ type chatter struct {
 
 func (s *server) chatter(t *testing.T, user string) *chatter {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	c, err := xmppclient.Dial(ctx, xmppclient.Options{
-		Addr: local(s.client), User: user, Domain: userDomain, Resource: "desk", Password: password,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	w := &chatter{c, make(chan *element.Element, 100)}
-	c.Receive(func(e *element.Element) {
+	w := &chatter{s.dial(t, user, "desk"), make(chan *element.Element, 100)}
+	w.Receive(func(e *element.Element) {
 		if e.Name == "message" {
 			w.got <- e
 		}
@@ -42,7 +32,7 @@ func (s *server) chatter(t *testing.T, user string) *chatter {
 
 func (c *chatter) send(t *testing.T, xml string) {
 	t.Helper()
-	e, err := element.Parse(xml, "jabber:client")
+	e, err := element.Parse(xml, nsClient)
 	if err != nil {
 		t.Fatal(err)
 	}

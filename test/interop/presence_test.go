@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,19 +22,10 @@ type viewer struct {
 	got []*element.Element
 }
 
-const nsClient = "jabber:client"
-
 func newViewer(t *testing.T, s *server, user string) *viewer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	c, err := xmppclient.Dial(ctx, xmppclient.Options{Addr: local(s.client), User: user, Domain: userDomain, Password: password, Resource: "view"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	v := &viewer{Client: c}
-	c.Receive(func(e *element.Element) {
+	v := &viewer{Client: s.dial(t, user, "view")}
+	v.Receive(func(e *element.Element) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.got = append(v.got, e)
@@ -61,7 +51,7 @@ func (v *viewer) presence(t *testing.T, typ, to, show string) {
 	}
 }
 
-// sees waits until the newest presence of a contact, of those with a type, fits.
+// sees waits until a presence of a contact fits, of those since it last saw what it waited for.
 func (v *viewer) sees(t *testing.T, what, contact string, fits func(*element.Element) bool) {
 	t.Helper()
 	eventually(t, 20*time.Second, what, func() error {

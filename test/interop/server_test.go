@@ -4,6 +4,7 @@ package interop
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
@@ -17,6 +18,8 @@ import (
 	"testing"
 	"text/template"
 	"time"
+
+	"sipxmppgw/test/peer/xmppclient"
 )
 
 const (
@@ -24,6 +27,8 @@ const (
 	gatewayDomain = "tel.example.test"
 	secret        = "correct horse"
 	password      = "pw"
+
+	nsClient = "jabber:client"
 )
 
 // users that a server knows.
@@ -52,6 +57,21 @@ var servers = []struct {
 
 func (s *server) websocket() string {
 	return "ws://" + local(s.http) + "/xmpp-websocket"
+}
+
+// dial logs a user in, without a browser.
+func (s *server) dial(t *testing.T, user, resource string) *xmppclient.Client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := xmppclient.Dial(ctx, xmppclient.Options{
+		Addr: local(s.client), User: user, Domain: userDomain, Resource: resource, Password: password,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func newServer(t *testing.T, name string) *server {
