@@ -12,11 +12,12 @@
 //	media fails side=xmpp media_lost                    the media plane speaks
 //	wait 3s                                             time passes
 //	with early_media                                    settings, before the first act
-//
 //	sip BYE in=1                                        in the first dialog, whoever began it
+//	sip answers NOTIFY 200                              to all that come; nothing ends it
 //
-// $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces. $contact is the Contact of the last REGISTER, $binding the address in it. Words with blanks stand in single quotes. $sid is the last call's id, $number the
-// gateway's address in it.
+// Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
+// address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.
+// $contact is the Contact of the last REGISTER, $binding the address in it.
 package callflow
 
 import (
