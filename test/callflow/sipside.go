@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -250,11 +251,11 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 	}
 	var in *sipDialog
 	if len(args) > 0 && strings.HasPrefix(args[0], "in=") {
-		n, err := strconv.Atoi(strings.TrimPrefix(args[0], "in="))
-		if err != nil || n < 1 || n > len(s.dialogs) {
-			return fmt.Errorf("sip %s: there is no dialog %s", method, args[0])
+		d, err := s.dialog(args[0])
+		if err != nil {
+			return fmt.Errorf("sip %s: %w", method, err)
 		}
-		in, args = s.dialogs[n-1], args[1:]
+		in, args = d, args[1:]
 	}
 	fresh := len(args) > 0 // a request outside of a dialog says its target
 	var uri, from, to, callID string
@@ -270,8 +271,8 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 	case method == "SUBSCRIBE" && s.watched != nil:
 		uri, callID = between(s.watched.header.Get("Contact")), s.watch.header.Get("Call-Id")
 		from, to = s.watch.header.Get("From"), s.watched.header.Get("To")
-	case method == "NOTIFY" && s.newest("SUBSCRIBE") != nil:
-		sub := s.newest("SUBSCRIBE")
+	case method == "NOTIFY" && s.newest("SUBSCRIBE", "") != nil:
+		sub := s.newest("SUBSCRIBE", "")
 		uri, callID = between(sub.header.Get("Contact")), sub.header.Get("Call-Id")
 		from, to = sub.header.Get("To"), sub.header.Get("From")
 		if !strings.Contains(from, ";tag=") {
@@ -364,14 +365,24 @@ func (s *sipSide) inviteCSeq() int {
 	return v
 }
 
-// newest is the newest request of a method that the gateway sent, or nil.
-func (s *sipSide) newest(method string) *sipMessage {
-	for i := len(s.asked) - 1; i >= 0; i-- {
-		if s.asked[i].method() == method {
-			return s.asked[i]
+// newest is the newest request of a method that the gateway sent, or nil; if a Call-ID is
+// given, of those with it.
+func (s *sipSide) newest(method, callID string) *sipMessage {
+	for _, m := range slices.Backward(s.asked) {
+		if m.method() == method && (callID == "" || callID == m.header.Get("Call-Id")) {
+			return m
 		}
 	}
 	return nil
+}
+
+// dialog is the one that a word such as in=1 names.
+func (s *sipSide) dialog(word string) (*sipDialog, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(word, "in="))
+	if err != nil || n < 1 || n > len(s.dialogs) {
+		return nil, fmt.Errorf("there is no dialog %s", word)
+	}
+	return s.dialogs[n-1], nil
 }
 
 func (s *sipSide) firstInvite() *sipMessage {
@@ -395,12 +406,12 @@ func (s *sipSide) respond(status int, args, extra []string, body string) error {
 	method, tag, phrase := "INVITE", s.tag, phrases[status]
 	in := ""
 	for i, a := range args {
-		if number, ok := strings.CutPrefix(a, "in="); ok {
-			n, err := strconv.Atoi(number)
-			if err != nil || n < 1 || n > len(s.dialogs) {
-				return fmt.Errorf("sip %d: there is no dialog %s", status, number)
+		if strings.HasPrefix(a, "in=") {
+			d, err := s.dialog(a)
+			if err != nil {
+				return fmt.Errorf("sip %d: %w", status, err)
 			}
-			in = s.dialogs[n-1].invite.header.Get("Call-Id")
+			in = d.invite.header.Get("Call-Id")
 		}
 		if a == "for" && i+1 < len(args) {
 			method = args[i+1]
@@ -409,12 +420,7 @@ func (s *sipSide) respond(status int, args, extra []string, body string) error {
 			tag = t
 		}
 	}
-	var req *sipMessage
-	for _, m := range s.asked {
-		if m.method() == method && (in == "" || in == m.header.Get("Call-Id")) {
-			req = m
-		}
-	}
+	req := s.newest(method, in)
 	if req == nil {
 		return fmt.Errorf("sip %d: the gateway sent no %s", status, method)
 	}
