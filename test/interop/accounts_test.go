@@ -31,7 +31,8 @@ func startRegistrar(t *testing.T, port, gateway int, numbers map[string]int) {
 // A resident is a user with a telephone of her own, who also reads what the gateway writes.
 type resident struct {
 	*xmppclient.Client
-	phone *jinglephone.Phone
+	phone  *jinglephone.Phone
+	called chan *jinglephone.Call
 
 	mu     sync.Mutex
 	heard  []string // messages and presence of the gateway itself
@@ -58,8 +59,9 @@ func (r *resident) Receive(f func(*element.Element)) {
 
 func moveIn(t *testing.T, s *server, user string) *resident {
 	t.Helper()
-	r := &resident{Client: s.dial(t, user, "phone")}
+	r := &resident{Client: s.dial(t, user, "phone"), called: make(chan *jinglephone.Call, 4)}
 	r.phone = jinglephone.New(r, jinglephone.Options{})
+	r.phone.OnIncoming(func(c *jinglephone.Call) { r.called <- c })
 	t.Cleanup(r.phone.Close)
 	return r
 }
@@ -139,14 +141,49 @@ func (r *resident) orders(t *testing.T, node string, values ...string) (status, 
 	return c.Attr("status"), note
 }
 
-func reaches(t *testing.T, what string, c *jinglephone.Call, s phone.State) {
+// calls calls a number, and hangs up when it has answered.
+func (r *resident) calls(t *testing.T, number string) {
 	t.Helper()
-	eventually(t, 20*time.Second, what, func() error {
-		if c.State() >= s {
+	c, err := r.phone.Dial(jidOf(number))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.hangsUp(t, c)
+}
+
+// answers takes a call, and hangs up when it is up.
+func (r *resident) answers(t *testing.T) {
+	t.Helper()
+	c := r.awaits(t)
+	if err := c.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	r.hangsUp(t, c)
+}
+
+func (r *resident) hangsUp(t *testing.T, c *jinglephone.Call) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the call is up", func() error {
+		if c.State() == phone.Active {
 			return nil
 		}
 		return fmt.Errorf("it is %v", c.State())
 	})
+	if err := c.HangUp(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaits waits for a call.
+func (r *resident) awaits(t *testing.T) *jinglephone.Call {
+	t.Helper()
+	select {
+	case c := <-r.called:
+		return c
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody calls")
+		return nil
+	}
 }
 
 const answersOnce = "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200"
@@ -161,8 +198,6 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	startRegistrar(t, registrar, g.sip, map[string]int{outNumber: out, forwardNumber: forward})
 	proxy := local(registrar)
 	romeo := moveIn(t, s, "romeo")
-	called := make(chan *jinglephone.Call, 4)
-	romeo.phone.OnIncoming(func(c *jinglephone.Call) { called <- c })
 	calls := func(script string) *sipp {
 		return startSipp(t, sippOptions{target: registrar, uri: "sip:mira@voip.test"}, script)
 	}
@@ -186,26 +221,12 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 
 	// The user dials.
 	callee := startSipp(t, sippOptions{port: out}, answersOnce)
-	c, err := romeo.phone.Dial(outNumber + "@" + gatewayDomain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reaches(t, "the call is up", c, phone.Active)
-	if err := c.HangUp(); err != nil {
-		t.Fatal(err)
-	}
+	romeo.calls(t, outNumber)
 	callee.finished(t)
 
 	// The user is dialled.
 	caller := calls("send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
-	in := await(t, called)
-	if err := in.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	reaches(t, "the call is up", in, phone.Active)
-	if err := in.HangUp(); err != nil {
-		t.Fatal(err)
-	}
+	romeo.answers(t)
 	caller.finished(t)
 
 	// The user forwards.
@@ -226,7 +247,7 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	}
 	other = startSipp(t, sippOptions{port: forward}, answersOnce)
 	caller = calls("send INVITE; recv 180; recv 200; send ACK; pause 500; send BYE; recv 200")
-	if err := await(t, called).Busy(); err != nil {
+	if err := romeo.awaits(t).Busy(); err != nil {
 		t.Fatal(err)
 	}
 	caller.finished(t)
@@ -287,18 +308,6 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	}
 }
 
-// await waits for a call.
-func await(t *testing.T, calls <-chan *jinglephone.Call) *jinglephone.Call {
-	t.Helper()
-	select {
-	case c := <-calls:
-		return c
-	case <-time.After(30 * time.Second):
-		t.Fatal("nobody calls")
-		return nil
-	}
-}
-
 // TestTrunkRegisters calls through a carrier that knows the gateway by its registration.
 func TestTrunkRegisters(t *testing.T) {
 	s := startProsody(t)
@@ -321,26 +330,10 @@ func TestTrunkRegisters(t *testing.T) {
 		return nil
 	})
 	romeo := moveIn(t, s, "romeo")
-	called := make(chan *jinglephone.Call, 4)
-	romeo.phone.OnIncoming(func(c *jinglephone.Call) { called <- c })
 	caller := startSipp(t, sippOptions{target: registrar, uri: "sip:" + trunkNumber + "@voip.test"}, "send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
-	in := await(t, called)
-	if err := in.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	reaches(t, "the call is up", in, phone.Active)
-	if err := in.HangUp(); err != nil {
-		t.Fatal(err)
-	}
+	romeo.answers(t)
 	caller.finished(t)
 	callee := startSipp(t, sippOptions{port: out}, answersOnce)
-	c, err := romeo.phone.Dial(outNumber + "@" + gatewayDomain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reaches(t, "the call is up", c, phone.Active)
-	if err := c.HangUp(); err != nil {
-		t.Fatal(err)
-	}
+	romeo.calls(t, outNumber)
 	callee.finished(t)
 }
