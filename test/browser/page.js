@@ -170,10 +170,7 @@ function follows(session) {
     await session.pc.setLocalDescription({ type: 'rollback' })
     report('content-reject', { sid: session.sid, reason: changes.reason?.condition ?? '' })
   }
-  session.onContentModify = (changes, cb) => {
-    cb()
-    for (const c of changes.contents) report('content-modify', { sid: session.sid, text: `${c.name} ${c.senders}` })
-  }
+  session.onContentModify = (_, cb) => cb() // received tells of it
   session.onContentRemove = (changes, cb) => {
     cb()
     report('content-remove', { sid: session.sid })
