@@ -73,9 +73,9 @@ func (l *leg) send(s dialog.Send) {
 			req.AppendHeader(h)
 		}
 	}
-	a := asked{method: s.Method, uri: req.Recipient.String(), first: s.Method == "INVITE" && s.Tag == "", media: s.Media, to: next}
+	a := asked{uri: req.Recipient.String(), first: s.Method == "INVITE" && s.Tag == "", media: s.Media}
 	if s.Method != "ACK" {
-		l.prove(&a, req)
+		a.given = l.retries.proof.prove(l.trunk, next, req)
 		l.asked[s.ID] = a
 	}
 	if a.first && !slices.Contains(l.retries.visited, s.Target) {

@@ -102,8 +102,7 @@ func (e *Edge) newLeg(trunk *Trunk, in gateway.Inbox) *leg {
 	return &leg{
 		e: e, trunk: trunk, in: in, token: e.o.NewID(), next: trunk.Next,
 		servers: map[int]*stack.ServerTx{}, clients: map[int]*stack.ClientTx{},
-		asked: map[int]asked{}, retries: retries{credentials: map[string]*challenge{}},
-		invites: map[uint32]int{}, timers: map[dialog.Timer]*timer{},
+		asked: map[int]asked{}, invites: map[uint32]int{}, timers: map[dialog.Timer]*timer{},
 	}
 }
 

@@ -191,7 +191,7 @@ func (e *Edge) notify(u *usage, n presence.Notify) {
 		body = pidf.Format(entity, n.Now, func(string) string { return contact })
 		hs = append(hs, header("Content-Type", pidf.MediaType))
 	}
-	req, to, ok := e.inUsage(u, "NOTIFY", hs...)
+	req, g, ok := e.inUsage(u, "NOTIFY", hs...)
 	if !ok {
 		e.lost(u)
 		return
@@ -199,17 +199,14 @@ func (e *Edge) notify(u *usage, n presence.Notify) {
 	if body != nil {
 		req.SetBody(body)
 	}
-	e.ask(req, to, func(ev stack.Event) {
+	e.ask(req, g.to, func(ev stack.Event) {
 		switch {
 		case ev.Err != nil:
 			e.lost(u)
 		case ev.Response.StatusCode/100 == 2:
-			u.mu.Lock()
-			u.proof.accepted()
-			u.mu.Unlock()
 		case ev.Response.StatusCode == 401 || ev.Response.StatusCode == 407:
 			u.mu.Lock()
-			again := u.proof.challenged(u.trunk, to, ev.Response)
+			again := u.proof.challenged(u.trunk, g, ev.Response)
 			if again {
 				e.notify(u, n)
 			}

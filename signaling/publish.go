@@ -52,7 +52,7 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 	if p.Holds {
 		hs = append(hs, header("Content-Type", pidf.MediaType))
 	}
-	req, to, ok := e.inUsage(u, "PUBLISH", hs...)
+	req, g, ok := e.inUsage(u, "PUBLISH", hs...)
 	if !ok {
 		e.o.Presence.Published(p.Pair, presence.Unpublished{})
 		return
@@ -61,14 +61,13 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 		entity, contact := u.entity()
 		req.SetBody(pidf.Format(entity, p.Now, func(string) string { return contact }))
 	}
-	e.ask(req, to, func(ev stack.Event) {
+	e.ask(req, g.to, func(ev stack.Event) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		switch {
 		case ev.Err != nil:
 			e.o.Presence.Published(p.Pair, presence.Unpublished{})
 		case ev.Response.StatusCode/100 == 2:
-			u.proof.accepted()
 			granted := p.Expires
 			if v := value(ev.Response, "Expires"); v != "" {
 				granted = span(v)
@@ -79,10 +78,9 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 				e.published.mu.Unlock()
 			}
 			e.o.Presence.Published(p.Pair, presence.Published{Tag: value(ev.Response, "SIP-ETag"), Expires: granted})
-		case (ev.Response.StatusCode == 401 || ev.Response.StatusCode == 407) && u.proof.challenged(u.trunk, to, ev.Response):
+		case u.proof.challenged(u.trunk, g, ev.Response):
 			e.publish(u, p)
 		default:
-			u.proof.accepted()
 			e.o.Presence.Published(p.Pair, presence.Unpublished{
 				Status: ev.Response.StatusCode, Least: span(value(ev.Response, "Min-Expires")), Later: span(value(ev.Response, "Retry-After")),
 			})

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-	"github.com/icholy/digest"
 
 	"sipxmppgw/signaling/registration"
 	"sipxmppgw/signaling/stack"
@@ -69,10 +68,9 @@ type binding struct {
 	tag        string
 	cseq       uint32
 	sent       int // requests; only what comes of the last counts
-	header     string
-	challenge  *challenge // of header
-	plain      bool       // the registrar does not want our extensions
-	routes     []string   // Service-Route (RFC 3608)
+	proof      proof
+	plain      bool     // the registrar does not want our extensions
+	routes     []string // Service-Route (RFC 3608)
 	associated []string
 	standing   Standing
 	behind     netip.AddrPort // the registrar, if an address is translated on the way to it
@@ -277,7 +275,7 @@ func (b *binding) send(s registration.Send) {
 	}
 	req.AppendHeader(header("Allow", allowed))
 	if s.Proof {
-		b.prove(req)
+		b.proof.prove(t, t.Next, req)
 	}
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	req.SetBody(nil)
@@ -301,21 +299,6 @@ func uuid(hex string) string {
 	h[12], h[16] = '8', "89ab"[h[16]&3]
 	s := string(h)
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
-
-// prove gives a request our credentials, for the last challenge.
-func (b *binding) prove(req *sip.Request) {
-	if b.challenge == nil {
-		return
-	}
-	b.challenge.count++
-	cred, err := digest.Digest(&b.challenge.Challenge, digest.Options{
-		Method: "REGISTER", URI: req.Recipient.String(), Count: b.challenge.count,
-		Username: b.trunk.Username, Password: b.trunk.Password,
-	})
-	if err == nil { // answerable has looked at all that can be wrong
-		req.AppendHeader(header(b.header, cred.String()))
-	}
 }
 
 // arrive takes what came of a request.
@@ -386,10 +369,11 @@ func (b *binding) read(res *sip.Response) registration.Answered {
 			b.associated = append(b.associated, address(v).URI)
 		}
 		b.standing.Associated = b.associated
-	case a.Status == 401:
-		a.Nonce, a.Stale = b.challenged(res, "WWW-Authenticate", "Authorization")
-	case a.Status == 407:
-		a.Nonce, a.Stale = b.challenged(res, "Proxy-Authenticate", "Proxy-Authorization")
+	case a.Status == 401 || a.Status == 407:
+		if way, c := topmost(b.trunk, b.trunk.Next, res); c != nil {
+			b.proof.keep(way, c) // whether it is answered is the machine's to say
+			a.Nonce, a.Stale = c.Nonce, c.Stale
+		}
 	case (a.Status == 439 || a.Status == 420) && !b.plain:
 		b.plain = true
 		a.Status = 430 // once more, without what it does not bear (RFC 5626 section 6)
@@ -405,25 +389,6 @@ func later(res *sip.Response) int {
 }
 
 func bounded(list []string, limit int) []string { return list[:min(len(list), limit)] }
-
-// challenged keeps the topmost challenge that we can answer (RFC 8760 section 2.4).
-func (b *binding) challenged(res *sip.Response, from, to string) (nonce string, stale bool) {
-	if b.trunk.Username == "" {
-		return "", false
-	}
-	for _, v := range values(res, from) {
-		c, err := digest.ParseChallenge(v)
-		if err != nil || !answerable(c) || b.trunk.Realm != "" && c.Realm != b.trunk.Realm {
-			continue
-		}
-		if b.challenge == nil || b.challenge.Nonce != c.Nonce || b.header != to {
-			b.challenge = &challenge{}
-		}
-		b.challenge.Challenge, b.header = *c, to
-		return c.Nonce, c.Stale
-	}
-	return "", false
-}
 
 // granted is for how long our Contact is bound; 0 if it is not among those of the response.
 func (b *binding) granted(res *sip.Response) time.Duration {

@@ -8,12 +8,10 @@ import (
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
-	"github.com/icholy/digest"
 
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
-	"sipxmppgw/signaling/stack"
 )
 
 // maxRedirects bounds the places that a call is sent on to (RFC 3261 section 8.1.3.4, C-26).
@@ -21,26 +19,23 @@ const maxRedirects = 5
 
 // asked is a request of ours that has no final response.
 type asked struct {
-	method, uri string
-	first       bool // it is our INVITE that begins it all
-	media       media.Description
-	to          stack.Target
-	proven      bool // it has credentials
-	renewed     bool // for a nonce that had become stale
+	uri   string
+	first bool // it is our INVITE that begins it all
+	media media.Description
+	given given
 }
 
 // retries are what we know of the requests of ours that were refused, and of how to do better.
 type retries struct {
-	credentials map[string]*challenge // by the name of the header
-	renewing    bool                  // the next request answers a stale nonce
-	visited     []string              // Request-URIs of our INVITEs
-	redirects   int
-	targets     []place               // where redirections lead, the best first
-	diverted    []translate.Diversion // how the last INVITE came to be sent where it is, the last first
-	history     bool                  // the peer knows History-Info (RFC 7044)
-	reduced     bool                  // the offer
-	plain       bool                  // no extension is named
-	required    []string              // extensions that the peer wants required
+	proof     proof
+	visited   []string // Request-URIs of our INVITEs
+	redirects int
+	targets   []place               // where redirections lead, the best first
+	diverted  []translate.Diversion // how the last INVITE came to be sent where it is, the last first
+	history   bool                  // the peer knows History-Info (RFC 7044)
+	reduced   bool                  // the offer
+	plain     bool                  // no extension is named
+	required  []string              // extensions that the peer wants required
 }
 
 // A place is where a redirection leads.
@@ -50,22 +45,14 @@ type place struct {
 	diverted []translate.Diversion // on the way to there
 }
 
-// A challenge is answered in each request that follows (RFC 3261 section 22.3).
-type challenge struct {
-	digest.Challenge
-	count int
-}
-
 // again says whether, and how, a request is sent once more that was refused, and how the
 // dialog is to go on.
 func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 	a := l.asked[id]
 	again := dialog.Again{Response: l.response(id, res)}
 	switch status := res.StatusCode; {
-	case status == 401:
-		return again, l.challenged(a, res, "WWW-Authenticate", "Authorization")
-	case status == 407:
-		return again, l.challenged(a, res, "Proxy-Authenticate", "Proxy-Authorization")
+	case status == 401 || status == 407:
+		return again, l.retries.proof.challenged(l.trunk, a.given, res)
 	case !a.first:
 		return again, false
 	case status == 420:
@@ -95,29 +82,6 @@ func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 	return again, true
 }
 
-// challenged keeps the topmost challenge that we can answer (RFC 8760 section 2.4). Only the
-// trunk itself is answered, for its realm alone (RELIABILITY 4, row 8), and once; twice if
-// the nonce had become stale.
-func (l *leg) challenged(a asked, res *sip.Response, from, to string) bool {
-	if l.trunk.Username == "" || !l.trunk.is(a.to.Host) {
-		return false
-	}
-	for _, v := range values(res, from) {
-		c, err := digest.ParseChallenge(v)
-		if err != nil || !answerable(c) || l.trunk.Realm != "" && c.Realm != l.trunk.Realm {
-			continue
-		}
-		known := l.retries.credentials[to]
-		if a.proven && known != nil && (!c.Stale || a.renewed) {
-			return false // it has our credentials and does not want them
-		}
-		l.retries.renewing = c.Stale
-		l.retries.credentials[to] = &challenge{Challenge: *c}
-		return true
-	}
-	return false
-}
-
 // is reports whether a host is the trunk itself, as the config has it: where requests go, by
 // DNS if that is a name, or a single address that they come from. Of a network of sources not
 // each machine is.
@@ -127,44 +91,6 @@ func (t *Trunk) is(host string) bool {
 	}
 	a, ok := literal(host)
 	return ok && (t.places.holds(a) || slices.ContainsFunc(t.Sources, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Contains(a) }))
-}
-
-// answerable reports whether we have the algorithm of a challenge, with qop auth or none.
-func answerable(c *digest.Challenge) bool {
-	for i := range c.QOP {
-		c.QOP[i] = strings.ToLower(strings.TrimSpace(c.QOP[i]))
-	}
-	if len(c.QOP) > 0 {
-		if !c.SupportsQOP("auth") {
-			return false
-		}
-		c.QOP = []string{"auth"}
-	}
-	return digest.CanDigest(c) && c.Nonce != ""
-}
-
-// prove gives a request our credentials, where they were asked for.
-func (l *leg) prove(a *asked, req *sip.Request) {
-	if !l.trunk.is(a.to.Host) {
-		return
-	}
-	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
-		c := l.retries.credentials[name]
-		if c == nil {
-			continue
-		}
-		c.count++
-		cred, err := digest.Digest(&c.Challenge, digest.Options{
-			Method: a.method, URI: a.uri, Count: c.count, Username: l.trunk.Username, Password: l.trunk.Password,
-		})
-		if err != nil {
-			continue // answerable has looked at all that can be wrong
-		}
-		req.AppendHeader(header(name, cred.String()))
-		a.proven = true
-	}
-	a.renewed = l.retries.renewing
-	l.retries.renewing = false
 }
 
 // simplify leaves out our extensions for a peer that does not bear their names.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-	"github.com/icholy/digest"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/message"
@@ -40,14 +39,14 @@ type submission struct {
 	wrapped bool // in CPIM
 	done    func(message.Outcome)
 
-	credentials map[string]*challenge // by the name of the header
-	proven      bool
-	over        bool // of the stack's worker
+	proof proof
+	given given // in the last request
+	over  bool  // of the stack's worker
 }
 
 // Carry implements [gateway.Carrier]: it sends a MESSAGE (RFC 3428).
 func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
-	s := &submission{e: e, m: m, done: done, trunk: e.trunks.named(m.Trunk), tag: e.o.NewID(), credentials: map[string]*challenge{}}
+	s := &submission{e: e, m: m, done: done, trunk: e.trunks.named(m.Trunk), tag: e.o.NewID()}
 	uri, ok := requestURI(m.To.URI)
 	if s.trunk == nil || !ok {
 		done(refusedFor("item-not-found", "cancel", "there is no way to this address"))
@@ -160,7 +159,7 @@ func (s *submission) request() *sip.Request {
 		req.AppendHeader(header("Session-ID", l.session.String()))
 		req.AppendHeader(header("In-Reply-To", l.callID))
 	}
-	s.prove(req)
+	s.given = s.proof.prove(s.trunk, s.to, req)
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	kind, body := s.body(who)
 	req.AppendHeader(header("Content-Type", kind))
@@ -220,7 +219,7 @@ func (s *submission) final(res *sip.Response) {
 	case status < 300:
 		s.finish(message.Outcome{Result: message.Done, Status: status})
 		return
-	case (status == 401 || status == 407) && s.challenged(res, status):
+	case s.proof.challenged(s.trunk, s.given, res):
 		s.send()
 		return
 	case s.m.Kind == message.Typing:
@@ -244,53 +243,6 @@ func (s *submission) final(res *sip.Response) {
 		o.Elsewhere = contactOf(res)
 	}
 	s.finish(o)
-}
-
-// challenged keeps the topmost challenge that we can answer, as for calls: of the trunk itself,
-// and once (RFC 8760 section 2.4; RELIABILITY 4, row 8).
-func (s *submission) challenged(res *sip.Response, status int) bool {
-	if s.trunk.Username == "" || s.proven && len(s.credentials) > 1 {
-		return false
-	}
-	from, to := "WWW-Authenticate", "Authorization"
-	if status == 407 {
-		from, to = "Proxy-Authenticate", "Proxy-Authorization"
-	}
-	for _, v := range values(res, from) {
-		c, err := digest.ParseChallenge(v)
-		if err != nil || !answerable(c) || s.trunk.Realm != "" && c.Realm != s.trunk.Realm {
-			continue
-		}
-		if known := s.credentials[to]; known != nil && (!c.Stale || known.count > 1) {
-			return false
-		}
-		count := 0
-		if known := s.credentials[to]; known != nil {
-			count = known.count
-		}
-		s.credentials[to] = &challenge{Challenge: *c, count: count}
-		return true
-	}
-	return false
-}
-
-// prove gives the request our credentials, where they were asked for.
-func (s *submission) prove(req *sip.Request) {
-	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
-		c := s.credentials[name]
-		if c == nil {
-			continue
-		}
-		c.count++
-		cred, err := digest.Digest(&c.Challenge, digest.Options{
-			Method: "MESSAGE", URI: req.Recipient.String(), Count: 1, Username: s.trunk.Username, Password: s.trunk.Password,
-		})
-		if err != nil {
-			continue // answerable has looked at all that can be wrong
-		}
-		req.AppendHeader(header(name, cred.String()))
-		s.proven = true
-	}
 }
 
 // line makes a text fit for a header of one line.

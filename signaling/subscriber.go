@@ -82,18 +82,18 @@ func (e *Edge) resubscribe(u *usage, expires time.Duration) {
 	hs := []sip.Header{
 		header("Event", u.pkg), header("Expires", digits(int(expires/time.Second))), header("Accept", documents[u.pkg]),
 	}
-	req, to, ok := e.inUsage(u, "SUBSCRIBE", hs...)
+	req, g, ok := e.inUsage(u, "SUBSCRIBE", hs...)
 	if !ok {
 		u.asked = false
 		e.o.Presence.Watched(u.pair, presence.Refused{})
 		return
 	}
 	u.asked = true
-	e.ask(req, to, func(ev stack.Event) { e.subscribed(u, to, ev) })
+	e.ask(req, g.to, func(ev stack.Event) { e.subscribed(u, g, ev) })
 }
 
 // subscribed takes the final response to a SUBSCRIBE of ours.
-func (e *Edge) subscribed(u *usage, to stack.Target, ev stack.Event) {
+func (e *Edge) subscribed(u *usage, g given, ev stack.Event) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.asked = false
@@ -109,7 +109,6 @@ func (e *Edge) subscribed(u *usage, to stack.Target, ev stack.Event) {
 	status := res.StatusCode
 	switch {
 	case status/100 == 2:
-		u.proof.accepted()
 		u.learn(res, tag(res.To().Params), true)
 		if u.leave && u.expires > 0 && !u.ended {
 			u.leave = false
@@ -125,10 +124,9 @@ func (e *Edge) subscribed(u *usage, to stack.Target, ev stack.Event) {
 			time.AfterFunc(presence.Grace, func() { e.usages.remove(u) })
 		}
 		e.o.Presence.Watched(u.pair, presence.Accepted{Expires: granted})
-	case (status == 401 || status == 407) && u.proof.challenged(u.trunk, to, res):
+	case u.proof.challenged(u.trunk, g, res):
 		e.resubscribe(u, u.expires)
 	default:
-		u.proof.accepted()
 		if status != 423 || u.peerTag == "" {
 			e.usages.remove(u)
 		}

@@ -108,11 +108,11 @@ func (us *usages) named(id string) *usage {
 	return us.find(id[:i], id[i+1:])
 }
 
-// request makes the next request in the dialog, and says where it goes. It is for the holder
+// inUsage makes the next request in the dialog, and says where it goes. It is for the holder
 // of the lock; ok is false if there is nowhere to send it.
-func (e *Edge) inUsage(u *usage, method string, hs ...sip.Header) (req *sip.Request, to stack.Target, ok bool) {
+func (e *Edge) inUsage(u *usage, method string, hs ...sip.Header) (req *sip.Request, g given, ok bool) {
 	s := dialog.Send{Target: u.target, Route: u.route}
-	to = u.next
+	to := u.next
 	if u.peerTag != "" {
 		to = u.trunk.hop(s.Target, u.next)
 		if len(s.Route) > 0 {
@@ -122,7 +122,7 @@ func (e *Edge) inUsage(u *usage, method string, hs ...sip.Header) (req *sip.Requ
 	s = strict(s)
 	uri, ok := requestURI(s.Target)
 	if !ok {
-		return nil, to, false
+		return nil, g, false
 	}
 	req = sip.NewRequest(sip.RequestMethod(method), uri)
 	for _, r := range s.Route {
@@ -143,9 +143,9 @@ func (e *Edge) inUsage(u *usage, method string, hs ...sip.Header) (req *sip.Requ
 	for _, h := range hs {
 		req.AppendHeader(h)
 	}
-	u.proof.prove(u.trunk, to, req)
+	g = u.proof.prove(u.trunk, to, req)
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
-	return req, to, true
+	return req, g, true
 }
 
 // ask sends a request outside of calls; done is told of its final response, or of none, on
