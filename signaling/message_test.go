@@ -5,8 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/signaling/cpim"
+	"sipxmppgw/signaling/stack"
 )
 
 // The nasty strings of RELIABILITY 6.
@@ -111,4 +114,37 @@ func TestSessionIDs(t *testing.T) {
 			t.Errorf("%q gives %s", id, s.local)
 		}
 	}
+}
+
+// unasked are messages that nobody may send.
+type unasked struct{ t *testing.T }
+
+func (u unasked) Send(q gateway.Query, _ message.Message) error {
+	u.t.Errorf("asked %+v", q)
+	return &call.Refusal{Cause: call.NotFound}
+}
+
+func (unasked) Bounce(message.Bounced) {}
+
+// TestMessageForNoAccount has an answer: it comes from a server of accounts, for none of them.
+func TestMessageForNoAccount(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.edge.o.Messages = unasked{t}
+		server := w.peer("203.0.113.5:5060")
+		account := Trunk{Name: "account/1", Next: stack.Target{Host: "203.0.113.5", Port: 5060}}
+		if err := w.edge.Join(account, Binding{AOR: "sip:mira@home.example"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		server.wants("REGISTER ")
+		server.accept("")
+		server.send(`MESSAGE sip:someone@192.0.2.10 SIP/2.0
+Via: SIP/2.0/UDP 203.0.113.5:5060;branch=z9hG4bKm1
+Max-Forwards: 70
+From: <sip:otto@home.example>;tag=o55
+To: <sip:someone@home.example>
+Call-ID: m1@x
+CSeq: 1 MESSAGE`, "")
+		server.wants("SIP/2.0 404 ")
+		server.silent()
+	})
 }

@@ -28,12 +28,12 @@ func (e *Edge) request(tx *stack.ServerTx) {
 		e.reply(tx, 403)
 		return
 	}
+	if trunk == nil && (req.Method == sip.INVITE || req.Method == sip.MESSAGE) {
+		e.reply(tx, 404) // from the server of accounts, for none of them
+		return
+	}
 	switch req.Method {
 	case sip.INVITE:
-		if trunk == nil {
-			e.reply(tx, 404) // from the server of accounts, for none of them
-			return
-		}
 		e.incoming(tx, trunk)
 	case sip.MESSAGE:
 		e.message(tx, trunk, nil)
