@@ -28,7 +28,7 @@ const (
 )
 
 // message takes a MESSAGE (RFC 3428), l is the leg whose dialog it is in, nil outside of one.
-// It is answered when the shell has decided, by Tell.
+// It is answered when the shell has decided, by Report.
 func (e *Edge) message(tx *stack.ServerTx, trunk *Trunk, l *leg) {
 	req := tx.Request()
 	e.count.messages.Add(1)
