@@ -1,10 +1,12 @@
 package signaling
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -181,6 +183,33 @@ func address(v string) translate.NameAddr {
 // contactOf is the URI of a message's first Contact; empty if it has none.
 func contactOf(m sip.Message) string { return address(value(m, "Contact")).URI }
 
+// parameters are those of a header, which begin behind the first semicolon: the names in lower
+// case, what has no value with an empty one.
+func parameters(text string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for p := range strings.SplitSeq(text, ";") {
+			name, value, _ := strings.Cut(p, "=")
+			if !yield(strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
+
+// parameter is one of a Contact's own.
+func parameter(contact, name string) (value string, ok bool) {
+	_, params, ok := strings.Cut(contact, ">")
+	if !ok {
+		_, params, _ = strings.Cut(contact, ";")
+	}
+	for k, v := range parameters(params) {
+		if k == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
 // tag is the tag in a From or To.
 func tag(p sip.HeaderParams) string {
 	t, _ := p.Get("tag")
@@ -247,10 +276,9 @@ func session(m sip.Message) dialog.Session {
 	s := dialog.Session{Timer: supports(m, "timer") != dialog.Unsupported}
 	v, params, _ := strings.Cut(value(m, "Session-Expires"), ";")
 	s.Expires = seconds(v)
-	for p := range strings.SplitSeq(params, ";") {
-		k, v, _ := strings.Cut(p, "=")
-		who := dialog.Refresher(strings.ToLower(strings.TrimSpace(v)))
-		if strings.EqualFold(strings.TrimSpace(k), "refresher") && (who == dialog.UAC || who == dialog.UAS) {
+	for k, v := range parameters(params) {
+		who := dialog.Refresher(strings.ToLower(v))
+		if k == "refresher" && (who == dialog.UAC || who == dialog.UAS) {
 			s.Refresher = who
 		}
 	}
@@ -262,6 +290,22 @@ func session(m sip.Message) dialog.Session {
 func seconds(v string) int {
 	n, _ := strconv.ParseUint(strings.TrimSpace(v), 10, 32) // 0 if it is none
 	return int(n)
+}
+
+// span reads a number of seconds, without the comment and parameters that a Retry-After may
+// have; of what is none it is 0.
+func span(v string) time.Duration {
+	v, _, _ = strings.Cut(v, ";")
+	v, _, _ = strings.Cut(v, "(")
+	return time.Duration(seconds(v)) * time.Second
+}
+
+// hopsLeft is the Max-Forwards of a request; 0 without one.
+func hopsLeft(req *sip.Request) int {
+	if h := req.MaxForwards(); h != nil {
+		return int(h.Val())
+	}
+	return 0
 }
 
 // expires is the value of a Session-Expires.

@@ -66,12 +66,8 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.replaces(tx, l, offer)
 		return
 	}
-	hops := 0
-	if h := req.MaxForwards(); h != nil {
-		hops = int(h.Val())
-	}
 	target, err := e.routed(req, trunk, gateway.Query{
-		Edge: gateway.SIP, Trunk: trunk.Name, To: uri, Hops: hops,
+		Edge: gateway.SIP, Trunk: trunk.Name, To: uri, Hops: hopsLeft(req),
 		Claim: claim(req, trunk.Trusted), Diverted: diverted(req),
 	})
 	if err != nil {

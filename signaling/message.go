@@ -66,12 +66,8 @@ func (e *Edge) message(tx *stack.ServerTx, trunk *Trunk, l *leg) {
 	e.mu.Lock()
 	e.unanswered[m.Key] = tx
 	e.mu.Unlock()
-	hops := 0
-	if h := req.MaxForwards(); h != nil {
-		hops = int(h.Val())
-	}
 	if err := e.o.Messages.Send(gateway.Query{
-		Edge: gateway.SIP, Trunk: trunk.Name, To: to, Hops: hops, Claim: claim(req, trunk.Trusted),
+		Edge: gateway.SIP, Trunk: trunk.Name, To: to, Hops: hopsLeft(req), Claim: claim(req, trunk.Trusted),
 	}, m); err != nil {
 		e.answered(m.Key)
 		e.refuseFor(tx, trunk, err)

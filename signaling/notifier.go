@@ -57,16 +57,12 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 		theirs: req.CSeq().SeqNo, waiting: tx,
 	}
 	u.learn(req, tag(req.From().Params), false)
-	hops := 0
-	if h := req.MaxForwards(); h != nil {
-		hops = int(h.Val())
-	}
 	// The pair is known only when the shell has said so, which is before it answers.
 	u.mu.Lock()
 	e.usages.add(u)
 	pair, err := e.o.Presence.Begin(gateway.Watching{
 		ID: u.id(), Expires: asksFor(req),
-		Query: gateway.Query{Edge: gateway.SIP, Trunk: trunk.Name, To: req.Recipient.String(), Hops: hops, Claim: claim(req, trunk.Trusted)},
+		Query: gateway.Query{Edge: gateway.SIP, Trunk: trunk.Name, To: req.Recipient.String(), Hops: hopsLeft(req), Claim: claim(req, trunk.Trusted)},
 	})
 	u.pair = pair
 	u.mu.Unlock()

@@ -357,8 +357,8 @@ func translated(res *sip.Response) bool {
 func (b *binding) read(res *sip.Response) registration.Answered {
 	a := registration.Answered{
 		Status: res.StatusCode,
-		Least:  time.Duration(seconds(value(res, "Min-Expires"))) * time.Second,
-		Later:  time.Duration(later(res)) * time.Second,
+		Least:  span(value(res, "Min-Expires")),
+		Later:  span(value(res, "Retry-After")),
 	}
 	switch {
 	case a.Status/100 == 2:
@@ -381,13 +381,6 @@ func (b *binding) read(res *sip.Response) registration.Answered {
 	return a
 }
 
-// later is the number of seconds in a Retry-After, without the comment behind it.
-func later(res *sip.Response) int {
-	v, _, _ := strings.Cut(value(res, "Retry-After"), ";")
-	v, _, _ = strings.Cut(v, "(")
-	return seconds(v)
-}
-
 func bounded(list []string, limit int) []string { return list[:min(len(list), limit)] }
 
 // granted is for how long our Contact is bound; 0 if it is not among those of the response.
@@ -408,21 +401,6 @@ func (b *binding) granted(res *sip.Response) time.Duration {
 		return time.Duration(n) * time.Second
 	}
 	return 0
-}
-
-// parameter is one of a Contact's own.
-func parameter(contact, name string) (string, bool) {
-	_, params, ok := strings.Cut(contact, ">")
-	if !ok {
-		_, params, _ = strings.Cut(contact, ";")
-	}
-	for p := range strings.SplitSeq(params, ";") {
-		k, v, _ := strings.Cut(p, "=")
-		if strings.EqualFold(strings.TrimSpace(k), name) {
-			return strings.TrimSpace(v), true
-		}
-	}
-	return "", false
 }
 
 // callees are whom a call to our Contact may mean, the most certain first: the registrar

@@ -192,18 +192,12 @@ func (l *leg) diversions(target string) []sip.Header {
 
 // quality is the q of a Contact, 1 without one.
 func quality(contact string) float64 {
-	_, params, ok := strings.Cut(contact, ">")
+	v, ok := parameter(contact, "q")
 	if !ok {
-		_, params, _ = strings.Cut(contact, ";")
+		return 1
 	}
-	for p := range strings.SplitSeq(params, ";") {
-		k, v, _ := strings.Cut(p, "=")
-		if strings.EqualFold(strings.TrimSpace(k), "q") {
-			q, _ := strconv.ParseFloat(strings.TrimSpace(v), 64) // 0 if it is none
-			return q
-		}
-	}
-	return 1
+	q, _ := strconv.ParseFloat(v, 64) // 0 if it is none
+	return q
 }
 
 // reachable reports whether a redirection may lead there: to an address of the trunk, or

@@ -233,7 +233,7 @@ func (s *submission) final(res *sip.Response) {
 	after := value(res, "Retry-After")
 	e, _ := translate.StanzaErrorOf(status, after != "")
 	o := message.Outcome{
-		Result: message.Refused, Status: status, Condition: e.Condition, Type: e.Type, RetryAfter: seconds(after),
+		Result: message.Refused, Status: status, Condition: e.Condition, Type: e.Type, RetryAfter: int(span(after) / time.Second),
 		Text: translate.StanzaErrorText(status, res.Reason),
 	}
 	if status == 503 {

@@ -31,10 +31,8 @@ var errReplaces = errors.New("the Replaces cannot be read")
 func parseReplaces(v string) (replaced, error) {
 	id, params, _ := strings.Cut(v, ";")
 	r := replaced{callID: strings.TrimSpace(id)}
-	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(p, "=")
-		value = strings.TrimSpace(value)
-		switch strings.ToLower(strings.TrimSpace(name)) {
+	for name, value := range parameters(params) {
+		switch name {
 		case "to-tag":
 			r.local = value
 		case "from-tag":

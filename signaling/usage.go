@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +53,9 @@ type usages struct {
 	dialog map[dialogKey]*usage
 	ours   map[usageKey]*usage
 }
+
+// maxRoutes bounds the hops that are kept of one.
+const maxRoutes = 16
 
 // A usageKey names a subscription of ours.
 type usageKey struct {
@@ -172,14 +174,7 @@ func (u *usage) learn(m sip.Message, tag string, reversed bool) {
 		return
 	}
 	u.peerTag = tag
-	u.route = nil
-	for _, v := range values(m, "Record-Route") {
-		for r := range strings.SplitSeq(v, ",") {
-			if r = strings.TrimSpace(r); r != "" && len(u.route) < 16 {
-				u.route = append(u.route, r)
-			}
-		}
-	}
+	u.route = bounded(values(m, "Record-Route"), maxRoutes)
 	if reversed {
 		slices.Reverse(u.route)
 	}
@@ -217,23 +212,22 @@ func (e *Edge) inSubscription(tx *stack.ServerTx, u *usage) {
 // eventOf is the event package of a request, without parameters; id is that of the event.
 func eventOf(m sip.Message) (pkg, id string) {
 	v, params, _ := strings.Cut(value(m, "Event"), ";")
-	for p := range strings.SplitSeq(params, ";") {
-		if k, val, _ := strings.Cut(strings.TrimSpace(p), "="); strings.EqualFold(k, "id") {
+	for k, val := range parameters(params) {
+		if k == "id" {
 			id = val
 		}
 	}
 	return strings.ToLower(strings.TrimSpace(v)), id
 }
 
-// state reads a Subscription-State.
+// stateOf reads a Subscription-State.
 func stateOf(m sip.Message) presence.Notified {
 	v, params, _ := strings.Cut(value(m, "Subscription-State"), ";")
 	n := presence.Notified{State: strings.ToLower(strings.TrimSpace(v))}
-	for p := range strings.SplitSeq(params, ";") {
-		k, val, _ := strings.Cut(strings.TrimSpace(p), "=")
-		switch strings.ToLower(k) {
+	for k, val := range parameters(params) {
+		switch k {
 		case "reason":
-			n.Reason = strings.ToLower(strings.TrimSpace(val))
+			n.Reason = strings.ToLower(val)
 		case "expires":
 			n.Expires = span(val)
 		case "retry-after":
@@ -241,15 +235,4 @@ func stateOf(m sip.Message) presence.Notified {
 		}
 	}
 	return n
-}
-
-// span reads a number of seconds; of what is none it is 0.
-func span(v string) time.Duration {
-	v, _, _ = strings.Cut(v, ";")
-	v, _, _ = strings.Cut(v, "(")
-	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 32)
-	if err != nil {
-		return 0
-	}
-	return time.Duration(n) * time.Second
 }
