@@ -264,7 +264,12 @@ func (e *Edge) begun() {
 func (e *Edge) finished() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.busy--; e.busy == 0 && e.closing {
+	if e.busy--; e.busy > 0 || !e.closing {
+		return
+	}
+	select {
+	case <-e.quiet: // something was begun late
+	default:
 		close(e.quiet)
 	}
 }

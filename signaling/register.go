@@ -279,18 +279,7 @@ func (b *binding) send(s registration.Send) {
 	}
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	req.SetBody(nil)
-	e.begun()
-	over := false // of the stack's worker
-	e.stack.Request(req, t.Next, func(ev stack.Event) {
-		if ev.Err == nil && ev.Response.IsProvisional() {
-			return
-		}
-		if !over {
-			over = true
-			e.finished()
-		}
-		b.arrive(gen, ev)
-	})
+	e.ask(req, t.Next, func(ev stack.Event) { b.arrive(gen, ev) })
 }
 
 // uuid writes 32 hexadecimal digits as a UUID of a hash (RFC 9562 version 8).

@@ -13,6 +13,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
+	"sipxmppgw/test/memnet"
 )
 
 // A notebook is what a registration has told.
@@ -402,4 +403,33 @@ func TestServersAtPrivateAddresses(t *testing.T) {
 	if got := ss.fit(resolve.Query{Host: "pbx.example"}, answer, true); len(got.Targets) != 2 {
 		t.Errorf("got %v", got.Targets)
 	}
+}
+
+// TestCloseGivesBack waits at the end for a registrar that asks who gives the binding back.
+func TestCloseGivesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memnet.New())
+		defer w.calls.close()
+		p, n := registered(t, w)
+		p.accept("")
+		closed := make(chan error, 1)
+		go func() { closed <- w.edge.Close() }() // ends below
+		p.wants("REGISTER ")
+		p.answer("401 Unauthorized", "r1", "WWW-Authenticate: "+challengeOf("MD5", ""), "")
+		p.wants("REGISTER ")
+		p.proof("authorization")
+		if !strings.HasSuffix(p.field("contact"), ";expires=0") {
+			t.Errorf("got\n%s", p.last)
+		}
+		p.answer("200 OK", "r1", "", "")
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if got := n.last(); got != "down 0" {
+			t.Errorf("it is %q", got)
+		}
+		if got := w.edge.Stats().Stack.Panics; got != 0 {
+			t.Errorf("%d panics", got)
+		}
+	})
 }

@@ -160,7 +160,7 @@ func (e *Edge) ask(req *sip.Request, to stack.Target, done func(stack.Event)) {
 			return
 		}
 		over = true
-		e.finished()
+		defer e.finished() // when what follows is under way: Close waits for that too
 		done(ev)
 	})
 }
