@@ -31,19 +31,14 @@ func (l *leg) send(s dialog.Send) {
 		return
 	}
 	req := sip.NewRequest(sip.RequestMethod(s.Method), uri)
-	hops := sip.MaxForwardsHeader(70)
+	hops := maxForwards
 	if s.Tag == "" && l.hops > 0 {
-		hops = sip.MaxForwardsHeader(l.hops)
+		hops = l.hops
 	}
-	callID := sip.CallIDHeader(l.callID)
 	for _, r := range s.Route {
 		req.AppendHeader(header("Route", r))
 	}
-	req.AppendHeader(&hops)
-	req.AppendHeader(header("From", l.local+";tag="+l.tag))
-	req.AppendHeader(header("To", l.to(s.Tag)))
-	req.AppendHeader(&callID)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: s.CSeq, MethodName: req.Method})
+	begin(req, hops, l.local+";tag="+l.tag, l.to(s.Tag), l.callID, s.CSeq)
 	req.AppendHeader(header("Session-ID", l.session.String()))
 	if s.Method == "INVITE" || s.Method == "UPDATE" {
 		req.AppendHeader(header("Contact", l.contact))

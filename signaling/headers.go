@@ -26,7 +26,20 @@ const (
 	infoTypes  = "application/dtmf-relay, application/dtmf, application/media_control+xml" // of an INFO
 )
 
+// maxForwards is the Max-Forwards of what begins here (RFC 3261 section 8.1.1.6).
+const maxForwards = 70
+
 func header(name, value string) sip.Header { return sip.NewHeader(name, value) }
+
+// begin gives a request what all have (RFC 3261 section 8.1.1), but for the Via.
+func begin(req *sip.Request, hops int, from, to, callID string, cseq uint32) {
+	left, id := sip.MaxForwardsHeader(hops), sip.CallIDHeader(callID)
+	req.AppendHeader(&left)
+	req.AppendHeader(header("From", from))
+	req.AppendHeader(header("To", to))
+	req.AppendHeader(&id)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: cseq, MethodName: req.Method})
+}
 
 // contact is the value of a Contact: a token that says nothing of the user, at an address of
 // ours (INTERWORKING 1.7).

@@ -256,18 +256,13 @@ func (b *binding) send(s registration.Send) {
 		return
 	}
 	req := sip.NewRequest(sip.REGISTER, registrar)
-	hops, callID := sip.MaxForwardsHeader(70), sip.CallIDHeader(b.callID)
 	b.cseq++
 	contact := e.contact(b.token, t.transport(), local)
 	if !b.plain {
 		contact += `;+sip.instance="<urn:uuid:` + uuid(idOf("instance", e.o.Host, b.of.AOR)) + `>";reg-id=1`
 	}
 	expires := digits(int(s.Expires / time.Second))
-	req.AppendHeader(&hops)
-	req.AppendHeader(header("From", "<"+b.of.AOR+">;tag="+b.tag))
-	req.AppendHeader(header("To", "<"+b.of.AOR+">"))
-	req.AppendHeader(&callID)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: b.cseq, MethodName: sip.REGISTER})
+	begin(req, maxForwards, "<"+b.of.AOR+">;tag="+b.tag, "<"+b.of.AOR+">", b.callID, b.cseq)
 	req.AppendHeader(header("Contact", contact+";expires="+expires))
 	req.AppendHeader(header("Expires", expires))
 	if !b.plain {

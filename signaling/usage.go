@@ -130,17 +130,12 @@ func (e *Edge) inUsage(u *usage, method string, hs ...sip.Header) (req *sip.Requ
 	for _, r := range s.Route {
 		req.AppendHeader(header("Route", r))
 	}
-	hops, callID := sip.MaxForwardsHeader(70), sip.CallIDHeader(u.callID)
 	u.cseq++
 	peer := u.peer
 	if u.peerTag != "" && u.ours {
 		peer += ";tag=" + u.peerTag
 	}
-	req.AppendHeader(&hops)
-	req.AppendHeader(header("From", u.local+";tag="+u.tag))
-	req.AppendHeader(header("To", peer))
-	req.AppendHeader(&callID)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: u.cseq, MethodName: req.Method})
+	begin(req, maxForwards, u.local+";tag="+u.tag, peer, u.callID, u.cseq)
 	req.AppendHeader(header("Contact", u.contact))
 	for _, h := range hs {
 		req.AppendHeader(h)
