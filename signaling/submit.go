@@ -41,12 +41,11 @@ type submission struct {
 
 	proof proof
 	given given // in the last request
-	over  bool  // of the stack's worker
 }
 
 // Carry implements [gateway.Carrier]: it sends a MESSAGE (RFC 3428).
 func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
-	s := &submission{e: e, m: m, done: done, trunk: e.trunks.named(m.Trunk), tag: e.o.NewID()}
+	s := &submission{e: e, m: m, done: done, trunk: e.trunk(m.Trunk), tag: e.o.NewID()}
 	uri, ok := requestURI(m.To.URI)
 	if s.trunk == nil || !ok {
 		done(refusedFor("item-not-found", "cancel", "there is no way to this address"))
@@ -69,21 +68,11 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 	}
 	s.callID = e.threads.callIDOf(m.Thread, m.Key+"@"+e.o.Host)
 	e.count.submitted.Add(1)
-	e.begun()
 	s.send()
 }
 
 func refusedFor(condition, typ, text string) message.Outcome {
 	return message.Outcome{Result: message.Refused, Condition: condition, Type: typ, Text: text}
-}
-
-// finish tells what came of it, once.
-func (s *submission) finish(o message.Outcome) {
-	if !s.over {
-		s.over = true
-		s.e.finished()
-		s.done(o)
-	}
 }
 
 // send makes the request and gives it to the stack.
@@ -92,19 +81,18 @@ func (s *submission) send() {
 	to := s.to
 	if len(req.String())+viaLength > maxDatagram && s.trunk.transport() == stack.UDP {
 		if _, tcp := s.e.stack.Local(stack.TCP, s.trunk.at()); !tcp || !to.Stream {
-			s.finish(tooLarge)
+			s.done(tooLarge)
 			return
 		}
 		to.Transport = stack.TCP
 	}
 	large := to.Transport == stack.TCP && s.to.Transport != stack.TCP
-	s.e.stack.Request(req, to, func(ev stack.Event) {
+	s.e.ask(req, to, func(ev stack.Event) {
 		switch {
-		case s.over || ev.Err == nil && ev.Response.IsProvisional():
 		case large && errors.Is(ev.Err, stack.ErrTransport):
-			s.finish(tooLarge)
+			s.done(tooLarge)
 		case ev.Err != nil:
-			s.finish(failed(ev.Err))
+			s.done(failed(ev.Err))
 		default:
 			s.final(ev.Response)
 		}
@@ -132,17 +120,12 @@ func failed(err error) message.Outcome {
 func (s *submission) request() *sip.Request {
 	e, m := s.e, s.m
 	req := sip.NewRequest(sip.MESSAGE, s.uri)
-	hops := sip.MaxForwardsHeader(70)
+	hops := maxForwards
 	if m.Left > 0 {
-		hops = sip.MaxForwardsHeader(min(m.Left, 70))
+		hops = min(m.Left, maxForwards)
 	}
 	who := sender(gateway.Party{URI: m.From.URI, Name: m.From.Name, Anonymous: m.From.Anonymous}, s.trunk.Trusted)
-	id := sip.CallIDHeader(s.callID)
-	req.AppendHeader(&hops)
-	req.AppendHeader(header("From", nameAddr(who.Name, who.From.String())+";tag="+s.tag))
-	req.AppendHeader(header("To", "<"+s.uri.String()+">"))
-	req.AppendHeader(&id)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: e.threads.next(s.callID), MethodName: sip.MESSAGE})
+	begin(req, hops, nameAddr(who.Name, who.From.String())+";tag="+s.tag, "<"+s.uri.String()+">", s.callID, e.threads.next(s.callID))
 	for _, h := range identityHeaders(who, m.From.Name) {
 		req.AppendHeader(h)
 	}
@@ -217,7 +200,7 @@ func (s *submission) final(res *sip.Response) {
 	peerOf := aor(s.m.To.URI)
 	switch {
 	case status < 300:
-		s.finish(message.Outcome{Result: message.Done, Status: status})
+		s.done(message.Outcome{Result: message.Done, Status: status})
 		return
 	case s.proof.challenged(s.trunk, s.given, res):
 		s.send()
@@ -242,7 +225,7 @@ func (s *submission) final(res *sip.Response) {
 	if status/100 == 3 || status == 410 {
 		o.Elsewhere = contactOf(res)
 	}
-	s.finish(o)
+	s.done(o)
 }
 
 // line makes a text fit for a header of one line.
