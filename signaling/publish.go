@@ -22,7 +22,7 @@ type publications struct {
 
 // Publish implements [gateway.PresenceSIP].
 func (e *Edge) Publish(p gateway.Publication) {
-	trunk := e.trunks.named(p.Trunk)
+	trunk := e.trunk(p.Trunk)
 	if trunk == nil || e.isClosing() {
 		e.o.Presence.Published(p.Pair, presence.Unpublished{})
 		return

@@ -59,7 +59,7 @@ func (e *Edge) Subscribe(s gateway.Subscription) {
 
 // subscription makes a dialog of ours, or nil if the trunk cannot be reached.
 func (e *Edge) subscription(s gateway.Subscription) *usage {
-	trunk := e.trunks.named(s.Trunk)
+	trunk := e.trunk(s.Trunk)
 	if trunk == nil || e.isClosing() {
 		return nil
 	}
