@@ -5,6 +5,7 @@ package cpim
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -132,14 +133,7 @@ func (w *Wrapper) set(name, value, prefix string) {
 }
 
 // Asks reports whether a notification of that kind is wanted.
-func (w Wrapper) Asks(kind string) bool {
-	for _, have := range w.Wants {
-		if have == kind {
-			return true
-		}
-	}
-	return false
-}
+func (w Wrapper) Asks(kind string) bool { return slices.Contains(w.Wants, kind) }
 
 // Format writes the document. Values are made fit for their lines.
 func (w Wrapper) Format() string {

@@ -2,6 +2,7 @@ package pidf
 
 import (
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -132,7 +133,8 @@ func resource(t *node) string {
 	}
 	for p := range strings.SplitSeq(strings.TrimSpace(c.text), ";") {
 		if v, ok := strings.CutPrefix(p, "gr="); ok && v != "" {
-			if plain, ok := unescape(v); ok {
+			plain, err := url.PathUnescape(v)
+			if plain = clean(plain, 512); err == nil && plain != "" {
 				return plain
 			}
 		}
@@ -148,7 +150,7 @@ func device(t *node) string {
 	id := strings.TrimPrefix(t.attribute("id"), "ID-")
 	var b strings.Builder
 	for i := 0; i < len(id); i++ {
-		if id[i] == '_' && i+3 <= len(id) && id[i+1] == 'x' && i+4 <= len(id) {
+		if i+4 <= len(id) && id[i] == '_' && id[i+1] == 'x' {
 			if n, err := strconv.ParseUint(id[i+2:i+4], 16, 8); err == nil {
 				b.WriteByte(byte(n))
 				i += 3
@@ -158,28 +160,6 @@ func device(t *node) string {
 		b.WriteByte(id[i])
 	}
 	return clean(b.String(), 512)
-}
-
-// unescape undoes percent-encoding.
-func unescape(s string) (string, bool) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b.WriteByte(s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return "", false
-		}
-		n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", false
-		}
-		b.WriteByte(byte(n))
-		i += 2
-	}
-	out := clean(b.String(), 512)
-	return out, out != ""
 }
 
 // priority makes of a contact's priority, from 0 to 1, that of a resource (INTERWORKING 4.4).
