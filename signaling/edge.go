@@ -184,7 +184,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 // 3261 section 26.2.2).
 func (e *Edge) way(t *Trunk, secured bool) (next stack.Target, at netip.Addr, problem string) {
 	next, at = t.Next, t.at()
-	if next.Secure = secured; secured && !secure(t.transport()) {
+	if next.Secure = secured; secured && !t.transport().Secure() {
 		return next, at, "trunk " + t.Name + " is not reached over TLS"
 	}
 	if next.Host != "" {

@@ -127,9 +127,6 @@ func (t *Trunk) listens(at netip.AddrPort) bool {
 	return ok && a == at.Addr() && t.port() == at.Port()
 }
 
-// secure reports whether a transport is protected by TLS.
-func secure(t stack.Transport) bool { return t == stack.TLS || t == stack.WSS }
-
 // named returns the trunk of that name, or nil.
 func (ts trunks) named(name string) *Trunk {
 	for i := range ts {
@@ -198,7 +195,7 @@ func (t *Trunk) hop(uri string, def stack.Target) stack.Target {
 	}
 	over := viaURI(u)
 	switch own := t.transport(); {
-	case secure(own) && !secure(over), (secure(over) || over == stack.WS) && over != own:
+	case own.Secure() && !over.Secure(), (over.Secure() || over == stack.WS) && over != own:
 		return def // neither less than the trunk is known by, nor what it was not set up for
 	}
 	return stack.Target{

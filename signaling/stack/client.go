@@ -176,7 +176,7 @@ func (tx *ClientTx) hear(a *attempt, e Event) {
 			Transport: Transport(a.to.Transport), Host: a.to.Addr.Addr().String(), Port: a.to.Addr.Port(),
 			Identity: tx.hop.Identity, Stream: tx.hop.Stream, Secure: tx.hop.Secure, Over: tx.hop.Over,
 		}
-		if e.Target.Transport.secure() && e.Target.Identity == "" {
+		if e.Target.Transport.Secure() && e.Target.Identity == "" {
 			e.Target.Identity = a.to.Name
 		}
 		if res.StatusCode != 503 {

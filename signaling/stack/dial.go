@@ -134,7 +134,7 @@ func (in *injector) dial(key connKey) func() (*conn, error) {
 // peer's certificate has proved, rest is what has come from it already.
 func (in *injector) open(key connKey) (conn net.Conn, rest []byte, domains []string, err error) {
 	s := in.s
-	if key.transport.secure() && (key.name == "" || s.o.Secure == nil) {
+	if key.transport.Secure() && (key.name == "" || s.o.Secure == nil) {
 		return nil, nil, nil, errors.New("the connection is gone, and it was the peer's to open")
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.limits.Connect)
@@ -148,13 +148,13 @@ func (in *injector) open(key connKey) (conn net.Conn, rest []byte, domains []str
 		return nil, nil, nil, err
 	}
 	conn = raw
-	if key.transport.secure() {
+	if key.transport.Secure() {
 		secured := tls.Client(raw, s.o.Secure.client(key.name, func(d []string) { domains = d }))
 		conn, err = secured, secured.HandshakeContext(ctx)
 	}
 	if key.transport.web() && err == nil {
 		host := net.JoinHostPort(or(key.name, key.remote.Addr().String()), strconv.Itoa(int(key.remote.Port())))
-		rest, err = begin(ctx, conn, host, key.transport.secure())
+		rest, err = begin(ctx, conn, host, key.transport.Secure())
 	}
 	if err != nil {
 		s.count.handshakes.Add(1)

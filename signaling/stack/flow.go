@@ -129,7 +129,7 @@ func (s *Stack) reachStream(req *sip.Request, via *sip.ViaHeader, key connKey, f
 			local = p.at(key.remote.Addr())
 		}
 		mark(req, via, key.transport, local)
-		if c.opened && s.o.Secure != nil && s.o.Secure.Keys.has() && key.transport.secure() {
+		if c.opened && s.o.Secure != nil && s.o.Secure.Keys.has() && key.transport.Secure() {
 			via.Params.Add("alias", "") // the peer may use it for requests to us (RFC 5923 section 8.1)
 		}
 		f(&flow{s: s, conn: c, remote: key.remote}, nil)

@@ -31,7 +31,7 @@ func (s *Stack) locate(to Target, f found) {
 	case to.Transport == UDP && to.Secure:
 		f(nil, fmt.Errorf("%w: UDP is not secure", ErrTransport))
 		return
-	case to.Transport.secure() && s.o.Secure == nil || to.Secure && s.o.Secure == nil:
+	case to.Transport.Secure() && s.o.Secure == nil || to.Secure && s.o.Secure == nil:
 		f(nil, fmt.Errorf("%w: no TLS", ErrTransport))
 		return
 	case to.Over.IsValid() && s.conns.get(connKey{transport: to.Transport, remote: to.Over}) != nil:
@@ -43,7 +43,7 @@ func (s *Stack) locate(to Target, f found) {
 	}
 	if a, ok := parseHost(to.Host); ok {
 		t := or(to.Transport, UDP)
-		if to.Secure && !t.secure() {
+		if to.Secure && !t.Secure() {
 			t = TLS
 		}
 		f([]resolve.Target{{

@@ -31,8 +31,8 @@ const (
 // stream says whether t keeps bytes in order and delivers them.
 func (t Transport) stream() bool { return t != UDP }
 
-// secure says whether what goes over t is protected by TLS.
-func (t Transport) secure() bool { return t == TLS || t == WSS }
+// Secure says whether what goes over t is protected by TLS.
+func (t Transport) Secure() bool { return t == TLS || t == WSS }
 
 // web says whether t is a WebSocket.
 func (t Transport) web() bool { return t == WS || t == WSS }
@@ -105,7 +105,7 @@ func (t Target) Query() resolve.Query {
 // key is which connection leads to a place of the target.
 func (t Target) key(to resolve.Target) connKey {
 	k := connKey{transport: Transport(to.Transport), remote: to.Addr}
-	if k.transport.secure() && to.Addr != t.Over {
+	if k.transport.Secure() && to.Addr != t.Over {
 		k.name = strings.ToLower(strings.TrimSuffix(or(t.Identity, to.Name), "."))
 	}
 	return k

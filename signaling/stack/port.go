@@ -41,7 +41,7 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	switch {
 	case l.Transport == UDP && l.Packet != nil:
 		p.local = addrPort(l.Packet.LocalAddr())
-	case l.Transport.secure() && (s.o.Secure == nil || s.o.Secure.Keys == nil):
+	case l.Transport.Secure() && (s.o.Secure == nil || s.o.Secure.Keys == nil):
 		return nil, errors.New("no certificate for " + string(l.Transport))
 	case l.Transport.stream() && l.Stream != nil:
 		p.local = addrPort(l.Stream.Addr())
@@ -68,7 +68,7 @@ func newPort(s *Stack, l Listener) (*port, error) {
 	if p.packet != nil {
 		p.errors = newErrorQueue(p.packet)
 	}
-	if p.transport.secure() {
+	if p.transport.Secure() {
 		p.secure = s.o.Secure.server()
 	}
 	p.layer = newLayer(s, p.take)
@@ -312,12 +312,12 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 		backoff = 5 * time.Millisecond
 		remote := addrPort(inner.RemoteAddr())
 		known, in := s.admits(remote, p.transport)
-		if !in && (!p.transport.secure() || s.o.Identified == nil) {
+		if !in && (!p.transport.Secure() || s.o.Identified == nil) {
 			s.count.strangers.Add(1)
 			inner.Close()
 			continue
 		}
-		if p.transport.secure() {
+		if p.transport.Secure() {
 			inner = tls.Server(inner, p.secure)
 		}
 		c := newConn(s, p, inner, p.transport, known)

@@ -251,7 +251,7 @@ func (s *Stack) handleRequest(req *sip.Request, from arrival) {
 // 8.2).
 func (s *Stack) learn(req *sip.Request, from arrival) {
 	via := req.Via()
-	if from.conn == nil || from.conn.opened || via == nil || !from.conn.transport.secure() || !via.Params.Has("alias") {
+	if from.conn == nil || from.conn.opened || via == nil || !from.conn.transport.Secure() || !via.Params.Has("alias") {
 		return
 	}
 	port := from.conn.transport.Port()
