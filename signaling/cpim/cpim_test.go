@@ -193,3 +193,13 @@ func FuzzText(f *testing.F) {
 		_, _ = Text(kind, in)
 	})
 }
+
+// TestDocumentsAreShallow refuses a document that is deeper than any has to be.
+func TestDocumentsAreShallow(t *testing.T) {
+	for depth, good := range map[int]bool{maxDepth - 2: true, maxDepth: false} {
+		body := "<isComposing><state>active</state>" + strings.Repeat("<a>", depth) + strings.Repeat("</a>", depth) + "</isComposing>"
+		if _, err := ParseComposing(body); (err == nil) != good {
+			t.Errorf("%d: %v", depth, err)
+		}
+	}
+}

@@ -238,3 +238,33 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseSummary(body)
 	})
 }
+
+// TestDocumentsAreBounded reads as much of a document as one needs, and no more.
+func TestDocumentsAreBounded(t *testing.T) {
+	const root = `<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="pres:otto@voip.example">`
+	for name, in := range map[string]string{
+		"too deep":          root + strings.Repeat("<a>", maxDepth) + strings.Repeat("</a>", maxDepth) + "</presence>",
+		"too many elements": root + strings.Repeat("<a/>", maxElements) + "</presence>",
+		"too long":          root + strings.Repeat(" ", maxSize) + "</presence>",
+	} {
+		var wrong *Error
+		if _, _, err := Parse([]byte(in)); !errors.As(err, &wrong) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var tuples strings.Builder
+	for i := range 2 * maxTuples {
+		fmt.Fprintf(&tuples, `<tuple id="t%d"><status><basic>open</basic></status></tuple>`, i)
+	}
+	if _, doc, err := Parse([]byte(root + tuples.String() + "</presence>")); err != nil || len(doc) != maxTuples {
+		t.Errorf("%d devices, %v", len(doc), err)
+	}
+	var l Line
+	l.Take(DialogInfo{Full: true})
+	for i := range 2 * maxDialogs {
+		l.Take(DialogInfo{Version: uint32(i + 1), Dialogs: map[string]string{fmt.Sprint(i): "early"}})
+	}
+	if len(l.states) != maxDialogs {
+		t.Errorf("%d dialogs", len(l.states))
+	}
+}
