@@ -196,7 +196,6 @@ func (b *binding) step(in registration.Input) {
 			b.report(o)
 		case registration.Closed:
 			b.closed = true
-			b.behind = netip.AddrPort{}
 			b.stop(registration.Next)
 			b.stop(registration.Lapse)
 			b.e.bindings.remove(b)

@@ -358,9 +358,11 @@ Contact: <sip:otto@203.0.113.5:5060>`, theirSDP)
 func TestTranslated(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		p, _ := registered(t, w)
-		via := p.field("via")
-		moved := strings.Replace(p.last, via, strings.Replace(via, ";rport", "", 1)+";received=203.0.113.99;rport=4444", 1)
-		p.answerTo(moved, "200 OK", "r1", "Contact: "+p.field("contact"), "")
+		moved := func() string {
+			via := p.field("via")
+			return strings.Replace(p.last, via, strings.Replace(via, ";rport", "", 1)+";received=203.0.113.99;rport=4444", 1)
+		}
+		p.answerTo(moved(), "200 OK", "r1", "Contact: "+p.field("contact"), "")
 		synctest.Wait()
 		for range 2 {
 			time.Sleep(nudged - 50*time.Millisecond)
@@ -368,7 +370,7 @@ func TestTranslated(t *testing.T) {
 		}
 		w.edge.Leave("pbx")
 		p.wants("REGISTER ")
-		p.answer("200 OK", "r1", "", "")
+		p.answerTo(moved(), "200 OK", "r1", "", "")
 		time.Sleep(nudged)
 		p.silent()
 	})
@@ -432,4 +434,45 @@ func TestCloseGivesBack(t *testing.T) {
 			t.Errorf("%d panics", got)
 		}
 	})
+}
+
+// TestAccountsApart has no server call somebody who has an account at another.
+func TestAccountsApart(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		for i, aor := range []string{"sip:mira@home.example", "sip:otto@other.example"} {
+			name := []string{"203.0.113.5", "203.0.113.7"}[i]
+			p := w.peer(name + ":5060")
+			if err := w.edge.Join(Trunk{Name: name, Next: stack.Target{Host: name, Port: 5060}}, Binding{AOR: aor}, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.wants("REGISTER ")
+			p.accept("")
+			if i == 0 {
+				continue
+			}
+			p.send(`INVITE sip:mira@192.0.2.10 SIP/2.0
+Via: SIP/2.0/UDP 203.0.113.7:5060;branch=z9hG4bKx1
+Max-Forwards: 70
+From: <sip:evil@other.example>;tag=o55
+To: <sip:mira@home.example>
+Call-ID: x1@x
+CSeq: 1 INVITE
+Contact: <sip:evil@203.0.113.7>`, theirSDP)
+			p.wants("SIP/2.0 404 ")
+			p.ackLast()
+		}
+	})
+}
+
+// TestPastIsBounded forgets the dialogs that are over the longest.
+func TestPastIsBounded(t *testing.T) {
+	r := newRegistry()
+	for i := range 2 * maxPast {
+		l := &leg{callID: digits(i), tag: "t"}
+		r.add(l)
+		r.remove(l)
+	}
+	if len(r.past) != maxPast || len(r.order) != maxPast || r.was("0", "t") || !r.was(digits(2*maxPast-1), "t") {
+		t.Errorf("%d are known, in an order of %d", len(r.past), len(r.order))
+	}
 }
