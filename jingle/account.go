@@ -270,7 +270,7 @@ func (e *Edge) converse(st component.Stanza, from translate.JID) {
 func (e *Edge) write(to, text string) {
 	st := component.Stanza{Kind: component.Message}
 	st.Type, st.From, st.To, st.Id = "chat", e.opt.Domain, to, e.opt.NewID()
-	st.Nodes = []stanza.Node{wire.Text(wire.NSClient, "body", text)}
+	st.Nodes = []stanza.Node{wire.Body(text)}
 	e.send(st)
 }
 

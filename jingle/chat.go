@@ -204,7 +204,7 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 		}
 		st.Lang = m.Lang
 		if m.Subject != "" {
-			add(wire.Words("subject", m.Subject, ""))
+			add(wire.Subject(m.Subject))
 		}
 		add(wire.Body(body))
 		if thread != "" {

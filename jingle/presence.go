@@ -90,7 +90,7 @@ func (e *Edge) sendPresence(typ stanza.StanzaType, from, to translate.JID) {
 		if down, why := e.standing(to); down {
 			st.Type = "unavailable"
 			if why != "" {
-				st.Nodes = []stanza.Node{wire.Text(wire.NSClient, "status", why)}
+				st.Nodes = []stanza.Node{wire.Status(why)}
 			}
 			e.send(st)
 			return

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/xml"
 	"strings"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 const (
 	NSChatStates = "http://jabber.org/protocol/chatstates"
 	NSMarkers    = "urn:xmpp:chat-markers:0"
-	NSOOB        = "jabber:x:oob"
 	NSCorrect    = "urn:xmpp:message-correct:0"
 	NSReply      = "urn:xmpp:reply:0"
 	NSForward    = "urn:xmpp:forward:0"
@@ -96,8 +94,8 @@ func (c *Chat) read(n *stanza.Node, lang string) {
 		c.Replaces = clipTo(Attr(n, "id"), 1024)
 	case NSReply + " reply":
 		c.Answers = clipTo(Attr(n, "id"), 1024)
-	case NSOOB + " x":
-		if u := Child(n.Nodes, NSOOB, "url"); u != nil && len(c.Links) < MaxLinks {
+	case nsOOB + " x":
+		if u := Child(n.Nodes, nsOOB, "url"); u != nil && len(c.Links) < MaxLinks {
 			c.Links = append(c.Links, clipTo(text(u), 2048))
 		}
 	case NSNick + " nick":
@@ -127,14 +125,7 @@ func clipTo(s string, limit int) string {
 	return s
 }
 
-func langOf(n *stanza.Node) string {
-	for _, a := range n.Attrs {
-		if a.Name.Space == nsXML && a.Name.Local == "lang" {
-			return clipTo(a.Value, 64)
-		}
-	}
-	return ""
-}
+func langOf(n *stanza.Node) string { return clipTo(lang(n), 64) }
 
 func hopsIn(nodes []stanza.Node, name string) int {
 	if n := Child(nodes, nsSHIM, "headers"); n != nil {
@@ -157,15 +148,6 @@ func Trail(left, hops int) stanza.Node {
 	return n
 }
 
-// Words returns a body or subject in a language, empty for that of the stanza.
-func Words(local, text, lang string) stanza.Node {
-	n := Text("", local, text)
-	if lang != "" {
-		n.Attrs = append(n.Attrs, xml.Attr{Name: xml.Name{Space: nsXML, Local: "lang"}, Value: lang})
-	}
-	return n
-}
-
 // Thread names a conversation.
 func Thread(id string) stanza.Node { return Text("", "thread", id) }
 
@@ -178,9 +160,9 @@ func Markable() stanza.Node { return Element(NSMarkers, "markable") }
 // Displayed says that the message of that id was (XEP-0333).
 func Displayed(id string) stanza.Node { return Element(NSMarkers, "displayed", "id", id) }
 
-// Delay says when a message was sent (XEP-0203), and by whom it was held.
+// Delay says when something was sent (XEP-0203), and by whom it was held, if by anyone.
 func Delay(by string, at time.Time) stanza.Node {
-	return Element(NSDelay, "delay", "from", by, "stamp", at.UTC().Format("2006-01-02T15:04:05Z"))
+	return Element(NSDelay, "delay", "from", by, "stamp", at.UTC().Format(time.RFC3339))
 }
 
 // NoStore keeps a message out of archives (XEP-0334).

@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/xml"
 	"strconv"
-	"strings"
 	"time"
 
 	"gosrc.io/xmpp/stanza"
@@ -27,14 +26,21 @@ func ParsePresence(nodes []stanza.Node) Presence {
 	var p Presence
 	p.Caps, p.HasCaps = ParseCaps(nodes)
 	if n := Child(nodes, NSClient, "priority"); n != nil {
-		if v, err := strconv.Atoi(text(n)); err == nil && v >= -128 && v <= 127 {
-			p.Priority = v
-		}
+		p.Priority, _ = priority(n)
 	}
 	if n := Child(nodes, NSNick, "nick"); n != nil {
 		p.Nick = text(n)
 	}
 	return p
+}
+
+// priority reads a priority; ok is false if it is none.
+func priority(n *stanza.Node) (v int, ok bool) {
+	v, err := strconv.Atoi(text(n))
+	if err != nil || v < -128 || v > 127 {
+		return 0, false
+	}
+	return v, true
 }
 
 // What a state may hold.
@@ -52,15 +58,12 @@ func ParseState(nodes []stanza.Node) presence.State {
 		case NSClient + " show":
 			s.Show, _ = presence.ParseShow(text(c))
 		case NSClient + " priority":
-			if v, err := strconv.Atoi(text(c)); err == nil && v >= -128 && v <= 127 {
+			if v, ok := priority(c); ok {
 				s.Priority = v
 			}
 		case NSClient + " status":
 			if t := text(c); t != "" && len(s.Notes) < maxStatuses {
-				if len(t) > maxStatus {
-					t = strings.ToValidUTF8(t[:maxStatus], "")
-				}
-				s.Notes = append(s.Notes, presence.Note{Lang: lang(c), Text: t})
+				s.Notes = append(s.Notes, presence.Note{Lang: lang(c), Text: clipTo(t, maxStatus)})
 			}
 		case NSIdle + " idle":
 			s.Idle = moment(Attr(c, "since"))
@@ -100,7 +103,7 @@ func State(s presence.State, now time.Time) []stanza.Node {
 		nodes = append(nodes, Element(NSIdle, "idle", "since", s.Idle.UTC().Format(time.RFC3339)))
 	}
 	if !s.Since.IsZero() && now.Sub(s.Since) > time.Minute {
-		nodes = append(nodes, Element(NSDelay, "delay", "stamp", s.Since.UTC().Format(time.RFC3339)))
+		nodes = append(nodes, Delay("", s.Since))
 	}
 	return nodes
 }
