@@ -125,18 +125,11 @@ func (d Disco) Element() stanza.Node {
 }
 
 func (f Form) element() stanza.Node {
-	n := Element(NSForm, "x", "type", "result")
-	hidden := Element(NSForm, "field", "var", "FORM_TYPE", "type", "hidden")
-	hidden.Nodes = []stanza.Node{Text(NSForm, "value", f.Type)}
-	n.Nodes = append(n.Nodes, hidden)
+	shown := DataForm{Kind: "result", FormType: f.Type}
 	for _, field := range f.Fields {
-		e := Element(NSForm, "field", "var", field.Name)
-		for _, v := range field.Values {
-			e.Nodes = append(e.Nodes, Text(NSForm, "value", v))
-		}
-		n.Nodes = append(n.Nodes, e)
+		shown.Fields = append(shown.Fields, FormField{Name: field.Name, Values: field.Values})
 	}
-	return n
+	return shown.Element()
 }
 
 // Ver returns the verification string of what the entity says (XEP-0115 section 5.1).

@@ -14,11 +14,10 @@ const (
 
 // A DataForm is a form to fill in or a result to read (XEP-0004).
 type DataForm struct {
-	Kind         string // "form" or "result"
-	FormType     string // FORM_TYPE (XEP-0068); empty for none
-	Title        string
-	Instructions string
-	Fields       []FormField
+	Kind     string // "form" or "result"
+	FormType string // FORM_TYPE (XEP-0068); empty for none
+	Title    string
+	Fields   []FormField
 }
 
 // A FormField is one line of a form.
@@ -39,9 +38,6 @@ func (f DataForm) Element() stanza.Node {
 	n := Element(NSForm, "x", "type", f.Kind)
 	if f.Title != "" {
 		n.Nodes = append(n.Nodes, Text(NSForm, "title", f.Title))
-	}
-	if f.Instructions != "" {
-		n.Nodes = append(n.Nodes, Text(NSForm, "instructions", f.Instructions))
 	}
 	if f.FormType != "" {
 		n.Nodes = append(n.Nodes, FormField{Name: "FORM_TYPE", Type: "hidden", Values: []string{f.FormType}}.element())
