@@ -81,7 +81,7 @@ func (p *Publication) Step(in PublicationInput) (send *Publish, wait time.Durati
 		if p.tag == "" {
 			return nil, 0
 		}
-		return nil, max(min(in.Expires, MaxLater)*4/5, time.Second)
+		return nil, refreshAfter(in.Expires)
 	case Unpublished:
 		return p.refused(in)
 	case PublicationFired:
@@ -140,6 +140,5 @@ func (p *Publication) refused(r Unpublished) (*Publish, time.Duration) {
 	p.tag = "" // what the server has is not known
 	p.failures++
 	p.waiting = true
-	after := FirstRetry << min(p.failures-1, 10)
-	return nil, max(min(after, LastRetry), min(r.Later, MaxLater))
+	return nil, retryAfter(p.failures, r.Later)
 }

@@ -17,6 +17,16 @@ const (
 	Grace      = 2 * 32 * time.Second // for the last notification of a subscription to come
 )
 
+// refreshAfter is when to refresh what holds for so long: well before it ends.
+func refreshAfter(expires time.Duration) time.Duration {
+	return max(min(expires, MaxLater)*4/5, time.Second)
+}
+
+// retryAfter is how long to wait after so many failures in a row; later is a Retry-After.
+func retryAfter(failures int, later time.Duration) time.Duration {
+	return max(min(FirstRetry<<min(failures-1, 10), LastRetry), min(later, MaxLater))
+}
+
 // A Standing is how an XMPP user's wish to see a SIP contact stands.
 type Standing uint8
 

@@ -9,6 +9,7 @@ package presence
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,18 +59,12 @@ func (s State) Equal(o State) bool {
 // A Document is all devices of a person, in the order of their names.
 type Document []State
 
+func byDevice(a, b State) int { return strings.Compare(a.Device, b.Device) }
+
 // Put returns the document with a device's state in place of what it had; one that is not
 // open takes the device out.
 func (d Document) Put(s State) Document {
-	i, found := slices.BinarySearchFunc(d, s.Device, func(have State, name string) int {
-		switch {
-		case have.Device < name:
-			return -1
-		case have.Device > name:
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(d, s, byDevice)
 	d = slices.Clone(d)
 	switch {
 	case found && s.Open:

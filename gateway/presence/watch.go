@@ -265,25 +265,13 @@ func (w *Watch) probed() {
 	switch w.standing {
 	case Granted, Synthetic:
 		w.repeat()
+		w.user = there // so that it is not told twice
 		w.online(true)
-		w.out = unrepeated(w.out)
 	case Pending:
 		w.online(true)
 	case None, Denied:
 		w.emit(Disallow{})
 	}
-}
-
-// unrepeated leaves out what is told twice in a row.
-func unrepeated(out []WatchOutput) []WatchOutput {
-	if len(out) >= 2 {
-		_, a := out[0].(Tell)
-		_, b := out[1].(Tell)
-		if a && b {
-			return out[1:]
-		}
-	}
-	return out
 }
 
 func (w *Watch) accepted(a Accepted) {
@@ -306,7 +294,7 @@ func (w *Watch) accepted(a Accepted) {
 // refreshIn starts the timer for the next SUBSCRIBE, well before the subscription ends.
 func (w *Watch) refreshIn(expires time.Duration) {
 	if expires > 0 {
-		w.emit(Wait{max(min(expires, MaxLater)*4/5, time.Second)})
+		w.emit(Wait{refreshAfter(expires)})
 	}
 }
 
@@ -359,8 +347,7 @@ func (w *Watch) retry(later time.Duration) {
 	if w.failures >= Unseen {
 		w.tell(nil) // nobody knows any more
 	}
-	after := FirstRetry << min(w.failures-1, 10)
-	w.emit(Wait{max(min(after, LastRetry), min(later, MaxLater))})
+	w.emit(Wait{retryAfter(w.failures, later)})
 }
 
 // deny is a refusal for good.

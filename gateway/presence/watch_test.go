@@ -235,6 +235,12 @@ func TestWatch(t *testing.T) {
 			Online{true},
 			"subscribe anew 1h0m0s",
 		}},
+		{"a probe after a restart is answered once", Synthetic, []any{
+			Asked{},
+			"tell open",
+			Online{true},
+			"",
+		}},
 		{"a probe is answered from what is known, and asks for more", Granted, []any{
 			Asked{},
 			"tell closed, subscribe anew 1h0m0s",

@@ -257,15 +257,7 @@ func (w *Watcher) document() Document {
 	if len(d) == 0 {
 		return Document{{}}
 	}
-	slices.SortFunc(d, func(a, b State) int {
-		switch {
-		case a.Device < b.Device:
-			return -1
-		case a.Device > b.Device:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(d, byDevice)
 	return d
 }
 
