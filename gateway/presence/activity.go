@@ -14,8 +14,7 @@ type (
 )
 
 // activities say what the activities of RPID are in XEP-0108, and what they show where nothing
-// else does (INTERWORKING 4.6). Of several rows with the same XEP-0108 words, the first is the
-// way back.
+// else does (INTERWORKING 4.6).
 var activities = []struct {
 	rpid     Activity
 	general  General
@@ -76,18 +75,4 @@ func (a Activity) Known() bool {
 		}
 	}
 	return false
-}
-
-// ActivityOf returns the activity of words of XEP-0108: of both or, if the specific one is not
-// known, of the general one alone; empty if that is not known either.
-func ActivityOf(g General, s Specific) Activity {
-	for _, row := range activities {
-		if row.general == g && row.specific == s && g != "" {
-			return row.rpid
-		}
-	}
-	if s != "" {
-		return ActivityOf(g, "")
-	}
-	return ""
 }

@@ -530,14 +530,11 @@ func TestActivities(t *testing.T) {
 		if ok != (row.general != "") {
 			t.Errorf("%s: %s/%s, %v", row.rpid, g, s, ok)
 		}
-		if back, there, _ := ActivityOf(g, s).XMPP(); ok && (back != g || there != s) {
-			t.Errorf("%s/%s comes back as %s/%s", g, s, back, there)
+		if g != row.general || s != row.specific || row.rpid.Show() != row.show || !row.rpid.Known() {
+			t.Errorf("%s is %s/%s, %s", row.rpid, g, s, row.rpid.Show())
 		}
 	}
-	if got := ActivityOf("eating", "having_a_snack"); got != "meal" {
-		t.Errorf("a snack is %q", got)
-	}
-	if got := ActivityOf("doing_chores", "cleaning"); got != "" {
-		t.Errorf("chores are %q", got)
+	if _, _, ok := Activity("juggling").XMPP(); ok || Activity("juggling").Known() || Activity("juggling").Show() != Available {
+		t.Error("juggling is known")
 	}
 }
