@@ -240,16 +240,15 @@ func (e *Edge) commandInfo(st component.Stanza, node string, from translate.JID)
 }
 
 // converse takes what a user writes to the gateway itself.
-func (e *Edge) converse(st component.Stanza, from translate.JID) {
+func (e *Edge) converse(st component.Stanza, from translate.JID, said string) {
 	owner := from.Bare().String()
-	body := st.Child(wire.NSClient, "body")
-	if body == nil || !e.opt.Accounts.Known(owner) {
+	if !e.opt.Accounts.Known(owner) {
 		e.refuse(st, wire.Error{Condition: "service-unavailable"})
 		return
 	}
 	l := e.langOf(st, owner)
 	e.mu.Lock()
-	back, command, ask := e.talks.Say(owner, body.Content, l, time.Now())
+	back, command, ask := e.talks.Say(owner, said, l, time.Now())
 	e.mu.Unlock()
 	if back != "" {
 		e.write(st.From, back)

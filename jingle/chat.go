@@ -24,13 +24,16 @@ const composes = 15 * time.Second
 
 var _ gateway.Carrier = (*Edge)(nil)
 
-// chat takes what a person says to a contact, or of a message of the contact (INTERWORKING.md
-// section 5).
+// chat takes what a person says to a contact or to the gateway, or of a message of the contact
+// (INTERWORKING.md section 5).
 func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 	c := wire.ParseChat(st.Nodes, st.Lang)
 	switch {
 	case c.Copy, c.Retracts, st.Type == "groupchat":
 		return // it is another's, or speaks of what SIP cannot take back
+	case c.HasBody && to.Local == "" && e.opt.Accounts != nil:
+		e.converse(st, from, c.Body)
+		return
 	case e.opt.Messages == nil || to.Local == "":
 		if c.HasBody {
 			e.refuse(st, wire.Error{Condition: "service-unavailable"})

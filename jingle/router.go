@@ -53,8 +53,7 @@ func (e *Edge) unknown(st component.Stanza) {
 	e.refuse(st, wire.Error{Condition: "service-unavailable"})
 }
 
-// message takes a message: a step towards a call, a receipt, or words that have nowhere to
-// go.
+// message takes a message: a step towards a call, a receipt of one, or what a person says.
 func (e *Edge) message(st component.Stanza) {
 	from, to, ok := parties(st)
 	if !ok {
@@ -68,8 +67,6 @@ func (e *Edge) message(st component.Stanza) {
 		e.signal(st, from, to, m)
 	case m.Receipt != "" && isSignal(m.Receipt):
 		e.receipt(from, m.Receipt)
-	case m.Body && st.Type != "groupchat" && to.Local == "" && e.opt.Accounts != nil:
-		e.converse(st, from)
 	default:
 		e.chat(st, from, to)
 	}

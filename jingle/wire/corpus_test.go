@@ -70,7 +70,7 @@ func summary(n *stanza.Node) (string, error) {
 	switch n.XMLName.Local {
 	case "message":
 		m, err := ParseMessage(n.Nodes)
-		said := fmt.Sprintf("message asks=%v receipt=%q body=%v", m.Asks, m.Receipt, m.Body)
+		said := fmt.Sprintf("message asks=%v receipt=%q body=%v", m.Asks, m.Receipt, ParseChat(n.Nodes, "").HasBody)
 		if m.JMI != nil {
 			said += fmt.Sprintf(" %s kinds=%v tie=%v migrated=%q", m.JMI.Title(), m.JMI.Kinds, m.JMI.TieBreak, m.JMI.Migrated)
 		}

@@ -120,7 +120,6 @@ func (j JMI) Title() string {
 // and archives, are not looked at: anyone can write them.
 type Message struct {
 	JMI     *JMI
-	Body    bool      // it says something to a person
 	Asks    bool      // it asks for a receipt (XEP-0184)
 	Receipt string    // id of the message it acknowledges; empty for none
 	Nick    string    // XEP-0172; not yet fit for another protocol
@@ -134,8 +133,6 @@ func ParseMessage(nodes []stanza.Node) (Message, error) {
 	for i := range nodes {
 		c := &nodes[i]
 		switch c.XMLName.Space + " " + c.XMLName.Local {
-		case NSClient + " body":
-			m.Body = true
 		case NSReceipts + " request":
 			m.Asks = true
 		case NSReceipts + " received":
