@@ -132,12 +132,13 @@ func (e *Edge) callOf(from, to translate.JID) string {
 	return ""
 }
 
-// legOf is the leg of a call here; nil if there is none.
-func (e *Edge) legOf(call string) *leg {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, l := range e.legs {
-		if in := l.inbox(); call != "" && in != nil && string(in.Call()) == call {
+// legOf is a person's leg of a call; nil if there is none.
+func (e *Edge) legOf(bare, call string) *leg {
+	if call == "" {
+		return nil
+	}
+	for _, l := range e.legsOf(bare) {
+		if in := l.inbox(); in != nil && string(in.Call()) == call {
 			return l
 		}
 	}
@@ -178,7 +179,8 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 	st := component.Stanza{Kind: component.Message}
 	st.Type, st.Id, st.From, st.To = "chat", m.ID, m.From.JID, m.To.JID
 	thread := m.Thread
-	if l := e.legOf(m.Call); l != nil {
+	bare, _, _ := strings.Cut(m.To.JID, "/")
+	if l := e.legOf(bare, m.Call); l != nil {
 		thread = l.key.sid
 		if device := l.device(); device != "" && m.Kind == message.Words {
 			st.To = device
