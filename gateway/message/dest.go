@@ -88,7 +88,7 @@ func (o *Office) ring() {
 			o.remove(a.pair, p, it)
 			last := it.last
 			if last.Status == 0 && last.Condition == "" {
-				last = Outcome{Result: Refused, Status: 480, Condition: "recipient-unavailable", Type: "wait"}
+				last = unavailable
 			}
 			last.Text = "it could not be delivered in time"
 			o.fail(it, last)
@@ -97,7 +97,7 @@ func (o *Office) ring() {
 			heap.Push(&o.alarms, alarm{o.now.Add(time.Second), expiry, a.key, a.pair, 0}) // under way; what comes of it decides
 		case a.kind == bounce && it != nil:
 			o.accept(it)
-			if p == nil || p.busy != it && !queued(p, it) {
+			if p == nil || p.busy != it && !slices.Contains(p.queue, it) {
 				o.forget(it)
 			}
 		case a.kind == retry:
@@ -124,15 +124,6 @@ func (o *Office) compact() {
 	}
 	o.alarms = slices.DeleteFunc(o.alarms, func(a alarm) bool { return a.key != "" && a.kind <= bounce && o.items[a.key] == nil })
 	heap.Init(&o.alarms)
-}
-
-func queued(p *pair, it *item) bool {
-	for _, q := range p.queue {
-		if q == it {
-			return true
-		}
-	}
-	return false
 }
 
 // A bucket gives so many tokens a second.

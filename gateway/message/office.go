@@ -1,8 +1,10 @@
 package message
 
 import (
+	"cmp"
 	"container/heap"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,28 +27,10 @@ func (l Limits) withDefaults() Limits {
 	if l.Rate == 0 {
 		l.Rate, l.Burst = def.Rate, def.Burst
 	}
-	if l.PerDest == 0 {
-		l.PerDest = def.PerDest
+	return Limits{
+		l.Rate, l.Burst, cmp.Or(l.PerDest, def.PerDest), cmp.Or(l.PerPair, def.PerPair), cmp.Or(l.Total, def.Total),
+		cmp.Or(l.Octets, def.Octets), cmp.Or(l.Keep, def.Keep), cmp.Or(l.Bounce, def.Bounce), cmp.Or(l.Hops, def.Hops),
 	}
-	if l.PerPair == 0 {
-		l.PerPair = def.PerPair
-	}
-	if l.Total == 0 {
-		l.Total = def.Total
-	}
-	if l.Octets == 0 {
-		l.Octets = def.Octets
-	}
-	if l.Keep == 0 {
-		l.Keep = def.Keep
-	}
-	if l.Bounce == 0 {
-		l.Bounce = def.Bounce
-	}
-	if l.Hops == 0 {
-		l.Hops = def.Hops
-	}
-	return l
 }
 
 // The office's own times and bounds.
@@ -62,6 +46,9 @@ const (
 	retryAfter  = 30 // seconds that a sender of too many is asked to wait
 	xmppNetwork = "" // the destination that is no trunk
 )
+
+// unavailable is what came of a message that was not even tried.
+var unavailable = Outcome{Result: Refused, Status: 480, Condition: "recipient-unavailable", Type: "wait"}
 
 // What happens to an office.
 type (
@@ -257,9 +244,9 @@ func (o *Office) stop() {
 		if !it.accepted {
 			v = Denied
 		}
-		o.do(Tell{it.Message, v, Outcome{
-			Result: Refused, Status: 480, Condition: "recipient-unavailable", Type: "wait", Text: "the gateway went down before it was delivered",
-		}})
+		out := unavailable
+		out.Text = "the gateway went down before it was delivered"
+		o.do(Tell{it.Message, v, out})
 	}
 }
 
@@ -430,7 +417,7 @@ func (o *Office) restore(all []Message) {
 		}
 		k := keyOf(m)
 		p := o.pair(k)
-		it := &item{Message: m, kept: true, accepted: true, last: Outcome{Result: Refused, Status: 480, Condition: "recipient-unavailable", Type: "wait"}}
+		it := &item{Message: m, kept: true, accepted: true}
 		o.hold(it)
 		p.queue = append(p.queue, it)
 		heap.Push(&o.alarms, alarm{m.Expires, expiry, m.Key, k, 0})
@@ -589,12 +576,7 @@ func (o *Office) remove(k pairKey, p *pair, it *item) {
 	if d := o.dest(destOf(it.Message)); d.probing == it {
 		d.probing = nil
 	}
-	for i, q := range p.queue {
-		if q == it {
-			p.queue = append(p.queue[:i:i], p.queue[i+1:]...)
-			break
-		}
-	}
+	p.queue = slices.DeleteFunc(p.queue, func(q *item) bool { return q == it })
 	if it.Kind == Typing {
 		o.forget(it)
 		return
