@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -47,14 +48,11 @@ type Lines interface {
 	Leave(trunk string)
 }
 
-// A Notice is something that a user should see without having asked.
+// A Notice says that a user's accounts fare otherwise than before: what [Book.Standing] says.
 type Notice struct {
 	Owner string
-	New   bool   // the user's first account was added
-	Up    bool   // an account is registered
-	Gone  bool   // the user has no account any more
-	Text  Text   // why it is not; empty if it is
-	Title string // of the account
+	New   bool // the user's first account was added
+	Gone  bool // the user has no account any more
 }
 
 // Options say how a book works. Store, Sealer and Lines are needed; the zero value of every
@@ -396,7 +394,7 @@ func (b *Book) told(a Account, s Standing) {
 	}
 	b.mu.Unlock()
 	if e != nil && (s.Up != was.Up || s.Failed && s.Reason != was.Reason) && (s.Up || s.Failed) {
-		b.opt.Tell(Notice{Owner: a.Owner, Up: s.Up, Text: reasons[s.Reason], Title: a.Title()})
+		b.opt.Tell(Notice{Owner: a.Owner})
 	}
 }
 
@@ -429,7 +427,7 @@ func (b *Book) tried(t *attempt, s Standing) {
 			b.mu.Unlock()
 			b.opt.Log.Info("account added", "account", t.account.ID)
 			b.over(t, nil)
-			b.opt.Tell(Notice{Owner: t.account.Owner, New: first, Up: true, Title: t.account.Title()})
+			b.opt.Tell(Notice{Owner: t.account.Owner, New: first})
 		})
 	})
 }
@@ -451,7 +449,7 @@ func problemOf(s Standing) *Problem {
 		p.Kind = Wrong
 	}
 	if s.Status != 0 {
-		p.more = "SIP " + itoa(s.Status)
+		p.more = "SIP " + strconv.Itoa(s.Status)
 	}
 	return p
 }
@@ -521,8 +519,7 @@ func (b *Book) chosen(owner, title string) (Account, *Problem) {
 func (b *Book) remove(a Account) {
 	b.forget(a)
 	b.opt.Log.Info("account removed", "account", a.ID)
-	gone := len(b.Accounts(a.Owner)) == 0
-	b.opt.Tell(Notice{Owner: a.Owner, Gone: gone, Title: a.Title()})
+	b.opt.Tell(Notice{Owner: a.Owner, Gone: len(b.Accounts(a.Owner)) == 0})
 }
 
 func (b *Book) forget(a Account) {

@@ -86,7 +86,8 @@ func sit(t *testing.T, kept *store.Memory, change func(*Options)) *desk {
 		Tell: func(n Notice) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.notices = append(d.notices, strings.TrimSpace(fmt.Sprintf("%s new=%t up=%t gone=%t %s", n.Owner, n.New, n.Up, n.Gone, n.Text.In(EN))))
+			_, up, why := d.b.Standing(n.Owner, EN)
+			d.notices = append(d.notices, strings.TrimSpace(fmt.Sprintf("%s new=%t up=%t gone=%t %s", n.Owner, n.New, up, n.Gone, why)))
 		},
 	}
 	if change != nil {

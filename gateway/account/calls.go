@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"sipxmppgw/gateway/store"
@@ -50,5 +49,3 @@ func (b *Book) lastCalls(owner string, limit int) []Call {
 	}
 	return calls
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }
