@@ -43,11 +43,10 @@ func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *
 	}
 	switch {
 	case t == nil:
-		t = c.begin(text, now)
-		if t == nil {
-			return c.help(text, l), nil, ask
+		if t = begin(text); t == nil {
+			return help(text, l), nil, ask
 		}
-	case word(text, Text{"cancel", "abbrechen"}):
+	case stop.is(text):
 		delete(c.talks, owner)
 		return cancelled.In(l), nil, ask
 	default:
@@ -68,31 +67,24 @@ func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *
 	return back, t.command, ask
 }
 
-func word(s string, words Text) bool {
-	return strings.EqualFold(s, words.In(EN)) || strings.EqualFold(s, words.In(DE))
-}
-
 // begin reads an order; nil if it is none. Further words answer its questions.
-func (c *Chat) begin(text string, now time.Time) *talk {
+func begin(text string) *talk {
 	words := strings.Fields(text)
 	if len(words) == 0 {
 		return nil
 	}
 	for i := range commands {
-		if !word(words[0], commands[i].Words) {
+		if !commands[i].Words.is(words[0]) {
 			continue
 		}
-		t := &talk{command: &commands[i], values: map[string]string{}, at: now}
+		t := &talk{command: &commands[i], values: map[string]string{}}
 		for _, w := range words[1:] {
 			if t.next == len(t.command.Fields) || t.answer(w) != nil {
 				break // it is asked for
 			}
 		}
 		// What is left needs no answer when the order was complete as it stood.
-		if len(words) > 1 && t.next > 0 && !t.needs() {
-			t.next = len(t.command.Fields)
-		}
-		if len(words) == 1 && !t.needs() {
+		if (len(words) == 1 || t.next > 0) && !t.needs() {
 			t.next = len(t.command.Fields)
 		}
 		return t
@@ -166,8 +158,8 @@ func (c *Chat) remember(owner string, t *talk, now time.Time) {
 }
 
 // help says what there is.
-func (c *Chat) help(text string, l Lang) string {
-	if text != "?" && !word(text, Text{"help", "hilfe"}) {
+func help(text string, l Lang) string {
+	if text != "?" && !helpMe.is(text) {
 		return unknown.In(l)
 	}
 	lines := []string{helpHead.In(l)}

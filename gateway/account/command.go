@@ -164,18 +164,11 @@ func (c *Command) check(values map[string]string) (map[string]string, *Problem) 
 // choice returns the value of an answer; empty if it is none.
 func (f *Field) choice(answer string) string {
 	for _, o := range f.Choices {
-		for _, word := range []string{o.Value, o.Label.In(EN), o.Label.In(DE)} {
-			if strings.EqualFold(answer, word) {
-				return o.Value
-			}
+		if strings.EqualFold(answer, o.Value) || o.Label.is(answer) {
+			return o.Value
 		}
 	}
 	return ""
-}
-
-// isOff reports whether an answer means that there is none.
-func isOff(s string) bool {
-	return strings.EqualFold(s, off.In(EN)) || strings.EqualFold(s, off.In(DE)) || s == "-"
 }
 
 // add adds an account, or changes the one with its address.
@@ -248,7 +241,7 @@ func (b *Book) list(ask Ask, done func(Reply)) {
 
 func (b *Book) forward(ask Ask, done func(Reply)) {
 	to := ask.Values["to"]
-	if isOff(to) {
+	if off.is(to) || to == "-" {
 		to = ""
 	} else if len(to) > maxUser || !b.opt.Dialled(ask.Owner, to) {
 		done(Reply{Problem: problem("to", badNumber)})

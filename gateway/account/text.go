@@ -1,6 +1,11 @@
 package account
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"sipxmppgw/gateway/translate"
+)
 
 // A Lang is a language that users are spoken to in.
 type Lang uint8
@@ -13,21 +18,22 @@ const (
 
 // LangOf returns the language for a tag (RFC 5646), or another if it is none of ours.
 func LangOf(tag string, other Lang) Lang {
-	primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
-	switch primary {
-	case "en":
-		return EN
-	case "de":
-		return DE
+	if i := slices.Index(translate.Languages, translate.LanguageOf(tag)); i >= 0 {
+		return Lang(i)
 	}
 	return other
 }
 
-// A Text is what users read, in each language.
+// A Text is what users read, in each of [translate.Languages].
 type Text [2]string
 
 // In returns the text in a language.
 func (t Text) In(l Lang) string { return t[l&1] }
+
+// is reports whether what someone wrote is the text, in any language.
+func (t Text) is(written string) bool {
+	return slices.ContainsFunc(t[:], func(text string) bool { return strings.EqualFold(written, text) })
+}
 
 // A Problem is why something that a user wants cannot be.
 type Problem struct {
@@ -104,6 +110,8 @@ var (
 	cancelled = Text{"Nothing was changed.", "Es wurde nichts geändert."}
 	unknown   = Text{"I do not know that. Write “help”.", "Das kenne ich nicht. Schreibe „hilfe“."}
 	checking  = Text{"One moment …", "Einen Moment …"}
+	stop      = Text{"cancel", "abbrechen"}
+	helpMe    = Text{"help", "hilfe"}
 	helpHead  = Text{"I know these words:", "Ich kenne diese Worte:"}
 	helpTail  = Text{"While I ask, “-” leaves an answer out and “cancel” stops.", "Wenn ich frage, lässt „-“ eine Antwort aus, und „abbrechen“ beendet es."}
 	inHistory = Text{"Your client may keep it; a form does not.", "Dein Programm hebt es womöglich auf; ein Formular nicht."}
