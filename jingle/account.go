@@ -16,7 +16,8 @@ import (
 // in three ways: as a registration (XEP-0077), as ad-hoc commands (XEP-0050), and as
 // conversation.
 
-// langOf returns the language that a user is spoken to in, and remembers it.
+// langOf returns the language that a user is spoken to in, by what its stanza says, and
+// remembers it.
 func (e *Edge) langOf(st component.Stanza, bare string) account.Lang {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -53,8 +54,7 @@ func condition(p *account.Problem, l account.Lang) wire.Error {
 // formName is what a field is called in a registration: names that XEP-0077 does not have
 // begin with x- (XEP-0068).
 func formName(f account.Field) string {
-	switch f.Legacy {
-	case "":
+	if f.Legacy == "" {
 		return "x-" + f.Name
 	}
 	return f.Legacy
@@ -313,13 +313,7 @@ func (e *Edge) standing(to translate.JID) (unavailable bool, why string) {
 		return false, ""
 	}
 	owner := to.Bare().String()
-	e.mu.Lock()
-	l, ok := e.langs.get(owner)
-	e.mu.Unlock()
-	if !ok {
-		l = e.opt.Lang
-	}
-	has, up, why := e.opt.Accounts.Standing(owner, l)
+	has, up, why := e.opt.Accounts.Standing(owner, e.langOf(component.Stanza{}, owner))
 	return has && !up, why
 }
 

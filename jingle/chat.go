@@ -179,8 +179,7 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 	st := component.Stanza{Kind: component.Message}
 	st.Type, st.Id, st.From, st.To = "chat", m.ID, m.From.JID, m.To.JID
 	thread := m.Thread
-	bare, _, _ := strings.Cut(m.To.JID, "/")
-	if l := e.legOf(bare, m.Call); l != nil {
+	if l := e.legOf(bareOf(m.To.JID), m.Call); l != nil {
 		thread = l.key.sid
 		if device := l.device(); device != "" && m.Kind == message.Words {
 			st.To = device
@@ -201,7 +200,7 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 			st.Type = stanza.StanzaType(m.Type)
 		}
 		if !m.From.Anonymous { // those who do not want to be known are told apart by the resource
-			st.From, _, _ = strings.Cut(m.From.JID, "/")
+			st.From = bareOf(m.From.JID)
 		}
 		body := m.Body
 		if m.Again {
@@ -244,7 +243,7 @@ func (e *Edge) notice(st *component.Stanza, m message.Message) {
 		st.Nodes = append(st.Nodes, wire.Displayed(m.About), wire.Store())
 	case message.Failed:
 		st.Type, st.Id = "error", m.About
-		st.From, _, _ = strings.Cut(m.From.JID, "/")
+		st.From = bareOf(m.From.JID)
 		st.Nodes = append(st.Nodes, component.ErrorNode("wait", "recipient-unavailable", ""))
 	}
 }

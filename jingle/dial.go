@@ -83,7 +83,6 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	if target.Device != "" {
 		opt.Peer, opt.Mode = target.Device, session.Direct
-		l.direct = true
 	}
 	l.s = session.NewInitiator(opt)
 	l.box.Store(&in)

@@ -29,10 +29,9 @@ type leg struct {
 	bare string // the same without its resource
 	s    *session.Session
 
-	calls  bool // the person was called, and did not call
-	direct bool // without a proposal
-	also   key  // under which the leg is known beside, since it moved; the edge's lock guards it
-	takes  *leg // whose place in its call this one is to take; nil for a call of its own
+	calls bool // the person was called, and did not call
+	also  key  // under which the leg is known beside, since it moved; the edge's lock guards it
+	takes *leg // whose place in its call this one is to take; nil for a call of its own
 
 	target  gateway.Target // where the call goes, and for whom
 	refused *call.Refusal  // why there will be no call
@@ -292,7 +291,7 @@ func (l *leg) answer(typ stanza.StanzaType, to, id string) component.Stanza {
 // request sends an IQ of the session; its answer is an input.
 func (l *leg) request(o session.SendRequest) {
 	st := l.stanza(component.IQ, "set", o.To, l.e.opt.NewID())
-	if l.direct && o.Jingle.Action == wire.SessionInitiate {
+	if l.target.Device != "" && o.Jingle.Action == wire.SessionInitiate { // there was no proposal to say so
 		o.Jingle.Dialled = dialled(l.target.To.URI)
 		if l.target.Hops > 0 {
 			o.Jingle.Hops = &l.target.Hops

@@ -13,7 +13,7 @@ import (
 // says that there is none, or that the server refuses.
 func (e *Edge) Services(ctx context.Context, server string) ([]wire.Service, error) {
 	iq := component.Stanza{Kind: component.IQ}
-	iq.Type, iq.From, iq.To, iq.Id = "get", e.opt.Domain, server, e.opt.NewID()
+	iq.Type, iq.From, iq.To = "get", e.opt.Domain, server
 	iq.Nodes = append(iq.Nodes, wire.Element(wire.NSServices, "services"))
 	type answer struct {
 		services []wire.Service

@@ -5,9 +5,9 @@ import (
 	"sipxmppgw/jingle/wire"
 )
 
-// transfer takes the peer's wish that whom it talks to be connected to someone else (XEP-0251):
-// by To alone or, with SID, to whom it talks in another session of its own. It is on hold
-// until that has come to something.
+// transfer takes the peer's wish that the one it talks to be connected to someone else
+// (XEP-0251): to To or, with SID, to the one it talks to in another session of its own. It is on
+// hold until that has come to something.
 func (s *Session) transfer(r Request) {
 	i := r.Jingle.Info
 	switch {
