@@ -13,27 +13,28 @@ const MaxText = 10000
 // Again stands before a text that may have arrived before.
 const Again = "[sent again] "
 
-// chatRow is a chat state (XEP-0085) and the state of isComposing (RFC 3994).
+// chatRow is a chat state (XEP-0085), and whether it is active or idle in isComposing (RFC
+// 3994).
 type chatRow struct {
 	chat      string
-	composing string
-	back      bool // the chat state is what that state becomes
+	composing bool
 }
 
-// INTERWORKING 5.3. An idle peer has paused, whatever RFC 7573 says.
+// INTERWORKING 5.3. Of several rows, the first is the way back: an idle peer has paused,
+// whatever RFC 7573 says.
 var chatRows = [...]chatRow{
-	{"composing", "active", true},
-	{"paused", "idle", true},
-	{"active", "idle", false},
-	{"inactive", "idle", false},
-	{"gone", "idle", false},
+	{"composing", true},
+	{"paused", false},
+	{"active", false},
+	{"inactive", false},
+	{"gone", false},
 }
 
 // ComposingOf says whether somebody in a chat state composes; ok is false if it is none.
 func ComposingOf(chat string) (composing, ok bool) {
 	for _, row := range chatRows {
 		if row.chat == chat {
-			return row.composing == "active", true
+			return row.composing, true
 		}
 	}
 	return false, false
@@ -42,27 +43,25 @@ func ComposingOf(chat string) (composing, ok bool) {
 // ChatStateOf is the chat state of somebody who composes, or does not any more.
 func ChatStateOf(composing bool) string {
 	for _, row := range chatRows {
-		if row.back && (row.composing == "active") == composing {
+		if row.composing == composing {
 			return row.chat
 		}
 	}
 	return ""
 }
 
-// A NoticeRow is what can become of a message, as both worlds say it (INTERWORKING 5.4).
+// A NoticeRow is what can become of a message, as SIP says it (INTERWORKING 5.4).
 type NoticeRow struct {
-	State   message.State
-	Wanted  string // XMPP: the element that asks for it; empty if an error is never asked for
-	Element string // XMPP: the element that says it; empty for an error stanza
-	Ask     string // SIP: the word in Disposition-Notification
-	Kind    string // SIP: the element of the notification
-	Status  string // SIP: and of its status
+	State  message.State
+	Ask    string // the word in Disposition-Notification
+	Kind   string // the element of the notification
+	Status string // and of its status
 }
 
 var noticeRows = [...]NoticeRow{
-	{message.Delivered, "request", "received", "positive-delivery", "delivery-notification", "delivered"},
-	{message.Displayed, "markable", "displayed", "display", "display-notification", "displayed"},
-	{message.Failed, "", "", "negative-delivery", "delivery-notification", "failed"},
+	{message.Delivered, "positive-delivery", "delivery-notification", "delivered"},
+	{message.Displayed, "display", "display-notification", "displayed"},
+	{message.Failed, "negative-delivery", "delivery-notification", "failed"},
 }
 
 // Notices are all of them.

@@ -21,10 +21,15 @@ func TestChatStates(t *testing.T) {
 	check(t, "idle", ChatStateOf(false), "paused")
 }
 
+// RFC 5438 sections 6.2 and 11.
 func TestNoticesHaveARowForEachState(t *testing.T) {
-	for _, s := range []message.State{message.Delivered, message.Displayed, message.Failed} {
+	for s, want := range map[message.State]NoticeRow{
+		message.Delivered: {message.Delivered, "positive-delivery", "delivery-notification", "delivered"},
+		message.Displayed: {message.Displayed, "display", "display-notification", "displayed"},
+		message.Failed:    {message.Failed, "negative-delivery", "delivery-notification", "failed"},
+	} {
 		row := NoticeOf(s)
-		if row.State != s || row.Ask == "" || row.Kind == "" || row.Status == "" {
+		if row != want {
 			t.Errorf("state %d has the row %+v", s, row)
 		}
 		if back, ok := NoticeOfStatus(row.Kind, row.Status); !ok || back != row {
