@@ -28,7 +28,7 @@ var causes = [...]struct {
 	{"user-busy", 486, "busy"},
 	{"no-answer", 408, "no answer"},
 	{"deflection", 480, "sent on"},
-	{"deflection", 487, "sent on"},
+	{"deflection", 487, ""},
 	{"unavailable", 503, "not reachable"},
 }
 

@@ -18,6 +18,7 @@ var tables = map[string]any{
 	"causeRows": &causeRows, "statusRows": &statusRows, "overrideRows": &overrideRows, "reasonRows": &reasonRows,
 	"conditionRows": &conditionRows, "byeRows": &byeRows, "q850Rows": &q850Rows, "stanzaRows": &stanzaRows,
 	"errorRows": &errorRows, "phrases": &phrases, "q850Texts": &q850Texts,
+	"causes": &causes, "chatRows": &chatRows, "noticeRows": &noticeRows,
 }
 
 // survivors are cells that make no difference, each with the reason.
@@ -33,6 +34,7 @@ var survivors = map[string]string{
 	"errorRows status {6 recipient-unavailable wait}":   "a class is found by its place",
 	"errorRows status {0 remote-server-timeout wait}":   "it is found by its place",
 	"byeRows from {SIP 500 599 28}":                     "500 has the same cause by itself",
+	"causes says {deflection 487 }":                     "the first row of a reason says it",
 }
 
 // words are what is only read by people: the golden file alone says what they are.
@@ -64,6 +66,10 @@ var judges = []testing.InternalTest{
 	{Name: "ByeCauses", F: TestByeCauses},
 	{Name: "Q850Statuses", F: TestQ850Statuses},
 	{Name: "ExceptionsOfConditions", F: TestExceptionsOfConditions},
+	{Name: "DiversionReasons", F: TestDiversionReasons},
+	{Name: "DiversionSays", F: TestDiversionSays},
+	{Name: "ChatStates", F: TestChatStates},
+	{Name: "Notices", F: TestNoticesHaveARowForEachState},
 }
 
 // Each cell of the tables is changed, one after the other, and each change is noticed.
@@ -87,6 +93,8 @@ func TestEveryCellIsNeeded(t *testing.T) {
 					cell.SetString(cell.String() + "x")
 				case reflect.Int:
 					cell.SetInt(cell.Int() + 1)
+				case reflect.Bool:
+					cell.SetBool(!cell.Bool())
 				case reflect.Uint8:
 					cell.SetUint(cell.Uint() + 1)
 				default:
