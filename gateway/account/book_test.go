@@ -293,6 +293,43 @@ func TestAttemptsAreBounded(t *testing.T) {
 	})
 }
 
+// What all users have together is bounded too.
+func TestBookIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := sit(t, &store.Memory{}, func(o *Options) { o.Max, o.MaxAll = 2, 1 })
+		d.lines.mute = true
+		said := make(chan Reply, 1)
+		first := map[string]string{"username": "mira@voip.example", "password": "sesame"}
+		d.b.Do(Register(), Ask{Owner: juliet, Values: first}, func(r Reply) { said <- r })
+		d.says("no: Your last account is still being checked.", "add-account", EN, "username", "mira@other.example", "password", "sesame")
+		<-said
+		d.lines.mute = false
+		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("no: There is no room for more accounts here.", "add-account", EN, "username", "mira@other.example", "password", "sesame")
+		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame") // it is there already
+		d.leave()
+
+		d = sit(t, &store.Memory{}, nil)
+		synctest.Wait()
+		for i := range maxTriers {
+			d.b.tries[fmt.Sprint(i)] = []time.Time{time.Now()}
+		}
+		d.b.mu.Lock()
+		for i := range maxUsers {
+			d.b.wishes[fmt.Sprint(i)] = Wishes{Quiet: true}
+		}
+		d.b.mu.Unlock()
+		d.says("no: That was too often", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("no: There is no room", "dnd", EN, "dnd", "on")
+		time.Sleep(triesIn + time.Second)
+		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.leave()
+		if len(d.b.tries) != 1 || len(d.b.wishes) != maxUsers {
+			t.Errorf("%d are remembered, and the wishes of %d", len(d.b.tries), len(d.b.wishes))
+		}
+	})
+}
+
 func TestWishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := &store.Memory{}

@@ -1,6 +1,8 @@
 package contacts
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -61,6 +63,27 @@ func TestRead(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestBookIsBounded(t *testing.T) {
+	b := New(translate.DialPlan{})
+	card := "BEGIN:VCARD\nFN:Otto\n"
+	for i := range 100 {
+		card += fmt.Sprintf("TEL:+49%d\n", 1000+i)
+	}
+	if err := b.Read(strings.NewReader(card + "END:VCARD\n")); err != nil || b.Len() != 64 {
+		t.Errorf("%d numbers of one card, %v", b.Len(), err)
+	}
+	if err := b.Read(strings.NewReader("+491000,Mira\n")); err != nil || b.names["+491000"] != "Otto" {
+		t.Errorf("the second name is taken: %q, %v", b.names["+491000"], err)
+	}
+	var many strings.Builder
+	for i := range maxEntries {
+		fmt.Fprintf(&many, "+31%d,x\n", 1000000+i)
+	}
+	if err := b.Read(strings.NewReader(many.String())); !errors.Is(err, ErrFull) || b.Len() != maxEntries {
+		t.Errorf("there are %d, %v", b.Len(), err)
 	}
 }
 

@@ -305,6 +305,60 @@ func TestOfficeGuards(t *testing.T) {
 	}
 }
 
+// A pair that was suspended stays so for a while, whatever it says then.
+func TestOfficeSuspends(t *testing.T) {
+	d := newDesk(t, Limits{Rate: 1000, Burst: 1000})
+	for i := range sameText + 1 {
+		m := toSIP(fmt.Sprint(i))
+		m.Body = "echo"
+		d.step(Take{m})
+	}
+	d.said = nil
+	d.step(Take{toSIP("other")})
+	d.want("denied other policy-violation")
+	d.wait(suspension)
+	d.step(Take{toSIP("later")})
+	if got := strings.Join(d.said, "\n"); strings.Contains(got, "denied later") {
+		t.Errorf("it is still suspended:\n%s", got)
+	}
+}
+
+// What is remembered of any number of senders and messages has an end.
+func TestOfficeIsBounded(t *testing.T) {
+	d := newDesk(t, Limits{Total: 3})
+	for i := range maxSenders + 10 {
+		m := toXMPP(fmt.Sprint(i))
+		m.From = Address{URI: fmt.Sprintf("sip:%d@pbx", i), JID: fmt.Sprintf("%d@gw", i)}
+		d.step(Take{m})
+		if i < 3 {
+			continue
+		}
+		if !strings.HasPrefix(d.said[len(d.said)-1], "denied") {
+			t.Fatalf("message %d: %s", i, d.said[len(d.said)-1])
+		}
+	}
+	if n := d.o.Waiting(); n != 3 {
+		t.Errorf("%d wait", n)
+	}
+	if n := len(d.o.senders); n > maxSenders {
+		t.Errorf("%d senders are known", n)
+	}
+	d = newDesk(t, Limits{Keep: 24 * time.Hour})
+	for i := range 3 * maxRecent {
+		m := toXMPP(fmt.Sprint(i))
+		m.From = Address{URI: fmt.Sprintf("sip:%d@pbx", i), JID: fmt.Sprintf("%d@gw", i)}
+		d.step(Take{m})
+		d.settle(Outcome{})
+		d.wait(time.Second)
+	}
+	if n := len(d.o.recent.m); n > maxRecent {
+		t.Errorf("%d messages are remembered", n)
+	}
+	if n := len(d.o.alarms); n > 2048 {
+		t.Errorf("there are %d alarms, and nothing waits", n)
+	}
+}
+
 func TestOfficeTyping(t *testing.T) {
 	d := newDesk(t, Limits{})
 	typing := func(key string, composing bool) Message {

@@ -65,6 +65,10 @@ func TestPublication(t *testing.T) {
 			`publish "" 1h0m0s a open`,
 			Unpublished{Status: 423, Least: 2 * Hour},
 			`publish "" 2h0m0s a open`,
+			Unpublished{Status: 423, Least: 3 * Hour},
+			`publish "" 3h0m0s a open`,
+			Unpublished{Status: 423, Least: 4 * Hour},
+			"wait 30s",
 		}},
 		{"not wanted", []any{
 			Changed{open("a")},

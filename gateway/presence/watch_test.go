@@ -119,6 +119,16 @@ func TestWatch(t *testing.T) {
 			Accepted{2 * Hour},
 			"wait 1h36m0s",
 		}},
+		{"too brief each time", None, []any{
+			Wished{},
+			first,
+			Refused{Status: 423, Least: 2 * Hour},
+			"subscribe anew 2h0m0s",
+			Refused{Status: 423, Least: 3 * Hour},
+			"subscribe anew 3h0m0s",
+			Refused{Status: 423, Least: 4 * Hour},
+			"wait 30s",
+		}},
 		{"the dialog is forgotten there (P-05)", Granted, []any{
 			Resumed{},
 			"probe",

@@ -178,3 +178,17 @@ func TestPresence(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 }
+
+// Only what a user has sent off counts: a form that is cancelled has no values.
+func TestSubmitted(t *testing.T) {
+	for kind, want := range map[string]bool{"submit": true, "cancel": false, "form": false, "": false} {
+		n := node(t, `<x xmlns='jabber:x:data' type='`+kind+`'><field var='to'><value>1</value><value>2</value></field><field var='when'/></x>`)
+		values, ok := Submitted(&n)
+		if ok != want || ok && (len(values) != 1 || values["to"] != "1") || !ok && values != nil {
+			t.Errorf("%q: %v, %v", kind, values, ok)
+		}
+	}
+	if _, ok := Submitted(nil); ok {
+		t.Error("nothing was submitted")
+	}
+}
