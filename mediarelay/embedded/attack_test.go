@@ -12,13 +12,14 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // spray sends what make returns from an address to a port until the returned function is
 // called, which reports how many were sent and whether anything ever came back.
 func spray(t *testing.T, ip string, to netip.AddrPort, packets func(i int) []byte) (stop func() (sent int, answered bool)) {
 	t.Helper()
-	c := listenOn(t, ip)
+	c := mediatest.ListenOn(t, ip)
 	ctx, cancel := context.WithCancel(context.Background())
 	sent := 0
 	var work sync.WaitGroup
@@ -61,21 +62,21 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // RELIABILITY 4 rows 1 and 2: media from and to strangers.
 func TestBleed(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2")
-	offer := g.offer(1, call.B, a.describe(pcmu()))
-	attack := func(i int) []byte { return packet(0, uint16(i), uint32(160*i), 0x1111, "attack") }
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
+	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	attack := func(i int) []byte { return mediatest.Packet(0, uint16(i), uint32(160*i), 0x1111, "attack") }
 	stop := spray(t, "127.0.0.3", offer.Streams[0].Transport.Addr, attack)
-	b.call(offer)
-	answer := g.answer(2, call.A, b.describe(pcmu()))
+	b.Call(offer)
+	answer := g.answer(2, call.A, b.Describe(pcmu()))
 	stopA := spray(t, "127.0.0.3", answer.Streams[0].Transport.Addr, attack)
-	a.call(answer)
+	a.Call(answer)
 	talk(t, a, 0, b, 0)
 	for _, s := range []func() (int, bool){stop, stopA} {
 		if sent, answered := s(); sent == 0 || answered {
 			t.Errorf("after %d packets the attacker was answered: %v", sent, answered)
 		}
 	}
-	if got, heard := b.listen(50 * time.Millisecond); heard {
+	if got, heard := b.Listen(50 * time.Millisecond); heard {
 		t.Errorf("B heard %q", got.Payload)
 	}
 	for side, s := range g.Stats() {
@@ -90,33 +91,33 @@ func TestPeerBehindNAT(t *testing.T) {
 	policy := sipPolicy()
 	policy.Behind = true
 	g := newRig(t, policy, sipPolicy(), nil)
-	a, b, thief := newPhone(t, "127.0.0.2"), newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.3")
-	own := a.describe(pcmu())
+	a, b, thief := mediatest.NewPhone(t, "127.0.0.2"), mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.3")
+	own := a.Describe(pcmu())
 	own.Streams[0].Transport.Addr = netip.MustParseAddrPort("10.9.8.7:4000")
-	b.call(g.offer(1, call.B, own))
-	answer := g.answer(2, call.A, b.describe(pcmu()))
-	a.call(answer)
-	thief.call(answer)
+	b.Call(g.offer(1, call.B, own))
+	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	a.Call(answer)
+	thief.Call(answer)
 	for i := range uint16(steady) {
-		thief.ssrc++ // not steady: it does not know what the peer would send
-		thief.say(0, i, 0, "attack")
-		a.say(0, i, 160*uint32(i), "payload")
+		thief.SSRC++ // not steady: it does not know what the peer would send
+		thief.Say(0, i, 0, "attack")
+		a.Say(0, i, 160*uint32(i), "payload")
 	}
-	if got := b.hear(); string(got.Payload) != "payload" {
+	if got := b.Hear(); string(got.Payload) != "payload" {
 		t.Fatalf("B heard %q", got.Payload)
 	}
 	eventually(t, "media to A", func() bool {
-		b.say(0, 1, 1, "back")
-		_, heard := a.listen(20 * time.Millisecond)
+		b.Say(0, 1, 1, "back")
+		_, heard := a.Listen(20 * time.Millisecond)
 		return heard
 	})
 	for i := range uint16(2 * steady) {
-		thief.say(0, i, 0, "attack")
+		thief.Say(0, i, 0, "attack")
 	}
-	if got, heard := b.listen(50 * time.Millisecond); heard {
+	if got, heard := b.Listen(50 * time.Millisecond); heard {
 		t.Errorf("B heard %q", got.Payload)
 	}
-	if _, heard := thief.listen(50 * time.Millisecond); heard {
+	if _, heard := thief.Listen(50 * time.Millisecond); heard {
 		t.Error("the thief heard something")
 	}
 }
@@ -143,17 +144,17 @@ func TestConnectUnderFloods(t *testing.T) {
 			binary.BigEndian.PutUint32(p[4:], stunCookie)
 			return p
 		},
-		"rtp": func(i int) []byte { return packet(0, uint16(i), 0, 1, "attack") },
+		"rtp": func(i int) []byte { return mediatest.Packet(0, uint16(i), 0, 1, "attack") },
 	}
 	for name, flood := range floods {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-			a, b := newPhone(t, "127.0.0.1"), newClient(t)
-			offer := g.offer(1, call.B, a.describe(pcmu()))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+			offer := g.offer(1, call.B, a.Describe(pcmu()))
 			stop := spray(t, "127.0.0.3", offer.Streams[0].Transport.ICE.Candidates[0].Addr, flood)
-			a.call(g.answer(2, call.A, b.describe(media.Active, pcmu())))
+			a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
 			offer.Streams[0].Transport.DTLS.Setup = media.Passive
-			if err := b.connect(offer, false); err != nil {
+			if err := connect(b, offer, false); err != nil {
 				t.Fatal(err)
 			}
 			g.connected(call.B)
@@ -171,33 +172,33 @@ func TestForgedSRTP(t *testing.T) {
 	talk(t, a, 0, b, 0)
 	forged := 0
 	for i := range 200 {
-		p, err := b.tx.EncryptRTP(nil, packet(0, uint16(2000+i), 0, b.ssrc, "payload"), nil)
+		p, err := b.TX.EncryptRTP(nil, mediatest.Packet(0, uint16(2000+i), 0, b.SSRC, "payload"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p[12+i%(len(p)-12)] ^= 1 << (i % 8)
-		if _, err := b.conn.Write(p); err != nil {
+		if _, err := b.Conn.Write(p); err != nil {
 			t.Fatal(err)
 		}
 		forged++
 	}
-	good, err := b.tx.EncryptRTP(nil, packet(0, 2300, 0, b.ssrc, "genuine"), nil)
+	good, err := b.TX.EncryptRTP(nil, mediatest.Packet(0, 2300, 0, b.SSRC, "genuine"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if _, err := b.conn.Write(good); err != nil {
+		if _, err := b.Conn.Write(good); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := a.hear(); string(got.Payload) != "genuine" {
+	if got := a.Hear(); string(got.Payload) != "genuine" {
 		t.Errorf("A heard %q", got.Payload)
 	}
 	eventually(t, "counting", func() bool {
 		d := g.Stats()[call.B].Dropped
 		return d.BadAuth == int64(forged) && d.Replayed == 2
 	})
-	if got, heard := a.listen(50 * time.Millisecond); heard {
+	if got, heard := a.Listen(50 * time.Millisecond); heard {
 		t.Errorf("A heard %q too", got.Payload)
 	}
 }
@@ -207,17 +208,17 @@ func TestFingerprintMismatch(t *testing.T) {
 	for _, setup := range []media.Setup{media.Active, media.Passive} {
 		t.Run("client answers "+setup.String(), func(t *testing.T) {
 			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-			a, b := newPhone(t, "127.0.0.1"), newClient(t)
-			offer := g.offer(1, call.B, a.describe(pcmu()))
-			a.call(g.answer(2, call.A, b.describe(setup, pcmu())))
-			b.cert.certificate = strangers(t)
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+			offer := g.offer(1, call.B, a.Describe(pcmu()))
+			a.Call(g.answer(2, call.A, b.Describe(setup, pcmu())))
+			b.Cert = mediatest.NewCert(t)
 			began := time.Now()
 			offer.Streams[0].Transport.DTLS.Setup = media.Active
 			if setup == media.Active {
 				offer.Streams[0].Transport.DTLS.Setup = media.Passive
 			}
 			failed := make(chan error, 1)
-			go func() { failed <- b.connect(offer, false) }() // ends with the handshake
+			go func() { failed <- connect(b, offer, false) }() // ends with the handshake
 			for {
 				e, ok := (<-g.events).(call.MediaFailed)
 				if !ok {
@@ -229,14 +230,14 @@ func TestFingerprintMismatch(t *testing.T) {
 				break
 			}
 			for i := range uint16(2 * holdMax) {
-				a.say(0, i, 1, "secret")
+				a.Say(0, i, 1, "secret")
 			}
 			eventually(t, "dropping", func() bool { return g.Stats()[call.A].Dropped.NoRoute > 0 })
 			if s := g.Stats()[call.B]; s.Sent.Packets != 0 || s.Protection != "none" {
 				t.Errorf("stats of B are %+v", s)
 			}
 			g.Release()
-			b.hangUp()
+			b.HangUp()
 			<-failed
 		})
 	}
@@ -245,15 +246,15 @@ func TestFingerprintMismatch(t *testing.T) {
 func TestManyCandidates(t *testing.T) {
 	r := newRelay(t, nil)
 	g := r.rig(t, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	g.offer(1, call.B, a.describe(pcmu()))
-	sink := listenOn(t, "127.0.0.4")
-	many := b.describe(media.Active, pcmu())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	g.offer(1, call.B, a.Describe(pcmu()))
+	sink := mediatest.ListenOn(t, "127.0.0.4")
+	many := b.Describe(media.Active, pcmu())
 	many.Streams[0].Transport.ICE.Candidates = nil
 	for i := range 1000 {
 		many.Streams[0].Transport.ICE.Candidates = append(many.Streams[0].Transport.ICE.Candidates, media.Candidate{
 			Foundation: "1", Component: 1, Protocol: "udp", Priority: 100, Type: "host",
-			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), localOf(sink).Port()),
+			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), mediatest.LocalOf(sink).Port()),
 		})
 	}
 	g.answer(2, call.A, many)
@@ -266,7 +267,7 @@ func TestManyCandidates(t *testing.T) {
 	// All are checked once; from then on they take turns, below 100 a second.
 	allowed := 0
 	for i := range 1000 {
-		if m.paced(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i % maxCandidates)}), localOf(sink).Port())) {
+		if m.paced(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i % maxCandidates)}), mediatest.LocalOf(sink).Port())) {
 			allowed++
 		}
 	}

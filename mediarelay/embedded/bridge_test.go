@@ -14,6 +14,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // talk sends the first packets both ways between two ends, and checks how they arrive.
@@ -31,8 +32,8 @@ func say(t *testing.T, from talker, pt uint8, to talker, want uint8, first uint1
 	var seq uint16
 	var ts uint32
 	for i := range uint16(5) {
-		from.say(pt, first+i, 160*uint32(first+i), "payload")
-		got := to.hear()
+		from.Say(pt, first+i, 160*uint32(first+i), "payload")
+		got := to.Hear()
 		if string(got.Payload) != "payload" || got.PayloadType != want {
 			t.Fatalf("got %q of type %d, want type %d", got.Payload, got.PayloadType, want)
 		}
@@ -48,13 +49,13 @@ func say(t *testing.T, from talker, pt uint8, to talker, want uint8, first uint1
 
 func TestPlainToPlain(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, a.describe(opus(111), pcmu()))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, a.Describe(opus(111), pcmu()))
 	if s := offer.Streams[0]; len(media.Speech(s.Codecs)) != 2 || s.Codecs[0].Name != "opus" || s.Codecs[0].PT != 96 {
 		t.Fatalf("B is offered %+v", s.Codecs)
 	}
-	b.call(offer)
-	a.call(g.answer(2, call.A, b.describe(opus(96))))
+	b.Call(offer)
+	a.Call(g.answer(2, call.A, b.Describe(opus(96))))
 	g.connected(call.A)
 	talk(t, a, 111, b, 96)
 	stats := g.Stats()
@@ -66,13 +67,13 @@ func TestPlainToPlain(t *testing.T) {
 // A tone that was pressed is not what a leg speaks.
 func TestStatsNameTheCodecOfSpeech(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
-	a.call(g.answer(2, call.A, b.describe(pcmu(), events(101, 8000))))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu(), events(101, 8000))))
 	g.connected(call.A)
 	say(t, a, 0, b, 0, 1000)
-	a.say(101, 1005, 160*1005, "\x05\x80\x00\xa0")
-	if got := b.hear(); got.PayloadType != 101 {
+	a.Say(101, 1005, 160*1005, "\x05\x80\x00\xa0")
+	if got := b.Hear(); got.PayloadType != 101 {
 		t.Fatalf("got type %d, want the tone", got.PayloadType)
 	}
 	if s := g.Stats()[call.A]; s.Codec != "PCMU" {
@@ -84,8 +85,8 @@ func TestPhoneCallsClient(t *testing.T) {
 	for _, setup := range []media.Setup{media.Active, media.Passive} {
 		t.Run("client answers "+setup.String(), func(t *testing.T) {
 			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-			a, b := newPhone(t, "127.0.0.1"), newClient(t)
-			offer := g.offer(1, call.B, a.describe(pcma(), opus(96), events(101, 8000)))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+			offer := g.offer(1, call.B, a.Describe(pcma(), opus(96), events(101, 8000)))
 			s := offer.Streams[0]
 			if s.Transport.DTLS == nil || s.Transport.DTLS.Setup != media.ActPass || s.Transport.Profile != media.TLSSAVPF || !s.Transport.RTCPMux {
 				t.Fatalf("B is offered the transport %+v", s.Transport)
@@ -93,15 +94,15 @@ func TestPhoneCallsClient(t *testing.T) {
 			if s.Transport.ICE == nil || len(s.Transport.ICE.Candidates) != 1 || s.Transport.ICE.Candidates[0].Addr.Addr().String() != "127.0.0.1" {
 				t.Fatalf("B is offered the ICE %+v", s.Transport.ICE)
 			}
-			answer := b.describe(setup, opus(111), pcma(), events(110, 48000))
-			a.call(g.answer(2, call.A, answer))
+			answer := b.Describe(setup, opus(111), pcma(), events(110, 48000))
+			a.Call(g.answer(2, call.A, answer))
 			// The client is passive when it answered so; the relay then begins.
 			relay := offer.Clone()
 			relay.Streams[0].Transport.DTLS.Setup = media.Active
 			if setup == media.Active {
 				relay.Streams[0].Transport.DTLS.Setup = media.Passive
 			}
-			if err := b.connect(relay, false); err != nil {
+			if err := connect(b, relay, false); err != nil {
 				t.Fatal(err)
 			}
 			g.connected(call.B)
@@ -127,8 +128,8 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 	for _, setup := range []media.Setup{media.ActPass, media.Active, media.Passive, media.SetupNone} {
 		t.Run("client offers "+setup.String(), func(t *testing.T) {
 			g := newRig(t, jinglePolicy(), sipPolicy(), nil)
-			a, b := newClient(t), newPhone(t, "127.0.0.1")
-			offer := a.describe(setup, opus(111), pcmu(), events(126, 8000))
+			a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
+			offer := a.Describe(setup, opus(111), pcmu(), events(126, 8000))
 			offer.Streams[0].Transport.ICE.Candidates = nil // D-19
 			plain := g.offer(1, call.B, offer)
 			if got := names(plain.Streams[0].Codecs); got != "96 opus/48000, 0 PCMU/8000, 101 telephone-event/8000, 102 telephone-event/48000" {
@@ -137,9 +138,9 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 			if tr := plain.Streams[0].Transport; tr.ICE != nil || tr.DTLS != nil || tr.Profile != media.AVP || tr.Addr.Port()%2 != 0 {
 				t.Errorf("B is offered the transport %+v", tr)
 			}
-			g.Candidates(call.A, a.trickled()) // before the offer is answered
-			b.call(plain)
-			answer := g.answer(2, call.A, b.describe(pcmu()))
+			g.Candidates(call.A, a.Trickled()) // before the offer is answered
+			b.Call(plain)
+			answer := g.answer(2, call.A, b.Describe(pcmu()))
 			s := answer.Streams[0]
 			want := media.Active
 			if setup == media.Active {
@@ -148,7 +149,7 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 			if s.Name != "0" || s.Transport.DTLS.Setup != want || !s.Transport.RTCPMux || names(s.Codecs) != "0 PCMU/8000, 126 telephone-event/8000" {
 				t.Errorf("A is answered %+v", s)
 			}
-			if err := a.connect(answer, true); err != nil {
+			if err := connect(a, answer, true); err != nil {
 				t.Fatal(err)
 			}
 			g.connected(call.A)
@@ -159,20 +160,20 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 
 func TestLateOffer(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
-	a, b := newClient(t), newPhone(t, "127.0.0.1")
+	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
 	offer := g.offer(1, call.B, media.Description{})
 	if got := names(media.Speech(offer.Streams[0].Codecs)); got != "8 PCMA/8000, 0 PCMU/8000, 9 G722/8000, 96 opus/48000" {
 		t.Errorf("B is offered %s", got)
 	}
-	b.call(offer)
-	if got := g.answer(2, call.A, b.describe(g722(), pcma(), events(101, 8000))); !got.Empty() {
+	b.Call(offer)
+	if got := g.answer(2, call.A, b.Describe(g722(), pcma(), events(101, 8000))); !got.Empty() {
 		t.Errorf("A is answered %+v before it offered anything", got)
 	}
-	answer := g.join(3, call.A, a.describe(media.ActPass, opus(111), pcma(), g722(), events(110, 48000), events(126, 8000)))
+	answer := g.join(3, call.A, a.Describe(media.ActPass, opus(111), pcma(), g722(), events(110, 48000), events(126, 8000)))
 	if got := names(answer.Streams[0].Codecs); got != "9 G722/8000, 8 PCMA/8000, 126 telephone-event/8000" {
 		t.Errorf("A is answered %s", got)
 	}
-	if err := a.connect(answer, true); err != nil {
+	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.A)
@@ -181,8 +182,8 @@ func TestLateOffer(t *testing.T) {
 
 func TestEarlyAnswer(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
-	a, b := newClient(t), newPhone(t, "127.0.0.1")
-	own := a.describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126, 8000))
+	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126, 8000))
 	answer := g.join(1, call.A, own)
 	if got := names(answer.Streams[0].Codecs); got != "8 PCMA/8000, 126 telephone-event/8000" {
 		t.Errorf("A is answered %s", got)
@@ -191,13 +192,13 @@ func TestEarlyAnswer(t *testing.T) {
 	if got := names(offer.Streams[0].Codecs); got != "8 PCMA/8000, 101 telephone-event/8000" {
 		t.Errorf("B is offered %s", got)
 	}
-	b.call(offer)
-	if err := a.connect(answer, true); err != nil {
+	b.Call(offer)
+	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.A)
 	for op := call.Op(3); op < 5; op++ {
-		again := g.answer(op, call.A, b.describe(pcma(), events(101, 8000)))
+		again := g.answer(op, call.A, b.Describe(pcma(), events(101, 8000)))
 		if !reflect.DeepEqual(again, answer) {
 			t.Errorf("A's answer changed to %+v", again)
 		}
@@ -205,61 +206,61 @@ func TestEarlyAnswer(t *testing.T) {
 	talk(t, a, 8, b, 8)
 
 	// The callee's final answer is elsewhere: media follows.
-	c := newPhone(t, "127.0.0.1")
-	c.call(offer)
-	g.answer(5, call.A, c.describe(pcma()))
-	a.say(8, 1005, 160*1005, "payload")
-	c.hear()
-	c.say(8, 1, 1, "payload")
-	a.hear()
+	c := mediatest.NewPhone(t, "127.0.0.1")
+	c.Call(offer)
+	g.answer(5, call.A, c.Describe(pcma()))
+	a.Say(8, 1005, 160*1005, "payload")
+	c.Hear()
+	c.Say(8, 1, 1, "payload")
+	a.Hear()
 }
 
 // Of several early dialogs the caller hears the newest that says something (INTERWORKING 2.9).
 func TestEarlyDialogs(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, desk, mobile := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2"), newPhone(t, "127.0.0.3")
-	own := a.describe(pcma())
-	a.call(g.join(1, call.A, own))
+	a, desk, mobile := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2"), mediatest.NewPhone(t, "127.0.0.3")
+	own := a.Describe(pcma())
+	a.Call(g.join(1, call.A, own))
 	offer := g.offer(2, call.B, own)
-	desk.call(offer)
-	mobile.call(offer)
-	g.answer(3, call.A, desk.describe(pcma()))
-	desk.say(8, 1, 160, "the desk")
+	desk.Call(offer)
+	mobile.Call(offer)
+	g.answer(3, call.A, desk.Describe(pcma()))
+	desk.Say(8, 1, 160, "the desk")
 	heard := func(want string) {
 		t.Helper()
-		if p := a.hear(); string(p.Payload) != want {
+		if p := a.Hear(); string(p.Payload) != want {
 			t.Errorf("A hears %q, want %q", p.Payload, want)
 		}
 	}
 	heard("the desk")
-	g.answer(4, call.A, mobile.describe(pcma())) // and it says nothing yet
-	desk.say(8, 2, 320, "the desk still")
+	g.answer(4, call.A, mobile.Describe(pcma())) // and it says nothing yet
+	desk.Say(8, 2, 320, "the desk still")
 	heard("the desk still")
-	mobile.say(8, 1, 160, "the mobile")
+	mobile.Say(8, 1, 160, "the mobile")
 	heard("the mobile")
-	desk.say(8, 3, 480, "the desk again")
-	mobile.say(8, 2, 320, "the mobile alone")
+	desk.Say(8, 3, 480, "the desk again")
+	mobile.Say(8, 2, 320, "the mobile alone")
 	heard("the mobile alone")
 
 	// The desk answers: nobody else is heard from then on.
 	g.Ring(call.A, false)
-	g.answer(5, call.A, desk.describe(pcma()))
-	mobile.say(8, 3, 480, "the mobile too late")
-	desk.say(8, 4, 640, "the desk at last")
+	g.answer(5, call.A, desk.Describe(pcma()))
+	mobile.Say(8, 3, 480, "the mobile too late")
+	desk.Say(8, 4, 640, "the desk at last")
 	heard("the desk at last")
 }
 
 func TestTrickleBeforeTheAnswer(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcmu()))
-	g.Candidates(call.B, b.trickled())
-	bare := b.describe(media.Active, pcmu())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	g.Candidates(call.B, b.Trickled())
+	bare := b.Describe(media.Active, pcmu())
 	bare.Streams[0].Transport.ICE = nil // it was said already
-	a.call(g.answer(2, call.A, bare))
+	a.Call(g.answer(2, call.A, bare))
 	offer.Streams[0].Transport.ICE.Candidates = offer.Streams[0].Transport.ICE.Candidates[:1]
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
-	if err := b.connect(offer, false); err != nil {
+	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
@@ -269,9 +270,9 @@ func TestTrickleBeforeTheAnswer(t *testing.T) {
 // A phone may ring for long after its candidates came.
 func TestNoChecksWhileItRings(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Connect = 50 * time.Millisecond })
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	g.offer(1, call.B, a.describe(pcmu()))
-	g.Candidates(call.B, b.trickled())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	g.offer(1, call.B, a.Describe(pcmu()))
+	g.Candidates(call.B, b.Trickled())
 	select {
 	case e := <-g.events:
 		t.Errorf("while it rings came %+v", e)
@@ -290,11 +291,11 @@ func TestProtectionStays(t *testing.T) {
 	policy := jinglePolicy()
 	policy.DTLS = false
 	g := newRig(t, policy, sipPolicy(), nil)
-	a, b := newClient(t), newPhone(t, "127.0.0.1")
-	own := a.describe(media.ActPass, pcmu())
-	b.call(g.offer(1, call.B, own))
-	answer := g.answer(2, call.A, b.describe(pcmu()))
-	if err := a.connect(answer, true); err != nil {
+	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(media.ActPass, pcmu())
+	b.Call(g.offer(1, call.B, own))
+	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.A)
@@ -310,11 +311,11 @@ func TestProtectionStays(t *testing.T) {
 
 func TestPassiveClientWithoutRole(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Hello = 50 * time.Millisecond })
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcmu()))
-	a.call(g.answer(2, call.A, b.describe(media.SetupNone, pcmu())))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	a.Call(g.answer(2, call.A, b.Describe(media.SetupNone, pcmu())))
 	offer.Streams[0].Transport.DTLS.Setup = media.Active // the client waits
-	if err := b.connect(offer, false); err != nil {
+	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
@@ -323,18 +324,18 @@ func TestPassiveClientWithoutRole(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
-	a, b := newClient(t), newPhone(t, "127.0.0.1")
-	plain := g.offer(1, call.B, a.describe(media.ActPass, opus(111), events(110, 48000)))
-	b.call(plain)
-	answer := g.answer(2, call.A, b.describe(opus(96), events(101, 8000)))
-	if err := a.connect(answer, true); err != nil {
+	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
+	plain := g.offer(1, call.B, a.Describe(media.ActPass, opus(111), events(110, 48000)))
+	b.Call(plain)
+	answer := g.answer(2, call.A, b.Describe(opus(96), events(101, 8000)))
+	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.A)
-	a.say(111, 1, 4800, "speech")
-	speech := b.hear()
-	a.say(110, 2, 5760, "\x05\x0a\x12\xc0") // digit 5, 4800 ticks of 48 kHz
-	digit := b.hear()
+	a.Say(111, 1, 4800, "speech")
+	speech := b.Hear()
+	a.Say(110, 2, 5760, "\x05\x0a\x12\xc0") // digit 5, 4800 ticks of 48 kHz
+	digit := b.Hear()
 	if digit.PayloadType != 101 || digit.SequenceNumber != speech.SequenceNumber+1 || digit.Timestamp != speech.Timestamp+960 {
 		t.Errorf("the event came as type %d, number %d at %d after %d at %d",
 			digit.PayloadType, digit.SequenceNumber, digit.Timestamp, speech.SequenceNumber, speech.Timestamp)
@@ -342,10 +343,10 @@ func TestEvents(t *testing.T) {
 	if string(digit.Payload) != "\x05\x0a\x03\x20" { // 800 ticks of 8 kHz
 		t.Errorf("the event came as %x", digit.Payload)
 	}
-	b.say(96, 1, 960, "speech")
-	a.hear()
-	b.say(101, 2, 960, "\x0b\x8a\x40\x00") // 16384 ticks of 8 kHz are too many for 48 kHz
-	if got := a.hear(); got.PayloadType != 110 || string(got.Payload) != "\x0b\x8a\xff\xff" {
+	b.Say(96, 1, 960, "speech")
+	a.Hear()
+	b.Say(101, 2, 960, "\x0b\x8a\x40\x00") // 16384 ticks of 8 kHz are too many for 48 kHz
+	if got := a.Hear(); got.PayloadType != 110 || string(got.Payload) != "\x0b\x8a\xff\xff" {
 		t.Errorf("the event came as type %d, %x", got.PayloadType, got.Payload)
 	}
 }
@@ -354,12 +355,12 @@ func TestEvents(t *testing.T) {
 func pair(t *testing.T, change func(*Options), codecs ...media.Codec) (g *rig, a *phone, b *client, answer media.Description) {
 	t.Helper()
 	g = newRig(t, sipPolicy(), jinglePolicy(), change)
-	a, b = newPhone(t, "127.0.0.1"), newClient(t)
-	offer := g.offer(1, call.B, a.describe(codecs...))
-	answer = g.answer(2, call.A, b.describe(media.Active, codecs...))
-	a.call(answer)
+	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(codecs...))
+	answer = g.answer(2, call.A, b.Describe(media.Active, codecs...))
+	a.Call(answer)
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
-	if err := b.connect(offer, false); err != nil {
+	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
@@ -369,7 +370,7 @@ func pair(t *testing.T, change func(*Options), codecs ...media.Codec) (g *rig, a
 func TestHold(t *testing.T) {
 	g, a, b, first := pair(t, nil, pcmu())
 	talk(t, a, 0, b, 0)
-	own := a.describe(pcmu())
+	own := a.Describe(pcmu())
 	if again := g.join(3, call.A, own); !reflect.DeepEqual(again, first) {
 		t.Errorf("the same offer again is answered %+v, was %+v", again, first)
 	}
@@ -378,17 +379,17 @@ func TestHold(t *testing.T) {
 	if d := g.join(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
 		t.Errorf("sendonly is answered %v", d)
 	}
-	b.say(0, 1005, 160*1005, "unwanted")
-	a.say(0, 1005, 160*1005, "music")
-	if got := b.hear(); string(got.Payload) != "music" {
+	b.Say(0, 1005, 160*1005, "unwanted")
+	a.Say(0, 1005, 160*1005, "music")
+	if got := b.Hear(); string(got.Payload) != "music" {
 		t.Errorf("B heard %q", got.Payload)
 	}
 	eventually(t, "that B is not heard", func() bool { return g.Stats()[call.B].Dropped.NoRoute > 0 })
 	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
 		t.Errorf("sendrecv is answered %v", d)
 	}
-	b.say(0, 1100, 160*1100, "wanted")
-	if got := a.hear(); string(got.Payload) != "wanted" || !got.Marker {
+	b.Say(0, 1100, 160*1100, "wanted")
+	if got := a.Hear(); string(got.Payload) != "wanted" || !got.Marker {
 		t.Errorf("A heard %q, marker %v", got.Payload, got.Marker)
 	}
 	old := own.Clone() // RFC 3264 section 8.4, D-26
@@ -396,7 +397,7 @@ func TestHold(t *testing.T) {
 	if d := g.join(6, call.A, old).Streams[0].Direction; d != media.RecvOnly {
 		t.Errorf("c=0.0.0.0 is answered %v", d)
 	}
-	both := b.describe(media.ActPass, pcmu())
+	both := b.Describe(media.ActPass, pcmu())
 	both.Streams[0].Direction = media.SendOnly
 	if d := g.join(7, call.B, both).Streams[0].Direction; d != media.Inactive {
 		t.Errorf("hold against hold is answered %v", d)
@@ -406,15 +407,15 @@ func TestHold(t *testing.T) {
 func TestRestart(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu())
 	talk(t, a, 0, b, 0)
-	was := b.ufrag
-	if err := b.agent.Restart("", ""); err != nil {
+	was := b.Ufrag
+	if err := b.Agent.Restart("", ""); err != nil {
 		t.Fatal(err)
 	}
-	b.gather()
-	if b.ufrag == was {
+	b.Gather()
+	if b.Ufrag == was {
 		t.Fatal("the client has no new credentials")
 	}
-	bare := b.trickled() // as Conversations: new credentials, no candidates (D-20)
+	bare := b.Trickled() // as Conversations: new credentials, no candidates (D-20)
 	candidates := bare.Streams[0].Transport.ICE.Candidates
 	bare.Streams[0].Transport.ICE.Candidates = nil
 	g.Candidates(call.B, bare)
@@ -426,17 +427,17 @@ func TestRestart(t *testing.T) {
 	bare.Streams[0].Transport.ICE.Candidates = candidates
 	g.Candidates(call.B, bare)
 	chosen := make(chan struct{}, 8)
-	b.agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
-	if err := b.agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
+	b.Agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
+	if err := b.Agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
 		t.Fatal(err)
 	}
-	b.reach(s.Transport.ICE)
+	b.Reach(s.Transport.ICE)
 	<-chosen
 	say(t, b, 0, a, 0, 1005)
 	for { // until the relay has followed to the new pair
-		a.say(0, 1010, 0, "payload")
+		a.Say(0, 1010, 0, "payload")
 		select {
-		case <-b.media:
+		case <-b.Media:
 			return
 		case <-time.After(50 * time.Millisecond):
 		}
@@ -445,7 +446,7 @@ func TestRestart(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	noPrint := func(c *client) media.Description {
-		d := c.describe(media.ActPass, pcmu())
+		d := c.Describe(media.ActPass, pcmu())
 		d.Streams[0].Transport.DTLS = nil
 		return d
 	}
@@ -458,14 +459,14 @@ func TestRefusals(t *testing.T) {
 		{
 			name: "no codec in common", a: sipPolicy(), b: jinglePolicy(),
 			offer: func(_ *client, p *phone) media.Description {
-				return p.describe(media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1})
+				return p.Describe(media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1})
 			},
 			cause: call.Incompatible,
 		},
 		{
 			name: "nothing but pictures", a: sipPolicy(), b: jinglePolicy(),
 			offer: func(_ *client, p *phone) media.Description {
-				d := p.describe(media.Codec{PT: 97, Name: "VP8", ClockRate: 90000})
+				d := p.Describe(media.Codec{PT: 97, Name: "VP8", ClockRate: 90000})
 				d.Streams[0].Kind = media.Video
 				return d
 			},
@@ -479,7 +480,7 @@ func TestRefusals(t *testing.T) {
 		{
 			name: "a fingerprint of a broken hash", a: jinglePolicy(), b: sipPolicy(),
 			offer: func(c *client, _ *phone) media.Description {
-				d := c.describe(media.ActPass, pcmu())
+				d := c.Describe(media.ActPass, pcmu())
 				d.Streams[0].Transport.DTLS.Fingerprints[0].Hash = "sha-1"
 				return d
 			},
@@ -488,7 +489,7 @@ func TestRefusals(t *testing.T) {
 		{
 			name: "keys in signalling", a: sipPolicy(), b: jinglePolicy(),
 			offer: func(_ *client, p *phone) media.Description {
-				d := p.describe(pcmu())
+				d := p.Describe(pcmu())
 				d.Streams[0].Transport.Profile = media.SAVP
 				return d
 			},
@@ -497,7 +498,7 @@ func TestRefusals(t *testing.T) {
 		{
 			name: "a transport that leads nowhere", a: jinglePolicy(), b: sipPolicy(),
 			offer: func(c *client, _ *phone) media.Description {
-				d := c.describe(media.ActPass, pcmu())
+				d := c.Describe(media.ActPass, pcmu())
 				d.Streams[0].Transport.ICE = nil
 				return d
 			},
@@ -507,7 +508,7 @@ func TestRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, tt.a, tt.b, nil)
-			offer := tt.offer(newClient(t), newPhone(t, "127.0.0.1"))
+			offer := tt.offer(mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1"))
 			g.Offer(7, call.B, offer)
 			if got := (<-g.events).(call.MediaFailed); got.Op != 7 || got.Cause != tt.cause {
 				t.Errorf("offer: got %+v, want %v", got, tt.cause)
@@ -522,13 +523,13 @@ func TestRefusals(t *testing.T) {
 
 func TestRefusedAnswers(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	g.Answer(1, call.A, b.describe(media.Active, pcmu()))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	g.Answer(1, call.A, b.Describe(media.Active, pcmu()))
 	if got := (<-g.events).(call.MediaFailed); got.Cause != call.OutOfSequence {
 		t.Errorf("an answer without an offer: got %+v", got)
 	}
-	g.offer(2, call.B, a.describe(opus(111)))
-	bare := b.describe(media.Active, opus(111))
+	g.offer(2, call.B, a.Describe(opus(111)))
+	bare := b.Describe(media.Active, opus(111))
 	bare.Streams[0].Transport.DTLS = nil
 	for _, tt := range []struct {
 		name   string
@@ -536,7 +537,7 @@ func TestRefusedAnswers(t *testing.T) {
 		cause  call.Cause
 	}{
 		{"without a fingerprint", bare, call.Insecure},
-		{"with a codec that only we offered", b.describe(media.Active, pcmu()), call.Incompatible},
+		{"with a codec that only we offered", b.Describe(media.Active, pcmu()), call.Incompatible},
 		{"with nothing", media.Description{}, call.Incompatible},
 	} {
 		g.Answer(3, call.A, tt.answer)
@@ -544,12 +545,12 @@ func TestRefusedAnswers(t *testing.T) {
 			t.Errorf("%s: got %+v, want %v", tt.name, got, tt.cause)
 		}
 	}
-	g.answer(4, call.A, b.describe(media.Active, opus(111)))
+	g.answer(4, call.A, b.Describe(media.Active, opus(111)))
 }
 
 func TestChangeThatCannotBe(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu())
-	g.Join(3, call.A, a.describe(opus(111)))
+	g.Join(3, call.A, a.Describe(opus(111)))
 	if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Incompatible {
 		t.Errorf("got %+v", got)
 	}
@@ -558,8 +559,8 @@ func TestChangeThatCannotBe(t *testing.T) {
 
 func TestOtherStreamsAreRefused(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-	a := newPhone(t, "127.0.0.1")
-	own := a.describe(pcmu())
+	a := mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcmu())
 	own.Streams = append(own.Streams,
 		media.Stream{Kind: media.Other, Media: "image", Transport: media.Transport{Profile: media.NoRTP}},
 		media.Stream{Kind: media.Video, Codecs: []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000}}, Transport: own.Streams[0].Transport},
@@ -569,7 +570,7 @@ func TestOtherStreamsAreRefused(t *testing.T) {
 	if len(offer.Streams) != 1 || offer.Bundle != nil {
 		t.Errorf("B is offered %+v", offer)
 	}
-	answer := g.answer(2, call.A, newClient(t).describe(media.Active, pcmu()))
+	answer := g.answer(2, call.A, mediatest.NewClient(t).Describe(media.Active, pcmu()))
 	var got []bool
 	for _, s := range answer.Streams {
 		got = append(got, s.Rejected)
@@ -581,9 +582,9 @@ func TestOtherStreamsAreRefused(t *testing.T) {
 
 func TestOfferlessCaller(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
 	offer := g.offer(1, call.B, media.Description{})
-	answer := b.describe(media.Active, opus(111), pcmu())
+	answer := b.Describe(media.Active, opus(111), pcmu())
 	if got := g.answer(2, call.A, answer); !got.Empty() {
 		t.Errorf("A is answered %+v", got)
 	}
@@ -591,12 +592,12 @@ func TestOfferlessCaller(t *testing.T) {
 	if got := names(plain.Streams[0].Codecs); got != "96 opus/48000, 0 PCMU/8000, 101 telephone-event/8000, 102 telephone-event/48000" {
 		t.Errorf("A is offered %s", got)
 	}
-	a.call(plain)
-	if got := g.answer(4, call.B, a.describe(opus(96))); !got.Empty() {
+	a.Call(plain)
+	if got := g.answer(4, call.B, a.Describe(opus(96))); !got.Empty() {
 		t.Errorf("B is answered %+v", got)
 	}
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
-	if err := b.connect(offer, false); err != nil {
+	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
@@ -608,15 +609,15 @@ func TestNothingLeaks(t *testing.T) {
 	r := newRelay(t, nil)
 	for range 3 {
 		g := r.rig(t, sipPolicy(), jinglePolicy())
-		a, b := newPhone(t, "127.0.0.1"), newClient(t)
-		offer := g.offer(1, call.B, a.describe(pcmu()))
-		g.answer(2, call.A, b.describe(media.Active, pcmu()))
+		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+		offer := g.offer(1, call.B, a.Describe(pcmu()))
+		g.answer(2, call.A, b.Describe(media.Active, pcmu()))
 		offer.Streams[0].Transport.DTLS.Setup = media.Passive
-		if err := b.connect(offer, false); err != nil {
+		if err := connect(b, offer, false); err != nil {
 			t.Fatal(err)
 		}
 		g.connected(call.B)
-		b.hangUp()
+		b.HangUp()
 		g.Release()
 	}
 	half := r.rig(t, jinglePolicy(), jinglePolicy()) // released while it waits for peers

@@ -12,6 +12,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // A plainClient is a far end with ICE for RTP and RTCP apart and without any protection,
@@ -44,12 +45,12 @@ func newPlainClient(t *testing.T) *plainClient {
 		}
 		t.Cleanup(func() { a.GracefulClose() })
 		c.agents[i] = a
-		c.gather(a, uint16(i+1))
+		c.Gather(a, uint16(i+1))
 	}
 	return c
 }
 
-func (c *plainClient) gather(a *ice.Agent, component uint16) {
+func (c *plainClient) Gather(a *ice.Agent, component uint16) {
 	c.t.Helper()
 	done := make(chan struct{})
 	a.OnCandidate(func(found ice.Candidate) {
@@ -68,7 +69,7 @@ func (c *plainClient) gather(a *ice.Agent, component uint16) {
 	<-done
 }
 
-func (c *plainClient) describe(codecs ...media.Codec) media.Description {
+func (c *plainClient) Describe(codecs ...media.Codec) media.Description {
 	return media.Description{Streams: []media.Stream{{
 		Name: "microphone", Kind: media.Audio, Codecs: codecs,
 		Transport: media.Transport{ICE: &media.ICE{Ufrag: c.ufrag, Pwd: c.pwd, Candidates: c.found}},
@@ -107,15 +108,15 @@ func (c *plainClient) connect(relay media.Description, offered bool) {
 	}
 }
 
-func (c *plainClient) say(pt uint8, seq uint16, ts uint32, payload string) {
+func (c *plainClient) Say(pt uint8, seq uint16, ts uint32, payload string) {
 	c.t.Helper()
-	if _, err := c.conns[0].Write(packet(pt, seq, ts, 0x3333, payload)); err != nil {
+	if _, err := c.conns[0].Write(mediatest.Packet(pt, seq, ts, 0x3333, payload)); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 // hear returns the next packet on the component of RTP, where RTCP has no place.
-func (c *plainClient) hear() (got rtp.Packet) {
+func (c *plainClient) Hear() (got rtp.Packet) {
 	c.t.Helper()
 	p := c.read(0)
 	if p[1] >= 192 && p[1] <= 223 {
@@ -168,9 +169,9 @@ func quickReports(o *Options) { o.Times.Report = 100 * time.Millisecond }
 
 func TestClientWithTwoComponentsCalls(t *testing.T) {
 	g := newRig(t, media.Policy{ICE: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}, sipPolicy(), quickReports)
-	a, b := newPlainClient(t), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(opus(98), pcma())))
-	a.connect(g.answer(2, call.A, b.describe(pcma())), true)
+	a, b := newPlainClient(t), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(opus(98), pcma())))
+	a.connect(g.answer(2, call.A, b.Describe(pcma())), true)
 	g.connected(call.A)
 	talk(t, a, 8, b, 8)
 	a.reportsBoth(g, call.A)
@@ -178,11 +179,11 @@ func TestClientWithTwoComponentsCalls(t *testing.T) {
 
 func TestClientWithTwoComponentsIsCalled(t *testing.T) {
 	g := newRig(t, sipPolicy(), media.Policy{ICE: true, Bundle: true, G711: true, Codecs: media.DefaultCodecs()}, quickReports)
-	a, b := newPhone(t, "127.0.0.1"), newPlainClient(t)
-	offer := g.offer(1, call.B, a.describe(pcma()))
-	answer := b.describe(pcma())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), newPlainClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcma()))
+	answer := b.Describe(pcma())
 	answer.Streams[0].Name = offer.Streams[0].Name
-	a.call(g.answer(2, call.A, answer))
+	a.Call(g.answer(2, call.A, answer))
 	b.connect(offer, false)
 	g.connected(call.B)
 	talk(t, a, 8, b, 8)
@@ -201,36 +202,36 @@ func TestClientOffersKeys(t *testing.T) {
 	mine := keyLine(3, suites[1].name, 30, 'k')
 	t.Run("alone", func(t *testing.T) {
 		g := newRig(t, follows, sipPolicy(), nil)
-		a, b := newPlainClient(t), newPhone(t, "127.0.0.1")
-		offer := a.describe(pcma())
+		a, b := newPlainClient(t), mediatest.NewPhone(t, "127.0.0.1")
+		offer := a.Describe(pcma())
 		offer.Streams[0].Transport.SDES, offer.Streams[0].Transport.Profile = []media.SDES{mine}, media.AVP
-		b.call(g.offer(1, call.B, offer))
-		answer := g.answer(2, call.A, b.describe(pcma()))
+		b.Call(g.offer(1, call.B, offer))
+		answer := g.answer(2, call.A, b.Describe(pcma()))
 		k := &keyedPhone{phone: b}
 		k.key(mine, onlyKey(t, answer, 3, suites[1].name))
 		a.connect(answer, true)
 		g.connected(call.A)
-		secret, err := k.tx.EncryptRTP(nil, packet(8, 1000, 160, 0x3333, "payload"), nil)
+		secret, err := k.tx.EncryptRTP(nil, mediatest.Packet(8, 1000, 160, 0x3333, "payload"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.conns[0].Write(packet(8, 999, 0, 0x3333, "in the clear"))
+		a.conns[0].Write(mediatest.Packet(8, 999, 0, 0x3333, "in the clear"))
 		a.conns[0].Write(secret)
-		if got := b.hear(); string(got.Payload) != "payload" {
+		if got := b.Hear(); string(got.Payload) != "payload" {
 			t.Errorf("the phone heard %q", got.Payload)
 		}
 	})
 	t.Run("beside DTLS", func(t *testing.T) {
 		g := newRig(t, follows, sipPolicy(), nil)
-		a, b := newClient(t), newPhone(t, "127.0.0.1")
-		offer := a.describe(media.ActPass, pcma())
+		a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
+		offer := a.Describe(media.ActPass, pcma())
 		offer.Streams[0].Transport.SDES = []media.SDES{mine}
-		b.call(g.offer(1, call.B, offer))
-		answer := g.answer(2, call.A, b.describe(pcma()))
+		b.Call(g.offer(1, call.B, offer))
+		answer := g.answer(2, call.A, b.Describe(pcma()))
 		if tr := answer.Streams[0].Transport; tr.SDES != nil || tr.DTLS == nil {
 			t.Fatalf("answered with %+v", tr)
 		}
-		if err := a.connect(answer, true); err != nil {
+		if err := connect(a, answer, true); err != nil {
 			t.Fatal(err)
 		}
 		g.connected(call.A)

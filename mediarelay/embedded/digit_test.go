@@ -9,13 +9,14 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 func TestDigitsArePlayed(t *testing.T) {
 	t.Parallel()
 	g, a, b, _ := pair(t, nil, pcmu(), events(101, 8000))
-	a.say(0, 1000, 160, "before")
-	last := b.hear()
+	a.Say(0, 1000, 160, "before")
+	last := b.Hear()
 	keys := "1#"
 	for _, k := range []byte(keys) {
 		g.Digit(call.B, call.Digit{Key: k, Length: 50 * time.Millisecond})
@@ -25,7 +26,7 @@ func TestDigitsArePlayed(t *testing.T) {
 		var before uint16
 		ends := 0
 		for n := 0; ends < digitEnds; n++ {
-			got := b.hear()
+			got := b.Hear()
 			if got.PayloadType != 101 || len(got.Payload) != 4 || got.Payload[0] != event {
 				t.Fatalf("digit %d, packet %d: got type %d, %x", i, n, got.PayloadType, got.Payload)
 			}
@@ -46,16 +47,16 @@ func TestDigitsArePlayed(t *testing.T) {
 		}
 	}
 	eventually(t, "the end of digits", func() bool {
-		a.say(0, 1001, 320, "after")
+		a.Say(0, 1001, 320, "after")
 		select {
-		case p := <-b.media:
-			b.media <- p
+		case p := <-b.Media:
+			b.Media <- p
 			return true
 		default:
 			return false
 		}
 	})
-	if got := b.hear(); string(got.Payload) != "after" || got.SequenceNumber != last.SequenceNumber+1 {
+	if got := b.Hear(); string(got.Payload) != "after" || got.SequenceNumber != last.SequenceNumber+1 {
 		t.Errorf("got %+v after %+v", got, last.Header)
 	}
 }
@@ -64,7 +65,7 @@ func TestDigitsArePlayed(t *testing.T) {
 func TestDigitsInSilence(t *testing.T) {
 	g, _, b, _ := pair(t, nil, pcmu(), events(101, 8000))
 	g.Digit(call.B, call.Digit{Key: 'D'})
-	if got := b.hear(); got.Payload[0] != 15 || !got.Marker {
+	if got := b.Hear(); got.Payload[0] != 15 || !got.Marker {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -76,29 +77,29 @@ func TestDigitsForSignalling(t *testing.T) {
 	if got := next[call.MediaDigit](g); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	a.say(0, 1, 160, "speech")
-	b.hear()
+	a.Say(0, 1, 160, "speech")
+	b.Hear()
 }
 
 // Events of one leg that the other's media cannot carry are told, once each.
 func TestEventsThatGetNoFurther(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
-	a.call(g.answer(2, call.A, b.describe(pcmu())))
-	a.say(0, 1, 160, "speech")
-	first := b.hear()
-	a.say(101, 2, 320, "\x07\x0a\x01\x40")
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	a.Say(0, 1, 160, "speech")
+	first := b.Hear()
+	a.Say(101, 2, 320, "\x07\x0a\x01\x40")
 	for seq := range uint16(3) {
-		a.say(101, 3+seq, 320, "\x07\x8a\x03\x20")
+		a.Say(101, 3+seq, 320, "\x07\x8a\x03\x20")
 	}
-	a.say(101, 6, 320, "\x07\x8a") // cut short
-	a.say(0, 7, 1120, "speech")
+	a.Say(101, 6, 320, "\x07\x8a") // cut short
+	a.Say(0, 7, 1120, "speech")
 	want := call.MediaDigit{Side: call.B, Digit: call.Digit{Key: '7', Length: 100 * time.Millisecond}}
 	if got := next[call.MediaDigit](g); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := b.hear(); got.SequenceNumber != first.SequenceNumber+1 || got.Timestamp != first.Timestamp+960 {
+	if got := b.Hear(); got.SequenceNumber != first.SequenceNumber+1 || got.Timestamp != first.Timestamp+960 {
 		t.Errorf("got number %d at %d after %d at %d", got.SequenceNumber, got.Timestamp, first.SequenceNumber, first.Timestamp)
 	}
 	select {
@@ -138,8 +139,8 @@ func TestDigitsInSpeech(t *testing.T) {
 	say(t, a, 0, b, 0, 1000)
 	g.Digit(call.B, call.Digit{Key: '7', Length: 50 * time.Millisecond})
 	g.Digit(call.B, call.Digit{Key: 'D', Length: 40 * time.Millisecond})
-	first := run(t, b.hear, 3, 160)
-	second := run(t, b.hear, 2, 160)
+	first := run(t, b.Hear, 3, 160)
+	second := run(t, b.Hear, 2, 160)
 	if !first[0].Marker || !second[0].Marker || second[0].SequenceNumber != first[2].SequenceNumber+1 {
 		t.Errorf("the digits begin with %+v and %+v", first[0].Header, second[0].Header)
 	}
@@ -156,8 +157,8 @@ func TestDigitsInSpeech(t *testing.T) {
 		}
 	}
 	eventually(t, "the end of digits", func() bool {
-		a.say(0, 1005, 160*1005, "after")
-		got, ok := b.listen(digitStep)
+		a.Say(0, 1005, 160*1005, "after")
+		got, ok := b.Listen(digitStep)
 		if ok && (string(got.Payload) != "after" || !got.Marker || got.SequenceNumber != second[1].SequenceNumber+1) {
 			t.Errorf("got %q, %+v", got.Payload, got.Header)
 		}
@@ -178,10 +179,10 @@ func TestDigitsReplaceSpeech(t *testing.T) {
 	g, a, b := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = true }, pcmu())
 	say(t, a, 0, b, 0, 1000)
 	g.Digit(call.B, call.Digit{Key: '7', Length: 200 * time.Millisecond})
-	last := b.hear()
+	last := b.Hear()
 	for n := range uint16(9) {
-		a.say(0, 1005+n, 160*uint32(1005+n), "speech")
-		p := b.hear()
+		a.Say(0, 1005+n, 160*uint32(1005+n), "speech")
+		p := b.Hear()
 		if p.SequenceNumber != last.SequenceNumber+1 || p.Timestamp != last.Timestamp+160 || toneOf(p.Payload) != '7' {
 			t.Fatalf("got %q, %+v after %+v", p.Payload, p.Header, last.Header)
 		}
@@ -227,8 +228,8 @@ func TestDigitsDoNotOverlap(t *testing.T) {
 		g.Digit(call.B, call.Digit{Key: k, Length: 60 * time.Millisecond})
 	}
 	var first rtp.Packet
-	second := b.hear()
-	for ; second.Payload[0] == 1; second = b.hear() {
+	second := b.Hear()
+	for ; second.Payload[0] == 1; second = b.Hear() {
 		first = second
 	}
 	lasted := uint32(binary.BigEndian.Uint16(first.Payload[2:]))
@@ -289,25 +290,25 @@ func TestDigitsHeard(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, sipPolicy(), sipPolicy(), nil)
-			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-			b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
-			a.call(g.answer(2, call.A, b.describe(pcmu())))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+			b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+			a.Call(g.answer(2, call.A, b.Describe(pcmu())))
 			for i, s := range append([]said{{0, ""}}, tt.said...) {
 				pt := uint8(101)
 				if s.payload == "" {
 					pt, s.payload = 0, "speech"
 				}
-				a.say(pt, uint16(i), s.ts, s.payload)
+				a.Say(pt, uint16(i), s.ts, s.payload)
 			}
 			for i, want := range tt.want {
 				if got := next[call.MediaDigit](g); got.Side != call.B || got.Digit != want {
 					t.Errorf("digit %d is %+v, want %+v", i, got, want)
 				}
 			}
-			a.say(0, uint16(len(tt.said)+1), 1<<20, "the last")
-			for string(b.hear().Payload) != "the last" {
+			a.Say(0, uint16(len(tt.said)+1), 1<<20, "the last")
+			for string(b.Hear().Payload) != "the last" {
 			}
-			g.join(3, call.A, a.describe(pcmu(), events(101, 8000)))
+			g.join(3, call.A, a.Describe(pcmu(), events(101, 8000)))
 			select {
 			case e := <-g.events:
 				if d, ok := e.(call.MediaDigit); ok {
@@ -322,19 +323,19 @@ func TestDigitsHeard(t *testing.T) {
 // A peer that floods events does not flood signalling.
 func TestDigitsTooFast(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu(), events(101, 8000))))
-	a.call(g.answer(2, call.A, b.describe(pcmu())))
-	a.say(0, 0, 0, "first")
-	b.hear()
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	a.Say(0, 0, 0, "first")
+	b.Hear()
 	began := time.Now()
 	for n := range uint32(200) {
-		a.say(101, uint16(n+1), 1600*(n+1), "\x01\x8a\x01\x40")
+		a.Say(101, uint16(n+1), 1600*(n+1), "\x01\x8a\x01\x40")
 	}
-	a.say(0, 201, 1<<20, "last")
-	b.hear()
+	a.Say(0, 201, 1<<20, "last")
+	b.Hear()
 	most := digitBurst + int(time.Since(began)/digitLeast) + 1
-	g.join(3, call.A, a.describe(pcmu(), events(101, 8000)))
+	g.join(3, call.A, a.Describe(pcmu(), events(101, 8000)))
 	if dropped := g.Stats()[call.A].Dropped.Malformed; dropped < int64(200-most) {
 		t.Errorf("%d of 200 digits were left out, want all but %d", dropped, most)
 	}
@@ -343,17 +344,17 @@ func TestDigitsTooFast(t *testing.T) {
 // A caller that was answered first presses digits while an announcement plays.
 func TestDigitsBeforeTheAnswer(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	own := a.describe(pcmu(), events(101, 8000))
-	a.call(g.join(1, call.A, own))
-	b.call(g.offer(2, call.B, own))
-	g.answer(3, call.A, b.describe(pcmu(), events(101, 8000))) // early
-	a.say(101, 1, 160, "\x05\x8a\x01\x40")
-	if got := b.hear(); got.PayloadType != 101 || string(got.Payload) != "\x05\x8a\x01\x40" {
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcmu(), events(101, 8000))
+	a.Call(g.join(1, call.A, own))
+	b.Call(g.offer(2, call.B, own))
+	g.answer(3, call.A, b.Describe(pcmu(), events(101, 8000))) // early
+	a.Say(101, 1, 160, "\x05\x8a\x01\x40")
+	if got := b.Hear(); got.PayloadType != 101 || string(got.Payload) != "\x05\x8a\x01\x40" {
 		t.Errorf("B heard %+v", got)
 	}
 	g.Digit(call.B, call.Digit{Key: '9'})
-	if got := b.hear(); got.PayloadType != 101 || got.Payload[0] != 9 {
+	if got := b.Hear(); got.PayloadType != 101 || got.Payload[0] != 9 {
 		t.Errorf("B heard %+v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // maxGrowth is what the heap may gain between measurements, in octets, however many calls
@@ -65,28 +66,28 @@ func TestPlainCallsLeaveNothing(t *testing.T) {
 		calls = 500 // with the race detector, which has seen it all by then
 	}
 	r := newRelay(t, func(o *Options) { o.Rest = -1; o.Workers = 1 })
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	results := make(chan call.Event, 64)
 	run := func(n int) {
 		bridge, err := r.Open("plain", [2]media.Policy{sipPolicy(), sipPolicy()}, func(e call.Event) { results <- e })
 		if err != nil {
 			t.Fatal(err)
 		}
-		bridge.Offer(1, call.B, a.describe(pcmu()))
+		bridge.Offer(1, call.B, a.Describe(pcmu()))
 		for answered := false; !answered; {
 			switch e := (<-results).(type) {
 			case call.MediaFailed:
 				t.Fatalf("call %d: %+v", n, e)
 			case call.MediaOffered:
-				b.call(e.Media)
-				bridge.Answer(2, call.A, b.describe(pcmu()))
+				b.Call(e.Media)
+				bridge.Answer(2, call.A, b.Describe(pcmu()))
 			case call.MediaAnswered:
-				a.call(e.Media)
+				a.Call(e.Media)
 				answered = true
 			}
 		}
-		a.say(0, 1, 160, "payload")
-		b.hear()
+		a.Say(0, 1, 160, "payload")
+		b.Hear()
 		bridge.Release()
 		for len(results) > 0 {
 			<-results
@@ -113,17 +114,17 @@ func TestClientCallsLeaveNothing(t *testing.T) {
 		r := newRelay(t, func(o *Options) { o.Rest = -1; o.Workers = 1; o.OwnPorts = own })
 		run := func(n int) {
 			t.Run("call", func(t *testing.T) { // so that the client is forgotten
-				b := newClient(t)
+				b := mediatest.NewClient(t)
 				g, a, offer := answered(t, r, b)
 				if n%4 == 3 {
 					return
 				}
-				if err := b.connect(offer, false); err != nil {
+				if err := connect(b, offer, false); err != nil {
 					t.Fatal(err)
 				}
 				g.connected(call.B)
-				a.say(0, 1, 160, "payload")
-				b.hear()
+				a.Say(0, 1, 160, "payload")
+				b.Hear()
 			})
 		}
 		for n := range 20 {

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/test/mediatest"
 )
 
 func g729() media.Codec { return media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1} }
@@ -24,9 +25,9 @@ func phones(t *testing.T, hold media.Direction, change func(*Options), codecs ..
 	policy := sipPolicy()
 	policy.Codecs = append(policy.Codecs, noise(), g729())
 	g = newRig(t, policy, policy, change)
-	a, b = newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(codecs...)))
-	a.call(g.answer(2, call.A, b.describe(codecs...)))
+	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(codecs...)))
+	a.Call(g.answer(2, call.A, b.Describe(codecs...)))
 	if hold != media.SendRecv {
 		g.join(3, call.A, holding(a, hold, codecs...))
 	}
@@ -34,7 +35,7 @@ func phones(t *testing.T, hold media.Direction, change func(*Options), codecs ..
 }
 
 func holding(p *phone, d media.Direction, codecs ...media.Codec) media.Description {
-	held := p.describe(codecs...)
+	held := p.Describe(codecs...)
 	held.Streams[0].Direction = d
 	return held
 }
@@ -93,7 +94,7 @@ func TestHoldIsNotSilent(t *testing.T) {
 				n = 2
 			}
 			began := time.Now()
-			for i, p := range run(t, b.hear, n, tt.samples) {
+			for i, p := range run(t, b.Hear, n, tt.samples) {
 				if p.PayloadType != tt.pt || tt.octets != 0 && len(p.Payload) != tt.octets || i == 0 && tt.payload != nil && !bytes.Equal(p.Payload, tt.payload) {
 					t.Errorf("packet %d is type %d, %d octets: %x", i, p.PayloadType, len(p.Payload), p.Payload)
 				}
@@ -126,7 +127,7 @@ func TestHoldThatIsSilent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, _, b := phones(t, media.SendOnly, tt.change, tt.codecs...)
-			if p, ok := b.listen(2 * fillAfter); ok {
+			if p, ok := b.Listen(2 * fillAfter); ok {
 				t.Errorf("B heard %+v", p)
 			}
 		})
@@ -140,14 +141,14 @@ func TestHoldGivesWay(t *testing.T) {
 	g, a, b := phones(t, media.SendRecv, nil, pcmu())
 	say(t, a, 0, b, 0, 1000)
 	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
-	ours := run(t, b.hear, 3, 160)
+	ours := run(t, b.Hear, 3, 160)
 	if !ours[0].Marker {
 		t.Error("our first packet has no marker")
 	}
-	a.say(0, 1005, 1005*160, "theirs")
+	a.Say(0, 1005, 1005*160, "theirs")
 	last := ours[2]
 	for {
-		p := b.hear()
+		p := b.Hear()
 		if p.SequenceNumber != last.SequenceNumber+1 || int32(p.Timestamp-last.Timestamp) < 0 {
 			t.Fatalf("got %+v after %+v", p.Header, last.Header)
 		}
@@ -160,20 +161,20 @@ func TestHoldGivesWay(t *testing.T) {
 		t.Error("theirs has no marker")
 	}
 	then := time.Now()
-	if p := b.hear(); !p.Marker || p.SequenceNumber != last.SequenceNumber+1 || len(p.Payload) != 160 || time.Since(then) < fillAfter/2 {
+	if p := b.Hear(); !p.Marker || p.SequenceNumber != last.SequenceNumber+1 || len(p.Payload) != 160 || time.Since(then) < fillAfter/2 {
 		t.Errorf("got %+v after %v", p.Header, time.Since(then))
 	}
-	g.join(4, call.A, a.describe(pcmu()))
-	a.say(0, 1006, 1006*160, "again")
+	g.join(4, call.A, a.Describe(pcmu()))
+	a.Say(0, 1006, 1006*160, "again")
 	for {
-		if p := b.hear(); string(p.Payload) == "again" {
+		if p := b.Hear(); string(p.Payload) == "again" {
 			if !p.Marker {
 				t.Error("speech after hold has no marker")
 			}
 			break
 		}
 	}
-	if p, ok := b.listen(2 * fillAfter); ok {
+	if p, ok := b.Listen(2 * fillAfter); ok {
 		t.Errorf("B heard %+v after the hold", p)
 	}
 }
@@ -187,8 +188,8 @@ func TestHoldThatIsIgnored(t *testing.T) {
 	}, pcmu())
 	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
 	for n := range uint16(20) {
-		b.say(0, n, 160*uint32(n), "still here")
-		run(t, b.hear, 1, 160)
+		b.Say(0, n, 160*uint32(n), "still here")
+		run(t, b.Hear, 1, 160)
 	}
 	select {
 	case e := <-g.events:
@@ -197,7 +198,7 @@ func TestHoldThatIsIgnored(t *testing.T) {
 		}
 	default:
 	}
-	if p, ok := a.listen(10 * time.Millisecond); ok {
+	if p, ok := a.Listen(10 * time.Millisecond); ok {
 		t.Errorf("A heard %q", p.Payload)
 	}
 }
@@ -209,17 +210,17 @@ func TestRingback(t *testing.T) {
 		o.Ringback = Tone{Hertz: [2]int{440, 480}, Cadence: []time.Duration{100 * time.Millisecond, 100 * time.Millisecond}}
 		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
 	})
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	own := a.describe(pcma())
-	a.call(g.join(1, call.A, own))
-	b.call(g.offer(2, call.B, own))
-	a.say(8, 1, 160, "A is there")
-	if p, ok := a.listen(2 * fillAfter); ok {
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcma())
+	a.Call(g.join(1, call.A, own))
+	b.Call(g.offer(2, call.B, own))
+	a.Say(8, 1, 160, "A is there")
+	if p, ok := a.Listen(2 * fillAfter); ok {
 		t.Fatalf("A heard %+v before anything rings", p.Header)
 	}
 	began := time.Now()
 	g.Ring(call.A, true)
-	heard := run(t, a.hear, 10, 160)
+	heard := run(t, a.Hear, 10, 160)
 	if d := time.Since(began); d < fillAfter || !heard[0].Marker || heard[0].PayloadType != 8 {
 		t.Errorf("it began after %v with %+v", d, heard[0].Header)
 	}
@@ -234,20 +235,20 @@ func TestRingback(t *testing.T) {
 	if quiet != 0 {
 		t.Errorf("%d samples of the pause sound", quiet)
 	}
-	g.answer(3, call.A, b.describe(pcma()))
+	g.answer(3, call.A, b.Describe(pcma()))
 	for n := range uint16(ringEnough) {
-		b.say(8, n, 160*uint32(n), "please hold the line")
+		b.Say(8, n, 160*uint32(n), "please hold the line")
 	}
 	for n := 0; n < ringEnough; {
-		if p := a.hear(); string(p.Payload) == "please hold the line" {
+		if p := a.Hear(); string(p.Payload) == "please hold the line" {
 			n++
 		}
 	}
-	if p, ok := a.listen(2 * fillAfter); ok {
+	if p, ok := a.Listen(2 * fillAfter); ok {
 		t.Errorf("A heard %+v beside the callee", p.Header)
 	}
 	g.Ring(call.A, false)
-	g.answer(4, call.A, b.describe(pcma()))
+	g.answer(4, call.A, b.Describe(pcma()))
 }
 
 // The first answer may be the final one, if the call says so.
@@ -255,13 +256,13 @@ func TestFinalAnswerAtOnce(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
 	})
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	own := a.describe(pcmu())
-	a.call(g.join(1, call.A, own))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcmu())
+	a.Call(g.join(1, call.A, own))
 	g.offer(2, call.B, own)
-	a.say(0, 1, 160, "A is there")
+	a.Say(0, 1, 160, "A is there")
 	g.Ring(call.A, false)
-	g.answer(3, call.A, b.describe(pcmu()))
+	g.answer(3, call.A, b.Describe(pcmu()))
 	failure(g, call.B)
 }
 
@@ -270,21 +271,21 @@ func TestRingbackEnds(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 		o.Times = Times{First: 300 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
 	})
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	own := a.describe(pcmu())
-	a.call(g.join(1, call.A, own))
-	b.call(g.offer(2, call.B, own))
-	a.say(0, 1, 160, "A is there")
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcmu())
+	a.Call(g.join(1, call.A, own))
+	b.Call(g.offer(2, call.B, own))
+	a.Say(0, 1, 160, "A is there")
 	g.Ring(call.A, true)
-	g.answer(3, call.A, b.describe(pcmu()))
-	g.answer(4, call.A, b.describe(pcmu())) // of another early dialog
+	g.answer(3, call.A, b.Describe(pcmu()))
+	g.answer(4, call.A, b.Describe(pcmu())) // of another early dialog
 	for range 30 {                          // 600 ms
-		a.say(0, 2, 320, "A is still there")
-		a.hear()
+		a.Say(0, 2, 320, "A is still there")
+		a.Hear()
 	}
 	g.Ring(call.A, false)
 	for ok := true; ok; {
-		_, ok = a.listen(2 * digitStep)
+		_, ok = a.Listen(2 * digitStep)
 	}
 	for {
 		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {

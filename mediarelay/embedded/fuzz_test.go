@@ -10,6 +10,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // stranger is nobody's peer.
@@ -46,7 +47,7 @@ func (s *straight) fresh() *tap {
 // What a stranger sends, whatever it is, goes nowhere and leaves nothing behind; what the
 // peer sends goes on as one well-formed packet of ours, or not at all.
 func FuzzRTP(f *testing.F) {
-	f.Add(packet(0, 1, 1, 1, "payload"))
+	f.Add(mediatest.Packet(0, 1, 1, 1, "payload"))
 	f.Add([]byte{0xbf, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff})
 	f.Add(append(append([]byte{0x90, 0}, make([]byte, 10)...), 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0, 'x'))
 	f.Add(append(append([]byte{0xa2, 0}, make([]byte, 18)...), "payload\x00\x00\x03"...))
@@ -158,7 +159,7 @@ func FuzzSTUN(f *testing.F) {
 	f.Add(message(0x0011), uint16(5))
 	f.Add([]byte{0, 1, 0, 0, 0, 0, 0, 0}, uint16(6))
 	f.Add([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0}, uint16(7))
-	f.Add(packet(0, 1, 1, 1, "payload"), uint16(8))
+	f.Add(mediatest.Packet(0, 1, 1, 1, "payload"), uint16(8))
 	mine := netip.MustParseAddrPort("127.0.0.2:9")
 	buf := make([]byte, bufferLen)
 	f.Fuzz(func(t *testing.T, p []byte, port uint16) {

@@ -9,6 +9,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 func oneWorker(o *Options) { o.Workers = 1 }
@@ -16,9 +17,9 @@ func oneWorker(o *Options) { o.Workers = 1 }
 // answered is a call of a phone to a client, as far as the descriptions go.
 func answered(t *testing.T, r *Relay, b *client) (g *rig, a *phone, offer media.Description) {
 	t.Helper()
-	g, a = r.rig(t, sipPolicy(), jinglePolicy()), newPhone(t, "127.0.0.1")
-	offer = g.offer(1, call.B, a.describe(pcmu()))
-	a.call(g.answer(2, call.A, b.describe(media.Active, pcmu())))
+	g, a = r.rig(t, sipPolicy(), jinglePolicy()), mediatest.NewPhone(t, "127.0.0.1")
+	offer = g.offer(1, call.B, a.Describe(pcmu()))
+	a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
 	return g, a, offer
 }
@@ -32,13 +33,13 @@ func TestShare(t *testing.T) {
 	r := newRelay(t, oneWorker)
 	var at netip.AddrPort
 	for i := range 3 {
-		b := newClient(t)
+		b := mediatest.NewClient(t)
 		g, a, offer := answered(t, r, b)
 		if i > 0 && addrOf(offer) != at {
 			t.Errorf("call %d is offered at %v, those before at %v", i, addrOf(offer), at)
 		}
 		at = addrOf(offer)
-		if err := b.connect(offer, false); err != nil {
+		if err := connect(b, offer, false); err != nil {
 			t.Fatal(err)
 		}
 		g.connected(call.B)
@@ -52,14 +53,14 @@ func TestShare(t *testing.T) {
 // What nobody owns is dropped and counted, and answers nobody.
 func TestShareAndStrangers(t *testing.T) {
 	r := newRelay(t, oneWorker)
-	b := newClient(t)
+	b := mediatest.NewClient(t)
 	g, a, offer := answered(t, r, b)
-	if err := b.connect(offer, false); err != nil {
+	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
-	check := check(t, "nobody:"+b.ufrag)
-	for _, p := range [][]byte{packet(0, 1, 1, 1, "attack"), check, {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}} {
+	check := check(t, "nobody:"+b.Ufrag)
+	for _, p := range [][]byte{mediatest.Packet(0, 1, 1, 1, "attack"), check, {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}} {
 		stop := spray(t, "127.0.0.3", addrOf(offer), func(int) []byte { return p })
 		eventually(t, "drops", func() bool { return r.Counters().Drops.WrongSource > 100 })
 		if _, answered := stop(); answered {
@@ -84,11 +85,11 @@ func check(t *testing.T, user string) []byte {
 // newNeighbors returns clients that share one port, as those of another gateway do.
 func newNeighbors(t *testing.T, n int) []*client {
 	t.Helper()
-	shared := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: listenOn(t, "127.0.0.1"), Logger: quiet().NewLogger("")})
+	shared := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: mediatest.ListenOn(t, "127.0.0.1"), Logger: quiet().NewLogger("")})
 	t.Cleanup(func() { shared.Close() })
 	var all []*client
 	for range n {
-		all = append(all, newClientOn(t, ice.WithUDPMux(shared)))
+		all = append(all, mediatest.NewClient(t, ice.WithUDPMux(shared)))
 	}
 	return all
 }
@@ -100,7 +101,7 @@ func TestShareWithAnotherGateway(t *testing.T) {
 	for _, trickled := range []bool{false, true} {
 		near, far := newRelay(t, oneWorker), newRelay(t, oneWorker)
 		for range 3 {
-			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 			g, o := near.rig(t, sipPolicy(), jinglePolicy()), far.rig(t, jinglePolicy(), sipPolicy())
 			late := []media.Description{{}, {}}
 			without := func(n int, d media.Description) media.Description {
@@ -110,10 +111,10 @@ func TestShareWithAnotherGateway(t *testing.T) {
 				}
 				return d
 			}
-			offer := without(0, g.offer(1, call.B, a.describe(pcmu())))
-			b.call(o.offer(1, call.B, offer))
-			answer := without(1, o.answer(2, call.A, b.describe(pcmu())))
-			a.call(g.answer(2, call.A, answer))
+			offer := without(0, g.offer(1, call.B, a.Describe(pcmu())))
+			b.Call(o.offer(1, call.B, offer))
+			answer := without(1, o.answer(2, call.A, b.Describe(pcmu())))
+			a.Call(g.answer(2, call.A, answer))
 			if trickled {
 				o.Candidates(call.A, late[0])
 				g.Candidates(call.B, late[1])
@@ -156,15 +157,15 @@ func TestShareWithNeighborsThatCall(t *testing.T) {
 	r := newRelay(t, oneWorker)
 	ports := map[netip.AddrPort]bool{}
 	for _, a := range newNeighbors(t, 3) {
-		g, b := r.rig(t, jinglePolicy(), sipPolicy()), newPhone(t, "127.0.0.1")
-		own := a.describe(media.ActPass, pcmu())
-		b.call(g.offer(1, call.B, own))
-		answer := g.answer(2, call.A, b.describe(pcmu()))
+		g, b := r.rig(t, jinglePolicy(), sipPolicy()), mediatest.NewPhone(t, "127.0.0.1")
+		own := a.Describe(media.ActPass, pcmu())
+		b.Call(g.offer(1, call.B, own))
+		answer := g.answer(2, call.A, b.Describe(pcmu()))
 		if ports[addrOf(answer)] {
 			t.Errorf("two calls with one address use %v", addrOf(answer))
 		}
 		ports[addrOf(answer)] = true
-		if err := a.connect(answer, true); err != nil {
+		if err := connect(a, answer, true); err != nil {
 			t.Fatal(err)
 		}
 		g.connected(call.A)
@@ -178,14 +179,14 @@ func TestShareWithoutICE(t *testing.T) {
 	policy.DTLS = false
 	r := newRelay(t, oneWorker)
 	for _, offered := range []bool{true, false} {
-		g, a, b := r.rig(t, sipPolicy(), policy), newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2")
+		g, a, b := r.rig(t, sipPolicy(), policy), mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
 		if offered {
-			b.call(g.offer(1, call.B, a.describe(pcmu())))
-			a.call(g.answer(2, call.A, b.describe(pcmu())))
+			b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+			a.Call(g.answer(2, call.A, b.Describe(pcmu())))
 		} else {
-			b.call(g.join(1, call.B, b.describe(pcmu())))
-			a.call(g.offer(2, call.A, b.describe(pcmu())))
-			g.answer(3, call.B, a.describe(pcmu()))
+			b.Call(g.join(1, call.B, b.Describe(pcmu())))
+			a.Call(g.offer(2, call.A, b.Describe(pcmu())))
+			g.answer(3, call.B, a.Describe(pcmu()))
 		}
 		talk(t, a, 0, b, 0)
 	}

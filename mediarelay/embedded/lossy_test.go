@@ -12,6 +12,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // A lossy is a bad network in front of a socket: of ten datagrams out it loses one, sends
@@ -79,14 +80,14 @@ func (l *lossy) went() int {
 func TestBadNetwork(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.OwnPorts = own })
-		bad := &lossy{PacketConn: listenOn(t, "127.0.0.2"), chance: rand.New(rand.NewPCG(1, 2)), passed: map[uint16]bool{}}
+		bad := &lossy{PacketConn: mediatest.ListenOn(t, "127.0.0.2"), chance: rand.New(rand.NewPCG(1, 2)), passed: map[uint16]bool{}}
 		socket := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: bad, Logger: quiet().NewLogger("")})
 		t.Cleanup(func() { socket.Close() })
-		a, b := newPhone(t, "127.0.0.1"), newClientOn(t, ice.WithUDPMux(socket))
-		offer := g.offer(1, call.B, a.describe(pcmu()))
-		a.call(g.answer(2, call.A, b.describe(media.Active, pcmu())))
+		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t, ice.WithUDPMux(socket))
+		offer := g.offer(1, call.B, a.Describe(pcmu()))
+		a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
 		offer.Streams[0].Transport.DTLS.Setup = media.Passive
-		if err := b.connect(offer, false); err != nil {
+		if err := connect(b, offer, false); err != nil {
 			t.Fatal(err)
 		}
 		g.connected(call.B)
@@ -94,9 +95,9 @@ func TestBadNetwork(t *testing.T) {
 		heard := map[uint16]bool{}
 		var off uint16
 		for n := range uint16(packets) {
-			b.say(0, first+n, 160*uint32(n), string([]byte{byte(n >> 8), byte(n)}))
+			b.Say(0, first+n, 160*uint32(n), string([]byte{byte(n >> 8), byte(n)}))
 			for len(heard) < bad.went() {
-				got := a.hear()
+				got := a.Hear()
 				i := uint16(got.Payload[0])<<8 | uint16(got.Payload[1])
 				if len(heard) == 0 {
 					off = got.SequenceNumber - i
@@ -110,7 +111,7 @@ func TestBadNetwork(t *testing.T) {
 		if n := bad.went(); n < packets/2 || n == packets {
 			t.Fatalf("%d of %d packets passed the network", n, packets)
 		}
-		if got, more := a.listen(20 * time.Millisecond); more {
+		if got, more := a.Listen(20 * time.Millisecond); more {
 			t.Errorf("one more came, number %d", got.SequenceNumber-off)
 		}
 		if d := g.Stats()[call.B].Dropped; d.Replayed == 0 || d.BadAuth != 0 || d.WrongSource != 0 || d.Malformed != 0 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/test/mediatest"
 )
 
 // An echo sends what comes back, once as speech and once as video.
@@ -31,7 +32,7 @@ func tellMarks(t *testing.T, c *net.UDPConn) {
 		t.Fatal(err)
 	}
 	raw.Control(func(fd uintptr) {
-		if localOf(c).Addr().Is6() {
+		if mediatest.LocalOf(c).Addr().Is6() {
 			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
 		} else {
 			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
@@ -81,7 +82,7 @@ func TestMarks(t *testing.T) {
 					}
 					w := b.rtp[0]
 					w.start(echo{w})
-					c := listenOn(t, ip)
+					c := mediatest.ListenOn(t, ip)
 					tellMarks(t, c)
 					if _, err := c.WriteToUDPAddrPort([]byte(first), w.local()); err != nil {
 						t.Fatal(err)
@@ -93,7 +94,7 @@ func TestMarks(t *testing.T) {
 					if got := [2]int{markOf(t, c), markOf(t, c)}; got != want {
 						t.Errorf("%s shared %v unmarked %v %s: marks are %#x, want %#x", ip, shared, unmarked, first, got, want)
 					}
-					if err := w.write([]byte("control"), localOf(c)); err != nil {
+					if err := w.write([]byte("control"), mediatest.LocalOf(c)); err != nil {
 						t.Fatal(err)
 					}
 					if got := markOf(t, c); got != want[0] {
@@ -110,18 +111,18 @@ func TestMarks(t *testing.T) {
 func TestMarksOfACall(t *testing.T) {
 	g := newRig(t, videoPolicy(), videoPolicy(), nil)
 	a, b := newWatcher(t), newWatcher(t)
-	b.call(g.offer(1, call.B, a.describe(nil, vp8(96))))
-	a.call(g.answer(2, call.A, b.describe(nil, vp8(96))))
-	tellMarks(t, b.conn)
-	tellMarks(t, b.screen.conn)
-	a.say(0, 1, 160, "speech")
-	if got := markOf(t, b.conn); got != markSpeech {
+	b.Call(g.offer(1, call.B, a.Describe(nil, vp8(96))))
+	a.Call(g.answer(2, call.A, b.Describe(nil, vp8(96))))
+	tellMarks(t, b.Conn)
+	tellMarks(t, b.screen.Conn)
+	a.Say(0, 1, 160, "speech")
+	if got := markOf(t, b.Conn); got != markSpeech {
 		t.Errorf("speech is marked %#x", got)
 	}
 	seen := map[int]bool{}
 	for i := uint16(1); !seen[markPicture]; i++ { // reports beside it are marked as speech
-		a.screen.say(96, i, 3000*uint32(i), "picture")
-		seen[markOf(t, b.screen.conn)] = true
+		a.screen.Say(96, i, 3000*uint32(i), "picture")
+		seen[markOf(t, b.screen.Conn)] = true
 		if i > 100 || len(seen) > 2 {
 			t.Fatalf("the marks of pictures are %v", seen)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // straight is a socket whose packets go to another, protected both ways if asked.
@@ -35,7 +36,7 @@ func newStraight(tb testing.TB, profile srtp.ProtectionProfile) *straight {
 	s := &straight{
 		in:    &socket{t: from.transports[0], wire: from.transports[0].via.wire, lead: from.transports[0].via},
 		peer:  netip.MustParseAddrPort("127.0.0.1:9"),
-		plain: packet(0, 0, 0, 7, string(make([]byte, 160))),
+		plain: mediatest.Packet(0, 0, 0, 7, string(make([]byte, 160))),
 		buf:   make([]byte, bufferLen),
 	}
 	name := "PCMU"
@@ -126,7 +127,7 @@ func TestPayloadStart(t *testing.T) {
 		start int
 		ok    bool
 	}{
-		{"plain", packet(0, 1, 1, 1, "x"), 12, true},
+		{"plain", mediatest.Packet(0, 1, 1, 1, "x"), 12, true},
 		{"two contributing sources", append([]byte{0x82}, make([]byte, 20)...), 20, true},
 		{"sources that are not there", []byte{0x8f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, false},
 		{"an extension of one word", append(append([]byte{0x90}, make([]byte, 11)...), 0xbe, 0xde, 0, 1, 1, 2, 3, 4, 'x'), 20, true},
@@ -144,17 +145,17 @@ func TestPayloadStart(t *testing.T) {
 // Extensions, contributing sources and padding stay behind.
 func TestPathStripsTheHeader(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu())))
-	a.call(g.answer(2, call.A, b.describe(pcmu())))
-	p := packet(0, 1, 1, 1, "")
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	p := mediatest.Packet(0, 1, 1, 1, "")
 	p[0] = 0x80 | 0x20 | 0x10 | 1
 	p = append(p, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0)
 	p = append(p, "payload\x00\x00\x03"...)
-	if _, err := a.conn.WriteToUDPAddrPort(p, a.to); err != nil {
+	if _, err := a.Conn.WriteToUDPAddrPort(p, a.To); err != nil {
 		t.Fatal(err)
 	}
-	got := b.hear()
+	got := b.Hear()
 	if string(got.Payload) != "payload" || got.Padding || got.Extension || len(got.CSRC) != 0 {
 		t.Errorf("B heard %+v", got)
 	}
@@ -163,22 +164,22 @@ func TestPathStripsTheHeader(t *testing.T) {
 // What a peer says before the other end is there waits, the last 200 ms of it.
 func TestFirstWords(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcmu()))
-	a.call(g.answer(2, call.A, b.describe(media.Active, pcmu())))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
 	for i := range uint16(holdMax + 2) {
-		a.say(0, 100+i, 160*uint32(i), string(rune('a'+i)))
+		a.Say(0, 100+i, 160*uint32(i), string(rune('a'+i)))
 	}
 	eventually(t, "holding", func() bool { return g.Stats()[call.A].Dropped.NoRoute == 2 })
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
-	if err := b.connect(offer, false); err != nil {
+	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
-	a.say(0, 100+holdMax+2, 160*(holdMax+2), "m")
+	a.Say(0, 100+holdMax+2, 160*(holdMax+2), "m")
 	var seq uint16
 	for i := range uint16(holdMax + 1) {
-		got := b.hear()
+		got := b.Hear()
 		if want := string(rune('c' + i)); string(got.Payload) != want || i > 0 && got.SequenceNumber != seq+1 {
 			t.Fatalf("packet %d after %d: got %q, want %q", got.SequenceNumber, seq, got.Payload, want)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 func TestVerdict(t *testing.T) {
@@ -170,28 +171,28 @@ func TestQualityOfBothDirections(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 		o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
 	})
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	own := a.describe(pcmu())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcmu())
 	own.Streams[0].Transport.RTCPMux = true
-	b.call(g.offer(1, call.B, own))
-	a.call(g.answer(2, call.A, b.describe(pcmu())))
+	b.Call(g.offer(1, call.B, own))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
 	for seq := range uint16(100) {
 		if seq%10 != 3 {
-			a.say(0, seq, 160*uint32(seq), "payload")
-			b.hear()
+			a.Say(0, seq, 160*uint32(seq), "payload")
+			b.Hear()
 		}
-		b.say(0, seq, 160*uint32(seq), "payload")
-		a.hear()
+		b.Say(0, seq, 160*uint32(seq), "payload")
+		a.Hear()
 	}
 	ssrc := g.ends[call.A].lanes[media.Audio].out.ssrc
-	rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.ssrc, Reports: []rtcp.ReceptionReport{
+	rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.SSRC, Reports: []rtcp.ReceptionReport{
 		{SSRC: ssrc + 1, TotalLost: 77, Jitter: 7777}, // not about us
 		{SSRC: ssrc, TotalLost: 20, Jitter: 80},
 	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.conn.WriteToUDPAddrPort(rr, a.to); err != nil {
+	if _, err := a.Conn.WriteToUDPAddrPort(rr, a.To); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the phone's verdict", func() bool { return g.Stats()[call.A].Out.Expected > 0 })
@@ -206,7 +207,7 @@ func TestQualityOfBothDirections(t *testing.T) {
 		t.Errorf("the other phone reports nothing, and has %+v", s)
 	}
 	g.Release()
-	bye := goodbye(t, a.conn)
+	bye := goodbye(t, a.Conn)
 	if got := bye[len(bye)-1].(*rtcp.Goodbye).Sources; len(got) != 1 || got[0] != ssrc {
 		t.Errorf("goodbye of %x, want %x", got, ssrc)
 	}
@@ -220,30 +221,30 @@ func TestAttention(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 		o.Times = Times{Tick: 10 * time.Millisecond, Absent: 100 * time.Millisecond, Gap: 100 * time.Millisecond}
 	})
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu())))
-	held := b.describe(pcmu())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	held := b.Describe(pcmu())
 	held.Streams[0].Direction = media.Inactive
-	a.call(g.answer(2, call.A, held))
+	a.Call(g.answer(2, call.A, held))
 	began := g.relay.now()
 	eventually(t, "time on hold", func() bool { return g.relay.now()-began > int64(300*time.Millisecond) })
 	if s := g.Stats(); s[call.A].Silence != (media.Silence{}) || s[call.B].Silence != (media.Silence{}) {
 		t.Fatalf("on hold: %+v, %+v", s[call.A].Silence, s[call.B].Silence)
 	}
-	g.join(3, call.B, b.describe(pcmu()))
-	a.say(0, 1, 160, "one word")
-	b.hear()
+	g.join(3, call.B, b.Describe(pcmu()))
+	a.Say(0, 1, 160, "one word")
+	b.Hear()
 	eventually(t, "silence", func() bool {
 		s := g.Stats()
 		return s[call.A].Silence.Gaps == 1 && s[call.B].Silence.Never
 	})
-	a.say(0, 2, 320, "another")
-	b.hear()
+	a.Say(0, 2, 320, "another")
+	b.Hear()
 	eventually(t, "a second silence", func() bool { return g.Stats()[call.A].Silence.Gaps == 2 })
 	s := g.Stats()
 	if s[call.A].Silence.Never || s[call.A].Silence.Longest < 100*time.Millisecond || s[call.B].Silence.Gaps != 0 {
 		t.Errorf("got %+v, %+v", s[call.A].Silence, s[call.B].Silence)
 	}
-	b.say(0, 1, 160, "late")
+	b.Say(0, 1, 160, "late")
 	eventually(t, "what comes late has come", func() bool { return !g.Stats()[call.B].Silence.Never })
 }

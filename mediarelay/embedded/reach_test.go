@@ -10,6 +10,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // dual gives a relay an address of each family.
@@ -25,9 +26,9 @@ func newClientAt(t *testing.T, ip string) *client {
 		family = ice.NetworkTypeUDP6
 	}
 	// With a socket of ours, for pion gathers no candidate on ::1 by itself.
-	socket := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: listenOn(t, ip), Logger: quiet().NewLogger("")})
+	socket := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: mediatest.ListenOn(t, ip), Logger: quiet().NewLogger("")})
 	t.Cleanup(func() { socket.Close() })
-	return newClientOn(t, ice.WithNetworkTypes([]ice.NetworkType{family}), ice.WithUDPMux(socket))
+	return mediatest.NewClient(t, ice.WithNetworkTypes([]ice.NetworkType{family}), ice.WithUDPMux(socket))
 }
 
 // Each leg may know one family alone, and the other leg the other: a phone is told the
@@ -53,9 +54,9 @@ func across(t *testing.T, r *Relay, phone6, client6, clientCalls bool) {
 	at := map[bool]string{false: "127.0.0.1", true: "::1"}
 	sip := sipPolicy()
 	sip.IPv6 = phone6
-	p, c := newPhone(t, at[phone6]), newClientAt(t, at[client6])
-	if len(c.got) != 1 || c.got[0].Addr.Addr().String() != at[client6] {
-		t.Fatalf("the client has %+v", c.got)
+	p, c := mediatest.NewPhone(t, at[phone6]), newClientAt(t, at[client6])
+	if len(c.Found) != 1 || c.Found[0].Addr.Addr().String() != at[client6] {
+		t.Fatalf("the client has %+v", c.Found)
 	}
 	var told, shown media.Description
 	var g *rig
@@ -63,12 +64,12 @@ func across(t *testing.T, r *Relay, phone6, client6, clientCalls bool) {
 	if clientCalls {
 		phone, client = call.B, call.A
 		g = r.rig(t, jinglePolicy(), sip)
-		told = g.offer(1, call.B, c.describe(media.ActPass, pcmu()))
-		shown = g.answer(2, call.A, p.describe(pcmu()))
+		told = g.offer(1, call.B, c.Describe(media.ActPass, pcmu()))
+		shown = g.answer(2, call.A, p.Describe(pcmu()))
 	} else {
 		g = r.rig(t, sip, jinglePolicy())
-		shown = g.offer(1, call.B, p.describe(pcmu()))
-		told = g.answer(2, call.A, c.describe(media.Active, pcmu()))
+		shown = g.offer(1, call.B, p.Describe(pcmu()))
+		told = g.answer(2, call.A, c.Describe(media.Active, pcmu()))
 		shown.Streams[0].Transport.DTLS.Setup = media.Passive
 	}
 	if is := told.Streams[0].Transport.Addr.Addr().Is6(); is != phone6 {
@@ -81,8 +82,8 @@ func across(t *testing.T, r *Relay, phone6, client6, clientCalls bool) {
 	if families[false] != 1 || families[true] != 1 {
 		t.Errorf("the client is told %+v", shown.Streams[0].Transport.ICE.Candidates)
 	}
-	p.call(told)
-	if err := c.connect(shown, clientCalls); err != nil {
+	p.Call(told)
+	if err := connect(c, shown, clientCalls); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(client)
@@ -104,24 +105,24 @@ func TestClientMoves(t *testing.T) {
 			t.Run("to "+to, func(t *testing.T) {
 				g, a, b, _ := pair(t, func(o *Options) { dual(o); o.OwnPorts = own }, pcmu())
 				talk(t, a, 0, b, 0)
-				if err := b.agent.GracefulClose(); err != nil {
+				if err := b.Agent.GracefulClose(); err != nil {
 					t.Fatal(err)
 				}
 				c := newClientAt(t, to)
-				c.rx, c.tx, c.ssrc = b.rx, b.tx, b.ssrc
-				g.Candidates(call.B, c.trickled())
+				c.RX, c.TX, c.SSRC = b.RX, b.TX, b.SSRC
+				g.Candidates(call.B, c.Trickled())
 				ours := next[call.MediaCandidates](g).Media.Streams[0].Transport.ICE
-				c.reach(ours)
+				c.Reach(ours)
 				ctx, cancel := context.WithTimeout(t.Context(), testPatience)
 				defer cancel()
 				var err error
-				if c.conn, err = c.agent.Accept(ctx, ours.Ufrag, ours.Pwd); err != nil {
+				if c.Conn, err = c.Agent.Accept(ctx, ours.Ufrag, ours.Pwd); err != nil {
 					t.Fatal(err)
 				}
-				go c.read() // until hangUp
+				go c.Read() // until HangUp
 				say(t, c, 0, a, 0, 1005)
 				eventually(t, "following", func() bool {
-					return strings.HasSuffix(g.ends[call.B].facts.Load().remote, " "+c.got[0].Addr.String())
+					return strings.HasSuffix(g.ends[call.B].facts.Load().remote, " "+c.Found[0].Addr.String())
 				})
 				say(t, a, 0, c, 0, 1005)
 			})

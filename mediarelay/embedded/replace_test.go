@@ -6,6 +6,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 func (g *rig) try(op call.Op, side call.Side, p media.Policy) media.Description {
@@ -29,23 +30,23 @@ func (g *rig) take(op call.Op, side call.Side, answer media.Description) {
 func TestReplacedByPhone(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu(), events(101, 8000))
 	talk(t, a, 0, b, 0)
-	c := newPhone(t, "127.0.0.2")
+	c := mediatest.NewPhone(t, "127.0.0.2")
 	offer := g.try(3, call.A, sipPolicy())
-	if s := offer.Streams[0]; s.Direction != media.SendRecv || s.Transport.Addr == a.to || len(media.Speech(s.Codecs)) != 1 {
+	if s := offer.Streams[0]; s.Direction != media.SendRecv || s.Transport.Addr == a.To || len(media.Speech(s.Codecs)) != 1 {
 		t.Errorf("the new phone is offered %+v", s)
 	}
 	say(t, a, 0, b, 0, 1005)
-	g.take(4, call.A, c.describe(pcmu()))
+	g.take(4, call.A, c.Describe(pcmu()))
 	g.connected(call.A)
-	c.call(offer)
-	c.say(0, 1000, 0, "payload") // of the same source as the old one's by chance, and the same number
-	first := b.hear()
+	c.Call(offer)
+	c.Say(0, 1000, 0, "payload") // of the same source as the old one's by chance, and the same number
+	first := b.Hear()
 	say(t, c, 0, b, 0, 1001)
 	if !first.Marker {
 		t.Error("the new phone's first packet does not begin a talk spurt")
 	}
-	b.say(0, 1005, 160*1005, "to the new one")
-	if got := c.hear(); string(got.Payload) != "to the new one" {
+	b.Say(0, 1005, 160*1005, "to the new one")
+	if got := c.Hear(); string(got.Payload) != "to the new one" {
 		t.Errorf("the new phone hears %q", got.Payload)
 	}
 	if s := g.Stats()[call.A]; s.Received.Packets != 16 || s.Sent.Packets != 6 {
@@ -56,22 +57,22 @@ func TestReplacedByPhone(t *testing.T) {
 // A client takes the place of a phone, and another one of that.
 func TestReplacedByClient(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2")
-	b.call(g.offer(1, call.B, a.describe(pcmu())))
-	a.call(g.answer(2, call.A, b.describe(pcmu())))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
 	talk(t, a, 0, b, 0)
 	for i, side := range []call.Side{call.B, call.B} {
-		c := newClient(t)
+		c := mediatest.NewClient(t)
 		offer := g.try(call.Op(3+2*i), side, jinglePolicy())
-		g.take(call.Op(4+2*i), side, c.describe(media.Active, pcmu()))
+		g.take(call.Op(4+2*i), side, c.Describe(media.Active, pcmu()))
 		offer.Streams[0].Transport.DTLS.Setup = media.Passive
-		if err := c.connect(offer, false); err != nil {
+		if err := connect(c, offer, false); err != nil {
 			t.Fatal(err)
 		}
 		g.connected(side)
 		say(t, c, 0, a, 0, 1000)
-		a.say(0, uint16(1005+i), 160*uint32(1005+i), "to the new one")
-		if got := c.hear(); string(got.Payload) != "to the new one" || !got.Marker {
+		a.Say(0, uint16(1005+i), 160*uint32(1005+i), "to the new one")
+		if got := c.Hear(); string(got.Payload) != "to the new one" || !got.Marker {
 			t.Errorf("client %d hears %q, marker %v", i, got.Payload, got.Marker)
 		}
 	}
@@ -80,15 +81,15 @@ func TestReplacedByClient(t *testing.T) {
 // A phone that comes by itself is answered from what the other side has.
 func TestTakenOver(t *testing.T) {
 	g, _, b, _ := pair(t, nil, pcmu())
-	c := newPhone(t, "127.0.0.2")
-	g.Try(3, call.A, sipPolicy(), c.describe(pcma(), pcmu()))
+	c := mediatest.NewPhone(t, "127.0.0.2")
+	g.Try(3, call.A, sipPolicy(), c.Describe(pcma(), pcmu()))
 	answer := g.answered(3)
 	if got := names(media.Speech(answer.Streams[0].Codecs)); got != "0 PCMU/8000" {
 		t.Errorf("answered with %s", got)
 	}
 	g.take(4, call.A, media.Description{})
 	g.connected(call.A)
-	c.call(answer)
+	c.Call(answer)
 	talk(t, c, 0, b, 0)
 }
 
@@ -96,7 +97,7 @@ func TestTakenOver(t *testing.T) {
 func TestNotReplaced(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu())
 	talk(t, a, 0, b, 0)
-	c := newPhone(t, "127.0.0.2")
+	c := mediatest.NewPhone(t, "127.0.0.2")
 	failed := func(op call.Op, cause call.Cause) {
 		t.Helper()
 		for {
@@ -108,12 +109,12 @@ func TestNotReplaced(t *testing.T) {
 			}
 		}
 	}
-	g.Take(3, call.A, c.describe(pcmu()))
+	g.Take(3, call.A, c.Describe(pcmu()))
 	failed(3, call.OutOfSequence)
-	g.Try(4, call.A, sipPolicy(), c.describe(g722()))
+	g.Try(4, call.A, sipPolicy(), c.Describe(g722()))
 	failed(4, call.Incompatible)
 	g.try(5, call.A, sipPolicy())
-	g.Take(6, call.A, c.describe(g722()))
+	g.Take(6, call.A, c.Describe(g722()))
 	failed(6, call.Incompatible)
 	g.Drop(call.A)
 	g.Drop(call.A)
@@ -138,9 +139,9 @@ func TestJoinedBridges(t *testing.T) {
 	one, two := r.rig(t, sipPolicy(), sipPolicy()), r.rig(t, sipPolicy(), sipPolicy())
 	var ends [2][2]*phone
 	for i, g := range []*rig{one, two} {
-		a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.2")
-		g.offer(1, call.B, a.describe(pcmu()))
-		g.answer(2, call.A, b.describe(pcmu()))
+		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
+		g.offer(1, call.B, a.Describe(pcmu()))
+		g.answer(2, call.A, b.Describe(pcmu()))
 		ends[i] = [2]*phone{a, b}
 	}
 	offer := one.try(3, call.A, inner)
@@ -158,7 +159,7 @@ func TestJoinedBridges(t *testing.T) {
 		if got := local.Streams[0].Transport.Addr.Addr().String(); got != "127.0.0.1" {
 			t.Errorf("the inner end is at %s", got)
 		}
-		ends[i][1].to = g.inside(call.B)
+		ends[i][1].To = g.inside(call.B)
 	}
 	talk(t, ends[0][1], 0, ends[1][1], 0)
 	one.Release()

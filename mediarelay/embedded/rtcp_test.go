@@ -9,6 +9,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // hearReports waits for RTCP on a socket.
@@ -42,45 +43,45 @@ func TestReports(t *testing.T) {
 			g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 				o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
 			})
-			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-			control := a.conn
-			own := a.describe(pcmu())
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+			control := a.Conn
+			own := a.Describe(pcmu())
 			if mux {
 				own.Streams[0].Transport.RTCPMux = true
 			} else {
-				control = listenOn(t, "127.0.0.1")
-				own.Streams[0].Transport.RTCP = localOf(control)
+				control = mediatest.ListenOn(t, "127.0.0.1")
+				own.Streams[0].Transport.RTCP = mediatest.LocalOf(control)
 			}
-			b.call(g.offer(1, call.B, own))
-			answer := g.answer(2, call.A, b.describe(pcmu()))
+			b.Call(g.offer(1, call.B, own))
+			answer := g.answer(2, call.A, b.Describe(pcmu()))
 			if answer.Streams[0].Transport.RTCPMux != mux {
 				t.Fatalf("A is answered %+v", answer.Streams[0].Transport)
 			}
-			a.call(answer)
+			a.Call(answer)
 			for _, seq := range []uint16{100, 101, 104, 103} { // 102 is lost
-				a.say(0, seq, 160*uint32(seq), "payload")
-				b.hear()
+				a.Say(0, seq, 160*uint32(seq), "payload")
+				b.Hear()
 			}
-			b.say(0, 1, 1, "payload")
+			b.Say(0, 1, 1, "payload")
 			for {
 				sr, ok := hearReports(t, control)[0].(*rtcp.SenderReport)
 				if !ok || len(sr.Reports) == 0 {
 					continue // of before the packets
 				}
-				if r := sr.Reports[0]; r.SSRC != a.ssrc || r.TotalLost != 1 || r.LastSequenceNumber != 104 {
+				if r := sr.Reports[0]; r.SSRC != a.SSRC || r.TotalLost != 1 || r.LastSequenceNumber != 104 {
 					t.Errorf("A is told %+v", r)
 				}
 				if sr.PacketCount != 1 || sr.OctetCount != 7 {
 					t.Errorf("A is told of %d packets and %d octets", sr.PacketCount, sr.OctetCount)
 				}
 				// A answers at once: the round trip is short but not nothing.
-				rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.ssrc, Reports: []rtcp.ReceptionReport{{
+				rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.SSRC, Reports: []rtcp.ReceptionReport{{
 					SSRC: sr.SSRC, LastSenderReport: uint32(sr.NTPTime >> 16),
 				}}}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				to := a.to
+				to := a.To
 				if !mux {
 					to = netipNext(to)
 				}
@@ -101,15 +102,15 @@ func TestReportsOfAClient(t *testing.T) {
 	g, a, b, _ := pair(t, func(o *Options) {
 		o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
 	}, pcmu())
-	a.say(0, 1, 1, "payload")
+	a.Say(0, 1, 1, "payload")
 	timeout := time.After(testPatience)
 	for {
 		select {
-		case p := <-b.media:
+		case p := <-b.Media:
 			if p[1] < 192 || p[1] > 223 {
 				continue
 			}
-			plain, err := b.rx.DecryptRTCP(nil, p, nil)
+			plain, err := b.RX.DecryptRTCP(nil, p, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,11 +136,11 @@ func TestPictures(t *testing.T) {
 	sip.Video, jingle.Video = true, true
 	g := newRig(t, sip, jingle, nil)
 	vp8 := media.Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	seen, shown := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	seen, shown := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	withPictures := func(p, picture *phone, pt uint8) media.Description {
-		d := p.describe(pcmu())
-		v := picture.describe(vp8).Streams[0]
+		d := p.Describe(pcmu())
+		v := picture.Describe(vp8).Streams[0]
 		v.Kind, v.Transport.RTCPMux = media.Video, true
 		v.Codecs[0].PT = pt
 		v.Feedback = []media.Feedback{{Type: "nack", Subtype: "pli"}}
@@ -154,9 +155,9 @@ func TestPictures(t *testing.T) {
 	if len(answer.Streams) != 2 || answer.Streams[1].Rejected || len(answer.Streams[1].Feedback) != 1 {
 		t.Fatalf("A is answered %+v", answer)
 	}
-	seen.to, shown.to = answer.Streams[1].Transport.Addr, offer.Streams[1].Transport.Addr
-	seen.say(97, 7, 9000, "picture")
-	got := shown.hear()
+	seen.To, shown.To = answer.Streams[1].Transport.Addr, offer.Streams[1].Transport.Addr
+	seen.Say(97, 7, 9000, "picture")
+	got := shown.Hear()
 	if got.PayloadType != 99 || string(got.Payload) != "picture" || got.Marker {
 		t.Errorf("B saw %q of type %d, marker %v", got.Payload, got.PayloadType, got.Marker)
 	}
@@ -164,16 +165,16 @@ func TestPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown.say(99, 1, 1, "picture")
-	seen.hear()
-	if _, err := shown.conn.WriteToUDPAddrPort(pli, netipNext(shown.to)); err != nil {
+	shown.Say(99, 1, 1, "picture")
+	seen.Hear()
+	if _, err := shown.Conn.WriteToUDPAddrPort(pli, netipNext(shown.To)); err != nil {
 		t.Fatal(err)
 	}
 	for {
-		packets := hearReports(t, seen.conn)
+		packets := hearReports(t, seen.Conn)
 		if p, ok := packets[len(packets)-1].(*rtcp.PictureLossIndication); ok {
-			if p.MediaSSRC != seen.ssrc {
-				t.Errorf("A is asked for source %x, want %x", p.MediaSSRC, seen.ssrc)
+			if p.MediaSSRC != seen.SSRC {
+				t.Errorf("A is asked for source %x, want %x", p.MediaSSRC, seen.SSRC)
 			}
 			return
 		}
@@ -186,10 +187,10 @@ func TestPicturesAreAdded(t *testing.T) {
 	sip, jingle := sipPolicy(), jinglePolicy()
 	sip.Video, jingle.Video = true, true
 	g := newRig(t, sip, jingle, nil)
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	g.offer(1, call.B, a.describe(pcmu()))
-	g.answer(2, call.A, b.describe(media.Active, pcmu()))
-	more := a.describe(pcmu())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	g.offer(1, call.B, a.Describe(pcmu()))
+	g.answer(2, call.A, b.Describe(media.Active, pcmu()))
+	more := a.Describe(pcmu())
 	v := more.Streams[0]
 	v.Kind, v.Codecs = media.Video, []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}}
 	more.Streams = append(more.Streams, v)
@@ -200,7 +201,7 @@ func TestPicturesAreAdded(t *testing.T) {
 	if len(offer.Streams) != 2 || offer.Streams[1].Name != "1" || len(offer.Bundle) != 2 {
 		t.Fatalf("B is offered %+v", offer)
 	}
-	answer := b.describe(media.Active, pcmu())
+	answer := b.Describe(media.Active, pcmu())
 	w := answer.Streams[0]
 	w.Name, w.Kind, w.Codecs = "1", media.Video, offer.Streams[1].Codecs
 	answer.Streams = append(answer.Streams, w) // and no word of a bundle
@@ -217,8 +218,8 @@ func TestBundledPictures(t *testing.T) {
 	vp8 := media.Codec{PT: 0, Name: "VP8", ClockRate: 90000, Channels: 1}
 	for _, bundled := range []bool{true, false} {
 		g := newRig(t, sip, jingle, nil)
-		a := newPhone(t, "127.0.0.1")
-		own := a.describe(pcmu(), opus(111))
+		a := mediatest.NewPhone(t, "127.0.0.1")
+		own := a.Describe(pcmu(), opus(111))
 		v := own.Streams[0]
 		vp8.PT = 96
 		v.Kind, v.Codecs = media.Video, []media.Codec{vp8}
@@ -227,8 +228,8 @@ func TestBundledPictures(t *testing.T) {
 		if len(offer.Bundle) != 2 || offer.Streams[0].Transport.ICE.Ufrag != offer.Streams[1].Transport.ICE.Ufrag { // D-12
 			t.Fatalf("B is offered %+v", offer)
 		}
-		b := newClient(t)
-		answer := b.describe(media.Active, pcmu())
+		b := mediatest.NewClient(t)
+		answer := b.Describe(media.Active, pcmu())
 		v = answer.Streams[0]
 		v.Name, v.Kind, v.Codecs = offer.Streams[1].Name, media.Video, offer.Streams[1].Codecs
 		answer.Streams = append(answer.Streams, v)

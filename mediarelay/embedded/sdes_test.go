@@ -12,6 +12,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // A keyedPhone is a phone whose SRTP keys are in its SDP. Its key is made of one octet, so
@@ -22,7 +23,7 @@ type keyedPhone struct {
 }
 
 func newKeyedPhone(t *testing.T) *keyedPhone {
-	return &keyedPhone{phone: newPhone(t, "127.0.0.1")}
+	return &keyedPhone{phone: mediatest.NewPhone(t, "127.0.0.1")}
 }
 
 // keyLine is a line with a key of n octets of one value.
@@ -31,55 +32,55 @@ func keyLine(tag int, suite string, n int, octet byte) media.SDES {
 }
 
 // describe is an offer or an answer with those keys.
-func (p *keyedPhone) describe(profile media.Profile, keys []media.SDES, codecs ...media.Codec) media.Description {
-	d := p.phone.describe(codecs...)
+func (p *keyedPhone) Describe(profile media.Profile, keys []media.SDES, codecs ...media.Codec) media.Description {
+	d := p.phone.Describe(codecs...)
 	d.Streams[0].Transport.Profile, d.Streams[0].Transport.SDES = profile, keys
 	return d
 }
 
 // key takes what both sides agreed on.
 func (p *keyedPhone) key(mine, relays media.SDES) {
-	p.t.Helper()
+	p.T.Helper()
 	profile := suiteOf(mine).profile
 	var err error
 	k, s, ok := readKey(relays)
 	if !ok {
-		p.t.Fatalf("the relay's key is bad: %q", relays.KeyParams)
+		p.T.Fatalf("the relay's key is bad: %q", relays.KeyParams)
 	}
 	if p.rx, err = srtp.CreateContext(k, s, profile); err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	k, s, _ = readKey(mine)
 	if p.tx, err = srtp.CreateContext(k, s, profile); err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 }
 
-func (p *keyedPhone) say(pt uint8, seq uint16, ts uint32, payload string) {
-	p.t.Helper()
-	secret, err := p.tx.EncryptRTP(nil, packet(pt, seq, ts, p.ssrc, payload), nil)
+func (p *keyedPhone) Say(pt uint8, seq uint16, ts uint32, payload string) {
+	p.T.Helper()
+	secret, err := p.tx.EncryptRTP(nil, mediatest.Packet(pt, seq, ts, p.SSRC, payload), nil)
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
-	if _, err := p.conn.WriteToUDPAddrPort(secret, p.to); err != nil {
-		p.t.Fatal(err)
+	if _, err := p.Conn.WriteToUDPAddrPort(secret, p.To); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
-func (p *keyedPhone) hear() (got rtp.Packet) {
-	p.t.Helper()
+func (p *keyedPhone) Hear() (got rtp.Packet) {
+	p.T.Helper()
 	buf := make([]byte, 2000)
-	p.conn.SetReadDeadline(time.Now().Add(testPatience))
-	n, err := p.conn.Read(buf)
+	p.Conn.SetReadDeadline(time.Now().Add(testPatience))
+	n, err := p.Conn.Read(buf)
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	plain, err := p.rx.DecryptRTP(nil, buf[:n], nil)
 	if err != nil {
-		p.t.Fatalf("what the phone got is not SRTP of the relay's: %v", err)
+		p.T.Fatalf("what the phone got is not SRTP of the relay's: %v", err)
 	}
 	if err := got.Unmarshal(plain); err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return got
 }
@@ -104,14 +105,14 @@ func TestPhoneOffersKeys(t *testing.T) {
 	for i, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			g := newRig(t, keyedPolicy(i%2 == 0), sipPolicy(), nil)
-			a, b := newKeyedPhone(t), newPhone(t, "127.0.0.1")
+			a, b := newKeyedPhone(t), mediatest.NewPhone(t, "127.0.0.1")
 			profile := media.SAVP
 			if i%2 == 0 {
 				profile = media.AVP // RFC 8643
 			}
 			mine := keyLine(7, s.name, s.key+s.salt, 'k')
-			b.call(g.offer(1, call.B, a.describe(profile, []media.SDES{keyLine(3, "F8_128_HMAC_SHA1_80", 30, 'f'), mine}, pcmu())))
-			answer := g.answer(2, call.A, b.describe(pcmu()))
+			b.Call(g.offer(1, call.B, a.Describe(profile, []media.SDES{keyLine(3, "F8_128_HMAC_SHA1_80", 30, 'f'), mine}, pcmu())))
+			answer := g.answer(2, call.A, b.Describe(pcmu()))
 			if tr := answer.Streams[0].Transport; tr.Profile != profile || tr.DTLS != nil {
 				t.Errorf("answered with the transport %+v", tr)
 			}
@@ -120,21 +121,21 @@ func TestPhoneOffersKeys(t *testing.T) {
 				t.Error("the answer has the offer's key")
 			}
 			a.key(mine, relays)
-			a.call(answer)
+			a.Call(answer)
 			talk(t, a, 0, b, 0)
 			if p := g.Stats()[call.A].Protection; p != s.profile.String() {
 				t.Errorf("protection is %s", p)
 			}
 			// The same key in a second offer goes on, and so does its numbering.
 			mine.Tag = 1
-			again := g.join(3, call.A, a.describe(profile, []media.SDES{mine}, pcmu()))
+			again := g.join(3, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
 			if k := onlyKey(t, again, 1, s.name); k.KeyParams != relays.KeyParams {
 				t.Error("the key has changed though the peer's has not")
 			}
 			say(t, a, 0, b, 0, 1005)
 			// Another key of the peer gets another of ours.
 			mine = keyLine(1, s.name, s.key+s.salt, 'n')
-			again = g.join(4, call.A, a.describe(profile, []media.SDES{mine}, pcmu()))
+			again = g.join(4, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
 			if k := onlyKey(t, again, 1, s.name); k.KeyParams == relays.KeyParams {
 				t.Error("the key goes on though the peer's has changed")
 			}
@@ -148,19 +149,19 @@ func TestPhoneIsOfferedKeys(t *testing.T) {
 	for _, clear := range []bool{false, true} {
 		for i, s := range suites {
 			g := newRig(t, sipPolicy(), keyedPolicy(clear), nil)
-			a, b := newPhone(t, "127.0.0.1"), newKeyedPhone(t)
-			offer := g.offer(1, call.B, a.describe(pcmu()))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), newKeyedPhone(t)
+			offer := g.offer(1, call.B, a.Describe(pcmu()))
 			tr := offer.Streams[0].Transport
 			if want := map[bool]media.Profile{false: media.SAVP, true: media.AVP}[clear]; tr.Profile != want || len(tr.SDES) != len(suites) {
 				t.Fatalf("offered %v with %v, want %v", tr.Profile, tr.SDES, want)
 			}
 			mine := keyLine(tr.SDES[i].Tag, s.name, s.key+s.salt, 'k')
-			a.call(g.answer(2, call.A, b.describe(tr.Profile, []media.SDES{mine}, pcmu())))
+			a.Call(g.answer(2, call.A, b.Describe(tr.Profile, []media.SDES{mine}, pcmu())))
 			b.key(mine, tr.SDES[i])
-			b.call(offer)
+			b.Call(offer)
 			talk(t, a, 0, b, 0)
 			// A second offer of ours has the key in use and no other.
-			again := g.offer(3, call.B, a.describe(pcmu()))
+			again := g.offer(3, call.B, a.Describe(pcmu()))
 			if k := onlyKey(t, again, tr.SDES[i].Tag, s.name); k.KeyParams != tr.SDES[i].KeyParams {
 				t.Error("the key has changed in our second offer")
 			}
@@ -175,15 +176,15 @@ func TestPhoneIsOfferedKeys(t *testing.T) {
 // it later.
 func TestKeysThatAreNotTaken(t *testing.T) {
 	g := newRig(t, sipPolicy(), keyedPolicy(true), nil)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu())))
-	a.call(g.answer(2, call.A, b.describe(pcmu())))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
 	talk(t, a, 0, b, 0)
 	k := &keyedPhone{phone: b}
 	mine := keyLine(1, suites[1].name, 30, 'k')
-	k.key(mine, onlyKey(t, g.join(3, call.B, k.describe(media.SAVP, []media.SDES{mine}, pcmu())), 1, suites[1].name))
+	k.key(mine, onlyKey(t, g.join(3, call.B, k.Describe(media.SAVP, []media.SDES{mine}, pcmu())), 1, suites[1].name))
 	say(t, a, 0, k, 0, 1005)
-	if keys := g.join(4, call.B, b.describe(pcmu())).Streams[0].Transport.SDES; keys != nil {
+	if keys := g.join(4, call.B, b.Describe(pcmu())).Streams[0].Transport.SDES; keys != nil {
 		t.Errorf("answered keys %v to a clear offer", keys)
 	}
 	say(t, a, 0, b, 0, 1010)
@@ -226,8 +227,8 @@ func TestKeysAndRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, tt.policy, sipPolicy(), nil)
-			a, b := newKeyedPhone(t), newPhone(t, "127.0.0.1")
-			g.Offer(1, call.B, a.describe(tt.profile, tt.keys, pcmu()))
+			a, b := newKeyedPhone(t), mediatest.NewPhone(t, "127.0.0.1")
+			g.Offer(1, call.B, a.Describe(tt.profile, tt.keys, pcmu()))
 			if tt.refused != "" {
 				f := waitFailure(g)
 				if f.Cause != call.Insecure || !strings.Contains(f.Detail.Text, tt.refused) {
@@ -235,8 +236,8 @@ func TestKeysAndRefusals(t *testing.T) {
 				}
 				return
 			}
-			b.call(next[call.MediaOffered](g).Media)
-			if keys := g.answer(2, call.A, b.describe(pcmu())).Streams[0].Transport.SDES; (keys == nil) != tt.clear {
+			b.Call(next[call.MediaOffered](g).Media)
+			if keys := g.answer(2, call.A, b.Describe(pcmu())).Streams[0].Transport.SDES; (keys == nil) != tt.clear {
 				t.Errorf("answered with the keys %v", keys)
 			}
 		})
@@ -260,9 +261,9 @@ func TestAnswersToKeys(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, sipPolicy(), keyedPolicy(tt.clear), nil)
-			a, b := newPhone(t, "127.0.0.1"), newKeyedPhone(t)
-			offer := g.offer(1, call.B, a.describe(pcmu()))
-			g.Answer(2, call.A, b.describe(tt.profile, tt.answer(offer.Streams[0].Transport.SDES), pcmu()))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), newKeyedPhone(t)
+			offer := g.offer(1, call.B, a.Describe(pcmu()))
+			g.Answer(2, call.A, b.Describe(tt.profile, tt.answer(offer.Streams[0].Transport.SDES), pcmu()))
 			if f := waitFailure(g); f.Cause != call.Insecure || !strings.Contains(f.Detail.Text, tt.refused) {
 				t.Errorf("refused with %v %q, want %q", f.Cause, f.Detail.Text, tt.refused)
 			}
@@ -292,15 +293,15 @@ func waitFailure(g *rig) call.MediaFailed {
 // RTCP is protected too, on a port of its own: what is in the clear there is not heeded.
 func TestReportsAreKeyed(t *testing.T) {
 	g := newRig(t, keyedPolicy(false), sipPolicy(), quickReports)
-	a, b := newKeyedPhone(t), newPhone(t, "127.0.0.1")
-	control := listenOn(t, "127.0.0.1")
+	a, b := newKeyedPhone(t), mediatest.NewPhone(t, "127.0.0.1")
+	control := mediatest.ListenOn(t, "127.0.0.1")
 	mine := keyLine(1, suites[4].name, 30, 'k')
-	offer := a.describe(media.SAVP, []media.SDES{mine}, pcmu())
-	offer.Streams[0].Transport.RTCP = localOf(control)
-	b.call(g.offer(1, call.B, offer))
-	answer := g.answer(2, call.A, b.describe(pcmu()))
+	offer := a.Describe(media.SAVP, []media.SDES{mine}, pcmu())
+	offer.Streams[0].Transport.RTCP = mediatest.LocalOf(control)
+	b.Call(g.offer(1, call.B, offer))
+	answer := g.answer(2, call.A, b.Describe(pcmu()))
 	a.key(mine, answer.Streams[0].Transport.SDES[0])
-	a.call(answer)
+	a.Call(answer)
 	talk(t, a, 0, b, 0)
 	buf := make([]byte, 2000)
 	var report *rtcp.SenderReport
@@ -320,13 +321,13 @@ func TestReportsAreKeyed(t *testing.T) {
 		}
 		report, _ = packets[0].(*rtcp.SenderReport)
 	}
-	about, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.ssrc, Reports: []rtcp.ReceptionReport{
+	about, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.SSRC, Reports: []rtcp.ReceptionReport{
 		{SSRC: report.SSRC, LastSenderReport: uint32(report.NTPTime >> 16)},
 	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := netipNext(a.to)
+	to := netipNext(a.To)
 	if _, err := control.WriteToUDPAddrPort(about, to); err != nil {
 		t.Fatal(err)
 	}

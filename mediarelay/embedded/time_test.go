@@ -7,6 +7,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 // failure waits for the failure of a side.
@@ -43,15 +44,15 @@ func TestSilence(t *testing.T) {
 		{
 			name:  "packets, and then no more",
 			times: Times{Silence: 100 * time.Millisecond},
-			play:  func(_ *rig, a, b *phone) { a.say(0, 1, 1, "last"); b.hear() },
+			play:  func(_ *rig, a, b *phone) { a.Say(0, 1, 1, "last"); b.Hear() },
 		},
 		{
 			name:  "on hold, too long",
 			times: Times{Held: 100 * time.Millisecond},
 			play: func(g *rig, a, b *phone) {
-				a.say(0, 1, 1, "last")
-				b.hear()
-				held := a.describe(pcmu())
+				a.Say(0, 1, 1, "last")
+				b.Hear()
+				held := a.Describe(pcmu())
 				held.Streams[0].Direction = media.Inactive
 				g.join(3, call.A, held)
 			},
@@ -63,12 +64,12 @@ func TestSilence(t *testing.T) {
 				o.Times = tt.times
 				o.Times.Tick = 10 * time.Millisecond
 			})
-			a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-			b.call(g.offer(1, call.B, a.describe(pcmu())))
-			a.call(g.answer(2, call.A, b.describe(pcmu())))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+			b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+			a.Call(g.answer(2, call.A, b.Describe(pcmu())))
 			if tt.times.First == 0 {
-				b.say(0, 1, 1, "first")
-				a.hear()
+				b.Say(0, 1, 1, "first")
+				a.Hear()
 			}
 			tt.play(g, a, b)
 			for { // B is as silent as A
@@ -88,16 +89,16 @@ func TestRTCPIsLifeOnHold(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
 		o.Times = Times{Held: 300 * time.Millisecond, Tick: 10 * time.Millisecond}
 	})
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(pcmu())))
-	held := b.describe(pcmu())
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	held := b.Describe(pcmu())
 	held.Streams[0].Direction = media.Inactive
-	held.Streams[0].Transport.RTCP = localOf(b.conn)
+	held.Streams[0].Transport.RTCP = mediatest.LocalOf(b.Conn)
 	g.answer(2, call.A, held)
 	l := g.ends[call.B].lanes[media.Audio]
 	before := l.in.control.Load()
 	rr := []byte{0x80, 201, 0, 1, 0, 0, 0, 9}
-	if _, err := b.conn.WriteToUDPAddrPort(rr, netipNext(b.to)); err != nil {
+	if _, err := b.Conn.WriteToUDPAddrPort(rr, netipNext(b.To)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "RTCP", func() bool { return l.in.control.Load() > before })
@@ -122,9 +123,9 @@ func TestSilenceAfterHold(t *testing.T) {
 	talk(t, a, 0, b, 0)
 	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
 	for until := time.Now().Add(2 * limit); time.Now().Before(until); {
-		b.hear() // what we play; nobody says anything
+		b.Hear() // what we play; nobody says anything
 	}
-	g.join(4, call.A, a.describe(pcmu()))
+	g.join(4, call.A, a.Describe(pcmu()))
 	began := time.Now()
 	for {
 		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {
@@ -141,11 +142,11 @@ func TestSilenceWhileRinging(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), func(o *Options) {
 		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
 	})
-	a, b := newClient(t), newPhone(t, "127.0.0.1")
-	own := a.describe(media.ActPass, pcmu())
+	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(media.ActPass, pcmu())
 	g.join(1, call.A, own)
 	g.offer(2, call.B, own)
-	g.answer(3, call.A, b.describe(pcmu()))
+	g.answer(3, call.A, b.Describe(pcmu()))
 	select {
 	case e := <-g.events:
 		if f, ok := e.(call.MediaFailed); ok {
@@ -153,7 +154,7 @@ func TestSilenceWhileRinging(t *testing.T) {
 		}
 	case <-time.After(300 * time.Millisecond):
 	}
-	g.answer(4, call.A, b.describe(pcmu()))
+	g.answer(4, call.A, b.Describe(pcmu()))
 	if f := failure(g, call.B); f.Cause != call.MediaLost {
 		t.Errorf("got %+v", f)
 	}
@@ -161,9 +162,9 @@ func TestSilenceWhileRinging(t *testing.T) {
 
 func TestNoPairInTime(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Connect = 300 * time.Millisecond })
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	g.offer(1, call.B, a.describe(pcmu()))
-	g.answer(2, call.A, b.describe(media.Active, pcmu())) // and it does nothing
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	g.offer(1, call.B, a.Describe(pcmu()))
+	g.answer(2, call.A, b.Describe(media.Active, pcmu())) // and it does nothing
 	if f := failure(g, call.B); f.Cause != call.Unreachable {
 		t.Errorf("got %+v", f)
 	}
@@ -171,12 +172,12 @@ func TestNoPairInTime(t *testing.T) {
 
 func TestNoHandshakeInTime(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Secure = 200 * time.Millisecond })
-	a, b := newPhone(t, "127.0.0.1"), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcmu()))
-	g.answer(2, call.A, b.describe(media.Active, pcmu()))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	g.answer(2, call.A, b.Describe(media.Active, pcmu()))
 	ice := offer.Streams[0].Transport.ICE
-	b.reach(ice)
-	if _, err := b.agent.StartAccept(ice.Ufrag, ice.Pwd); err != nil {
+	b.Reach(ice)
+	if _, err := b.Agent.StartAccept(ice.Ufrag, ice.Pwd); err != nil {
 		t.Fatal(err)
 	}
 	if f := failure(g, call.B); f.Cause != call.Unreachable {
@@ -190,7 +191,7 @@ func TestConsentLost(t *testing.T) {
 		t.Errorf("consent lasts %s", times.Consent)
 	}
 	g, _, b, _ := pair(t, func(o *Options) { o.Times.Consent = 600 * time.Millisecond }, pcmu())
-	b.agent.Close() // without a word
+	b.Agent.Close() // without a word
 	if f := failure(g, call.B); f.Cause != call.MediaLost {
 		t.Errorf("got %+v", f)
 	}

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/test/mediatest"
 	"sipxmppgw/test/peer/audio"
 )
 
@@ -30,9 +31,9 @@ func unlike(t *testing.T, as, bs []media.Codec) (g *rig, a, b *phone) {
 	pa, pb := transcodingPolicies(sipPolicy())
 	pb.Codecs = append(pb.Codecs, noise())
 	g = newRig(t, pa, pb, places(1))
-	a, b = newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	b.call(g.offer(1, call.B, a.describe(as...)))
-	a.call(g.answer(2, call.A, b.describe(bs...)))
+	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.offer(1, call.B, a.Describe(as...)))
+	a.Call(g.answer(2, call.A, b.Describe(bs...)))
 	return g, a, b
 }
 
@@ -43,7 +44,7 @@ func speak(p *phone, k codec.Kind, pt uint8, other codec.Kind, hz float64) {
 	pcm := codec.NewResampler(audio.Rate, rate).Resample(nil, audio.Tone(hz, 800*time.Millisecond))
 	e := codec.NewEncoder(k, rate, codec.EncoderOptions{Frame: 20 * time.Millisecond, FEC: true})
 	done := make(chan struct{})
-	p.t.Cleanup(func() { <-done })
+	p.T.Cleanup(func() { <-done })
 	go func() {
 		defer close(done)
 		pace := time.NewTicker(20 * time.Millisecond)
@@ -51,7 +52,7 @@ func speak(p *phone, k codec.Kind, pt uint8, other codec.Kind, hz float64) {
 		for i := 0; len(pcm) >= rate/50; i++ {
 			<-pace.C
 			payload := e.Encode(nil, pcm[:rate/50])
-			p.conn.WriteToUDPAddrPort(packet(pt, uint16(i), uint32(i*clock/50), p.ssrc, string(payload)), p.to)
+			p.Conn.WriteToUDPAddrPort(mediatest.Packet(pt, uint16(i), uint32(i*clock/50), p.SSRC, string(payload)), p.To)
 			pcm = pcm[rate/50:]
 		}
 	}()
@@ -67,7 +68,7 @@ func catch(t *testing.T, p talker, k codec.Kind, pt uint8, n int) (pcm []int16) 
 	buf := make([]int16, 5760)
 	var last rtp.Packet
 	for i := range n {
-		got := p.hear()
+		got := p.Hear()
 		if got.PayloadType != pt || i > 0 && (got.SequenceNumber != last.SequenceNumber+1 || got.SSRC != last.SSRC) {
 			t.Fatalf("packet %d is %+v", i, got.Header)
 		}
@@ -123,9 +124,9 @@ func TestTranscode(t *testing.T) {
 			heard(t, 440, pcm)
 			pcm = catch(t, a, tt.ka, tt.a.PT, 36)
 			heard(t, 1000, pcm)
-			g.join(3, call.A, a.describe(tt.b)) // what B speaks
+			g.join(3, call.A, a.Describe(tt.b)) // what B speaks
 			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
-			g.join(4, call.A, a.describe(tt.a))
+			g.join(4, call.A, a.Describe(tt.a))
 			g.Release()
 			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
 		})
@@ -146,17 +147,17 @@ func until(t *testing.T, so func() bool) {
 func TestNoTranscodeIfCommon(t *testing.T) {
 	pa, pb := transcodingPolicies(sipPolicy())
 	g := newRig(t, pa, pb, places(1))
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, a.describe(opus(111), pcmu()))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, a.Describe(opus(111), pcmu()))
 	if s := media.Speech(offer.Streams[0].Codecs); len(s) != 4 || s[0].Name != "opus" || s[1].Name != "PCMU" {
 		t.Errorf("B is offered %+v", s)
 	}
-	b.call(offer)
-	answer := g.answer(2, call.A, b.describe(pcmu()))
+	b.Call(offer)
+	answer := g.answer(2, call.A, b.Describe(pcmu()))
 	if s := answer.Streams[0].Codecs; len(s) != 1 || s[0].Name != "PCMU" {
 		t.Errorf("A is answered %+v", s)
 	}
-	a.call(answer)
+	a.Call(answer)
 	talk(t, a, 0, b, 0)
 	if c := g.relay.Counters(); c.Transcoded != 0 {
 		t.Errorf("%d calls are transcoded", c.Transcoded)
@@ -172,10 +173,10 @@ func TestTranscodeOnDemand(t *testing.T) {
 		t.Errorf("%d calls are transcoded before", c.Transcoded)
 	}
 	// Asked again, it is offered what is common alone.
-	if s := media.Speech(g.offer(3, call.B, a.describe(pcmu())).Streams[0].Codecs); len(s) != 1 || s[0].Name != "PCMU" {
+	if s := media.Speech(g.offer(3, call.B, a.Describe(pcmu())).Streams[0].Codecs); len(s) != 1 || s[0].Name != "PCMU" {
 		t.Errorf("B is offered %+v", s)
 	}
-	b.ssrc++
+	b.SSRC++
 	speak(b, codec.Opus, 96, codec.PCMU, 440)
 	pcm := catch(t, a, codec.PCMU, 0, 36)
 	heard(t, 440, pcm)
@@ -188,11 +189,11 @@ func TestNoPlaceToTranscode(t *testing.T) {
 	pa, pb := transcodingPolicies(sipPolicy())
 	r := newRelay(t, places(1))
 	one, two := r.rig(t, pa, pb), r.rig(t, pa, pb)
-	a, b := newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")
-	one.offer(1, call.B, a.describe(opus(111)))
-	two.offer(1, call.B, a.describe(opus(111)))
-	one.answer(2, call.A, b.describe(pcmu()))
-	two.Answer(2, call.A, b.describe(pcmu()))
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	one.offer(1, call.B, a.Describe(opus(111)))
+	two.offer(1, call.B, a.Describe(opus(111)))
+	one.answer(2, call.A, b.Describe(pcmu()))
+	two.Answer(2, call.A, b.Describe(pcmu()))
 	if f, ok := (<-two.events).(call.MediaFailed); !ok || f.Cause != call.Incompatible {
 		t.Errorf("got %+v", f)
 	}
@@ -201,7 +202,7 @@ func TestNoPlaceToTranscode(t *testing.T) {
 	}
 	// One that finds no place from the start is not offered more than it can have.
 	three := r.rig(t, pa, pb)
-	if s := media.Speech(three.offer(1, call.B, a.describe(opus(111))).Streams[0].Codecs); len(s) != 1 {
+	if s := media.Speech(three.offer(1, call.B, a.Describe(opus(111))).Streams[0].Codecs); len(s) != 1 {
 		t.Errorf("B is offered %+v", s)
 	}
 }
@@ -217,11 +218,11 @@ func TestTranscodeKeepsEventsApart(t *testing.T) {
 		if n%4 == 3 {
 			event[1] |= 0x80
 		}
-		a.say(101, 1000+n, 5000+uint32(n/4)*1000, string(event))
+		a.Say(101, 1000+n, 5000+uint32(n/4)*1000, string(event))
 	}
 	var got []rtp.Packet
 	for len(got) < 8 {
-		p := b.hear()
+		p := b.Hear()
 		if p.PayloadType == 110 {
 			got = append(got, p)
 			continue
@@ -244,13 +245,13 @@ func TestTranscodeKeepsEventsApart(t *testing.T) {
 func TestTranscodeNoise(t *testing.T) {
 	_, a, b := unlike(t, []media.Codec{pcmu(), noise()}, []media.Codec{opus(96)})
 	for n := range uint16(10) {
-		a.say(0, n, 160*uint32(n), string(make([]byte, 160)))
+		a.Say(0, n, 160*uint32(n), string(make([]byte, 160)))
 	}
-	a.say(13, 10, 1600, string([]byte{40}))
+	a.Say(13, 10, 1600, string([]byte{40}))
 	d := codec.NewDecoder(codec.Opus, 8000)
 	buf := make([]int16, 960)
 	for range 50 {
-		n, err := d.Decode(buf, b.hear().Payload)
+		n, err := d.Decode(buf, b.Hear().Payload)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/test/mediatest"
 )
 
 func vp8(pt uint8) media.Codec {
@@ -33,12 +34,12 @@ type watcher struct {
 
 func newWatcher(t *testing.T) *watcher {
 	t.Helper()
-	return &watcher{newPhone(t, "127.0.0.1"), newPhone(t, "127.0.0.1")}
+	return &watcher{mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")}
 }
 
-func (w *watcher) describe(feedback []media.Feedback, pictures ...media.Codec) media.Description {
-	d := w.phone.describe(pcmu())
-	v := w.screen.describe(pictures...).Streams[0]
+func (w *watcher) Describe(feedback []media.Feedback, pictures ...media.Codec) media.Description {
+	d := w.phone.Describe(pcmu())
+	v := w.screen.Describe(pictures...).Streams[0]
 	v.Kind, v.Feedback = media.Video, feedback
 	d.Streams = append(d.Streams, v)
 	for i := range d.Streams {
@@ -47,39 +48,39 @@ func (w *watcher) describe(feedback []media.Feedback, pictures ...media.Codec) m
 	return d
 }
 
-func (w *watcher) call(d media.Description) {
-	w.t.Helper()
-	w.phone.call(d)
+func (w *watcher) Call(d media.Description) {
+	w.T.Helper()
+	w.phone.Call(d)
 	i := d.Live(media.Video)
 	if i < 0 {
-		w.t.Fatalf("no pictures in %+v", d)
+		w.T.Fatalf("no pictures in %+v", d)
 	}
-	w.screen.to = d.Streams[i].Transport.Addr
+	w.screen.To = d.Streams[i].Transport.Addr
 }
 
 // watch waits for what arrives at the screen: pictures, or feedback on its own.
 func (w *watcher) watch(patience time.Duration) (picture *rtp.Packet, asked rtcp.Packet) {
-	w.t.Helper()
+	w.T.Helper()
 	buf := make([]byte, 2000)
-	w.screen.conn.SetReadDeadline(time.Now().Add(patience))
+	w.screen.Conn.SetReadDeadline(time.Now().Add(patience))
 	for {
-		n, err := w.screen.conn.Read(buf)
+		n, err := w.screen.Conn.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, nil
 		}
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		if buf[1] < 192 || buf[1] > 223 {
 			picture = new(rtp.Packet)
 			if err := picture.Unmarshal(append([]byte{}, buf[:n]...)); err != nil {
-				w.t.Fatal(err)
+				w.T.Fatal(err)
 			}
 			return picture, nil
 		}
 		all, err := rtcp.Unmarshal(buf[:n])
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		for _, p := range all {
 			switch p.(type) {
@@ -93,11 +94,11 @@ func (w *watcher) watch(patience time.Duration) (picture *rtp.Packet, asked rtcp
 
 // picture waits for the next picture.
 func (w *watcher) picture() *rtp.Packet {
-	w.t.Helper()
+	w.T.Helper()
 	for {
 		p, asked := w.watch(testPatience)
 		if p == nil && asked == nil {
-			w.t.Fatal("no picture came")
+			w.T.Fatal("no picture came")
 		}
 		if p != nil {
 			return p
@@ -106,13 +107,13 @@ func (w *watcher) picture() *rtp.Packet {
 }
 
 func (w *watcher) ask(packets ...rtcp.Packet) {
-	w.t.Helper()
+	w.T.Helper()
 	p, err := rtcp.Marshal(packets)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	if _, err := w.screen.conn.WriteToUDPAddrPort(p, w.screen.to); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.screen.Conn.WriteToUDPAddrPort(p, w.screen.To); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
@@ -121,11 +122,11 @@ func watchers(t *testing.T, feedback ...media.Feedback) (g *rig, a, b *watcher, 
 	t.Helper()
 	g = newRig(t, videoPolicy(), videoPolicy(), nil)
 	a, b = newWatcher(t), newWatcher(t)
-	b.call(g.offer(1, call.B, a.describe(feedback, vp8(97))))
-	a.call(g.answer(2, call.A, b.describe(feedback, vp8(99))))
-	b.screen.say(99, 1, 1, "picture")
+	b.Call(g.offer(1, call.B, a.Describe(feedback, vp8(97))))
+	a.Call(g.answer(2, call.A, b.Describe(feedback, vp8(99))))
+	b.screen.Say(99, 1, 1, "picture")
 	a.picture()
-	a.screen.say(97, 500, 9000, "picture")
+	a.screen.Say(97, 500, 9000, "picture")
 	return g, a, b, b.picture().SSRC
 }
 
@@ -139,7 +140,7 @@ var (
 func TestPicturesAreSentAgain(t *testing.T) {
 	t.Parallel()
 	_, a, b, ssrc := watchers(t, nack)
-	a.screen.say(97, 501, 9000, "the lost one")
+	a.screen.Say(97, 501, 9000, "the lost one")
 	first := b.picture()
 	request := &rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc, Nacks: []rtcp.NackPair{{PacketID: first.SequenceNumber}}}
 	for range repairTimes {
@@ -151,7 +152,7 @@ func TestPicturesAreSentAgain(t *testing.T) {
 	}
 	b.ask(request)
 	b.ask(&rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc + 1, Nacks: request.Nacks}) // of nobody
-	a.screen.say(97, 502, 12000, "the next")
+	a.screen.Say(97, 502, 12000, "the next")
 	if p := b.picture(); string(p.Payload) != "the next" {
 		t.Errorf("got %q once more", p.Payload)
 	}
@@ -161,7 +162,7 @@ func TestPicturesAreSentAgain(t *testing.T) {
 func TestPicturesThatNeverCame(t *testing.T) {
 	t.Parallel()
 	_, a, b, ssrc := watchers(t, nack)
-	a.screen.say(97, 503, 9000, "after a gap")
+	a.screen.Say(97, 503, 9000, "after a gap")
 	last := b.picture().SequenceNumber
 	b.ask(&rtcp.TransportLayerNack{
 		SenderSSRC: 1, MediaSSRC: ssrc,
@@ -176,12 +177,12 @@ func TestPicturesThatNeverCame(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if n.MediaSSRC != a.screen.ssrc || len(n.Nacks) != 1 || n.Nacks[0].PacketID != 501 || n.Nacks[0].LostPackets != 1 {
+		if n.MediaSSRC != a.screen.SSRC || len(n.Nacks) != 1 || n.Nacks[0].PacketID != 501 || n.Nacks[0].LostPackets != 1 {
 			t.Fatalf("A was asked for %+v", n)
 		}
 		break
 	}
-	a.screen.say(97, 501, 9000, "late")
+	a.screen.Say(97, 501, 9000, "late")
 	if p := b.picture(); p.SequenceNumber != last-2 || string(p.Payload) != "late" {
 		t.Errorf("got %+v %q", p.Header, p.Payload)
 	}
@@ -191,7 +192,7 @@ func TestPicturesThatNeverCame(t *testing.T) {
 func TestPicturesWithoutRepair(t *testing.T) {
 	t.Parallel()
 	_, a, b, ssrc := watchers(t, pli)
-	a.screen.say(97, 502, 9000, "after a gap")
+	a.screen.Say(97, 502, 9000, "after a gap")
 	last := b.picture().SequenceNumber
 	b.ask(&rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc, Nacks: []rtcp.NackPair{{PacketID: last - 1, LostPackets: 1}}})
 	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
@@ -226,7 +227,7 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 	}
 	_, asked = a.watch(testPatience)
 	f, ok := asked.(*rtcp.FullIntraRequest)
-	if !ok || len(f.FIR) != 1 || f.FIR[0].SSRC != a.screen.ssrc || f.FIR[0].SequenceNumber != 2 {
+	if !ok || len(f.FIR) != 1 || f.FIR[0].SSRC != a.screen.SSRC || f.FIR[0].SequenceNumber != 2 {
 		t.Fatalf("A was asked for %+v", asked)
 	}
 	if d := time.Since(began); d < keyEvery/2 {
@@ -245,7 +246,7 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 func TestPicturesResume(t *testing.T) {
 	t.Parallel()
 	g, a, b, _ := watchers(t, nack, pli)
-	off := b.describe([]media.Feedback{nack, pli}, vp8(99))
+	off := b.Describe([]media.Feedback{nack, pli}, vp8(99))
 	off.Streams[1].Direction = media.Inactive
 	g.join(3, call.B, off)
 	for {
@@ -253,10 +254,10 @@ func TestPicturesResume(t *testing.T) {
 			break // the request of the beginning is over
 		}
 	}
-	g.join(4, call.B, b.describe([]media.Feedback{nack, pli}, vp8(99)))
+	g.join(4, call.B, b.Describe([]media.Feedback{nack, pli}, vp8(99)))
 	if _, asked := a.watch(testPatience); asked == nil {
 		t.Error("A was not asked for a whole picture")
-	} else if p, ok := asked.(*rtcp.PictureLossIndication); !ok || p.MediaSSRC != a.screen.ssrc {
+	} else if p, ok := asked.(*rtcp.PictureLossIndication); !ok || p.MediaSSRC != a.screen.SSRC {
 		t.Errorf("A was asked for %+v", asked)
 	}
 }
@@ -272,19 +273,19 @@ func TestPicturesOfTheSameProfile(t *testing.T) {
 	rtx := media.Codec{PT: 121, Name: "rtx", ClockRate: 90000, Channels: 1, Params: []media.Param{{Name: "apt", Value: "97"}}}
 	g := newRig(t, videoPolicy(), videoPolicy(), nil)
 	a, b := newWatcher(t), newWatcher(t)
-	offer := g.offer(1, call.B, a.describe(nil, h264(97, "42e01f", "1"), rtx, h264(98, "42e01f", "0"), h264(99, "640c1f", "1"), vp8(100)))
+	offer := g.offer(1, call.B, a.Describe(nil, h264(97, "42e01f", "1"), rtx, h264(98, "42e01f", "0"), h264(99, "640c1f", "1"), vp8(100)))
 	if got := names(offer.Streams[1].Codecs); got != "97 H264/90000, 98 H264/90000, 99 H264/90000, 100 VP8/90000" {
 		t.Errorf("B is offered %s", got)
 	}
-	b.call(offer)
-	answer := g.answer(2, call.A, b.describe(nil, h264(110, "42e015", "0"), h264(111, "640c2a", "1")))
+	b.Call(offer)
+	answer := g.answer(2, call.A, b.Describe(nil, h264(110, "42e015", "0"), h264(111, "640c2a", "1")))
 	if got := names(answer.Streams[1].Codecs); got != "98 H264/90000, 99 H264/90000" {
 		t.Fatalf("A is answered %s", got)
 	}
-	a.call(answer)
+	a.Call(answer)
 	for pt, want := range map[uint8]uint8{98: 110, 99: 111} {
-		a.screen.say(pt, 1, 1, "picture")
-		a.screen.say(pt, 2, 1, "picture")
+		a.screen.Say(pt, 1, 1, "picture")
+		a.screen.Say(pt, 2, 1, "picture")
 		if p := b.picture(); p.PayloadType != want {
 			t.Errorf("type %d came as %d", pt, p.PayloadType)
 		}
@@ -327,32 +328,32 @@ func passive(d media.Description) media.Description {
 func TestBundledStreams(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, videoPolicy(), clientPolicy(true), nil)
-	a, b := newWatcher(t), newClient(t)
-	offer := g.offer(1, call.B, a.describe(nil, vp8(97)))
-	pictures := b.describe(media.Active, offer.Streams[1].Codecs...)
-	answer := pictured(b.describe(media.Active, pcmu()), pictures, offer.Streams[1].Name)
+	a, b := newWatcher(t), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(nil, vp8(97)))
+	pictures := b.Describe(media.Active, offer.Streams[1].Codecs...)
+	answer := pictured(b.Describe(media.Active, pcmu()), pictures, offer.Streams[1].Name)
 	answer.Bundle = offer.Bundle
-	a.call(g.answer(2, call.A, answer))
-	if err := b.connect(passive(offer), false); err != nil {
+	a.Call(g.answer(2, call.A, answer))
+	if err := connect(b, passive(offer), false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
 	for n := range uint16(5) {
-		b.ssrc = 0x2222
-		b.say(0, 100+n, 160*uint32(n), "sound")
-		b.ssrc = 0x3333
-		b.say(offer.Streams[1].Codecs[0].PT, 900+n, 3000*uint32(n), "picture")
-		if p := a.hear(); string(p.Payload) != "sound" || p.PayloadType != 0 {
+		b.SSRC = 0x2222
+		b.Say(0, 100+n, 160*uint32(n), "sound")
+		b.SSRC = 0x3333
+		b.Say(offer.Streams[1].Codecs[0].PT, 900+n, 3000*uint32(n), "picture")
+		if p := a.Hear(); string(p.Payload) != "sound" || p.PayloadType != 0 {
 			t.Fatalf("A heard %q of type %d", p.Payload, p.PayloadType)
 		}
 		if p := a.picture(); string(p.Payload) != "picture" || p.PayloadType != 97 {
 			t.Fatalf("A saw %q of type %d", p.Payload, p.PayloadType)
 		}
 	}
-	a.say(0, 1, 160, "sound")
-	sound := b.hear()
-	a.screen.say(97, 1, 3000, "picture")
-	picture := b.hear()
+	a.Say(0, 1, 160, "sound")
+	sound := b.Hear()
+	a.screen.Say(97, 1, 3000, "picture")
+	picture := b.Hear()
 	if string(sound.Payload) != "sound" || string(picture.Payload) != "picture" || sound.SSRC == picture.SSRC || sound.PayloadType == picture.PayloadType {
 		t.Errorf("B got %q, %+v and %q, %+v", sound.Payload, sound.Header, picture.Payload, picture.Header)
 	}
@@ -362,17 +363,17 @@ func TestBundledStreams(t *testing.T) {
 func TestStreamsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, videoPolicy(), clientPolicy(false), nil)
-	a, sound, sight := newWatcher(t), newClient(t), newClient(t)
-	offer := g.offer(1, call.B, a.describe(nil, vp8(97)))
+	a, sound, sight := newWatcher(t), mediatest.NewClient(t), mediatest.NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(nil, vp8(97)))
 	if len(offer.Bundle) != 0 || offer.Streams[0].Transport.ICE.Ufrag == offer.Streams[1].Transport.ICE.Ufrag {
 		t.Fatalf("B is offered %+v", offer)
 	}
-	answer := pictured(sound.describe(media.Active, pcmu()), sight.describe(media.Active, offer.Streams[1].Codecs...), offer.Streams[1].Name)
-	a.call(g.answer(2, call.A, answer))
-	if err := sound.connect(only(passive(offer), media.Audio), false); err != nil {
+	answer := pictured(sound.Describe(media.Active, pcmu()), sight.Describe(media.Active, offer.Streams[1].Codecs...), offer.Streams[1].Name)
+	a.Call(g.answer(2, call.A, answer))
+	if err := connect(sound, only(passive(offer), media.Audio), false); err != nil {
 		t.Fatal(err)
 	}
-	if err := sight.connect(only(passive(offer), media.Video), false); err != nil {
+	if err := connect(sight, only(passive(offer), media.Video), false); err != nil {
 		t.Fatal(err)
 	}
 	g.connected(call.B)
@@ -380,12 +381,12 @@ func TestStreamsOfTheirOwn(t *testing.T) {
 	var n uint16
 	eventually(t, "a picture at A", func() bool { // the handshake ends here before it does there
 		n++
-		sight.say(offer.Streams[1].Codecs[0].PT, n, 1, "picture")
+		sight.Say(offer.Streams[1].Codecs[0].PT, n, 1, "picture")
 		p, _ := a.watch(10 * time.Millisecond)
 		return p != nil && string(p.Payload) == "picture"
 	})
-	a.screen.say(97, 1, 1, "picture")
-	if p := sight.hear(); string(p.Payload) != "picture" {
+	a.screen.Say(97, 1, 1, "picture")
+	if p := sight.Hear(); string(p.Payload) != "picture" {
 		t.Errorf("B saw %q", p.Payload)
 	}
 }
@@ -424,16 +425,16 @@ func TestPicturesThatFail(t *testing.T) {
 				o.Times.Connect = 1500 * time.Millisecond
 				o.Log = slog.New(slog.NewTextHandler(failed, nil))
 			})
-			a, sound, sight := newWatcher(t), newClient(t), newClient(t)
-			offer := g.offer(1, call.B, a.describe(nil, vp8(97)))
-			answer := pictured(sound.describe(media.Active, pcmu()), sight.describe(media.Active, vp8(97)), offer.Streams[1].Name)
+			a, sound, sight := newWatcher(t), mediatest.NewClient(t), mediatest.NewClient(t)
+			offer := g.offer(1, call.B, a.Describe(nil, vp8(97)))
+			answer := pictured(sound.Describe(media.Active, pcmu()), sight.Describe(media.Active, vp8(97)), offer.Streams[1].Name)
 			tt.change(&answer.Streams[1])
 			got := g.answer(2, call.A, answer)
-			a.phone.call(got)
+			a.phone.Call(got)
 			if got.Streams[1].Rejected != tt.refused {
 				t.Errorf("A is answered %+v", got.Streams[1])
 			}
-			if err := sound.connect(only(passive(offer), media.Audio), false); err != nil {
+			if err := connect(sound, only(passive(offer), media.Audio), false); err != nil {
 				t.Fatal(err)
 			}
 			g.connected(call.B)
@@ -460,11 +461,11 @@ func TestPicturesThatFail(t *testing.T) {
 func TestBundleThatIsNotTaken(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, clientPolicy(false), videoPolicy(), nil)
-	a, b := newClient(t), newWatcher(t)
-	own := pictured(a.describe(media.ActPass, pcmu()), a.describe(media.ActPass, vp8(97)), "1")
+	a, b := mediatest.NewClient(t), newWatcher(t)
+	own := pictured(a.Describe(media.ActPass, pcmu()), a.Describe(media.ActPass, vp8(97)), "1")
 	own.Bundle = []string{"0", "1"}
 	g.offer(1, call.B, own)
-	answer := g.answer(2, call.A, b.describe(nil, vp8(99)))
+	answer := g.answer(2, call.A, b.Describe(nil, vp8(99)))
 	if len(answer.Bundle) != 0 || answer.Streams[1].Rejected || answer.Streams[0].Transport.ICE.Ufrag == answer.Streams[1].Transport.ICE.Ufrag {
 		t.Errorf("A is answered %+v", answer)
 	}
@@ -486,13 +487,13 @@ func TestPicturesOfAnotherSource(t *testing.T) {
 			}
 		}
 	}
-	if first := asks(); first != a.screen.ssrc {
-		t.Fatalf("asked %x, want %x", first, a.screen.ssrc)
+	if first := asks(); first != a.screen.SSRC {
+		t.Fatalf("asked %x, want %x", first, a.screen.SSRC)
 	}
-	a.screen.ssrc++
-	a.screen.say(97, 900, 9000, "picture")
-	a.screen.say(97, 901, 9000, "picture") // two in sequence are believed
-	if again := asks(); again != a.screen.ssrc {
-		t.Errorf("asked %x, want %x", again, a.screen.ssrc)
+	a.screen.SSRC++
+	a.screen.Say(97, 900, 9000, "picture")
+	a.screen.Say(97, 901, 9000, "picture") // two in sequence are believed
+	if again := asks(); again != a.screen.SSRC {
+		t.Errorf("asked %x, want %x", again, a.screen.SSRC)
 	}
 }

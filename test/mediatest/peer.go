@@ -1,6 +1,3 @@
-// Package mediatest holds what every engine of the media plane must do: calls between
-// telephones with plain RTP and clients with ICE and DTLS-SRTP, packets passing, that run
-// against the relay in this process and against an rtpengine.
 package mediatest
 
 import (
@@ -15,6 +12,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -34,129 +32,148 @@ import (
 	"sipxmppgw/gateway/media"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 15 * time.Second
+// Patience is how long a test waits for what must come.
+const Patience = 15 * time.Second
 
-// A peer is what both kinds of far ends can do.
-type peer interface {
-	say(pt uint8, seq uint16, payload string)
-	hear() rtp.Packet
-	listen(time.Duration) (rtp.Packet, bool)
+// replayWindow is how many packets back a client knows one that comes twice.
+const replayWindow = 64
+
+// A Peer is what both kinds of far ends can do.
+type Peer interface {
+	// Say sends an RTP packet.
+	Say(pt uint8, seq uint16, ts uint32, payload string)
+	// Hear waits for one, and ends the test if none comes.
+	Hear() rtp.Packet
+	// Listen waits so long for one.
+	Listen(time.Duration) (rtp.Packet, bool)
 }
 
-// A phone is a far end with plain RTP.
-type phone struct {
-	t    *testing.T
-	conn *net.UDPConn
-	to   netip.AddrPort
-	ssrc uint32
+// A Phone is a far end with plain RTP.
+type Phone struct {
+	T    *testing.T
+	Conn *net.UDPConn
+	To   netip.AddrPort
+	SSRC uint32
 }
 
-func newPhone(t *testing.T) *phone {
+// NewPhone returns a phone on a port of that address.
+func NewPhone(t *testing.T, ip string) *Phone {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return &Phone{T: t, Conn: ListenOn(t, ip), SSRC: 0x1111}
+}
+
+// ListenOn opens a socket on a port of that address, for as long as the test runs.
+func ListenOn(t *testing.T, ip string) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(ip)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return &phone{t: t, conn: c, ssrc: 0x1111}
+	return c
 }
 
-func (p *phone) describe(codecs ...media.Codec) media.Description {
-	at := p.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+// LocalOf returns the address a socket is bound to.
+func LocalOf(c *net.UDPConn) netip.AddrPort {
+	a, _ := c.LocalAddr().(*net.UDPAddr)
+	ap := a.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// Describe returns the phone's audio, as an offer or an answer has it.
+func (p *Phone) Describe(codecs ...media.Codec) media.Description {
 	return media.Description{Streams: []media.Stream{{
-		Kind: media.Audio, Codecs: codecs, Transport: media.Transport{Addr: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())},
+		Kind: media.Audio, Codecs: codecs, Transport: media.Transport{Addr: LocalOf(p.Conn)},
 	}}}
 }
 
-// call makes the phone send to where a description says.
-func (p *phone) call(d media.Description) {
-	p.t.Helper()
+// Call makes the phone send to where a description says.
+func (p *Phone) Call(d media.Description) {
+	p.T.Helper()
 	i := d.Live(media.Audio)
 	if i < 0 {
-		p.t.Fatalf("no audio in %+v", d)
+		p.T.Fatalf("no audio in %+v", d)
 	}
-	p.to = d.Streams[i].Transport.Addr
+	p.To = d.Streams[i].Transport.Addr
 }
 
-func (p *phone) say(pt uint8, seq uint16, payload string) {
-	p.t.Helper()
-	if _, err := p.conn.WriteToUDPAddrPort(packet(pt, seq, p.ssrc, payload), p.to); err != nil {
-		p.t.Fatal(err)
+// Say implements [Peer].
+func (p *Phone) Say(pt uint8, seq uint16, ts uint32, payload string) {
+	p.T.Helper()
+	if _, err := p.Conn.WriteToUDPAddrPort(Packet(pt, seq, ts, p.SSRC, payload), p.To); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
-func (p *phone) hear() rtp.Packet {
-	p.t.Helper()
-	got, ok := p.listen(patience)
+// Hear implements [Peer].
+func (p *Phone) Hear() rtp.Packet {
+	p.T.Helper()
+	got, ok := p.Listen(Patience)
 	if !ok {
-		p.t.Fatal("the phone heard nothing")
+		p.T.Fatal("the phone heard nothing")
 	}
 	return got
 }
 
-// listen waits for an RTP packet.
-func (p *phone) listen(wait time.Duration) (got rtp.Packet, ok bool) {
-	p.t.Helper()
+// Listen implements [Peer]. RTCP has a port of its own.
+func (p *Phone) Listen(wait time.Duration) (got rtp.Packet, ok bool) {
+	p.T.Helper()
 	buf := make([]byte, 2000)
-	p.conn.SetReadDeadline(time.Now().Add(wait))
-	for {
-		n, err := p.conn.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return got, false
-		}
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if n > 1 && buf[1] >= 192 && buf[1] <= 223 {
-			continue // RTCP
-		}
-		if err := got.Unmarshal(buf[:n]); err != nil {
-			p.t.Fatal(err)
-		}
-		return got, true
+	p.Conn.SetReadDeadline(time.Now().Add(wait))
+	n, err := p.Conn.Read(buf)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return got, false
 	}
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	if err := got.Unmarshal(buf[:n]); err != nil {
+		p.T.Fatal(err)
+	}
+	return got, true
 }
 
-// packet makes 20 ms of speech at 8000 Hz.
-func packet(pt uint8, seq uint16, ssrc uint32, payload string) []byte {
+// Packet makes an RTP packet.
+func Packet(pt uint8, seq uint16, ts, ssrc uint32, payload string) []byte {
 	b := make([]byte, 12, 12+len(payload))
 	b[0], b[1] = 0x80, pt
 	binary.BigEndian.PutUint16(b[2:], seq)
-	binary.BigEndian.PutUint32(b[4:], 160*uint32(seq))
+	binary.BigEndian.PutUint32(b[4:], ts)
 	binary.BigEndian.PutUint32(b[8:], ssrc)
 	return append(b, payload...)
 }
 
-// A client is a far end with ICE and DTLS, as a Jingle client is.
-type client struct {
-	t      *testing.T
-	agent  *ice.Agent
-	cert   tls.Certificate
+// A Client is a far end with ICE and DTLS, as a Jingle client is.
+type Client struct {
+	T      *testing.T
+	Agent  *ice.Agent
+	Cert   tls.Certificate // that it has; it announces that of its beginning
+	Ufrag  string
+	Pwd    string
+	SSRC   uint32
+	Conn   *ice.Conn // after Connect
+	RX, TX *srtp.Context
+	Found  []media.Candidate
+	Media  chan []byte // what came and is not DTLS, still protected
+
 	print  media.Fingerprint
-	ufrag  string
-	pwd    string
-	ssrc   uint32
-	conn   *ice.Conn
 	hello  chan []byte
-	media  chan []byte
 	closed chan struct{}
 	once   sync.Once
 	mu     sync.Mutex
 	dtls   *dtls.Conn
-	rx, tx *srtp.Context
-	got    []media.Candidate
 }
 
-func newClient(t *testing.T) *client {
+// NewClient returns a client on the loopback interface; its agent may have more options.
+func NewClient(t *testing.T, more ...ice.AgentOption) *Client {
 	t.Helper()
-	c := &client{
-		t: t, ssrc: 0x2222,
-		hello: make(chan []byte, 64), media: make(chan []byte, 1024), closed: make(chan struct{}),
+	c := &Client{
+		T: t, Cert: NewCert(t), SSRC: 0x2222,
+		hello: make(chan []byte, 64), Media: make(chan []byte, 1024), closed: make(chan struct{}),
 	}
-	c.certify()
+	c.print = media.Fingerprint{Hash: "sha-256", Value: fingerprintOf(c.Cert.Certificate[0])}
 	var err error
-	c.agent, err = ice.NewAgentWithOptions(
+	c.Agent, err = ice.NewAgentWithOptions(append([]ice.AgentOption{
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithIncludeLoopback(),
@@ -165,12 +182,12 @@ func newClient(t *testing.T) *client {
 		ice.WithHostAcceptanceMinWait(0),
 		ice.WithPrflxAcceptanceMinWait(0),
 		ice.WithLoggerFactory(quiet()),
-	)
+	}, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.hangUp)
-	c.gather()
+	t.Cleanup(c.HangUp)
+	c.Gather()
 	return c
 }
 
@@ -178,21 +195,20 @@ func quiet() logging.LoggerFactory {
 	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 }
 
-// certify makes the certificate that the client announces.
-func (c *client) certify() {
-	c.t.Helper()
+// NewCert makes a certificate that nobody has announced yet.
+func NewCert(t *testing.T) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &key.PublicKey, key)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c.cert = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	c.print = media.Fingerprint{Hash: "sha-256", Value: fingerprintOf(der)}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func fingerprintOf(der []byte) string {
@@ -204,33 +220,34 @@ func fingerprintOf(der []byte) string {
 	return strings.ToUpper(strings.Join(pairs, ":"))
 }
 
-// gather collects the candidates of a new session.
-func (c *client) gather() {
-	c.t.Helper()
+// Gather collects the candidates of a new session.
+func (c *Client) Gather() {
+	c.T.Helper()
 	var err error
-	if c.ufrag, c.pwd, err = c.agent.GetLocalUserCredentials(); err != nil {
-		c.t.Fatal(err)
+	if c.Ufrag, c.Pwd, err = c.Agent.GetLocalUserCredentials(); err != nil {
+		c.T.Fatal(err)
 	}
 	done := make(chan struct{})
-	c.got = nil
-	c.agent.OnCandidate(func(found ice.Candidate) {
+	c.Found = nil
+	c.Agent.OnCandidate(func(found ice.Candidate) {
 		if found == nil {
 			close(done)
 			return
 		}
-		c.got = append(c.got, media.Candidate{
+		c.Found = append(c.Found, media.Candidate{
 			Foundation: found.Foundation(), Component: 1, Protocol: "udp", Priority: found.Priority(),
 			Addr: netip.AddrPortFrom(netip.MustParseAddr(found.Address()), uint16(found.Port())),
 			Type: "host",
 		})
 	})
-	if err := c.agent.GatherCandidates(); err != nil {
-		c.t.Fatal(err)
+	if err := c.Agent.GatherCandidates(); err != nil {
+		c.T.Fatal(err)
 	}
 	<-done
 }
 
-func (c *client) hangUp() {
+// HangUp ends DTLS and ICE; it is done at the end of the test, if not before.
+func (c *Client) HangUp() {
 	c.once.Do(func() {
 		close(c.closed)
 		c.mu.Lock()
@@ -239,73 +256,77 @@ func (c *client) hangUp() {
 		if d != nil {
 			d.Close()
 		}
-		c.agent.GracefulClose()
+		c.Agent.GracefulClose()
 	})
 }
 
-func (c *client) describe(setup media.Setup, codecs ...media.Codec) media.Description {
+// Describe returns the client's audio, as an offer or an answer has it.
+func (c *Client) Describe(setup media.Setup, codecs ...media.Codec) media.Description {
 	return media.Description{Streams: []media.Stream{{
 		Name: "0", Kind: media.Audio, Codecs: codecs,
 		Transport: media.Transport{
 			Profile: media.TLSSAVPF, RTCPMux: true,
-			ICE:  &media.ICE{Ufrag: c.ufrag, Pwd: c.pwd, Candidates: c.got},
+			ICE:  &media.ICE{Ufrag: c.Ufrag, Pwd: c.Pwd, Candidates: c.Found},
 			DTLS: &media.DTLS{Fingerprints: []media.Fingerprint{c.print}, Setup: setup},
 		},
 	}}}
 }
 
-// trickled is what the client says of its candidates alone.
-func (c *client) trickled() media.Description {
+// Trickled is what the client says of its candidates alone.
+func (c *Client) Trickled() media.Description {
 	return media.Description{Streams: []media.Stream{{
-		Name: "0", Transport: media.Transport{ICE: &media.ICE{Ufrag: c.ufrag, Pwd: c.pwd, Candidates: c.got}},
+		Name: "0", Transport: media.Transport{ICE: &media.ICE{Ufrag: c.Ufrag, Pwd: c.Pwd, Candidates: c.Found}},
 	}}}
 }
 
-// connect runs ICE and DTLS against what the engine described. offered says that the
+// Connect runs ICE and DTLS against what the engine described. offered says that the
 // client made the offer of its session, active that it begins the handshake.
-func (c *client) connect(ours media.Description, offered, active bool) {
-	c.t.Helper()
+func (c *Client) Connect(ours media.Description, offered, active bool) error {
+	c.T.Helper()
 	s := ours.Streams[ours.Live(media.Audio)]
-	c.reach(s.Transport.ICE)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	c.Reach(s.Transport.ICE)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	var err error
 	if offered {
-		c.conn, err = c.agent.Dial(ctx, s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd)
+		c.Conn, err = c.Agent.Dial(ctx, s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd)
 	} else {
-		c.conn, err = c.agent.Accept(ctx, s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd)
+		c.Conn, err = c.Agent.Accept(ctx, s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd)
 	}
 	if err != nil {
-		c.t.Fatalf("ice: %v", err)
+		return fmt.Errorf("ice: %w", err)
 	}
-	go c.read() // until hangUp
+	go c.Read() // until HangUp
 	if err := c.shake(ctx, s.Transport.DTLS.Fingerprints, active); err != nil {
-		c.t.Fatalf("dtls: %v", err)
+		return fmt.Errorf("dtls: %w", err)
 	}
+	return nil
 }
 
-// reach gives the client's agent the engine's candidates.
-func (c *client) reach(ours *media.ICE) {
-	c.t.Helper()
+// Reach gives the client's agent the engine's candidates.
+func (c *Client) Reach(ours *media.ICE) {
+	c.T.Helper()
 	for _, k := range ours.Candidates {
 		remote, err := ice.NewCandidateHost(&ice.CandidateHostConfig{
-			Network: "udp", Address: k.Addr.Addr().String(), Port: int(k.Addr.Port()), Component: 1, Priority: k.Priority, Foundation: k.Foundation,
+			Network: "udp", Address: k.Addr.Addr().String(), Port: int(k.Addr.Port()), Component: 1,
+			Priority: k.Priority, Foundation: k.Foundation,
 		})
 		if err != nil {
-			c.t.Fatal(err)
+			c.T.Fatal(err)
 		}
-		c.agent.AddRemoteCandidate(remote)
+		c.Agent.AddRemoteCandidate(remote)
 	}
 }
 
-func (c *client) read() {
+// Read takes what comes on the connection until it is closed; Connect starts it.
+func (c *Client) Read() {
 	buf := make([]byte, 2000)
 	for {
-		n, err := c.conn.Read(buf)
+		n, err := c.Conn.Read(buf)
 		if err != nil {
 			return
 		}
-		to := c.media
+		to := c.Media
 		if buf[0] < 64 {
 			to = c.hello
 		}
@@ -316,9 +337,9 @@ func (c *client) read() {
 	}
 }
 
-func (c *client) shake(ctx context.Context, prints []media.Fingerprint, active bool) error {
+func (c *Client) shake(ctx context.Context, prints []media.Fingerprint, active bool) error {
 	both := []dtls.Option{
-		dtls.WithCertificates(c.cert),
+		dtls.WithCertificates(c.Cert),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithInsecureSkipVerify(true),
@@ -340,13 +361,13 @@ func (c *client) shake(ctx context.Context, prints []media.Fingerprint, active b
 		for _, o := range both {
 			options = append(options, o)
 		}
-		conn, err = dtls.ClientWithOptions(&pipe{c: c}, c.conn.RemoteAddr(), options...)
+		conn, err = dtls.ClientWithOptions(&pipe{c: c}, c.Conn.RemoteAddr(), options...)
 	} else {
 		options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
 		for _, o := range both {
 			options = append(options, o)
 		}
-		conn, err = dtls.ServerWithOptions(&pipe{c: c}, c.conn.RemoteAddr(), options...)
+		conn, err = dtls.ServerWithOptions(&pipe{c: c}, c.Conn.RemoteAddr(), options...)
 	}
 	if err != nil {
 		return err
@@ -361,7 +382,7 @@ func (c *client) shake(ctx context.Context, prints []media.Fingerprint, active b
 }
 
 // key makes the SRTP contexts of a finished handshake (RFC 5764 section 4.2).
-func (c *client) key(conn *dtls.Conn, active bool) error {
+func (c *Client) key(conn *dtls.Conn, active bool) error {
 	chosen, ok := conn.SelectedSRTPProtectionProfile()
 	if !ok {
 		return errors.New("no SRTP profile was agreed")
@@ -375,48 +396,54 @@ func (c *client) key(conn *dtls.Conn, active bool) error {
 	if err != nil {
 		return err
 	}
-	if c.tx, err = srtp.CreateContext(k.Keys.LocalMasterKey, k.Keys.LocalMasterSalt, k.Profile); err != nil {
+	if c.TX, err = srtp.CreateContext(k.Keys.LocalMasterKey, k.Keys.LocalMasterSalt, k.Profile); err != nil {
 		return err
 	}
-	c.rx, err = srtp.CreateContext(k.Keys.RemoteMasterKey, k.Keys.RemoteMasterSalt, k.Profile)
+	c.RX, err = srtp.CreateContext(
+		k.Keys.RemoteMasterKey, k.Keys.RemoteMasterSalt, k.Profile,
+		srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow),
+	)
 	return err
 }
 
-func (c *client) say(pt uint8, seq uint16, payload string) {
-	c.t.Helper()
-	p, err := c.tx.EncryptRTP(nil, packet(pt, seq, c.ssrc, payload), nil)
+// Say implements [Peer].
+func (c *Client) Say(pt uint8, seq uint16, ts uint32, payload string) {
+	c.T.Helper()
+	p, err := c.TX.EncryptRTP(nil, Packet(pt, seq, ts, c.SSRC, payload), nil)
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
-	if _, err := c.conn.Write(p); err != nil {
-		c.t.Fatal(err)
+	if _, err := c.Conn.Write(p); err != nil {
+		c.T.Fatal(err)
 	}
 }
 
-func (c *client) hear() rtp.Packet {
-	c.t.Helper()
-	got, ok := c.listen(patience)
+// Hear implements [Peer].
+func (c *Client) Hear() rtp.Packet {
+	c.T.Helper()
+	got, ok := c.Listen(Patience)
 	if !ok {
-		c.t.Fatal("the client heard nothing")
+		c.T.Fatal("the client heard nothing")
 	}
 	return got
 }
 
-func (c *client) listen(wait time.Duration) (got rtp.Packet, ok bool) {
-	c.t.Helper()
+// Listen implements [Peer].
+func (c *Client) Listen(wait time.Duration) (got rtp.Packet, ok bool) {
+	c.T.Helper()
 	timeout := time.After(wait)
 	for {
 		select {
-		case p := <-c.media:
+		case p := <-c.Media:
 			if p[1] >= 192 && p[1] <= 223 {
 				continue // RTCP
 			}
-			plain, err := c.rx.DecryptRTP(nil, p, nil)
+			plain, err := c.RX.DecryptRTP(nil, p, nil)
 			if err != nil {
-				c.t.Fatalf("what the client got is not SRTP for it: %v", err)
+				c.T.Fatalf("what the client got is not SRTP for it: %v", err)
 			}
 			if err := got.Unmarshal(plain); err != nil {
-				c.t.Fatal(err)
+				c.T.Fatal(err)
 			}
 			return got, true
 		case <-timeout:
@@ -427,7 +454,7 @@ func (c *client) listen(wait time.Duration) (got rtp.Packet, ok bool) {
 
 // A pipe is the client's DTLS over its ICE connection.
 type pipe struct {
-	c        *client
+	c        *Client
 	mu       sync.Mutex
 	deadline *time.Timer
 	late     chan struct{}
@@ -439,7 +466,7 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	p.mu.Unlock()
 	select {
 	case d := <-p.c.hello:
-		return copy(b, d), p.c.conn.RemoteAddr(), nil
+		return copy(b, d), p.c.Conn.RemoteAddr(), nil
 	case <-late:
 		return 0, nil, os.ErrDeadlineExceeded
 	case <-p.c.closed:
@@ -447,9 +474,9 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) { return p.c.conn.Write(b) }
+func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) { return p.c.Conn.Write(b) }
 func (p *pipe) Close() error                              { return nil }
-func (p *pipe) LocalAddr() net.Addr                       { return p.c.conn.LocalAddr() }
+func (p *pipe) LocalAddr() net.Addr                       { return p.c.Conn.LocalAddr() }
 func (p *pipe) SetDeadline(t time.Time) error             { return p.SetReadDeadline(t) }
 func (p *pipe) SetWriteDeadline(time.Time) error          { return nil }
 

@@ -90,17 +90,17 @@ func daemon(t *testing.T) string {
 func TestRTPEngineTranscodes(t *testing.T) {
 	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}, Transcode: true})
 	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcma()))
+	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcma()))
 	if got := names(offer); !slices.Contains(got, "opus") || !slices.Contains(got, "PCMA") {
 		t.Errorf("B is offered %v", got)
 	}
-	answer := g.answer(2, call.A, b.describe(media.Active, taken(t, offer, "PCMU")...))
+	answer := g.answer(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
 	if got := names(answer); !slices.Equal(got, []string{"PCMA"}) {
 		t.Errorf("A is answered %v", got)
 	}
-	a.call(answer)
-	b.connect(offer, false, true)
+	a.Call(answer)
+	connect(t, b, offer, false, true)
 	g.connected(call.B)
 	tone := func(encode func(int16) byte) string {
 		p := make([]byte, 160)
@@ -111,7 +111,7 @@ func TestRTPEngineTranscodes(t *testing.T) {
 	}
 	var seq uint16
 	for _, way := range []struct {
-		from, to peer
+		from, to Peer
 		pt, want uint8
 		sent     string
 		decode   func(byte) int16
@@ -121,9 +121,9 @@ func TestRTPEngineTranscodes(t *testing.T) {
 	} {
 		var heard []int16
 		until(t, "the tone in the other codec", func() bool {
-			way.from.say(way.pt, seq, way.sent)
+			speak(way.from, way.pt, seq, way.sent)
 			seq++
-			got, ok := way.to.listen(20 * time.Millisecond)
+			got, ok := way.to.Listen(20 * time.Millisecond)
 			if ok && got.PayloadType != way.want {
 				t.Fatalf("type %d came, want %d", got.PayloadType, way.want)
 			}
@@ -142,15 +142,15 @@ func TestRTPEngineTranscodes(t *testing.T) {
 func TestRTPEngineSDES(t *testing.T) {
 	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}})
 	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t), newClient(t)
-	own := a.describe(pcmu())
+	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
+	own := a.Describe(pcmu())
 	key := []byte("0123456789abcdefghijklmnopqrst") // 16 octets of key and 14 of salt
 	own.Streams[0].Transport.Profile = media.SAVP
 	own.Streams[0].Transport.SDES = []media.SDES{{
 		Tag: 1, Suite: "AES_CM_128_HMAC_SHA1_80", KeyParams: "inline:" + base64.StdEncoding.EncodeToString(key),
 	}}
 	offer := g.offer(1, call.B, own)
-	answer := g.answer(2, call.A, b.describe(media.Active, taken(t, offer, "PCMU")...))
+	answer := g.answer(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
 	tr := answer.Streams[0].Transport
 	if tr.Profile != media.SAVP || len(tr.SDES) != 1 || tr.DTLS != nil || tr.SDES[0].Suite != "AES_CM_128_HMAC_SHA1_80" {
 		t.Fatalf("A is answered the transport %+v", tr)
@@ -167,23 +167,23 @@ func TestRTPEngineSDES(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.call(answer)
-	b.connect(offer, false, true)
+	a.Call(answer)
+	connect(t, b, offer, false, true)
 	g.connected(call.B)
-	p, err := tx.EncryptRTP(nil, packet(0, 1, 1, "secret"), nil)
+	p, err := tx.EncryptRTP(nil, Packet(0, 1, 160, 1, "secret"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.conn.WriteToUDPAddrPort(p, a.to); err != nil {
+	if _, err := a.Conn.WriteToUDPAddrPort(p, a.To); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.hear(); string(got.Payload) != "secret" {
+	if got := b.Hear(); string(got.Payload) != "secret" {
 		t.Errorf("B heard %q", got.Payload)
 	}
-	b.say(0, 1, "reply")
+	speak(b, 0, 1, "reply")
 	buf := make([]byte, 2000)
-	a.conn.SetReadDeadline(time.Now().Add(patience))
-	n, err := a.conn.Read(buf)
+	a.Conn.SetReadDeadline(time.Now().Add(Patience))
+	n, err := a.Conn.Read(buf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,12 +200,12 @@ func TestRTPEnginePictures(t *testing.T) {
 	policy.Video = true
 	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, policy, policy)
 	vp8 := media.Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}
-	var sound, picture [2]*phone
+	var sound, picture [2]*Phone
 	var says [2]media.Description
 	for i := range says {
-		sound[i], picture[i] = newPhone(t), newPhone(t)
-		says[i] = sound[i].describe(pcmu())
-		video := picture[i].describe(vp8).Streams[0]
+		sound[i], picture[i] = NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
+		says[i] = sound[i].Describe(pcmu())
+		video := picture[i].Describe(vp8).Streams[0]
 		video.Kind = media.Video
 		says[i].Streams = append(says[i].Streams, video)
 	}
@@ -215,8 +215,8 @@ func TestRTPEnginePictures(t *testing.T) {
 		if len(d.Streams) != 2 || d.Streams[1].Rejected {
 			t.Fatalf("side %d is told %+v", i, d)
 		}
-		sound[i].call(d)
-		picture[i].to = d.Streams[1].Transport.Addr
+		sound[i].Call(d)
+		picture[i].To = d.Streams[1].Transport.Addr
 	}
 	talk(t, sound[0], 0, sound[1], 0, 1000)
 	talk(t, picture[0], 97, picture[1], 97, 1000)

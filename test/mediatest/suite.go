@@ -1,3 +1,7 @@
+// Package mediatest holds what every engine of the media plane must do: calls between
+// telephones with plain RTP and clients with ICE and DTLS-SRTP, packets passing, that run
+// against the relay in this process and against an rtpengine. Its peers serve the engines'
+// own tests too.
 package mediatest
 
 import (
@@ -87,7 +91,7 @@ func newRig(t *testing.T, e Engine, a, b media.Policy) *rig {
 // not ask for ends it.
 func next[E call.Event](g *rig) E {
 	g.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(Patience)
 	for {
 		select {
 		case e := <-g.events:
@@ -205,13 +209,24 @@ func names(d media.Description) (all []string) {
 	return all
 }
 
+// speak sends 20 ms of speech at 8000 Hz.
+func speak(p Peer, pt uint8, seq uint16, payload string) { p.Say(pt, seq, 160*uint32(seq), payload) }
+
+// connect has a client connect, see [Client.Connect].
+func connect(t *testing.T, c *Client, ours media.Description, offered, active bool) {
+	t.Helper()
+	if err := c.Connect(ours, offered, active); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // say sends packets one way and checks that they arrive, in order and none missing.
-func say(t *testing.T, from peer, pt uint8, to peer, want uint8, first uint16) {
+func say(t *testing.T, from Peer, pt uint8, to Peer, want uint8, first uint16) {
 	t.Helper()
 	var seq uint16
 	for i := range uint16(5) {
-		from.say(pt, first+i, "payload")
-		got := to.hear()
+		speak(from, pt, first+i, "payload")
+		got := to.Hear()
 		if string(got.Payload) != "payload" || got.PayloadType != want {
 			t.Fatalf("got %q of type %d, want type %d", got.Payload, got.PayloadType, want)
 		}
@@ -224,7 +239,7 @@ func say(t *testing.T, from peer, pt uint8, to peer, want uint8, first uint16) {
 
 // talk sends packets both ways. Each peer sends under the number that the other's
 // description has, and hears under its own.
-func talk(t *testing.T, a peer, ptA uint8, b peer, ptB uint8, first uint16) {
+func talk(t *testing.T, a Peer, ptA uint8, b Peer, ptB uint8, first uint16) {
 	t.Helper()
 	say(t, a, ptA, b, ptB, first)
 	say(t, b, ptB, a, ptA, first)
@@ -232,14 +247,14 @@ func talk(t *testing.T, a peer, ptA uint8, b peer, ptB uint8, first uint16) {
 
 func phoneCallsPhone(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), sipPolicy())
-	a, b := newPhone(t), newPhone(t)
-	offer := g.offer(1, call.B, a.describe(opus(111), pcmu()))
+	a, b := NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, a.Describe(opus(111), pcmu()))
 	if got := offer.Streams[0].Transport; got.ICE != nil || got.DTLS != nil || got.Profile != media.AVP {
 		t.Errorf("B is offered the transport %+v", got)
 	}
-	b.call(offer)
-	answer := g.answer(2, call.A, b.describe(taken(t, offer, "opus")...))
-	a.call(answer)
+	b.Call(offer)
+	answer := g.answer(2, call.A, b.Describe(taken(t, offer, "opus")...))
+	a.Call(answer)
 	g.connected(call.A)
 	talk(t, a, 111, b, typeOf(t, offer, "opus"), 1000)
 	eventually(t, "the figures are those of 5 packets each way", func() bool {
@@ -253,8 +268,8 @@ func phoneCallsPhone(t *testing.T, e Engine) {
 
 func phoneCallsClient(t *testing.T, e Engine, setup media.Setup) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcma(), opus(111), events(101)))
+	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcma(), opus(111), events(101)))
 	tr := offer.Streams[0].Transport
 	if tr.DTLS == nil || tr.DTLS.Setup != media.ActPass || tr.Profile != media.TLSSAVPF || !tr.RTCPMux || tr.SDES != nil {
 		t.Fatalf("B is offered the transport %+v", tr)
@@ -262,8 +277,8 @@ func phoneCallsClient(t *testing.T, e Engine, setup media.Setup) {
 	if tr.ICE == nil || len(tr.ICE.Candidates) != 1 || tr.ICE.Candidates[0].Addr.Addr().String() != "127.0.0.1" {
 		t.Fatalf("B is offered the ICE %+v", tr.ICE)
 	}
-	a.call(g.answer(2, call.A, b.describe(setup, taken(t, offer, "PCMA")...)))
-	b.connect(offer, false, setup == media.Active)
+	a.Call(g.answer(2, call.A, b.Describe(setup, taken(t, offer, "PCMA")...)))
+	connect(t, b, offer, false, setup == media.Active)
 	g.connected(call.B)
 	talk(t, a, 8, b, 8, 1000)
 	eventually(t, "the figures name B's protection", func() bool { return g.Stats()[call.B].Protection != "none" })
@@ -271,16 +286,16 @@ func phoneCallsClient(t *testing.T, e Engine, setup media.Setup) {
 
 func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
-	a, b := newClient(t), newPhone(t)
-	own := a.describe(setup, opus(111), pcmu(), events(126))
+	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
+	own := a.Describe(setup, opus(111), pcmu(), events(126))
 	own.Streams[0].Transport.ICE.Candidates = nil
 	plain := g.offer(1, call.B, own)
 	if tr := plain.Streams[0].Transport; tr.ICE != nil || tr.DTLS != nil || tr.Profile != media.AVP || !tr.Addr.IsValid() || tr.RTCPMux {
 		t.Errorf("B is offered the transport %+v", tr)
 	}
-	g.Candidates(call.A, a.trickled()) // before the offer is answered
-	b.call(plain)
-	answer := g.answer(2, call.A, b.describe(taken(t, plain, "PCMU")...))
+	g.Candidates(call.A, a.Trickled()) // before the offer is answered
+	b.Call(plain)
+	answer := g.answer(2, call.A, b.Describe(taken(t, plain, "PCMU")...))
 	s := answer.Streams[0]
 	if s.Name != "0" || !s.Transport.RTCPMux || s.Transport.ICE == nil || s.Transport.DTLS == nil || s.Direction != media.SendRecv {
 		t.Fatalf("A is answered %+v", s)
@@ -288,7 +303,7 @@ func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
 	if role := s.Transport.DTLS.Setup; role == setup || role != media.Active && role != media.Passive {
 		t.Errorf("A, which is %v, is answered %v", setup, role)
 	}
-	a.connect(answer, true, s.Transport.DTLS.Setup == media.Passive)
+	connect(t, a, answer, true, s.Transport.DTLS.Setup == media.Passive)
 	g.connected(call.A)
 	talk(t, a, 0, b, 0, 1000)
 }
@@ -296,20 +311,20 @@ func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
 // The caller announced its call and describes its media after the callee has answered.
 func callerOffersLate(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
-	a, b := newClient(t), newPhone(t)
+	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
 	offer := g.offer(1, call.B, media.Description{})
-	b.call(offer)
-	if got := g.answer(2, call.A, b.describe(taken(t, offer, "G722", "PCMA", "telephone-event")...)); !got.Empty() {
+	b.Call(offer)
+	if got := g.answer(2, call.A, b.Describe(taken(t, offer, "G722", "PCMA", "telephone-event")...)); !got.Empty() {
 		t.Errorf("A is answered %+v before it offered anything", got)
 	}
-	own := a.describe(media.ActPass, opus(111), pcma(), g722(), events(126))
+	own := a.Describe(media.ActPass, opus(111), pcma(), g722(), events(126))
 	own.Streams[0].Transport.ICE.Candidates = nil
 	answer := g.join(3, call.A, own)
 	if got := names(answer); !slices.Equal(got, []string{"G722", "PCMA", "telephone-event"}) {
 		t.Errorf("A is answered %v", got)
 	}
-	g.Candidates(call.A, a.trickled())
-	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	g.Candidates(call.A, a.Trickled())
+	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
 	g.connected(call.A)
 	talk(t, a, 9, b, 9, 1000)
 }
@@ -317,18 +332,18 @@ func callerOffersLate(t *testing.T, e Engine) {
 // A caller that numbers its codecs otherwise than the callee was offered them is heard.
 func callerNumbersOtherwise(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
-	a, b := newClient(t), newPhone(t)
+	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
 	offer := g.offer(1, call.B, media.Description{})
-	b.call(offer)
-	g.answer(2, call.A, b.describe(taken(t, offer, "opus", "PCMU")...))
-	own := a.describe(media.ActPass, opus(97), pcmu())
+	b.Call(offer)
+	g.answer(2, call.A, b.Describe(taken(t, offer, "opus", "PCMU")...))
+	own := a.Describe(media.ActPass, opus(97), pcmu())
 	answer := g.join(3, call.A, own)
-	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
 	g.connected(call.A)
 	first := names(answer)[0]
 	again := g.offer(4, call.B, own) // B may have settled on what A was not answered with
-	b.call(again)
-	g.answer(5, call.A, b.describe(taken(t, again, first)...))
+	b.Call(again)
+	g.answer(5, call.A, b.Describe(taken(t, again, first)...))
 	say(t, a, typeOf(t, answer, first), b, typeOf(t, again, first), 1000)
 	say(t, b, typeOf(t, again, first), a, typeOf(t, own, first), 1000)
 }
@@ -336,11 +351,11 @@ func callerNumbersOtherwise(t *testing.T, e Engine) {
 // The caller is answered before the callee is called.
 func callerIsAnsweredEarly(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
-	a, b := newClient(t), newPhone(t)
-	own := a.describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126))
+	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
+	own := a.Describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126))
 	own.Streams[0].Transport.ICE.Candidates = nil
 	answer := g.join(1, call.A, own)
-	g.Candidates(call.A, a.trickled())
+	g.Candidates(call.A, a.Trickled())
 	if got := names(answer); !slices.Equal(got, []string{"PCMA", "telephone-event"}) || answer.Streams[0].Direction != media.SendRecv {
 		t.Errorf("A is answered %v, %v", got, answer.Streams[0].Direction)
 	}
@@ -348,13 +363,13 @@ func callerIsAnsweredEarly(t *testing.T, e Engine) {
 	if got := names(offer); !slices.Equal(got, []string{"PCMA", "telephone-event"}) {
 		t.Errorf("B is offered %v", got)
 	}
-	b.call(offer)
-	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	b.Call(offer)
+	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
 	g.connected(call.A)
 	g.Ring(call.A, true)
 	var ring []int16
 	for len(ring) < 1600 {
-		got := a.hear()
+		got := a.Hear()
 		if got.PayloadType != 8 {
 			t.Fatalf("A is rung with type %d", got.PayloadType)
 		}
@@ -367,68 +382,69 @@ func callerIsAnsweredEarly(t *testing.T, e Engine) {
 	}
 	g.Ring(call.A, false)
 	for op := call.Op(3); op < 5; op++ { // early, and then for good
-		again := g.answer(op, call.A, b.describe(taken(t, offer, "PCMA", "telephone-event")...))
+		again := g.answer(op, call.A, b.Describe(taken(t, offer, "PCMA", "telephone-event")...))
 		if !reflect.DeepEqual(again, answer) {
 			t.Errorf("A's answer changed to %+v", again)
 		}
 	}
 	say(t, a, 8, b, 8, 1000)
-	b.say(8, 1000, "hello")
+	speak(b, 8, 1000, "hello")
 	until(t, "A hears B", func() bool {
-		got, ok := a.listen(patience)
+		got, ok := a.Listen(Patience)
 		return !ok || string(got.Payload) == "hello"
 	})
 	// The callee's final answer is elsewhere: media follows.
-	c := newPhone(t)
-	c.call(offer)
-	g.answer(5, call.A, c.describe(taken(t, offer, "PCMA")...))
-	a.say(8, 1005, "payload")
-	c.hear()
-	c.say(8, 1, "payload")
-	a.hear()
+	c := NewPhone(t, "127.0.0.1")
+	c.SSRC = 0x3333
+	c.Call(offer)
+	g.answer(5, call.A, c.Describe(taken(t, offer, "PCMA")...))
+	speak(a, 8, 1005, "payload")
+	c.Hear()
+	speak(c, 8, 1, "payload")
+	a.Hear()
 }
 
 // The caller has no description and confirms our offer with its answer.
 func callerWantsOffer(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t), newClient(t)
+	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
 	offer := g.offer(1, call.B, media.Description{})
-	answer := b.describe(media.Active, taken(t, offer, "opus", "PCMU")...)
+	answer := b.Describe(media.Active, taken(t, offer, "opus", "PCMU")...)
 	if got := g.answer(2, call.A, answer); !got.Empty() {
 		t.Errorf("A is answered %+v", got)
 	}
 	plain := g.offer(3, call.A, answer)
-	a.call(plain)
-	if got := g.answer(4, call.B, a.describe(taken(t, plain, "opus")...)); !got.Empty() {
+	a.Call(plain)
+	if got := g.answer(4, call.B, a.Describe(taken(t, plain, "opus")...)); !got.Empty() {
 		t.Errorf("B is answered %+v", got)
 	}
-	b.connect(offer, false, true)
+	connect(t, b, offer, false, true)
 	g.connected(call.B)
 	talk(t, a, typeOf(t, plain, "opus"), b, typeOf(t, offer, "opus"), 1000)
 }
 
 func candidatesFirst(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t), newClient(t)
-	offer := g.offer(1, call.B, a.describe(pcmu()))
-	g.Candidates(call.B, b.trickled())
-	bare := b.describe(media.Active, taken(t, offer, "PCMU")...)
+	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	g.Candidates(call.B, b.Trickled())
+	bare := b.Describe(media.Active, taken(t, offer, "PCMU")...)
 	bare.Streams[0].Transport.ICE = nil // it was said already
-	a.call(g.answer(2, call.A, bare))
-	b.connect(offer, false, true)
+	a.Call(g.answer(2, call.A, bare))
+	connect(t, b, offer, false, true)
 	g.connected(call.B)
 	talk(t, a, 0, b, 0, 1000)
 }
 
 // pair sets up a call between a phone and a client, the phone calling.
-func pair(t *testing.T, e Engine, codecs ...media.Codec) (g *rig, a *phone, b *client, answer media.Description) {
+func pair(t *testing.T, e Engine, codecs ...media.Codec) (g *rig, a *Phone, b *Client, answer media.Description) {
 	t.Helper()
 	g = newRig(t, e, sipPolicy(), jinglePolicy())
-	a, b = newPhone(t), newClient(t)
-	offer := g.offer(1, call.B, a.describe(codecs...))
-	answer = g.answer(2, call.A, b.describe(media.Active, taken(t, offer, "PCMU")...))
-	a.call(answer)
-	b.connect(offer, false, true)
+	a, b = NewPhone(t, "127.0.0.1"), NewClient(t)
+	offer := g.offer(1, call.B, a.Describe(codecs...))
+	answer = g.answer(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
+	a.Call(answer)
+	connect(t, b, offer, false, true)
 	g.connected(call.B)
 	return g, a, b, answer
 }
@@ -436,7 +452,7 @@ func pair(t *testing.T, e Engine, codecs ...media.Codec) (g *rig, a *phone, b *c
 func hold(t *testing.T, e Engine) {
 	g, a, b, first := pair(t, e, pcmu())
 	talk(t, a, 0, b, 0, 1000)
-	own := a.describe(pcmu())
+	own := a.Describe(pcmu())
 	if again := g.join(3, call.A, own); !reflect.DeepEqual(again, first) {
 		t.Errorf("the same offer again is answered %+v, was %+v", again, first)
 	}
@@ -446,19 +462,19 @@ func hold(t *testing.T, e Engine) {
 		t.Errorf("sendonly is answered %v", d)
 	}
 	for seq := range uint16(5) {
-		b.say(0, 1005+seq, "unwanted")
+		speak(b, 0, 1005+seq, "unwanted")
 	}
-	a.say(0, 1005, "music")
-	until(t, "B hears music", func() bool { return string(b.hear().Payload) == "music" })
-	if got, ok := a.listen(200 * time.Millisecond); ok && string(got.Payload) == "unwanted" {
+	speak(a, 0, 1005, "music")
+	until(t, "B hears music", func() bool { return string(b.Hear().Payload) == "music" })
+	if got, ok := a.Listen(200 * time.Millisecond); ok && string(got.Payload) == "unwanted" {
 		t.Error("A hears B on hold")
 	}
 	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
 		t.Errorf("sendrecv is answered %v", d)
 	}
-	b.say(0, 1100, "wanted")
-	until(t, "A hears B again", func() bool { return string(a.hear().Payload) == "wanted" })
-	both := b.describe(media.ActPass, pcmu())
+	speak(b, 0, 1100, "wanted")
+	until(t, "A hears B again", func() bool { return string(a.Hear().Payload) == "wanted" })
+	both := b.Describe(media.ActPass, pcmu())
 	g.join(6, call.A, held)
 	both.Streams[0].Direction = media.SendOnly
 	if d := g.join(7, call.B, both).Streams[0].Direction; d != media.Inactive {
@@ -470,28 +486,28 @@ func hold(t *testing.T, e Engine) {
 func phoneMoves(t *testing.T, e Engine) {
 	g, a, b, _ := pair(t, e, pcmu())
 	talk(t, a, 0, b, 0, 1000)
-	c := newPhone(t)
-	c.call(g.join(3, call.A, c.describe(pcmu())))
-	b.say(0, 1005, "moved")
-	if got := c.hear(); string(got.Payload) != "moved" {
+	c := NewPhone(t, "127.0.0.1")
+	c.Call(g.join(3, call.A, c.Describe(pcmu())))
+	speak(b, 0, 1005, "moved")
+	if got := c.Hear(); string(got.Payload) != "moved" {
 		t.Errorf("the phone heard %q", got.Payload)
 	}
-	c.say(0, 1, "here")
-	until(t, "the client hears it", func() bool { return string(b.hear().Payload) == "here" })
+	speak(c, 0, 1005, "here")
+	until(t, "the client hears it", func() bool { return string(b.Hear().Payload) == "here" })
 }
 
 func clientRestarts(t *testing.T, e Engine) {
 	g, a, b, _ := pair(t, e, pcmu())
 	talk(t, a, 0, b, 0, 1000)
-	was := b.ufrag
-	if err := b.agent.Restart("", ""); err != nil {
+	was := b.Ufrag
+	if err := b.Agent.Restart("", ""); err != nil {
 		t.Fatal(err)
 	}
-	b.gather()
-	if b.ufrag == was {
+	b.Gather()
+	if b.Ufrag == was {
 		t.Fatal("the client has no new credentials")
 	}
-	bare := b.trickled() // new credentials first, candidates after
+	bare := b.Trickled() // new credentials first, candidates after
 	candidates := bare.Streams[0].Transport.ICE.Candidates
 	bare.Streams[0].Transport.ICE.Candidates = nil
 	g.Candidates(call.B, bare)
@@ -503,21 +519,21 @@ func clientRestarts(t *testing.T, e Engine) {
 	bare.Streams[0].Transport.ICE.Candidates = candidates
 	g.Candidates(call.B, bare)
 	chosen := make(chan struct{}, 8)
-	b.agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
-	if err := b.agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
+	b.Agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
+	if err := b.Agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
 		t.Fatal(err)
 	}
-	b.reach(s.Transport.ICE)
+	b.Reach(s.Transport.ICE)
 	select {
 	case <-chosen:
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		t.Fatal("no pair was found")
 	}
-	b.say(0, 1005, "again")
-	until(t, "A hears B again", func() bool { return string(a.hear().Payload) == "again" })
+	speak(b, 0, 1005, "again")
+	until(t, "A hears B again", func() bool { return string(a.Hear().Payload) == "again" })
 	until(t, "B hears A again", func() bool {
-		a.say(0, 1010, "payload")
-		_, ok := b.listen(50 * time.Millisecond)
+		speak(a, 0, 1010, "payload")
+		_, ok := b.Listen(50 * time.Millisecond)
 		return ok
 	})
 }
@@ -527,19 +543,19 @@ func refusals(t *testing.T, e Engine) {
 		f(&d.Streams[0])
 		return d
 	}
-	c, p := newClient(t), newPhone(t)
+	c, p := NewClient(t), NewPhone(t, "127.0.0.1")
 	for _, tt := range []struct {
 		name  string
 		a, b  media.Policy
 		offer media.Description
 		cause call.Cause
 	}{
-		{"no codec in common", sipPolicy(), jinglePolicy(), p.describe(media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1}), call.Incompatible},
-		{"nothing but pictures", sipPolicy(), jinglePolicy(), change(p.describe(media.Codec{PT: 97, Name: "VP8", ClockRate: 90000}), func(s *media.Stream) { s.Kind = media.Video }), call.Incompatible},
-		{"no fingerprint", jinglePolicy(), sipPolicy(), change(c.describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.DTLS = nil }), call.Insecure},
-		{"a fingerprint of a broken hash", jinglePolicy(), sipPolicy(), change(c.describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.DTLS.Fingerprints[0].Hash = "sha-1" }), call.Insecure},
-		{"protection without a key", sipPolicy(), jinglePolicy(), change(p.describe(pcmu()), func(s *media.Stream) { s.Transport.Profile = media.SAVP }), call.Insecure},
-		{"a transport that leads nowhere", jinglePolicy(), sipPolicy(), change(c.describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.ICE = nil }), call.TransportFailed},
+		{"no codec in common", sipPolicy(), jinglePolicy(), p.Describe(media.Codec{PT: 18, Name: "G729", ClockRate: 8000, Channels: 1}), call.Incompatible},
+		{"nothing but pictures", sipPolicy(), jinglePolicy(), change(p.Describe(media.Codec{PT: 97, Name: "VP8", ClockRate: 90000}), func(s *media.Stream) { s.Kind = media.Video }), call.Incompatible},
+		{"no fingerprint", jinglePolicy(), sipPolicy(), change(c.Describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.DTLS = nil }), call.Insecure},
+		{"a fingerprint of a broken hash", jinglePolicy(), sipPolicy(), change(c.Describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.DTLS.Fingerprints[0].Hash = "sha-1" }), call.Insecure},
+		{"protection without a key", sipPolicy(), jinglePolicy(), change(p.Describe(pcmu()), func(s *media.Stream) { s.Transport.Profile = media.SAVP }), call.Insecure},
+		{"a transport that leads nowhere", jinglePolicy(), sipPolicy(), change(c.Describe(media.ActPass, pcmu()), func(s *media.Stream) { s.Transport.ICE = nil }), call.TransportFailed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, e, tt.a, tt.b)
@@ -553,11 +569,11 @@ func refusals(t *testing.T, e Engine) {
 
 func refusedAnswers(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
-	a, b := newPhone(t), newClient(t)
-	g.Answer(1, call.A, b.describe(media.Active, pcmu()))
+	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
+	g.Answer(1, call.A, b.Describe(media.Active, pcmu()))
 	g.failed(1, call.OutOfSequence)
-	offer := g.offer(2, call.B, a.describe(opus(111)))
-	bare := b.describe(media.Active, taken(t, offer, "opus")...)
+	offer := g.offer(2, call.B, a.Describe(opus(111)))
+	bare := b.Describe(media.Active, taken(t, offer, "opus")...)
 	bare.Streams[0].Transport.DTLS = nil
 	for _, tt := range []struct {
 		name   string
@@ -565,7 +581,7 @@ func refusedAnswers(t *testing.T, e Engine) {
 		cause  call.Cause
 	}{
 		{"without a fingerprint", bare, call.Insecure},
-		{"with a codec that only we offered", b.describe(media.Active, pcmu()), call.Incompatible},
+		{"with a codec that only we offered", b.Describe(media.Active, pcmu()), call.Incompatible},
 		{"with nothing", media.Description{}, call.Incompatible},
 	} {
 		g.Answer(3, call.A, tt.answer)
@@ -573,12 +589,12 @@ func refusedAnswers(t *testing.T, e Engine) {
 			t.Errorf("%s: got %+v, want %v", tt.name, got, tt.cause)
 		}
 	}
-	g.answer(4, call.A, b.describe(media.Active, taken(t, offer, "opus")...))
+	g.answer(4, call.A, b.Describe(media.Active, taken(t, offer, "opus")...))
 }
 
 func changeThatCannotBe(t *testing.T, e Engine) {
 	g, a, b, _ := pair(t, e, pcmu())
-	g.Join(3, call.A, a.describe(opus(111)))
+	g.Join(3, call.A, a.Describe(opus(111)))
 	g.failed(3, call.Incompatible)
 	talk(t, a, 0, b, 0, 1000)
 }
@@ -586,20 +602,20 @@ func changeThatCannotBe(t *testing.T, e Engine) {
 // A digit that came by signalling is heard by a phone that knows events.
 func digit(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
-	a, b := newClient(t), newPhone(t)
-	offer := g.offer(1, call.B, a.describe(media.ActPass, pcmu(), events(126)))
-	b.call(offer)
-	answer := g.answer(2, call.A, b.describe(taken(t, offer, "PCMU", "telephone-event")...))
-	a.connect(answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
+	offer := g.offer(1, call.B, a.Describe(media.ActPass, pcmu(), events(126)))
+	b.Call(offer)
+	answer := g.answer(2, call.A, b.Describe(taken(t, offer, "PCMU", "telephone-event")...))
+	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
 	g.connected(call.A)
 	say(t, a, 0, b, 0, 1000)
 	g.Digit(call.B, call.Digit{Key: '5', Length: 100 * time.Millisecond})
 	seq := uint16(1005)
 	var heard bool
 	until(t, "the digit", func() bool {
-		a.say(0, seq, "\xff\xff\xff\xff\xff\xff\xff\xff") // speech goes on
+		speak(a, 0, seq, "\xff\xff\xff\xff\xff\xff\xff\xff") // speech goes on
 		seq++
-		got, ok := b.listen(20 * time.Millisecond)
+		got, ok := b.Listen(20 * time.Millisecond)
 		if ok && got.PayloadType == typeOf(t, offer, "telephone-event") && got.Payload[0] == 5 {
 			heard = true
 		}
@@ -619,27 +635,27 @@ func digitWithoutForm(t *testing.T, e Engine) {
 func strangers(t *testing.T, e Engine) {
 	_, a, b, answer := pair(t, e, pcmu())
 	for seq := range uint16(100) {
-		a.say(0, 1000+seq, "payload")
-		b.hear()
+		speak(a, 0, 1000+seq, "payload")
+		b.Hear()
 	}
-	stranger := newPhone(t)
-	stranger.call(answer)
+	stranger := NewPhone(t, "127.0.0.1")
+	stranger.Call(answer)
 	until(t, "strangers are shut out", func() bool {
-		stranger.say(0, 1, "bleed")
-		got, ok := b.listen(50 * time.Millisecond)
+		speak(stranger, 0, 1, "bleed")
+		got, ok := b.Listen(50 * time.Millisecond)
 		return !ok || string(got.Payload) != "bleed"
 	})
-	stranger.say(0, 2, "bleed")
-	a.say(0, 1200, "mine")
+	speak(stranger, 0, 2, "bleed")
+	speak(a, 0, 1200, "mine")
 	until(t, "the phone is still heard", func() bool {
-		got := b.hear()
+		got := b.Hear()
 		if string(got.Payload) == "bleed" {
 			t.Fatal("a stranger is heard")
 		}
 		return string(got.Payload) == "mine"
 	})
-	b.say(0, 1000, "back")
-	if got, ok := stranger.listen(100 * time.Millisecond); ok {
+	speak(b, 0, 1000, "back")
+	if got, ok := stranger.Listen(100 * time.Millisecond); ok {
 		t.Errorf("the stranger got %q", got.Payload)
 	}
 }
@@ -652,9 +668,9 @@ func releaseFreesAll(t *testing.T, e Engine) {
 	half.Release()
 	g.Release()
 	eventually(t, "nothing is left", func() bool { return e.Left() == 0 })
-	a.call(answer)
-	a.say(0, 2000, "late")
-	if got, ok := b.listen(100 * time.Millisecond); ok {
+	a.Call(answer)
+	speak(a, 0, 2000, "late")
+	if got, ok := b.Listen(100 * time.Millisecond); ok {
 		t.Errorf("after the end came %q", got.Payload)
 	}
 }
@@ -662,7 +678,7 @@ func releaseFreesAll(t *testing.T, e Engine) {
 // until repeats what takes several attempts.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); {
+	for deadline := time.Now().Add(Patience); !done(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not in time", what)
 		}
@@ -674,7 +690,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(patience)
+	timeout := time.After(Patience)
 	for !is() {
 		select {
 		case <-tick.C:
