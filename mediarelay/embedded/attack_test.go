@@ -49,7 +49,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(testPatience)
+	timeout := time.After(mediatest.Patience)
 	for !holds() {
 		select {
 		case <-tick.C:
@@ -63,11 +63,11 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func TestBleed(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
-	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(pcmu()))
 	attack := func(i int) []byte { return mediatest.Packet(0, uint16(i), uint32(160*i), 0x1111, "attack") }
 	stop := spray(t, "127.0.0.3", offer.Streams[0].Transport.Addr, attack)
 	b.Call(offer)
-	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	answer := g.Answered(2, call.A, b.Describe(pcmu()))
 	stopA := spray(t, "127.0.0.3", answer.Streams[0].Transport.Addr, attack)
 	a.Call(answer)
 	talk(t, a, 0, b, 0)
@@ -94,8 +94,8 @@ func TestPeerBehindNAT(t *testing.T) {
 	a, b, thief := mediatest.NewPhone(t, "127.0.0.2"), mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.3")
 	own := a.Describe(pcmu())
 	own.Streams[0].Transport.Addr = netip.MustParseAddrPort("10.9.8.7:4000")
-	b.Call(g.offer(1, call.B, own))
-	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	b.Call(g.Offered(1, call.B, own))
+	answer := g.Answered(2, call.A, b.Describe(pcmu()))
 	a.Call(answer)
 	thief.Call(answer)
 	for i := range uint16(steady) {
@@ -150,14 +150,14 @@ func TestConnectUnderFloods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-			offer := g.offer(1, call.B, a.Describe(pcmu()))
+			offer := g.Offered(1, call.B, a.Describe(pcmu()))
 			stop := spray(t, "127.0.0.3", offer.Streams[0].Transport.ICE.Candidates[0].Addr, flood)
-			a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
+			a.Call(g.Answered(2, call.A, b.Describe(media.Active, pcmu())))
 			offer.Streams[0].Transport.DTLS.Setup = media.Passive
 			if err := connect(b, offer, false); err != nil {
 				t.Fatal(err)
 			}
-			g.connected(call.B)
+			g.Connected(call.B)
 			talk(t, a, 0, b, 0)
 			if sent, answered := stop(); sent == 0 || answered {
 				t.Errorf("after %d packets the attacker was answered: %v", sent, answered)
@@ -209,8 +209,8 @@ func TestFingerprintMismatch(t *testing.T) {
 		t.Run("client answers "+setup.String(), func(t *testing.T) {
 			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-			offer := g.offer(1, call.B, a.Describe(pcmu()))
-			a.Call(g.answer(2, call.A, b.Describe(setup, pcmu())))
+			offer := g.Offered(1, call.B, a.Describe(pcmu()))
+			a.Call(g.Answered(2, call.A, b.Describe(setup, pcmu())))
 			b.Cert = mediatest.NewCert(t)
 			began := time.Now()
 			offer.Streams[0].Transport.DTLS.Setup = media.Active
@@ -220,7 +220,7 @@ func TestFingerprintMismatch(t *testing.T) {
 			failed := make(chan error, 1)
 			go func() { failed <- connect(b, offer, false) }() // ends with the handshake
 			for {
-				e, ok := (<-g.events).(call.MediaFailed)
+				e, ok := (<-g.Events).(call.MediaFailed)
 				if !ok {
 					continue
 				}
@@ -247,7 +247,7 @@ func TestManyCandidates(t *testing.T) {
 	r := newRelay(t, nil)
 	g := r.rig(t, sipPolicy(), jinglePolicy())
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	g.offer(1, call.B, a.Describe(pcmu()))
+	g.Offered(1, call.B, a.Describe(pcmu()))
 	sink := mediatest.ListenOn(t, "127.0.0.4")
 	many := b.Describe(media.Active, pcmu())
 	many.Streams[0].Transport.ICE.Candidates = nil
@@ -257,7 +257,7 @@ func TestManyCandidates(t *testing.T) {
 			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), mediatest.LocalOf(sink).Port()),
 		})
 	}
-	g.answer(2, call.A, many)
+	g.Answered(2, call.A, many)
 	m := g.ends[call.B].transports[0].mux
 	eventually(t, "checks", func() bool {
 		m.mu.Lock()

@@ -50,13 +50,13 @@ func say(t *testing.T, from talker, pt uint8, to talker, want uint8, first uint1
 func TestPlainToPlain(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, a.Describe(opus(111), pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(opus(111), pcmu()))
 	if s := offer.Streams[0]; len(media.Speech(s.Codecs)) != 2 || s.Codecs[0].Name != "opus" || s.Codecs[0].PT != 96 {
 		t.Fatalf("B is offered %+v", s.Codecs)
 	}
 	b.Call(offer)
-	a.Call(g.answer(2, call.A, b.Describe(opus(96))))
-	g.connected(call.A)
+	a.Call(g.Answered(2, call.A, b.Describe(opus(96))))
+	g.Connected(call.A)
 	talk(t, a, 111, b, 96)
 	stats := g.Stats()
 	if s := stats[call.A]; s.Received.Packets != 5 || s.Sent.Packets != 5 || s.Received.Octets != 35 || s.Codec != "opus" || s.Protection != "none" || s.First.IsZero() {
@@ -68,9 +68,9 @@ func TestPlainToPlain(t *testing.T) {
 func TestStatsNameTheCodecOfSpeech(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu(), events(101, 8000))))
-	g.connected(call.A)
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu(), events(101, 8000))))
+	g.Connected(call.A)
 	say(t, a, 0, b, 0, 1000)
 	a.Say(101, 1005, 160*1005, "\x05\x80\x00\xa0")
 	if got := b.Hear(); got.PayloadType != 101 {
@@ -86,7 +86,7 @@ func TestPhoneCallsClient(t *testing.T) {
 		t.Run("client answers "+setup.String(), func(t *testing.T) {
 			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-			offer := g.offer(1, call.B, a.Describe(pcma(), opus(96), events(101, 8000)))
+			offer := g.Offered(1, call.B, a.Describe(pcma(), opus(96), events(101, 8000)))
 			s := offer.Streams[0]
 			if s.Transport.DTLS == nil || s.Transport.DTLS.Setup != media.ActPass || s.Transport.Profile != media.TLSSAVPF || !s.Transport.RTCPMux {
 				t.Fatalf("B is offered the transport %+v", s.Transport)
@@ -95,7 +95,7 @@ func TestPhoneCallsClient(t *testing.T) {
 				t.Fatalf("B is offered the ICE %+v", s.Transport.ICE)
 			}
 			answer := b.Describe(setup, opus(111), pcma(), events(110, 48000))
-			a.Call(g.answer(2, call.A, answer))
+			a.Call(g.Answered(2, call.A, answer))
 			// The client is passive when it answered so; the relay then begins.
 			relay := offer.Clone()
 			relay.Streams[0].Transport.DTLS.Setup = media.Active
@@ -105,7 +105,7 @@ func TestPhoneCallsClient(t *testing.T) {
 			if err := connect(b, relay, false); err != nil {
 				t.Fatal(err)
 			}
-			g.connected(call.B)
+			g.Connected(call.B)
 			talk(t, a, 96, b, 111)
 			// The client would rather have the other one; who is passive chooses.
 			if p := g.Stats()[call.B].Protection; setup == media.Active && p != "SRTP_AEAD_AES_128_GCM" {
@@ -131,7 +131,7 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 			a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
 			offer := a.Describe(setup, opus(111), pcmu(), events(126, 8000))
 			offer.Streams[0].Transport.ICE.Candidates = nil // D-19
-			plain := g.offer(1, call.B, offer)
+			plain := g.Offered(1, call.B, offer)
 			if got := names(plain.Streams[0].Codecs); got != "96 opus/48000, 0 PCMU/8000, 101 telephone-event/8000, 102 telephone-event/48000" {
 				t.Errorf("B is offered %s", got)
 			}
@@ -140,7 +140,7 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 			}
 			g.Candidates(call.A, a.Trickled()) // before the offer is answered
 			b.Call(plain)
-			answer := g.answer(2, call.A, b.Describe(pcmu()))
+			answer := g.Answered(2, call.A, b.Describe(pcmu()))
 			s := answer.Streams[0]
 			want := media.Active
 			if setup == media.Active {
@@ -152,7 +152,7 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 			if err := connect(a, answer, true); err != nil {
 				t.Fatal(err)
 			}
-			g.connected(call.A)
+			g.Connected(call.A)
 			talk(t, a, 0, b, 0)
 		})
 	}
@@ -161,22 +161,22 @@ func TestClientCallsPhoneDirectly(t *testing.T) {
 func TestLateOffer(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, media.Description{})
+	offer := g.Offered(1, call.B, media.Description{})
 	if got := names(media.Speech(offer.Streams[0].Codecs)); got != "8 PCMA/8000, 0 PCMU/8000, 9 G722/8000, 96 opus/48000" {
 		t.Errorf("B is offered %s", got)
 	}
 	b.Call(offer)
-	if got := g.answer(2, call.A, b.Describe(g722(), pcma(), events(101, 8000))); !got.Empty() {
+	if got := g.Answered(2, call.A, b.Describe(g722(), pcma(), events(101, 8000))); !got.Empty() {
 		t.Errorf("A is answered %+v before it offered anything", got)
 	}
-	answer := g.join(3, call.A, a.Describe(media.ActPass, opus(111), pcma(), g722(), events(110, 48000), events(126, 8000)))
+	answer := g.Joined(3, call.A, a.Describe(media.ActPass, opus(111), pcma(), g722(), events(110, 48000), events(126, 8000)))
 	if got := names(answer.Streams[0].Codecs); got != "9 G722/8000, 8 PCMA/8000, 126 telephone-event/8000" {
 		t.Errorf("A is answered %s", got)
 	}
 	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.A)
+	g.Connected(call.A)
 	talk(t, a, 9, b, 9)
 }
 
@@ -184,11 +184,11 @@ func TestEarlyAnswer(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126, 8000))
-	answer := g.join(1, call.A, own)
+	answer := g.Joined(1, call.A, own)
 	if got := names(answer.Streams[0].Codecs); got != "8 PCMA/8000, 126 telephone-event/8000" {
 		t.Errorf("A is answered %s", got)
 	}
-	offer := g.offer(2, call.B, own)
+	offer := g.Offered(2, call.B, own)
 	if got := names(offer.Streams[0].Codecs); got != "8 PCMA/8000, 101 telephone-event/8000" {
 		t.Errorf("B is offered %s", got)
 	}
@@ -196,9 +196,9 @@ func TestEarlyAnswer(t *testing.T) {
 	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.A)
+	g.Connected(call.A)
 	for op := call.Op(3); op < 5; op++ {
-		again := g.answer(op, call.A, b.Describe(pcma(), events(101, 8000)))
+		again := g.Answered(op, call.A, b.Describe(pcma(), events(101, 8000)))
 		if !reflect.DeepEqual(again, answer) {
 			t.Errorf("A's answer changed to %+v", again)
 		}
@@ -208,7 +208,7 @@ func TestEarlyAnswer(t *testing.T) {
 	// The callee's final answer is elsewhere: media follows.
 	c := mediatest.NewPhone(t, "127.0.0.1")
 	c.Call(offer)
-	g.answer(5, call.A, c.Describe(pcma()))
+	g.Answered(5, call.A, c.Describe(pcma()))
 	a.Say(8, 1005, 160*1005, "payload")
 	c.Hear()
 	c.Say(8, 1, 1, "payload")
@@ -220,11 +220,11 @@ func TestEarlyDialogs(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, desk, mobile := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2"), mediatest.NewPhone(t, "127.0.0.3")
 	own := a.Describe(pcma())
-	a.Call(g.join(1, call.A, own))
-	offer := g.offer(2, call.B, own)
+	a.Call(g.Joined(1, call.A, own))
+	offer := g.Offered(2, call.B, own)
 	desk.Call(offer)
 	mobile.Call(offer)
-	g.answer(3, call.A, desk.Describe(pcma()))
+	g.Answered(3, call.A, desk.Describe(pcma()))
 	desk.Say(8, 1, 160, "the desk")
 	heard := func(want string) {
 		t.Helper()
@@ -233,7 +233,7 @@ func TestEarlyDialogs(t *testing.T) {
 		}
 	}
 	heard("the desk")
-	g.answer(4, call.A, mobile.Describe(pcma())) // and it says nothing yet
+	g.Answered(4, call.A, mobile.Describe(pcma())) // and it says nothing yet
 	desk.Say(8, 2, 320, "the desk still")
 	heard("the desk still")
 	mobile.Say(8, 1, 160, "the mobile")
@@ -244,7 +244,7 @@ func TestEarlyDialogs(t *testing.T) {
 
 	// The desk answers: nobody else is heard from then on.
 	g.Ring(call.A, false)
-	g.answer(5, call.A, desk.Describe(pcma()))
+	g.Answered(5, call.A, desk.Describe(pcma()))
 	mobile.Say(8, 3, 480, "the mobile too late")
 	desk.Say(8, 4, 640, "the desk at last")
 	heard("the desk at last")
@@ -253,17 +253,17 @@ func TestEarlyDialogs(t *testing.T) {
 func TestTrickleBeforeTheAnswer(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(pcmu()))
 	g.Candidates(call.B, b.Trickled())
 	bare := b.Describe(media.Active, pcmu())
 	bare.Streams[0].Transport.ICE = nil // it was said already
-	a.Call(g.answer(2, call.A, bare))
+	a.Call(g.Answered(2, call.A, bare))
 	offer.Streams[0].Transport.ICE.Candidates = offer.Streams[0].Transport.ICE.Candidates[:1]
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
 	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, 0, b, 0)
 }
 
@@ -271,10 +271,10 @@ func TestTrickleBeforeTheAnswer(t *testing.T) {
 func TestNoChecksWhileItRings(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Connect = 50 * time.Millisecond })
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	g.offer(1, call.B, a.Describe(pcmu()))
+	g.Offered(1, call.B, a.Describe(pcmu()))
 	g.Candidates(call.B, b.Trickled())
 	select {
-	case e := <-g.events:
+	case e := <-g.Events:
 		t.Errorf("while it rings came %+v", e)
 	case <-time.After(200 * time.Millisecond):
 	}
@@ -293,17 +293,17 @@ func TestProtectionStays(t *testing.T) {
 	g := newRig(t, policy, sipPolicy(), nil)
 	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(media.ActPass, pcmu())
-	b.Call(g.offer(1, call.B, own))
-	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	b.Call(g.Offered(1, call.B, own))
+	answer := g.Answered(2, call.A, b.Describe(pcmu()))
 	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.A)
+	g.Connected(call.A)
 	bare := own.Clone()
 	bare.Streams[0].Transport.DTLS = nil
 	bare.Streams[0].Transport.Profile = media.AVP
 	g.Join(3, call.A, bare)
-	if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Insecure {
+	if got := (<-g.Events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Insecure {
 		t.Errorf("got %+v", got)
 	}
 	talk(t, a, 0, b, 0)
@@ -312,26 +312,26 @@ func TestProtectionStays(t *testing.T) {
 func TestPassiveClientWithoutRole(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Hello = 50 * time.Millisecond })
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcmu()))
-	a.Call(g.answer(2, call.A, b.Describe(media.SetupNone, pcmu())))
+	offer := g.Offered(1, call.B, a.Describe(pcmu()))
+	a.Call(g.Answered(2, call.A, b.Describe(media.SetupNone, pcmu())))
 	offer.Streams[0].Transport.DTLS.Setup = media.Active // the client waits
 	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, 0, b, 0)
 }
 
 func TestEvents(t *testing.T) {
 	g := newRig(t, jinglePolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
-	plain := g.offer(1, call.B, a.Describe(media.ActPass, opus(111), events(110, 48000)))
+	plain := g.Offered(1, call.B, a.Describe(media.ActPass, opus(111), events(110, 48000)))
 	b.Call(plain)
-	answer := g.answer(2, call.A, b.Describe(opus(96), events(101, 8000)))
+	answer := g.Answered(2, call.A, b.Describe(opus(96), events(101, 8000)))
 	if err := connect(a, answer, true); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.A)
+	g.Connected(call.A)
 	a.Say(111, 1, 4800, "speech")
 	speech := b.Hear()
 	a.Say(110, 2, 5760, "\x05\x0a\x12\xc0") // digit 5, 4800 ticks of 48 kHz
@@ -356,14 +356,14 @@ func pair(t *testing.T, change func(*Options), codecs ...media.Codec) (g *rig, a
 	t.Helper()
 	g = newRig(t, sipPolicy(), jinglePolicy(), change)
 	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(codecs...))
-	answer = g.answer(2, call.A, b.Describe(media.Active, codecs...))
+	offer := g.Offered(1, call.B, a.Describe(codecs...))
+	answer = g.Answered(2, call.A, b.Describe(media.Active, codecs...))
 	a.Call(answer)
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
 	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	return g, a, b, answer
 }
 
@@ -371,12 +371,12 @@ func TestHold(t *testing.T) {
 	g, a, b, first := pair(t, nil, pcmu())
 	talk(t, a, 0, b, 0)
 	own := a.Describe(pcmu())
-	if again := g.join(3, call.A, own); !reflect.DeepEqual(again, first) {
+	if again := g.Joined(3, call.A, own); !reflect.DeepEqual(again, first) {
 		t.Errorf("the same offer again is answered %+v, was %+v", again, first)
 	}
 	held := own.Clone()
 	held.Streams[0].Direction = media.SendOnly
-	if d := g.join(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
+	if d := g.Joined(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
 		t.Errorf("sendonly is answered %v", d)
 	}
 	b.Say(0, 1005, 160*1005, "unwanted")
@@ -385,7 +385,7 @@ func TestHold(t *testing.T) {
 		t.Errorf("B heard %q", got.Payload)
 	}
 	eventually(t, "that B is not heard", func() bool { return g.Stats()[call.B].Dropped.NoRoute > 0 })
-	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
+	if d := g.Joined(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
 		t.Errorf("sendrecv is answered %v", d)
 	}
 	b.Say(0, 1100, 160*1100, "wanted")
@@ -394,12 +394,12 @@ func TestHold(t *testing.T) {
 	}
 	old := own.Clone() // RFC 3264 section 8.4, D-26
 	old.Streams[0].Transport.Addr = netip.MustParseAddrPort("0.0.0.0:4000")
-	if d := g.join(6, call.A, old).Streams[0].Direction; d != media.RecvOnly {
+	if d := g.Joined(6, call.A, old).Streams[0].Direction; d != media.RecvOnly {
 		t.Errorf("c=0.0.0.0 is answered %v", d)
 	}
 	both := b.Describe(media.ActPass, pcmu())
 	both.Streams[0].Direction = media.SendOnly
-	if d := g.join(7, call.B, both).Streams[0].Direction; d != media.Inactive {
+	if d := g.Joined(7, call.B, both).Streams[0].Direction; d != media.Inactive {
 		t.Errorf("hold against hold is answered %v", d)
 	}
 }
@@ -419,7 +419,7 @@ func TestRestart(t *testing.T) {
 	candidates := bare.Streams[0].Transport.ICE.Candidates
 	bare.Streams[0].Transport.ICE.Candidates = nil
 	g.Candidates(call.B, bare)
-	ours := next[call.MediaCandidates](g)
+	ours := mediatest.Next[call.MediaCandidates](g.Rig)
 	s := ours.Media.Streams[0]
 	if ours.Side != call.B || s.Name != "0" || s.Transport.ICE.Ufrag == "" || len(s.Transport.ICE.Candidates) != 1 || s.Transport.ICE.Candidates[0].Generation != 1 {
 		t.Fatalf("the restart is answered %+v", ours)
@@ -510,11 +510,11 @@ func TestRefusals(t *testing.T) {
 			g := newRig(t, tt.a, tt.b, nil)
 			offer := tt.offer(mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1"))
 			g.Offer(7, call.B, offer)
-			if got := (<-g.events).(call.MediaFailed); got.Op != 7 || got.Cause != tt.cause {
+			if got := (<-g.Events).(call.MediaFailed); got.Op != 7 || got.Cause != tt.cause {
 				t.Errorf("offer: got %+v, want %v", got, tt.cause)
 			}
 			g.Join(8, call.A, offer)
-			if got := (<-g.events).(call.MediaFailed); got.Op != 8 || got.Cause != tt.cause {
+			if got := (<-g.Events).(call.MediaFailed); got.Op != 8 || got.Cause != tt.cause {
 				t.Errorf("join: got %+v, want %v", got, tt.cause)
 			}
 		})
@@ -525,10 +525,10 @@ func TestRefusedAnswers(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
 	g.Answer(1, call.A, b.Describe(media.Active, pcmu()))
-	if got := (<-g.events).(call.MediaFailed); got.Cause != call.OutOfSequence {
+	if got := (<-g.Events).(call.MediaFailed); got.Cause != call.OutOfSequence {
 		t.Errorf("an answer without an offer: got %+v", got)
 	}
-	g.offer(2, call.B, a.Describe(opus(111)))
+	g.Offered(2, call.B, a.Describe(opus(111)))
 	bare := b.Describe(media.Active, opus(111))
 	bare.Streams[0].Transport.DTLS = nil
 	for _, tt := range []struct {
@@ -541,17 +541,17 @@ func TestRefusedAnswers(t *testing.T) {
 		{"with nothing", media.Description{}, call.Incompatible},
 	} {
 		g.Answer(3, call.A, tt.answer)
-		if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Side != call.B || got.Cause != tt.cause {
+		if got := (<-g.Events).(call.MediaFailed); got.Op != 3 || got.Side != call.B || got.Cause != tt.cause {
 			t.Errorf("%s: got %+v, want %v", tt.name, got, tt.cause)
 		}
 	}
-	g.answer(4, call.A, b.Describe(media.Active, opus(111)))
+	g.Answered(4, call.A, b.Describe(media.Active, opus(111)))
 }
 
 func TestChangeThatCannotBe(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu())
 	g.Join(3, call.A, a.Describe(opus(111)))
-	if got := (<-g.events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Incompatible {
+	if got := (<-g.Events).(call.MediaFailed); got.Op != 3 || got.Cause != call.Incompatible {
 		t.Errorf("got %+v", got)
 	}
 	talk(t, a, 0, b, 0)
@@ -566,11 +566,11 @@ func TestOtherStreamsAreRefused(t *testing.T) {
 		media.Stream{Kind: media.Video, Codecs: []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000}}, Transport: own.Streams[0].Transport},
 		own.Streams[0],
 	)
-	offer := g.offer(1, call.B, own)
+	offer := g.Offered(1, call.B, own)
 	if len(offer.Streams) != 1 || offer.Bundle != nil {
 		t.Errorf("B is offered %+v", offer)
 	}
-	answer := g.answer(2, call.A, mediatest.NewClient(t).Describe(media.Active, pcmu()))
+	answer := g.Answered(2, call.A, mediatest.NewClient(t).Describe(media.Active, pcmu()))
 	var got []bool
 	for _, s := range answer.Streams {
 		got = append(got, s.Rejected)
@@ -583,24 +583,24 @@ func TestOtherStreamsAreRefused(t *testing.T) {
 func TestOfferlessCaller(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, media.Description{})
+	offer := g.Offered(1, call.B, media.Description{})
 	answer := b.Describe(media.Active, opus(111), pcmu())
-	if got := g.answer(2, call.A, answer); !got.Empty() {
+	if got := g.Answered(2, call.A, answer); !got.Empty() {
 		t.Errorf("A is answered %+v", got)
 	}
-	plain := g.offer(3, call.A, answer)
+	plain := g.Offered(3, call.A, answer)
 	if got := names(plain.Streams[0].Codecs); got != "96 opus/48000, 0 PCMU/8000, 101 telephone-event/8000, 102 telephone-event/48000" {
 		t.Errorf("A is offered %s", got)
 	}
 	a.Call(plain)
-	if got := g.answer(4, call.B, a.Describe(opus(96))); !got.Empty() {
+	if got := g.Answered(4, call.B, a.Describe(opus(96))); !got.Empty() {
 		t.Errorf("B is answered %+v", got)
 	}
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
 	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, 96, b, 111)
 }
 
@@ -610,24 +610,24 @@ func TestNothingLeaks(t *testing.T) {
 	for range 3 {
 		g := r.rig(t, sipPolicy(), jinglePolicy())
 		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-		offer := g.offer(1, call.B, a.Describe(pcmu()))
-		g.answer(2, call.A, b.Describe(media.Active, pcmu()))
+		offer := g.Offered(1, call.B, a.Describe(pcmu()))
+		g.Answered(2, call.A, b.Describe(media.Active, pcmu()))
 		offer.Streams[0].Transport.DTLS.Setup = media.Passive
 		if err := connect(b, offer, false); err != nil {
 			t.Fatal(err)
 		}
-		g.connected(call.B)
+		g.Connected(call.B)
 		b.HangUp()
 		g.Release()
 	}
 	half := r.rig(t, jinglePolicy(), jinglePolicy()) // released while it waits for peers
-	half.offer(1, call.B, media.Description{})
+	half.Offered(1, call.B, media.Description{})
 	half.Release()
 	r.Close()
 	if c := r.Counters(); c.Bridges != 0 || c.PortsUsed != 0 || c.PortsRest == 0 || c.Opened != 4 {
 		t.Errorf("after all is released: %+v", c)
 	}
-	deadline := time.After(testPatience)
+	deadline := time.After(mediatest.Patience)
 	for runtime.NumGoroutine() > before {
 		select {
 		case <-deadline:

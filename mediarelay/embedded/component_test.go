@@ -83,7 +83,7 @@ func (c *plainClient) connect(relay media.Description, offered bool) {
 	if tr.DTLS != nil || tr.RTCPMux || tr.Profile != media.AVP {
 		c.t.Fatalf("the relay says %+v", tr)
 	}
-	ctx, cancel := context.WithTimeout(c.t.Context(), testPatience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), mediatest.Patience)
 	defer cancel()
 	for i, a := range c.agents {
 		for _, k := range tr.ICE.Candidates {
@@ -131,7 +131,7 @@ func (c *plainClient) Hear() (got rtp.Packet) {
 func (c *plainClient) read(component int) []byte {
 	c.t.Helper()
 	buf := make([]byte, 2000)
-	c.conns[component].SetReadDeadline(time.Now().Add(testPatience))
+	c.conns[component].SetReadDeadline(time.Now().Add(mediatest.Patience))
 	n, err := c.conns[component].Read(buf)
 	if err != nil {
 		c.t.Fatalf("component %d: %v", component+1, err)
@@ -170,9 +170,9 @@ func quickReports(o *Options) { o.Times.Report = 100 * time.Millisecond }
 func TestClientWithTwoComponentsCalls(t *testing.T) {
 	g := newRig(t, media.Policy{ICE: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}, sipPolicy(), quickReports)
 	a, b := newPlainClient(t), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(opus(98), pcma())))
-	a.connect(g.answer(2, call.A, b.Describe(pcma())), true)
-	g.connected(call.A)
+	b.Call(g.Offered(1, call.B, a.Describe(opus(98), pcma())))
+	a.connect(g.Answered(2, call.A, b.Describe(pcma())), true)
+	g.Connected(call.A)
 	talk(t, a, 8, b, 8)
 	a.reportsBoth(g, call.A)
 }
@@ -180,12 +180,12 @@ func TestClientWithTwoComponentsCalls(t *testing.T) {
 func TestClientWithTwoComponentsIsCalled(t *testing.T) {
 	g := newRig(t, sipPolicy(), media.Policy{ICE: true, Bundle: true, G711: true, Codecs: media.DefaultCodecs()}, quickReports)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), newPlainClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcma()))
+	offer := g.Offered(1, call.B, a.Describe(pcma()))
 	answer := b.Describe(pcma())
 	answer.Streams[0].Name = offer.Streams[0].Name
-	a.Call(g.answer(2, call.A, answer))
+	a.Call(g.Answered(2, call.A, answer))
 	b.connect(offer, false)
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, 8, b, 8)
 	b.reportsBoth(g, call.B)
 	g.Release()
@@ -205,12 +205,12 @@ func TestClientOffersKeys(t *testing.T) {
 		a, b := newPlainClient(t), mediatest.NewPhone(t, "127.0.0.1")
 		offer := a.Describe(pcma())
 		offer.Streams[0].Transport.SDES, offer.Streams[0].Transport.Profile = []media.SDES{mine}, media.AVP
-		b.Call(g.offer(1, call.B, offer))
-		answer := g.answer(2, call.A, b.Describe(pcma()))
+		b.Call(g.Offered(1, call.B, offer))
+		answer := g.Answered(2, call.A, b.Describe(pcma()))
 		k := &keyedPhone{phone: b}
 		k.key(mine, onlyKey(t, answer, 3, suites[1].name))
 		a.connect(answer, true)
-		g.connected(call.A)
+		g.Connected(call.A)
 		secret, err := k.tx.EncryptRTP(nil, mediatest.Packet(8, 1000, 160, 0x3333, "payload"), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -226,15 +226,15 @@ func TestClientOffersKeys(t *testing.T) {
 		a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
 		offer := a.Describe(media.ActPass, pcma())
 		offer.Streams[0].Transport.SDES = []media.SDES{mine}
-		b.Call(g.offer(1, call.B, offer))
-		answer := g.answer(2, call.A, b.Describe(pcma()))
+		b.Call(g.Offered(1, call.B, offer))
+		answer := g.Answered(2, call.A, b.Describe(pcma()))
 		if tr := answer.Streams[0].Transport; tr.SDES != nil || tr.DTLS == nil {
 			t.Fatalf("answered with %+v", tr)
 		}
 		if err := connect(a, answer, true); err != nil {
 			t.Fatal(err)
 		}
-		g.connected(call.A)
+		g.Connected(call.A)
 		talk(t, a, 8, b, 8)
 		// What DTLS protected is never clear, nor keyed by signalling, later in the call.
 		offer.Streams[0].Transport.DTLS = nil

@@ -74,7 +74,7 @@ func TestDigitsForSignalling(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu())
 	want := call.MediaDigit{Side: call.B, Digit: call.Digit{Key: '5', Length: 100 * time.Millisecond}}
 	g.Digit(want.Side, want.Digit)
-	if got := next[call.MediaDigit](g); got != want {
+	if got := mediatest.Next[call.MediaDigit](g.Rig); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	a.Say(0, 1, 160, "speech")
@@ -85,8 +85,8 @@ func TestDigitsForSignalling(t *testing.T) {
 func TestEventsThatGetNoFurther(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 	a.Say(0, 1, 160, "speech")
 	first := b.Hear()
 	a.Say(101, 2, 320, "\x07\x0a\x01\x40")
@@ -96,14 +96,14 @@ func TestEventsThatGetNoFurther(t *testing.T) {
 	a.Say(101, 6, 320, "\x07\x8a") // cut short
 	a.Say(0, 7, 1120, "speech")
 	want := call.MediaDigit{Side: call.B, Digit: call.Digit{Key: '7', Length: 100 * time.Millisecond}}
-	if got := next[call.MediaDigit](g); got != want {
+	if got := mediatest.Next[call.MediaDigit](g.Rig); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := b.Hear(); got.SequenceNumber != first.SequenceNumber+1 || got.Timestamp != first.Timestamp+960 {
 		t.Errorf("got number %d at %d after %d at %d", got.SequenceNumber, got.Timestamp, first.SequenceNumber, first.Timestamp)
 	}
 	select {
-	case e := <-g.events:
+	case e := <-g.Events:
 		if _, ok := e.(call.MediaDigit); ok {
 			t.Errorf("got %+v again", e)
 		}
@@ -165,7 +165,7 @@ func TestDigitsInSpeech(t *testing.T) {
 		return ok
 	})
 	select {
-	case e := <-g.events:
+	case e := <-g.Events:
 		if d, ok := e.(call.MediaDigit); ok {
 			t.Errorf("got %+v too", d)
 		}
@@ -204,7 +204,7 @@ func TestDigitsNotInSpeech(t *testing.T) {
 	for _, tt := range tests {
 		g, _, _ := phones(t, media.SendRecv, func(o *Options) { o.InbandDTMF = tt.inband }, tt.codec)
 		g.Digit(call.B, call.Digit{Key: '7'})
-		if got := next[call.MediaDigit](g); got.Digit.Key != '7' {
+		if got := mediatest.Next[call.MediaDigit](g.Rig); got.Digit.Key != '7' {
 			t.Errorf("%s: got %+v", tt.name, got)
 		}
 	}
@@ -291,8 +291,8 @@ func TestDigitsHeard(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, sipPolicy(), sipPolicy(), nil)
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-			b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
-			a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+			b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+			a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 			for i, s := range append([]said{{0, ""}}, tt.said...) {
 				pt := uint8(101)
 				if s.payload == "" {
@@ -301,16 +301,16 @@ func TestDigitsHeard(t *testing.T) {
 				a.Say(pt, uint16(i), s.ts, s.payload)
 			}
 			for i, want := range tt.want {
-				if got := next[call.MediaDigit](g); got.Side != call.B || got.Digit != want {
+				if got := mediatest.Next[call.MediaDigit](g.Rig); got.Side != call.B || got.Digit != want {
 					t.Errorf("digit %d is %+v, want %+v", i, got, want)
 				}
 			}
 			a.Say(0, uint16(len(tt.said)+1), 1<<20, "the last")
 			for string(b.Hear().Payload) != "the last" {
 			}
-			g.join(3, call.A, a.Describe(pcmu(), events(101, 8000)))
+			g.Joined(3, call.A, a.Describe(pcmu(), events(101, 8000)))
 			select {
-			case e := <-g.events:
+			case e := <-g.Events:
 				if d, ok := e.(call.MediaDigit); ok {
 					t.Errorf("got %+v too", d)
 				}
@@ -324,8 +324,8 @@ func TestDigitsHeard(t *testing.T) {
 func TestDigitsTooFast(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu(), events(101, 8000))))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101, 8000))))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 	a.Say(0, 0, 0, "first")
 	b.Hear()
 	began := time.Now()
@@ -335,7 +335,7 @@ func TestDigitsTooFast(t *testing.T) {
 	a.Say(0, 201, 1<<20, "last")
 	b.Hear()
 	most := digitBurst + int(time.Since(began)/digitLeast) + 1
-	g.join(3, call.A, a.Describe(pcmu(), events(101, 8000)))
+	g.Joined(3, call.A, a.Describe(pcmu(), events(101, 8000)))
 	if dropped := g.Stats()[call.A].Dropped.Malformed; dropped < int64(200-most) {
 		t.Errorf("%d of 200 digits were left out, want all but %d", dropped, most)
 	}
@@ -346,9 +346,9 @@ func TestDigitsBeforeTheAnswer(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(pcmu(), events(101, 8000))
-	a.Call(g.join(1, call.A, own))
-	b.Call(g.offer(2, call.B, own))
-	g.answer(3, call.A, b.Describe(pcmu(), events(101, 8000))) // early
+	a.Call(g.Joined(1, call.A, own))
+	b.Call(g.Offered(2, call.B, own))
+	g.Answered(3, call.A, b.Describe(pcmu(), events(101, 8000))) // early
 	a.Say(101, 1, 160, "\x05\x8a\x01\x40")
 	if got := b.Hear(); got.PayloadType != 101 || string(got.Payload) != "\x05\x8a\x01\x40" {
 		t.Errorf("B heard %+v", got)

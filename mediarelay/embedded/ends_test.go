@@ -41,7 +41,7 @@ func (r *Relay) hold(t *testing.T) (h belongings) {
 func (r *Relay) kept(t *testing.T, calls int, was belongings) {
 	t.Helper()
 	var is belongings
-	deadline := time.Now().Add(testPatience)
+	deadline := time.Now().Add(mediatest.Patience)
 	for { // timers and goroutines that are on their way out may still be there
 		is = r.hold(t)
 		good := is.ports == was.ports && is.descriptors <= was.descriptors && is.goroutines <= was.goroutines && is.heap-was.heap <= maxGrowth
@@ -122,7 +122,7 @@ func TestClientCallsLeaveNothing(t *testing.T) {
 				if err := connect(b, offer, false); err != nil {
 					t.Fatal(err)
 				}
-				g.connected(call.B)
+				g.Connected(call.B)
 				a.Say(0, 1, 160, "payload")
 				b.Hear()
 			})

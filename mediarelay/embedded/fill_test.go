@@ -26,10 +26,10 @@ func phones(t *testing.T, hold media.Direction, change func(*Options), codecs ..
 	policy.Codecs = append(policy.Codecs, noise(), g729())
 	g = newRig(t, policy, policy, change)
 	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(codecs...)))
-	a.Call(g.answer(2, call.A, b.Describe(codecs...)))
+	b.Call(g.Offered(1, call.B, a.Describe(codecs...)))
+	a.Call(g.Answered(2, call.A, b.Describe(codecs...)))
 	if hold != media.SendRecv {
-		g.join(3, call.A, holding(a, hold, codecs...))
+		g.Joined(3, call.A, holding(a, hold, codecs...))
 	}
 	return g, a, b
 }
@@ -140,7 +140,7 @@ func TestHoldGivesWay(t *testing.T) {
 	t.Parallel()
 	g, a, b := phones(t, media.SendRecv, nil, pcmu())
 	say(t, a, 0, b, 0, 1000)
-	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
+	g.Joined(3, call.A, holding(a, media.SendOnly, pcmu()))
 	ours := run(t, b.Hear, 3, 160)
 	if !ours[0].Marker {
 		t.Error("our first packet has no marker")
@@ -164,7 +164,7 @@ func TestHoldGivesWay(t *testing.T) {
 	if p := b.Hear(); !p.Marker || p.SequenceNumber != last.SequenceNumber+1 || len(p.Payload) != 160 || time.Since(then) < fillAfter/2 {
 		t.Errorf("got %+v after %v", p.Header, time.Since(then))
 	}
-	g.join(4, call.A, a.Describe(pcmu()))
+	g.Joined(4, call.A, a.Describe(pcmu()))
 	a.Say(0, 1006, 1006*160, "again")
 	for {
 		if p := b.Hear(); string(p.Payload) == "again" {
@@ -186,13 +186,13 @@ func TestHoldThatIsIgnored(t *testing.T) {
 	g, a, b, _ := pair(t, func(o *Options) {
 		o.Times.Silence, o.Times.First, o.Times.Tick = 50*time.Millisecond, time.Hour, 10*time.Millisecond
 	}, pcmu())
-	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
+	g.Joined(3, call.A, holding(a, media.SendOnly, pcmu()))
 	for n := range uint16(20) {
 		b.Say(0, n, 160*uint32(n), "still here")
 		run(t, b.Hear, 1, 160)
 	}
 	select {
-	case e := <-g.events:
+	case e := <-g.Events:
 		if f, ok := e.(call.MediaFailed); ok {
 			t.Errorf("got %+v", f)
 		}
@@ -212,8 +212,8 @@ func TestRingback(t *testing.T) {
 	})
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(pcma())
-	a.Call(g.join(1, call.A, own))
-	b.Call(g.offer(2, call.B, own))
+	a.Call(g.Joined(1, call.A, own))
+	b.Call(g.Offered(2, call.B, own))
 	a.Say(8, 1, 160, "A is there")
 	if p, ok := a.Listen(2 * fillAfter); ok {
 		t.Fatalf("A heard %+v before anything rings", p.Header)
@@ -235,7 +235,7 @@ func TestRingback(t *testing.T) {
 	if quiet != 0 {
 		t.Errorf("%d samples of the pause sound", quiet)
 	}
-	g.answer(3, call.A, b.Describe(pcma()))
+	g.Answered(3, call.A, b.Describe(pcma()))
 	for n := range uint16(ringEnough) {
 		b.Say(8, n, 160*uint32(n), "please hold the line")
 	}
@@ -248,7 +248,7 @@ func TestRingback(t *testing.T) {
 		t.Errorf("A heard %+v beside the callee", p.Header)
 	}
 	g.Ring(call.A, false)
-	g.answer(4, call.A, b.Describe(pcma()))
+	g.Answered(4, call.A, b.Describe(pcma()))
 }
 
 // The first answer may be the final one, if the call says so.
@@ -258,11 +258,11 @@ func TestFinalAnswerAtOnce(t *testing.T) {
 	})
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(pcmu())
-	a.Call(g.join(1, call.A, own))
-	g.offer(2, call.B, own)
+	a.Call(g.Joined(1, call.A, own))
+	g.Offered(2, call.B, own)
 	a.Say(0, 1, 160, "A is there")
 	g.Ring(call.A, false)
-	g.answer(3, call.A, b.Describe(pcmu()))
+	g.Answered(3, call.A, b.Describe(pcmu()))
 	failure(g, call.B)
 }
 
@@ -273,13 +273,13 @@ func TestRingbackEnds(t *testing.T) {
 	})
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(pcmu())
-	a.Call(g.join(1, call.A, own))
-	b.Call(g.offer(2, call.B, own))
+	a.Call(g.Joined(1, call.A, own))
+	b.Call(g.Offered(2, call.B, own))
 	a.Say(0, 1, 160, "A is there")
 	g.Ring(call.A, true)
-	g.answer(3, call.A, b.Describe(pcmu()))
-	g.answer(4, call.A, b.Describe(pcmu())) // of another early dialog
-	for range 30 {                          // 600 ms
+	g.Answered(3, call.A, b.Describe(pcmu()))
+	g.Answered(4, call.A, b.Describe(pcmu())) // of another early dialog
+	for range 30 {                            // 600 ms
 		a.Say(0, 2, 320, "A is still there")
 		a.Hear()
 	}
@@ -288,7 +288,7 @@ func TestRingbackEnds(t *testing.T) {
 		_, ok = a.Listen(2 * digitStep)
 	}
 	for {
-		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {
+		if f, ok := (<-g.Events).(call.MediaFailed); ok && f.Side == call.B {
 			return
 		}
 	}

@@ -18,8 +18,8 @@ func oneWorker(o *Options) { o.Workers = 1 }
 func answered(t *testing.T, r *Relay, b *client) (g *rig, a *phone, offer media.Description) {
 	t.Helper()
 	g, a = r.rig(t, sipPolicy(), jinglePolicy()), mediatest.NewPhone(t, "127.0.0.1")
-	offer = g.offer(1, call.B, a.Describe(pcmu()))
-	a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
+	offer = g.Offered(1, call.B, a.Describe(pcmu()))
+	a.Call(g.Answered(2, call.A, b.Describe(media.Active, pcmu())))
 	offer.Streams[0].Transport.DTLS.Setup = media.Passive
 	return g, a, offer
 }
@@ -42,7 +42,7 @@ func TestShare(t *testing.T) {
 		if err := connect(b, offer, false); err != nil {
 			t.Fatal(err)
 		}
-		g.connected(call.B)
+		g.Connected(call.B)
 		defer talk(t, a, 0, b, 0) // all at once
 	}
 	if c := r.Counters(); c.PortsUsed != 3*2+1 {
@@ -58,7 +58,7 @@ func TestShareAndStrangers(t *testing.T) {
 	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	check := check(t, "nobody:"+b.Ufrag)
 	for _, p := range [][]byte{mediatest.Packet(0, 1, 1, 1, "attack"), check, {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}} {
 		stop := spray(t, "127.0.0.3", addrOf(offer), func(int) []byte { return p })
@@ -111,10 +111,10 @@ func TestShareWithAnotherGateway(t *testing.T) {
 				}
 				return d
 			}
-			offer := without(0, g.offer(1, call.B, a.Describe(pcmu())))
-			b.Call(o.offer(1, call.B, offer))
-			answer := without(1, o.answer(2, call.A, b.Describe(pcmu())))
-			a.Call(g.answer(2, call.A, answer))
+			offer := without(0, g.Offered(1, call.B, a.Describe(pcmu())))
+			b.Call(o.Offered(1, call.B, offer))
+			answer := without(1, o.Answered(2, call.A, b.Describe(pcmu())))
+			a.Call(g.Answered(2, call.A, answer))
 			if trickled {
 				o.Candidates(call.A, late[0])
 				g.Candidates(call.B, late[1])
@@ -128,13 +128,13 @@ func TestShareWithAnotherGateway(t *testing.T) {
 // met carries candidates from one gateway to the other until both are connected.
 func met(t *testing.T, g, o *rig) {
 	t.Helper()
-	timeout := time.After(testPatience)
+	timeout := time.After(mediatest.Patience)
 	for open := 2; open > 0; {
 		var e call.Event
 		to, side := o, call.A
 		select {
-		case e = <-g.events:
-		case e = <-o.events:
+		case e = <-g.Events:
+		case e = <-o.Events:
 			to, side = g, call.B
 		case <-timeout:
 			t.Fatal("the gateways did not meet")
@@ -159,8 +159,8 @@ func TestShareWithNeighborsThatCall(t *testing.T) {
 	for _, a := range newNeighbors(t, 3) {
 		g, b := r.rig(t, jinglePolicy(), sipPolicy()), mediatest.NewPhone(t, "127.0.0.1")
 		own := a.Describe(media.ActPass, pcmu())
-		b.Call(g.offer(1, call.B, own))
-		answer := g.answer(2, call.A, b.Describe(pcmu()))
+		b.Call(g.Offered(1, call.B, own))
+		answer := g.Answered(2, call.A, b.Describe(pcmu()))
 		if ports[addrOf(answer)] {
 			t.Errorf("two calls with one address use %v", addrOf(answer))
 		}
@@ -168,7 +168,7 @@ func TestShareWithNeighborsThatCall(t *testing.T) {
 		if err := connect(a, answer, true); err != nil {
 			t.Fatal(err)
 		}
-		g.connected(call.A)
+		g.Connected(call.A)
 		defer talk(t, a, 0, b, 0) // all at once
 	}
 }
@@ -181,12 +181,12 @@ func TestShareWithoutICE(t *testing.T) {
 	for _, offered := range []bool{true, false} {
 		g, a, b := r.rig(t, sipPolicy(), policy), mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
 		if offered {
-			b.Call(g.offer(1, call.B, a.Describe(pcmu())))
-			a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+			b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+			a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 		} else {
-			b.Call(g.join(1, call.B, b.Describe(pcmu())))
-			a.Call(g.offer(2, call.A, b.Describe(pcmu())))
-			g.answer(3, call.B, a.Describe(pcmu()))
+			b.Call(g.Joined(1, call.B, b.Describe(pcmu())))
+			a.Call(g.Offered(2, call.A, b.Describe(pcmu())))
+			g.Answered(3, call.B, a.Describe(pcmu()))
 		}
 		talk(t, a, 0, b, 0)
 	}

@@ -84,13 +84,13 @@ func TestBadNetwork(t *testing.T) {
 		socket := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: bad, Logger: quiet().NewLogger("")})
 		t.Cleanup(func() { socket.Close() })
 		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t, ice.WithUDPMux(socket))
-		offer := g.offer(1, call.B, a.Describe(pcmu()))
-		a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
+		offer := g.Offered(1, call.B, a.Describe(pcmu()))
+		a.Call(g.Answered(2, call.A, b.Describe(media.Active, pcmu())))
 		offer.Streams[0].Transport.DTLS.Setup = media.Passive
 		if err := connect(b, offer, false); err != nil {
 			t.Fatal(err)
 		}
-		g.connected(call.B)
+		g.Connected(call.B)
 		const first, packets = 1000, 500
 		heard := map[uint16]bool{}
 		var off uint16

@@ -47,7 +47,7 @@ func tellMarks(t *testing.T, c *net.UDPConn) {
 func markOf(t *testing.T, c *net.UDPConn) int {
 	t.Helper()
 	buf, oob := make([]byte, 2000), make([]byte, 128)
-	c.SetReadDeadline(time.Now().Add(testPatience))
+	c.SetReadDeadline(time.Now().Add(mediatest.Patience))
 	_, n, _, _, err := c.ReadMsgUDPAddrPort(buf, oob)
 	if err != nil {
 		t.Fatal(err)
@@ -111,8 +111,8 @@ func TestMarks(t *testing.T) {
 func TestMarksOfACall(t *testing.T) {
 	g := newRig(t, videoPolicy(), videoPolicy(), nil)
 	a, b := newWatcher(t), newWatcher(t)
-	b.Call(g.offer(1, call.B, a.Describe(nil, vp8(96))))
-	a.Call(g.answer(2, call.A, b.Describe(nil, vp8(96))))
+	b.Call(g.Offered(1, call.B, a.Describe(nil, vp8(96))))
+	a.Call(g.Answered(2, call.A, b.Describe(nil, vp8(96))))
 	tellMarks(t, b.Conn)
 	tellMarks(t, b.screen.Conn)
 	a.Say(0, 1, 160, "speech")

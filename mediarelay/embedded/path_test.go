@@ -146,8 +146,8 @@ func TestPayloadStart(t *testing.T) {
 func TestPathStripsTheHeader(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 	p := mediatest.Packet(0, 1, 1, 1, "")
 	p[0] = 0x80 | 0x20 | 0x10 | 1
 	p = append(p, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0)
@@ -165,8 +165,8 @@ func TestPathStripsTheHeader(t *testing.T) {
 func TestFirstWords(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcmu()))
-	a.Call(g.answer(2, call.A, b.Describe(media.Active, pcmu())))
+	offer := g.Offered(1, call.B, a.Describe(pcmu()))
+	a.Call(g.Answered(2, call.A, b.Describe(media.Active, pcmu())))
 	for i := range uint16(holdMax + 2) {
 		a.Say(0, 100+i, 160*uint32(i), string(rune('a'+i)))
 	}
@@ -175,7 +175,7 @@ func TestFirstWords(t *testing.T) {
 	if err := connect(b, offer, false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	a.Say(0, 100+holdMax+2, 160*(holdMax+2), "m")
 	var seq uint16
 	for i := range uint16(holdMax + 1) {

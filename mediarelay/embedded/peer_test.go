@@ -7,20 +7,17 @@ import (
 
 	"github.com/pion/rtp"
 
+	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/test/mediatest"
 )
 
-// testPatience is how long a test waits for what must come.
-const testPatience = mediatest.Patience
-
 // A rig is a relay with one bridge and what the bridge has posted.
 type rig struct {
+	*mediatest.Rig
 	*Bridge
-	t      *testing.T
-	relay  *Relay
-	events chan call.Event
+	relay *Relay
 }
 
 func newRelay(t *testing.T, change func(*Options)) *Relay {
@@ -44,79 +41,13 @@ func newRig(t *testing.T, a, b media.Policy, change func(*Options)) *rig {
 
 func (r *Relay) rig(t *testing.T, a, b media.Policy) *rig {
 	t.Helper()
-	g := &rig{t: t, relay: r, events: make(chan call.Event, 64)}
-	bridge, err := r.Open(call.ID(t.Name()), [2]media.Policy{a, b}, func(e call.Event) {
-		select {
-		case g.events <- e:
-		default:
-			t.Errorf("an event too many: %#v", e)
-		}
+	g := &rig{relay: r}
+	g.Rig = mediatest.NewRig(t, func(post func(call.Event)) (gateway.Bridge, error) {
+		var err error
+		g.Bridge, err = r.Open(call.ID(t.Name()), [2]media.Policy{a, b}, post)
+		return g.Bridge, err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Bridge = bridge
-	t.Cleanup(bridge.Release)
 	return g
-}
-
-// next returns the next event of a type, passing over others; a failure that the test did
-// not ask for ends it.
-func next[E call.Event](g *rig) E {
-	g.t.Helper()
-	timeout := time.After(testPatience)
-	for {
-		select {
-		case e := <-g.events:
-			if want, ok := e.(E); ok {
-				return want
-			}
-			if f, ok := e.(call.MediaFailed); ok {
-				g.t.Fatalf("media failed: %v %v %q", f.Side, f.Cause, f.Detail.Text)
-			}
-		case <-timeout:
-			var want E
-			g.t.Fatalf("no %T came", want)
-		}
-	}
-}
-
-// connected waits until that side is connected.
-func (g *rig) connected(side call.Side) {
-	g.t.Helper()
-	for next[call.MediaConnected](g).Side != side {
-	}
-}
-
-func (g *rig) offer(op call.Op, side call.Side, other media.Description) media.Description {
-	g.t.Helper()
-	g.Offer(op, side, other)
-	got := next[call.MediaOffered](g)
-	if got.Op != op {
-		g.t.Fatalf("offered op %d, want %d", got.Op, op)
-	}
-	return got.Media
-}
-
-func (g *rig) answer(op call.Op, side call.Side, other media.Description) media.Description {
-	g.t.Helper()
-	g.Answer(op, side, other)
-	return g.answered(op)
-}
-
-func (g *rig) join(op call.Op, side call.Side, own media.Description) media.Description {
-	g.t.Helper()
-	g.Join(op, side, own)
-	return g.answered(op)
-}
-
-func (g *rig) answered(op call.Op) media.Description {
-	g.t.Helper()
-	got := next[call.MediaAnswered](g)
-	if got.Op != op {
-		g.t.Fatalf("answered op %d, want %d", got.Op, op)
-	}
-	return got.Media
 }
 
 func sipPolicy() media.Policy {

@@ -174,8 +174,8 @@ func TestQualityOfBothDirections(t *testing.T) {
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(pcmu())
 	own.Streams[0].Transport.RTCPMux = true
-	b.Call(g.offer(1, call.B, own))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, own))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 	for seq := range uint16(100) {
 		if seq%10 != 3 {
 			a.Say(0, seq, 160*uint32(seq), "payload")
@@ -222,16 +222,16 @@ func TestAttention(t *testing.T) {
 		o.Times = Times{Tick: 10 * time.Millisecond, Absent: 100 * time.Millisecond, Gap: 100 * time.Millisecond}
 	})
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
 	held := b.Describe(pcmu())
 	held.Streams[0].Direction = media.Inactive
-	a.Call(g.answer(2, call.A, held))
+	a.Call(g.Answered(2, call.A, held))
 	began := g.relay.now()
 	eventually(t, "time on hold", func() bool { return g.relay.now()-began > int64(300*time.Millisecond) })
 	if s := g.Stats(); s[call.A].Silence != (media.Silence{}) || s[call.B].Silence != (media.Silence{}) {
 		t.Fatalf("on hold: %+v, %+v", s[call.A].Silence, s[call.B].Silence)
 	}
-	g.join(3, call.B, b.Describe(pcmu()))
+	g.Joined(3, call.B, b.Describe(pcmu()))
 	a.Say(0, 1, 160, "one word")
 	b.Hear()
 	eventually(t, "silence", func() bool {

@@ -64,12 +64,12 @@ func across(t *testing.T, r *Relay, phone6, client6, clientCalls bool) {
 	if clientCalls {
 		phone, client = call.B, call.A
 		g = r.rig(t, jinglePolicy(), sip)
-		told = g.offer(1, call.B, c.Describe(media.ActPass, pcmu()))
-		shown = g.answer(2, call.A, p.Describe(pcmu()))
+		told = g.Offered(1, call.B, c.Describe(media.ActPass, pcmu()))
+		shown = g.Answered(2, call.A, p.Describe(pcmu()))
 	} else {
 		g = r.rig(t, sip, jinglePolicy())
-		shown = g.offer(1, call.B, p.Describe(pcmu()))
-		told = g.answer(2, call.A, c.Describe(media.Active, pcmu()))
+		shown = g.Offered(1, call.B, p.Describe(pcmu()))
+		told = g.Answered(2, call.A, c.Describe(media.Active, pcmu()))
 		shown.Streams[0].Transport.DTLS.Setup = media.Passive
 	}
 	if is := told.Streams[0].Transport.Addr.Addr().Is6(); is != phone6 {
@@ -86,7 +86,7 @@ func across(t *testing.T, r *Relay, phone6, client6, clientCalls bool) {
 	if err := connect(c, shown, clientCalls); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(client)
+	g.Connected(client)
 	talk(t, p, 0, c, 0)
 	for side, six := range map[call.Side]bool{phone: phone6, client: client6} {
 		local := strings.Fields(g.ends[side].facts.Load().local)
@@ -111,9 +111,9 @@ func TestClientMoves(t *testing.T) {
 				c := newClientAt(t, to)
 				c.RX, c.TX, c.SSRC = b.RX, b.TX, b.SSRC
 				g.Candidates(call.B, c.Trickled())
-				ours := next[call.MediaCandidates](g).Media.Streams[0].Transport.ICE
+				ours := mediatest.Next[call.MediaCandidates](g.Rig).Media.Streams[0].Transport.ICE
 				c.Reach(ours)
-				ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+				ctx, cancel := context.WithTimeout(t.Context(), mediatest.Patience)
 				defer cancel()
 				var err error
 				if c.Conn, err = c.Agent.Accept(ctx, ours.Ufrag, ours.Pwd); err != nil {

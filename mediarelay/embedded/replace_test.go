@@ -10,19 +10,19 @@ import (
 )
 
 func (g *rig) try(op call.Op, side call.Side, p media.Policy) media.Description {
-	g.t.Helper()
+	g.T.Helper()
 	g.Try(op, side, p, media.Description{})
-	got := next[call.MediaOffered](g)
+	got := mediatest.Next[call.MediaOffered](g.Rig)
 	if got.Op != op {
-		g.t.Fatalf("offered op %d, want %d", got.Op, op)
+		g.T.Fatalf("offered op %d, want %d", got.Op, op)
 	}
 	return got.Media
 }
 
 func (g *rig) take(op call.Op, side call.Side, answer media.Description) {
-	g.t.Helper()
+	g.T.Helper()
 	g.Take(op, side, answer)
-	g.answered(op)
+	g.Reply(op)
 }
 
 // One phone takes the place of another, and the client hears no gap in the numbers. The old
@@ -37,7 +37,7 @@ func TestReplacedByPhone(t *testing.T) {
 	}
 	say(t, a, 0, b, 0, 1005)
 	g.take(4, call.A, c.Describe(pcmu()))
-	g.connected(call.A)
+	g.Connected(call.A)
 	c.Call(offer)
 	c.Say(0, 1000, 0, "payload") // of the same source as the old one's by chance, and the same number
 	first := b.Hear()
@@ -58,8 +58,8 @@ func TestReplacedByPhone(t *testing.T) {
 func TestReplacedByClient(t *testing.T) {
 	g := newRig(t, sipPolicy(), sipPolicy(), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 	talk(t, a, 0, b, 0)
 	for i, side := range []call.Side{call.B, call.B} {
 		c := mediatest.NewClient(t)
@@ -69,7 +69,7 @@ func TestReplacedByClient(t *testing.T) {
 		if err := connect(c, offer, false); err != nil {
 			t.Fatal(err)
 		}
-		g.connected(side)
+		g.Connected(side)
 		say(t, c, 0, a, 0, 1000)
 		a.Say(0, uint16(1005+i), 160*uint32(1005+i), "to the new one")
 		if got := c.Hear(); string(got.Payload) != "to the new one" || !got.Marker {
@@ -83,12 +83,12 @@ func TestTakenOver(t *testing.T) {
 	g, _, b, _ := pair(t, nil, pcmu())
 	c := mediatest.NewPhone(t, "127.0.0.2")
 	g.Try(3, call.A, sipPolicy(), c.Describe(pcma(), pcmu()))
-	answer := g.answered(3)
+	answer := g.Reply(3)
 	if got := names(media.Speech(answer.Streams[0].Codecs)); got != "0 PCMU/8000" {
 		t.Errorf("answered with %s", got)
 	}
 	g.take(4, call.A, media.Description{})
-	g.connected(call.A)
+	g.Connected(call.A)
 	c.Call(answer)
 	talk(t, c, 0, b, 0)
 }
@@ -101,7 +101,7 @@ func TestNotReplaced(t *testing.T) {
 	failed := func(op call.Op, cause call.Cause) {
 		t.Helper()
 		for {
-			if f, is := (<-g.events).(call.MediaFailed); is {
+			if f, is := (<-g.Events).(call.MediaFailed); is {
 				if f.Op != op || f.Cause != cause {
 					t.Errorf("op %d failed for %s, want %d for %s", f.Op, f.Cause, op, cause)
 				}
@@ -140,17 +140,17 @@ func TestJoinedBridges(t *testing.T) {
 	var ends [2][2]*phone
 	for i, g := range []*rig{one, two} {
 		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.2")
-		g.offer(1, call.B, a.Describe(pcmu()))
-		g.answer(2, call.A, b.Describe(pcmu()))
+		g.Offered(1, call.B, a.Describe(pcmu()))
+		g.Answered(2, call.A, b.Describe(pcmu()))
 		ends[i] = [2]*phone{a, b}
 	}
 	offer := one.try(3, call.A, inner)
 	two.Try(3, call.A, inner, offer)
-	answer := two.answered(3)
+	answer := two.Reply(3)
 	two.take(4, call.A, media.Description{})
 	one.take(4, call.A, answer)
-	one.connected(call.A)
-	two.connected(call.A)
+	one.Connected(call.A)
+	two.Connected(call.A)
 	for i, g := range []*rig{one, two} { // behind the NAT they are reached at the inside
 		local := offer
 		if i == 1 {

@@ -16,7 +16,7 @@ import (
 func hearReports(t *testing.T, c *net.UDPConn) []rtcp.Packet {
 	t.Helper()
 	buf := make([]byte, 2000)
-	c.SetReadDeadline(time.Now().Add(testPatience))
+	c.SetReadDeadline(time.Now().Add(mediatest.Patience))
 	for {
 		n, err := c.Read(buf)
 		if err != nil {
@@ -52,8 +52,8 @@ func TestReports(t *testing.T) {
 				control = mediatest.ListenOn(t, "127.0.0.1")
 				own.Streams[0].Transport.RTCP = mediatest.LocalOf(control)
 			}
-			b.Call(g.offer(1, call.B, own))
-			answer := g.answer(2, call.A, b.Describe(pcmu()))
+			b.Call(g.Offered(1, call.B, own))
+			answer := g.Answered(2, call.A, b.Describe(pcmu()))
 			if answer.Streams[0].Transport.RTCPMux != mux {
 				t.Fatalf("A is answered %+v", answer.Streams[0].Transport)
 			}
@@ -103,7 +103,7 @@ func TestReportsOfAClient(t *testing.T) {
 		o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
 	}, pcmu())
 	a.Say(0, 1, 1, "payload")
-	timeout := time.After(testPatience)
+	timeout := time.After(mediatest.Patience)
 	for {
 		select {
 		case p := <-b.Media:
@@ -147,11 +147,11 @@ func TestPictures(t *testing.T) {
 		d.Streams = append(d.Streams, v)
 		return d
 	}
-	offer := g.offer(1, call.B, withPictures(a, seen, 97))
+	offer := g.Offered(1, call.B, withPictures(a, seen, 97))
 	if len(offer.Streams) != 2 || names(offer.Streams[1].Codecs) != "97 VP8/90000" || len(offer.Streams[1].Feedback) != 3 {
 		t.Fatalf("B is offered %+v", offer)
 	}
-	answer := g.answer(2, call.A, withPictures(b, shown, 99))
+	answer := g.Answered(2, call.A, withPictures(b, shown, 99))
 	if len(answer.Streams) != 2 || answer.Streams[1].Rejected || len(answer.Streams[1].Feedback) != 1 {
 		t.Fatalf("A is answered %+v", answer)
 	}
@@ -188,16 +188,16 @@ func TestPicturesAreAdded(t *testing.T) {
 	sip.Video, jingle.Video = true, true
 	g := newRig(t, sip, jingle, nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	g.offer(1, call.B, a.Describe(pcmu()))
-	g.answer(2, call.A, b.Describe(media.Active, pcmu()))
+	g.Offered(1, call.B, a.Describe(pcmu()))
+	g.Answered(2, call.A, b.Describe(media.Active, pcmu()))
 	more := a.Describe(pcmu())
 	v := more.Streams[0]
 	v.Kind, v.Codecs = media.Video, []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}}
 	more.Streams = append(more.Streams, v)
-	if got := g.join(3, call.A, more); len(got.Streams) != 2 || !got.Streams[1].Rejected {
+	if got := g.Joined(3, call.A, more); len(got.Streams) != 2 || !got.Streams[1].Rejected {
 		t.Fatalf("A is answered %+v", got)
 	}
-	offer := g.offer(4, call.B, more)
+	offer := g.Offered(4, call.B, more)
 	if len(offer.Streams) != 2 || offer.Streams[1].Name != "1" || len(offer.Bundle) != 2 {
 		t.Fatalf("B is offered %+v", offer)
 	}
@@ -205,8 +205,8 @@ func TestPicturesAreAdded(t *testing.T) {
 	w := answer.Streams[0]
 	w.Name, w.Kind, w.Codecs = "1", media.Video, offer.Streams[1].Codecs
 	answer.Streams = append(answer.Streams, w) // and no word of a bundle
-	g.answer(5, call.A, answer)
-	back := g.offer(6, call.A, answer)
+	g.Answered(5, call.A, answer)
+	back := g.Offered(6, call.A, answer)
 	if len(back.Streams) != 2 || back.Streams[1].Rejected || back.Streams[1].Kind != media.Video {
 		t.Errorf("A is offered %+v", back)
 	}
@@ -224,7 +224,7 @@ func TestBundledPictures(t *testing.T) {
 		vp8.PT = 96
 		v.Kind, v.Codecs = media.Video, []media.Codec{vp8}
 		own.Streams = append(own.Streams, v)
-		offer := g.offer(1, call.B, own)
+		offer := g.Offered(1, call.B, own)
 		if len(offer.Bundle) != 2 || offer.Streams[0].Transport.ICE.Ufrag != offer.Streams[1].Transport.ICE.Ufrag { // D-12
 			t.Fatalf("B is offered %+v", offer)
 		}
@@ -238,7 +238,7 @@ func TestBundledPictures(t *testing.T) {
 		} else {
 			answer.Streams[1].Transport.ICE = &media.ICE{Ufrag: "other", Pwd: "otherotherotherotherother"}
 		}
-		got := g.answer(2, call.A, answer)
+		got := g.Answered(2, call.A, answer)
 		if rejected := got.Streams[1].Rejected; rejected == bundled {
 			t.Errorf("bundled %v: pictures to A rejected %v", bundled, rejected)
 		}

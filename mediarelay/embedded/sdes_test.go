@@ -70,7 +70,7 @@ func (p *keyedPhone) Say(pt uint8, seq uint16, ts uint32, payload string) {
 func (p *keyedPhone) Hear() (got rtp.Packet) {
 	p.T.Helper()
 	buf := make([]byte, 2000)
-	p.Conn.SetReadDeadline(time.Now().Add(testPatience))
+	p.Conn.SetReadDeadline(time.Now().Add(mediatest.Patience))
 	n, err := p.Conn.Read(buf)
 	if err != nil {
 		p.T.Fatal(err)
@@ -111,8 +111,8 @@ func TestPhoneOffersKeys(t *testing.T) {
 				profile = media.AVP // RFC 8643
 			}
 			mine := keyLine(7, s.name, s.key+s.salt, 'k')
-			b.Call(g.offer(1, call.B, a.Describe(profile, []media.SDES{keyLine(3, "F8_128_HMAC_SHA1_80", 30, 'f'), mine}, pcmu())))
-			answer := g.answer(2, call.A, b.Describe(pcmu()))
+			b.Call(g.Offered(1, call.B, a.Describe(profile, []media.SDES{keyLine(3, "F8_128_HMAC_SHA1_80", 30, 'f'), mine}, pcmu())))
+			answer := g.Answered(2, call.A, b.Describe(pcmu()))
 			if tr := answer.Streams[0].Transport; tr.Profile != profile || tr.DTLS != nil {
 				t.Errorf("answered with the transport %+v", tr)
 			}
@@ -128,14 +128,14 @@ func TestPhoneOffersKeys(t *testing.T) {
 			}
 			// The same key in a second offer goes on, and so does its numbering.
 			mine.Tag = 1
-			again := g.join(3, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
+			again := g.Joined(3, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
 			if k := onlyKey(t, again, 1, s.name); k.KeyParams != relays.KeyParams {
 				t.Error("the key has changed though the peer's has not")
 			}
 			say(t, a, 0, b, 0, 1005)
 			// Another key of the peer gets another of ours.
 			mine = keyLine(1, s.name, s.key+s.salt, 'n')
-			again = g.join(4, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
+			again = g.Joined(4, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
 			if k := onlyKey(t, again, 1, s.name); k.KeyParams == relays.KeyParams {
 				t.Error("the key goes on though the peer's has changed")
 			}
@@ -150,18 +150,18 @@ func TestPhoneIsOfferedKeys(t *testing.T) {
 		for i, s := range suites {
 			g := newRig(t, sipPolicy(), keyedPolicy(clear), nil)
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), newKeyedPhone(t)
-			offer := g.offer(1, call.B, a.Describe(pcmu()))
+			offer := g.Offered(1, call.B, a.Describe(pcmu()))
 			tr := offer.Streams[0].Transport
 			if want := map[bool]media.Profile{false: media.SAVP, true: media.AVP}[clear]; tr.Profile != want || len(tr.SDES) != len(suites) {
 				t.Fatalf("offered %v with %v, want %v", tr.Profile, tr.SDES, want)
 			}
 			mine := keyLine(tr.SDES[i].Tag, s.name, s.key+s.salt, 'k')
-			a.Call(g.answer(2, call.A, b.Describe(tr.Profile, []media.SDES{mine}, pcmu())))
+			a.Call(g.Answered(2, call.A, b.Describe(tr.Profile, []media.SDES{mine}, pcmu())))
 			b.key(mine, tr.SDES[i])
 			b.Call(offer)
 			talk(t, a, 0, b, 0)
 			// A second offer of ours has the key in use and no other.
-			again := g.offer(3, call.B, a.Describe(pcmu()))
+			again := g.Offered(3, call.B, a.Describe(pcmu()))
 			if k := onlyKey(t, again, tr.SDES[i].Tag, s.name); k.KeyParams != tr.SDES[i].KeyParams {
 				t.Error("the key has changed in our second offer")
 			}
@@ -177,14 +177,14 @@ func TestPhoneIsOfferedKeys(t *testing.T) {
 func TestKeysThatAreNotTaken(t *testing.T) {
 	g := newRig(t, sipPolicy(), keyedPolicy(true), nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
-	a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 	talk(t, a, 0, b, 0)
 	k := &keyedPhone{phone: b}
 	mine := keyLine(1, suites[1].name, 30, 'k')
-	k.key(mine, onlyKey(t, g.join(3, call.B, k.Describe(media.SAVP, []media.SDES{mine}, pcmu())), 1, suites[1].name))
+	k.key(mine, onlyKey(t, g.Joined(3, call.B, k.Describe(media.SAVP, []media.SDES{mine}, pcmu())), 1, suites[1].name))
 	say(t, a, 0, k, 0, 1005)
-	if keys := g.join(4, call.B, b.Describe(pcmu())).Streams[0].Transport.SDES; keys != nil {
+	if keys := g.Joined(4, call.B, b.Describe(pcmu())).Streams[0].Transport.SDES; keys != nil {
 		t.Errorf("answered keys %v to a clear offer", keys)
 	}
 	say(t, a, 0, b, 0, 1010)
@@ -236,8 +236,8 @@ func TestKeysAndRefusals(t *testing.T) {
 				}
 				return
 			}
-			b.Call(next[call.MediaOffered](g).Media)
-			if keys := g.answer(2, call.A, b.Describe(pcmu())).Streams[0].Transport.SDES; (keys == nil) != tt.clear {
+			b.Call(mediatest.Next[call.MediaOffered](g.Rig).Media)
+			if keys := g.Answered(2, call.A, b.Describe(pcmu())).Streams[0].Transport.SDES; (keys == nil) != tt.clear {
 				t.Errorf("answered with the keys %v", keys)
 			}
 		})
@@ -262,7 +262,7 @@ func TestAnswersToKeys(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, sipPolicy(), keyedPolicy(tt.clear), nil)
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), newKeyedPhone(t)
-			offer := g.offer(1, call.B, a.Describe(pcmu()))
+			offer := g.Offered(1, call.B, a.Describe(pcmu()))
 			g.Answer(2, call.A, b.Describe(tt.profile, tt.answer(offer.Streams[0].Transport.SDES), pcmu()))
 			if f := waitFailure(g); f.Cause != call.Insecure || !strings.Contains(f.Detail.Text, tt.refused) {
 				t.Errorf("refused with %v %q, want %q", f.Cause, f.Detail.Text, tt.refused)
@@ -273,19 +273,19 @@ func TestAnswersToKeys(t *testing.T) {
 
 // waitFailure returns the next failure.
 func waitFailure(g *rig) call.MediaFailed {
-	g.t.Helper()
-	timeout := time.After(testPatience)
+	g.T.Helper()
+	timeout := time.After(mediatest.Patience)
 	for {
 		select {
-		case e := <-g.events:
+		case e := <-g.Events:
 			if f, ok := e.(call.MediaFailed); ok {
 				return f
 			}
 			if _, ok := e.(call.MediaAnswered); ok {
-				g.t.Fatal("it was answered")
+				g.T.Fatal("it was answered")
 			}
 		case <-timeout:
-			g.t.Fatal("nothing failed")
+			g.T.Fatal("nothing failed")
 		}
 	}
 }
@@ -298,15 +298,15 @@ func TestReportsAreKeyed(t *testing.T) {
 	mine := keyLine(1, suites[4].name, 30, 'k')
 	offer := a.Describe(media.SAVP, []media.SDES{mine}, pcmu())
 	offer.Streams[0].Transport.RTCP = mediatest.LocalOf(control)
-	b.Call(g.offer(1, call.B, offer))
-	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	b.Call(g.Offered(1, call.B, offer))
+	answer := g.Answered(2, call.A, b.Describe(pcmu()))
 	a.key(mine, answer.Streams[0].Transport.SDES[0])
 	a.Call(answer)
 	talk(t, a, 0, b, 0)
 	buf := make([]byte, 2000)
 	var report *rtcp.SenderReport
 	for report == nil {
-		control.SetReadDeadline(time.Now().Add(testPatience))
+		control.SetReadDeadline(time.Now().Add(mediatest.Patience))
 		n, err := control.Read(buf)
 		if err != nil {
 			t.Fatal(err)

@@ -12,19 +12,19 @@ import (
 
 // failure waits for the failure of a side.
 func failure(g *rig, side call.Side) call.MediaFailed {
-	g.t.Helper()
-	timeout := time.After(testPatience)
+	g.T.Helper()
+	timeout := time.After(mediatest.Patience)
 	for {
 		select {
-		case e := <-g.events:
+		case e := <-g.Events:
 			if f, ok := e.(call.MediaFailed); ok {
 				if f.Side != side || f.Op != 0 {
-					g.t.Fatalf("got %+v", f)
+					g.T.Fatalf("got %+v", f)
 				}
 				return f
 			}
 		case <-timeout:
-			g.t.Fatal("no failure came")
+			g.T.Fatal("no failure came")
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestSilence(t *testing.T) {
 				b.Hear()
 				held := a.Describe(pcmu())
 				held.Streams[0].Direction = media.Inactive
-				g.join(3, call.A, held)
+				g.Joined(3, call.A, held)
 			},
 		},
 	}
@@ -65,15 +65,15 @@ func TestSilence(t *testing.T) {
 				o.Times.Tick = 10 * time.Millisecond
 			})
 			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-			b.Call(g.offer(1, call.B, a.Describe(pcmu())))
-			a.Call(g.answer(2, call.A, b.Describe(pcmu())))
+			b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+			a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
 			if tt.times.First == 0 {
 				b.Say(0, 1, 1, "first")
 				a.Hear()
 			}
 			tt.play(g, a, b)
 			for { // B is as silent as A
-				f := <-g.events
+				f := <-g.Events
 				if m, ok := f.(call.MediaFailed); ok && m.Side == call.A {
 					if m.Cause != call.MediaLost {
 						t.Errorf("got %+v", m)
@@ -90,11 +90,11 @@ func TestRTCPIsLifeOnHold(t *testing.T) {
 		o.Times = Times{Held: 300 * time.Millisecond, Tick: 10 * time.Millisecond}
 	})
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(pcmu())))
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
 	held := b.Describe(pcmu())
 	held.Streams[0].Direction = media.Inactive
 	held.Streams[0].Transport.RTCP = mediatest.LocalOf(b.Conn)
-	g.answer(2, call.A, held)
+	g.Answered(2, call.A, held)
 	l := g.ends[call.B].lanes[media.Audio]
 	before := l.in.control.Load()
 	rr := []byte{0x80, 201, 0, 1, 0, 0, 0, 9}
@@ -104,7 +104,7 @@ func TestRTCPIsLifeOnHold(t *testing.T) {
 	eventually(t, "RTCP", func() bool { return l.in.control.Load() > before })
 	began := time.Now()
 	for { // A, which is held, is silent too, and has no RTCP
-		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {
+		if f, ok := (<-g.Events).(call.MediaFailed); ok && f.Side == call.B {
 			break
 		}
 	}
@@ -121,14 +121,14 @@ func TestSilenceAfterHold(t *testing.T) {
 		o.Times = Times{Silence: limit, Tick: 10 * time.Millisecond}
 	}, pcmu())
 	talk(t, a, 0, b, 0)
-	g.join(3, call.A, holding(a, media.SendOnly, pcmu()))
+	g.Joined(3, call.A, holding(a, media.SendOnly, pcmu()))
 	for until := time.Now().Add(2 * limit); time.Now().Before(until); {
 		b.Hear() // what we play; nobody says anything
 	}
-	g.join(4, call.A, a.Describe(pcmu()))
+	g.Joined(4, call.A, a.Describe(pcmu()))
 	began := time.Now()
 	for {
-		if f, ok := (<-g.events).(call.MediaFailed); ok && f.Side == call.B {
+		if f, ok := (<-g.Events).(call.MediaFailed); ok && f.Side == call.B {
 			break
 		}
 	}
@@ -144,17 +144,17 @@ func TestSilenceWhileRinging(t *testing.T) {
 	})
 	a, b := mediatest.NewClient(t), mediatest.NewPhone(t, "127.0.0.1")
 	own := a.Describe(media.ActPass, pcmu())
-	g.join(1, call.A, own)
-	g.offer(2, call.B, own)
-	g.answer(3, call.A, b.Describe(pcmu()))
+	g.Joined(1, call.A, own)
+	g.Offered(2, call.B, own)
+	g.Answered(3, call.A, b.Describe(pcmu()))
 	select {
-	case e := <-g.events:
+	case e := <-g.Events:
 		if f, ok := e.(call.MediaFailed); ok {
 			t.Fatalf("got %+v while it rings", f)
 		}
 	case <-time.After(300 * time.Millisecond):
 	}
-	g.answer(4, call.A, b.Describe(pcmu()))
+	g.Answered(4, call.A, b.Describe(pcmu()))
 	if f := failure(g, call.B); f.Cause != call.MediaLost {
 		t.Errorf("got %+v", f)
 	}
@@ -163,8 +163,8 @@ func TestSilenceWhileRinging(t *testing.T) {
 func TestNoPairInTime(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Connect = 300 * time.Millisecond })
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	g.offer(1, call.B, a.Describe(pcmu()))
-	g.answer(2, call.A, b.Describe(media.Active, pcmu())) // and it does nothing
+	g.Offered(1, call.B, a.Describe(pcmu()))
+	g.Answered(2, call.A, b.Describe(media.Active, pcmu())) // and it does nothing
 	if f := failure(g, call.B); f.Cause != call.Unreachable {
 		t.Errorf("got %+v", f)
 	}
@@ -173,8 +173,8 @@ func TestNoPairInTime(t *testing.T) {
 func TestNoHandshakeInTime(t *testing.T) {
 	g := newRig(t, sipPolicy(), jinglePolicy(), func(o *Options) { o.Times.Secure = 200 * time.Millisecond })
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcmu()))
-	g.answer(2, call.A, b.Describe(media.Active, pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(pcmu()))
+	g.Answered(2, call.A, b.Describe(media.Active, pcmu()))
 	ice := offer.Streams[0].Transport.ICE
 	b.Reach(ice)
 	if _, err := b.Agent.StartAccept(ice.Ufrag, ice.Pwd); err != nil {

@@ -32,8 +32,8 @@ func unlike(t *testing.T, as, bs []media.Codec) (g *rig, a, b *phone) {
 	pb.Codecs = append(pb.Codecs, noise())
 	g = newRig(t, pa, pb, places(1))
 	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	b.Call(g.offer(1, call.B, a.Describe(as...)))
-	a.Call(g.answer(2, call.A, b.Describe(bs...)))
+	b.Call(g.Offered(1, call.B, a.Describe(as...)))
+	a.Call(g.Answered(2, call.A, b.Describe(bs...)))
 	return g, a, b
 }
 
@@ -124,9 +124,9 @@ func TestTranscode(t *testing.T) {
 			heard(t, 440, pcm)
 			pcm = catch(t, a, tt.ka, tt.a.PT, 36)
 			heard(t, 1000, pcm)
-			g.join(3, call.A, a.Describe(tt.b)) // what B speaks
+			g.Joined(3, call.A, a.Describe(tt.b)) // what B speaks
 			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
-			g.join(4, call.A, a.Describe(tt.a))
+			g.Joined(4, call.A, a.Describe(tt.a))
 			g.Release()
 			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
 		})
@@ -136,7 +136,7 @@ func TestTranscode(t *testing.T) {
 // until waits until something is so.
 func until(t *testing.T, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(testPatience); !so(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(mediatest.Patience); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it is not so in time")
 		}
@@ -148,12 +148,12 @@ func TestNoTranscodeIfCommon(t *testing.T) {
 	pa, pb := transcodingPolicies(sipPolicy())
 	g := newRig(t, pa, pb, places(1))
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, a.Describe(opus(111), pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(opus(111), pcmu()))
 	if s := media.Speech(offer.Streams[0].Codecs); len(s) != 4 || s[0].Name != "opus" || s[1].Name != "PCMU" {
 		t.Errorf("B is offered %+v", s)
 	}
 	b.Call(offer)
-	answer := g.answer(2, call.A, b.Describe(pcmu()))
+	answer := g.Answered(2, call.A, b.Describe(pcmu()))
 	if s := answer.Streams[0].Codecs; len(s) != 1 || s[0].Name != "PCMU" {
 		t.Errorf("A is answered %+v", s)
 	}
@@ -173,7 +173,7 @@ func TestTranscodeOnDemand(t *testing.T) {
 		t.Errorf("%d calls are transcoded before", c.Transcoded)
 	}
 	// Asked again, it is offered what is common alone.
-	if s := media.Speech(g.offer(3, call.B, a.Describe(pcmu())).Streams[0].Codecs); len(s) != 1 || s[0].Name != "PCMU" {
+	if s := media.Speech(g.Offered(3, call.B, a.Describe(pcmu())).Streams[0].Codecs); len(s) != 1 || s[0].Name != "PCMU" {
 		t.Errorf("B is offered %+v", s)
 	}
 	b.SSRC++
@@ -190,11 +190,11 @@ func TestNoPlaceToTranscode(t *testing.T) {
 	r := newRelay(t, places(1))
 	one, two := r.rig(t, pa, pb), r.rig(t, pa, pb)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
-	one.offer(1, call.B, a.Describe(opus(111)))
-	two.offer(1, call.B, a.Describe(opus(111)))
-	one.answer(2, call.A, b.Describe(pcmu()))
+	one.Offered(1, call.B, a.Describe(opus(111)))
+	two.Offered(1, call.B, a.Describe(opus(111)))
+	one.Answered(2, call.A, b.Describe(pcmu()))
 	two.Answer(2, call.A, b.Describe(pcmu()))
-	if f, ok := (<-two.events).(call.MediaFailed); !ok || f.Cause != call.Incompatible {
+	if f, ok := (<-two.Events).(call.MediaFailed); !ok || f.Cause != call.Incompatible {
 		t.Errorf("got %+v", f)
 	}
 	if c := r.Counters(); c.Transcoded != 1 || c.TranscodesRefused != 1 {
@@ -202,7 +202,7 @@ func TestNoPlaceToTranscode(t *testing.T) {
 	}
 	// One that finds no place from the start is not offered more than it can have.
 	three := r.rig(t, pa, pb)
-	if s := media.Speech(three.offer(1, call.B, a.Describe(opus(111))).Streams[0].Codecs); len(s) != 1 {
+	if s := media.Speech(three.Offered(1, call.B, a.Describe(opus(111))).Streams[0].Codecs); len(s) != 1 {
 		t.Errorf("B is offered %+v", s)
 	}
 }

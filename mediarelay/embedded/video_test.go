@@ -96,7 +96,7 @@ func (w *watcher) watch(patience time.Duration) (picture *rtp.Packet, asked rtcp
 func (w *watcher) picture() *rtp.Packet {
 	w.T.Helper()
 	for {
-		p, asked := w.watch(testPatience)
+		p, asked := w.watch(mediatest.Patience)
 		if p == nil && asked == nil {
 			w.T.Fatal("no picture came")
 		}
@@ -122,8 +122,8 @@ func watchers(t *testing.T, feedback ...media.Feedback) (g *rig, a, b *watcher, 
 	t.Helper()
 	g = newRig(t, videoPolicy(), videoPolicy(), nil)
 	a, b = newWatcher(t), newWatcher(t)
-	b.Call(g.offer(1, call.B, a.Describe(feedback, vp8(97))))
-	a.Call(g.answer(2, call.A, b.Describe(feedback, vp8(99))))
+	b.Call(g.Offered(1, call.B, a.Describe(feedback, vp8(97))))
+	a.Call(g.Answered(2, call.A, b.Describe(feedback, vp8(99))))
 	b.screen.Say(99, 1, 1, "picture")
 	a.picture()
 	a.screen.Say(97, 500, 9000, "picture")
@@ -169,7 +169,7 @@ func TestPicturesThatNeverCame(t *testing.T) {
 		Nacks: rtcp.NackPairsFromSequenceNumbers([]uint16{last - 2, last - 1, last + 1, last - 200}),
 	})
 	for {
-		_, asked := a.watch(testPatience)
+		_, asked := a.watch(mediatest.Patience)
 		if asked == nil {
 			t.Fatal("A was asked for nothing")
 		}
@@ -214,7 +214,7 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 	g, a, b, ssrc := watchers(t, fir)
 	var asked rtcp.Packet
 	for ok := false; !ok; _, ok = asked.(*rtcp.FullIntraRequest) { // as it joins
-		if _, asked = a.watch(testPatience); asked == nil {
+		if _, asked = a.watch(mediatest.Patience); asked == nil {
 			t.Fatal("A was not asked for a whole picture")
 		}
 	}
@@ -225,7 +225,7 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 			&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 1e6, SSRCs: []uint32{ssrc}},
 		)
 	}
-	_, asked = a.watch(testPatience)
+	_, asked = a.watch(mediatest.Patience)
 	f, ok := asked.(*rtcp.FullIntraRequest)
 	if !ok || len(f.FIR) != 1 || f.FIR[0].SSRC != a.screen.SSRC || f.FIR[0].SequenceNumber != 2 {
 		t.Fatalf("A was asked for %+v", asked)
@@ -237,7 +237,7 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 		t.Errorf("A was asked for %+v too", asked)
 	}
 	g.Keyframe(call.B)
-	if _, asked = a.watch(testPatience); asked == nil {
+	if _, asked = a.watch(mediatest.Patience); asked == nil {
 		t.Error("A was asked for nothing on behalf of signalling")
 	}
 }
@@ -248,14 +248,14 @@ func TestPicturesResume(t *testing.T) {
 	g, a, b, _ := watchers(t, nack, pli)
 	off := b.Describe([]media.Feedback{nack, pli}, vp8(99))
 	off.Streams[1].Direction = media.Inactive
-	g.join(3, call.B, off)
+	g.Joined(3, call.B, off)
 	for {
 		if p, asked := a.watch(3 * keyEvery / 2); p == nil && asked == nil {
 			break // the request of the beginning is over
 		}
 	}
-	g.join(4, call.B, b.Describe([]media.Feedback{nack, pli}, vp8(99)))
-	if _, asked := a.watch(testPatience); asked == nil {
+	g.Joined(4, call.B, b.Describe([]media.Feedback{nack, pli}, vp8(99)))
+	if _, asked := a.watch(mediatest.Patience); asked == nil {
 		t.Error("A was not asked for a whole picture")
 	} else if p, ok := asked.(*rtcp.PictureLossIndication); !ok || p.MediaSSRC != a.screen.SSRC {
 		t.Errorf("A was asked for %+v", asked)
@@ -273,12 +273,12 @@ func TestPicturesOfTheSameProfile(t *testing.T) {
 	rtx := media.Codec{PT: 121, Name: "rtx", ClockRate: 90000, Channels: 1, Params: []media.Param{{Name: "apt", Value: "97"}}}
 	g := newRig(t, videoPolicy(), videoPolicy(), nil)
 	a, b := newWatcher(t), newWatcher(t)
-	offer := g.offer(1, call.B, a.Describe(nil, h264(97, "42e01f", "1"), rtx, h264(98, "42e01f", "0"), h264(99, "640c1f", "1"), vp8(100)))
+	offer := g.Offered(1, call.B, a.Describe(nil, h264(97, "42e01f", "1"), rtx, h264(98, "42e01f", "0"), h264(99, "640c1f", "1"), vp8(100)))
 	if got := names(offer.Streams[1].Codecs); got != "97 H264/90000, 98 H264/90000, 99 H264/90000, 100 VP8/90000" {
 		t.Errorf("B is offered %s", got)
 	}
 	b.Call(offer)
-	answer := g.answer(2, call.A, b.Describe(nil, h264(110, "42e015", "0"), h264(111, "640c2a", "1")))
+	answer := g.Answered(2, call.A, b.Describe(nil, h264(110, "42e015", "0"), h264(111, "640c2a", "1")))
 	if got := names(answer.Streams[1].Codecs); got != "98 H264/90000, 99 H264/90000" {
 		t.Fatalf("A is answered %s", got)
 	}
@@ -329,15 +329,15 @@ func TestBundledStreams(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, videoPolicy(), clientPolicy(true), nil)
 	a, b := newWatcher(t), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(nil, vp8(97)))
+	offer := g.Offered(1, call.B, a.Describe(nil, vp8(97)))
 	pictures := b.Describe(media.Active, offer.Streams[1].Codecs...)
 	answer := pictured(b.Describe(media.Active, pcmu()), pictures, offer.Streams[1].Name)
 	answer.Bundle = offer.Bundle
-	a.Call(g.answer(2, call.A, answer))
+	a.Call(g.Answered(2, call.A, answer))
 	if err := connect(b, passive(offer), false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	for n := range uint16(5) {
 		b.SSRC = 0x2222
 		b.Say(0, 100+n, 160*uint32(n), "sound")
@@ -364,19 +364,19 @@ func TestStreamsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, videoPolicy(), clientPolicy(false), nil)
 	a, sound, sight := newWatcher(t), mediatest.NewClient(t), mediatest.NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(nil, vp8(97)))
+	offer := g.Offered(1, call.B, a.Describe(nil, vp8(97)))
 	if len(offer.Bundle) != 0 || offer.Streams[0].Transport.ICE.Ufrag == offer.Streams[1].Transport.ICE.Ufrag {
 		t.Fatalf("B is offered %+v", offer)
 	}
 	answer := pictured(sound.Describe(media.Active, pcmu()), sight.Describe(media.Active, offer.Streams[1].Codecs...), offer.Streams[1].Name)
-	a.Call(g.answer(2, call.A, answer))
+	a.Call(g.Answered(2, call.A, answer))
 	if err := connect(sound, only(passive(offer), media.Audio), false); err != nil {
 		t.Fatal(err)
 	}
 	if err := connect(sight, only(passive(offer), media.Video), false); err != nil {
 		t.Fatal(err)
 	}
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a.phone, 0, sound, 0)
 	var n uint16
 	eventually(t, "a picture at A", func() bool { // the handshake ends here before it does there
@@ -426,10 +426,10 @@ func TestPicturesThatFail(t *testing.T) {
 				o.Log = slog.New(slog.NewTextHandler(failed, nil))
 			})
 			a, sound, sight := newWatcher(t), mediatest.NewClient(t), mediatest.NewClient(t)
-			offer := g.offer(1, call.B, a.Describe(nil, vp8(97)))
+			offer := g.Offered(1, call.B, a.Describe(nil, vp8(97)))
 			answer := pictured(sound.Describe(media.Active, pcmu()), sight.Describe(media.Active, vp8(97)), offer.Streams[1].Name)
 			tt.change(&answer.Streams[1])
-			got := g.answer(2, call.A, answer)
+			got := g.Answered(2, call.A, answer)
 			a.phone.Call(got)
 			if got.Streams[1].Rejected != tt.refused {
 				t.Errorf("A is answered %+v", got.Streams[1])
@@ -437,17 +437,17 @@ func TestPicturesThatFail(t *testing.T) {
 			if err := connect(sound, only(passive(offer), media.Audio), false); err != nil {
 				t.Fatal(err)
 			}
-			g.connected(call.B)
+			g.Connected(call.B)
 			if !tt.refused {
 				select {
 				case <-failed:
-				case <-time.After(testPatience):
+				case <-time.After(mediatest.Patience):
 					t.Error("the pictures have not failed")
 				}
 			}
 			talk(t, a.phone, 0, sound, 0)
 			select {
-			case e := <-g.events:
+			case e := <-g.Events:
 				if f, ok := e.(call.MediaFailed); ok {
 					t.Errorf("got %+v", f)
 				}
@@ -464,8 +464,8 @@ func TestBundleThatIsNotTaken(t *testing.T) {
 	a, b := mediatest.NewClient(t), newWatcher(t)
 	own := pictured(a.Describe(media.ActPass, pcmu()), a.Describe(media.ActPass, vp8(97)), "1")
 	own.Bundle = []string{"0", "1"}
-	g.offer(1, call.B, own)
-	answer := g.answer(2, call.A, b.Describe(nil, vp8(99)))
+	g.Offered(1, call.B, own)
+	answer := g.Answered(2, call.A, b.Describe(nil, vp8(99)))
 	if len(answer.Bundle) != 0 || answer.Streams[1].Rejected || answer.Streams[0].Transport.ICE.Ufrag == answer.Streams[1].Transport.ICE.Ufrag {
 		t.Errorf("A is answered %+v", answer)
 	}
@@ -478,7 +478,7 @@ func TestPicturesOfAnotherSource(t *testing.T) {
 	_, a, _, _ := watchers(t, nack, pli)
 	asks := func() uint32 {
 		for {
-			p, asked := a.watch(testPatience)
+			p, asked := a.watch(mediatest.Patience)
 			if ask, ok := asked.(*rtcp.PictureLossIndication); ok {
 				return ask.MediaSSRC
 			}

@@ -91,17 +91,17 @@ func TestRTPEngineTranscodes(t *testing.T) {
 	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}, Transcode: true})
 	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), jinglePolicy())
 	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcma()))
+	offer := g.Offered(1, call.B, a.Describe(pcma()))
 	if got := names(offer); !slices.Contains(got, "opus") || !slices.Contains(got, "PCMA") {
 		t.Errorf("B is offered %v", got)
 	}
-	answer := g.answer(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
+	answer := g.Answered(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
 	if got := names(answer); !slices.Equal(got, []string{"PCMA"}) {
 		t.Errorf("A is answered %v", got)
 	}
 	a.Call(answer)
 	connect(t, b, offer, false, true)
-	g.connected(call.B)
+	g.Connected(call.B)
 	tone := func(encode func(int16) byte) string {
 		p := make([]byte, 160)
 		for i := range p {
@@ -149,8 +149,8 @@ func TestRTPEngineSDES(t *testing.T) {
 	own.Streams[0].Transport.SDES = []media.SDES{{
 		Tag: 1, Suite: "AES_CM_128_HMAC_SHA1_80", KeyParams: "inline:" + base64.StdEncoding.EncodeToString(key),
 	}}
-	offer := g.offer(1, call.B, own)
-	answer := g.answer(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
+	offer := g.Offered(1, call.B, own)
+	answer := g.Answered(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
 	tr := answer.Streams[0].Transport
 	if tr.Profile != media.SAVP || len(tr.SDES) != 1 || tr.DTLS != nil || tr.SDES[0].Suite != "AES_CM_128_HMAC_SHA1_80" {
 		t.Fatalf("A is answered the transport %+v", tr)
@@ -169,7 +169,7 @@ func TestRTPEngineSDES(t *testing.T) {
 	}
 	a.Call(answer)
 	connect(t, b, offer, false, true)
-	g.connected(call.B)
+	g.Connected(call.B)
 	p, err := tx.EncryptRTP(nil, Packet(0, 1, 160, 1, "secret"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -209,8 +209,8 @@ func TestRTPEnginePictures(t *testing.T) {
 		video.Kind = media.Video
 		says[i].Streams = append(says[i].Streams, video)
 	}
-	offer := g.offer(1, call.B, says[0])
-	answer := g.answer(2, call.A, says[1])
+	offer := g.Offered(1, call.B, says[0])
+	answer := g.Answered(2, call.A, says[1])
 	for i, d := range []media.Description{answer, offer} {
 		if len(d.Streams) != 2 || d.Streams[1].Rejected {
 			t.Fatalf("side %d is told %+v", i, d)
@@ -222,7 +222,7 @@ func TestRTPEnginePictures(t *testing.T) {
 	talk(t, picture[0], 97, picture[1], 97, 1000)
 	gone := says[0].Clone()
 	gone.Streams[1].Rejected = true
-	if d := g.join(3, call.A, gone); d.Streams[0].Rejected || !d.Streams[1].Rejected {
+	if d := g.Joined(3, call.A, gone); d.Streams[0].Rejected || !d.Streams[1].Rejected {
 		t.Errorf("A is answered %+v", d)
 	}
 	talk(t, sound[0], 0, sound[1], 0, 2000)

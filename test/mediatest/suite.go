@@ -59,98 +59,21 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 	}
 }
 
-// A rig is one bridge and what it has posted.
-type rig struct {
-	gateway.Bridge
-	t      *testing.T
-	events chan call.Event
-}
-
 // rigs counts them, so that each is a call of its own.
 var rigs atomic.Int64
 
-func newRig(t *testing.T, e Engine, a, b media.Policy) *rig {
+func newRig(t *testing.T, e Engine, a, b media.Policy) *Rig {
 	t.Helper()
-	g := &rig{t: t, events: make(chan call.Event, 64)}
-	bridge, err := e.Plane.Open(call.ID(fmt.Sprint(t.Name(), rigs.Add(1))), [2]media.Policy{a, b}, func(e call.Event) {
-		select {
-		case g.events <- e:
-		default:
-			t.Errorf("an event too many: %#v", e)
-		}
+	return NewRig(t, func(post func(call.Event)) (gateway.Bridge, error) {
+		return e.Plane.Open(call.ID(fmt.Sprint(t.Name(), rigs.Add(1))), [2]media.Policy{a, b}, post)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Bridge = bridge
-	t.Cleanup(bridge.Release)
-	return g
-}
-
-// next returns the next event of a type, passing over others; a failure that the test did
-// not ask for ends it.
-func next[E call.Event](g *rig) E {
-	g.t.Helper()
-	timeout := time.After(Patience)
-	for {
-		select {
-		case e := <-g.events:
-			if want, ok := e.(E); ok {
-				return want
-			}
-			if f, ok := e.(call.MediaFailed); ok {
-				g.t.Fatalf("media failed: %v %v %q", f.Side, f.Cause, f.Detail.Text)
-			}
-		case <-timeout:
-			var want E
-			g.t.Fatalf("no %T came", want)
-		}
-	}
-}
-
-// connected waits until that side is connected.
-func (g *rig) connected(side call.Side) {
-	g.t.Helper()
-	for next[call.MediaConnected](g).Side != side {
-	}
-}
-
-func (g *rig) offer(op call.Op, side call.Side, other media.Description) media.Description {
-	g.t.Helper()
-	g.Offer(op, side, other)
-	got := next[call.MediaOffered](g)
-	if got.Op != op {
-		g.t.Fatalf("offered op %d, want %d", got.Op, op)
-	}
-	return got.Media
-}
-
-func (g *rig) answer(op call.Op, side call.Side, other media.Description) media.Description {
-	g.t.Helper()
-	g.Answer(op, side, other)
-	return g.answered(op)
-}
-
-func (g *rig) join(op call.Op, side call.Side, own media.Description) media.Description {
-	g.t.Helper()
-	g.Join(op, side, own)
-	return g.answered(op)
-}
-
-func (g *rig) answered(op call.Op) media.Description {
-	g.t.Helper()
-	got := next[call.MediaAnswered](g)
-	if got.Op != op {
-		g.t.Fatalf("answered op %d, want %d", got.Op, op)
-	}
-	return got.Media
 }
 
 // failed waits for the failure of a request.
-func (g *rig) failed(op call.Op, cause call.Cause) {
-	g.t.Helper()
-	if got := next[call.MediaFailed](g); got.Op != op || got.Cause != cause {
-		g.t.Errorf("got %+v, want op %d, %v", got, op, cause)
+func (g *Rig) failed(op call.Op, cause call.Cause) {
+	g.T.Helper()
+	if got := Next[call.MediaFailed](g); got.Op != op || got.Cause != cause {
+		g.T.Errorf("got %+v, want op %d, %v", got, op, cause)
 	}
 }
 
@@ -248,14 +171,14 @@ func talk(t *testing.T, a Peer, ptA uint8, b Peer, ptB uint8, first uint16) {
 func phoneCallsPhone(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), sipPolicy())
 	a, b := NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, a.Describe(opus(111), pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(opus(111), pcmu()))
 	if got := offer.Streams[0].Transport; got.ICE != nil || got.DTLS != nil || got.Profile != media.AVP {
 		t.Errorf("B is offered the transport %+v", got)
 	}
 	b.Call(offer)
-	answer := g.answer(2, call.A, b.Describe(taken(t, offer, "opus")...))
+	answer := g.Answered(2, call.A, b.Describe(taken(t, offer, "opus")...))
 	a.Call(answer)
-	g.connected(call.A)
+	g.Connected(call.A)
 	talk(t, a, 111, b, typeOf(t, offer, "opus"), 1000)
 	eventually(t, "the figures are those of 5 packets each way", func() bool {
 		s := g.Stats()
@@ -269,7 +192,7 @@ func phoneCallsPhone(t *testing.T, e Engine) {
 func phoneCallsClient(t *testing.T, e Engine, setup media.Setup) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
 	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcma(), opus(111), events(101)))
+	offer := g.Offered(1, call.B, a.Describe(pcma(), opus(111), events(101)))
 	tr := offer.Streams[0].Transport
 	if tr.DTLS == nil || tr.DTLS.Setup != media.ActPass || tr.Profile != media.TLSSAVPF || !tr.RTCPMux || tr.SDES != nil {
 		t.Fatalf("B is offered the transport %+v", tr)
@@ -277,9 +200,9 @@ func phoneCallsClient(t *testing.T, e Engine, setup media.Setup) {
 	if tr.ICE == nil || len(tr.ICE.Candidates) != 1 || tr.ICE.Candidates[0].Addr.Addr().String() != "127.0.0.1" {
 		t.Fatalf("B is offered the ICE %+v", tr.ICE)
 	}
-	a.Call(g.answer(2, call.A, b.Describe(setup, taken(t, offer, "PCMA")...)))
+	a.Call(g.Answered(2, call.A, b.Describe(setup, taken(t, offer, "PCMA")...)))
 	connect(t, b, offer, false, setup == media.Active)
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, 8, b, 8, 1000)
 	eventually(t, "the figures name B's protection", func() bool { return g.Stats()[call.B].Protection != "none" })
 }
@@ -289,13 +212,13 @@ func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
 	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
 	own := a.Describe(setup, opus(111), pcmu(), events(126))
 	own.Streams[0].Transport.ICE.Candidates = nil
-	plain := g.offer(1, call.B, own)
+	plain := g.Offered(1, call.B, own)
 	if tr := plain.Streams[0].Transport; tr.ICE != nil || tr.DTLS != nil || tr.Profile != media.AVP || !tr.Addr.IsValid() || tr.RTCPMux {
 		t.Errorf("B is offered the transport %+v", tr)
 	}
 	g.Candidates(call.A, a.Trickled()) // before the offer is answered
 	b.Call(plain)
-	answer := g.answer(2, call.A, b.Describe(taken(t, plain, "PCMU")...))
+	answer := g.Answered(2, call.A, b.Describe(taken(t, plain, "PCMU")...))
 	s := answer.Streams[0]
 	if s.Name != "0" || !s.Transport.RTCPMux || s.Transport.ICE == nil || s.Transport.DTLS == nil || s.Direction != media.SendRecv {
 		t.Fatalf("A is answered %+v", s)
@@ -304,7 +227,7 @@ func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
 		t.Errorf("A, which is %v, is answered %v", setup, role)
 	}
 	connect(t, a, answer, true, s.Transport.DTLS.Setup == media.Passive)
-	g.connected(call.A)
+	g.Connected(call.A)
 	talk(t, a, 0, b, 0, 1000)
 }
 
@@ -312,20 +235,20 @@ func clientCallsPhone(t *testing.T, e Engine, setup media.Setup) {
 func callerOffersLate(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
 	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, media.Description{})
+	offer := g.Offered(1, call.B, media.Description{})
 	b.Call(offer)
-	if got := g.answer(2, call.A, b.Describe(taken(t, offer, "G722", "PCMA", "telephone-event")...)); !got.Empty() {
+	if got := g.Answered(2, call.A, b.Describe(taken(t, offer, "G722", "PCMA", "telephone-event")...)); !got.Empty() {
 		t.Errorf("A is answered %+v before it offered anything", got)
 	}
 	own := a.Describe(media.ActPass, opus(111), pcma(), g722(), events(126))
 	own.Streams[0].Transport.ICE.Candidates = nil
-	answer := g.join(3, call.A, own)
+	answer := g.Joined(3, call.A, own)
 	if got := names(answer); !slices.Equal(got, []string{"G722", "PCMA", "telephone-event"}) {
 		t.Errorf("A is answered %v", got)
 	}
 	g.Candidates(call.A, a.Trickled())
 	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
-	g.connected(call.A)
+	g.Connected(call.A)
 	talk(t, a, 9, b, 9, 1000)
 }
 
@@ -333,17 +256,17 @@ func callerOffersLate(t *testing.T, e Engine) {
 func callerNumbersOtherwise(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
 	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, media.Description{})
+	offer := g.Offered(1, call.B, media.Description{})
 	b.Call(offer)
-	g.answer(2, call.A, b.Describe(taken(t, offer, "opus", "PCMU")...))
+	g.Answered(2, call.A, b.Describe(taken(t, offer, "opus", "PCMU")...))
 	own := a.Describe(media.ActPass, opus(97), pcmu())
-	answer := g.join(3, call.A, own)
+	answer := g.Joined(3, call.A, own)
 	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
-	g.connected(call.A)
+	g.Connected(call.A)
 	first := names(answer)[0]
-	again := g.offer(4, call.B, own) // B may have settled on what A was not answered with
+	again := g.Offered(4, call.B, own) // B may have settled on what A was not answered with
 	b.Call(again)
-	g.answer(5, call.A, b.Describe(taken(t, again, first)...))
+	g.Answered(5, call.A, b.Describe(taken(t, again, first)...))
 	say(t, a, typeOf(t, answer, first), b, typeOf(t, again, first), 1000)
 	say(t, b, typeOf(t, again, first), a, typeOf(t, own, first), 1000)
 }
@@ -354,18 +277,18 @@ func callerIsAnsweredEarly(t *testing.T, e Engine) {
 	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
 	own := a.Describe(media.ActPass, opus(111), g722(), pcmu(), pcma(), events(126))
 	own.Streams[0].Transport.ICE.Candidates = nil
-	answer := g.join(1, call.A, own)
+	answer := g.Joined(1, call.A, own)
 	g.Candidates(call.A, a.Trickled())
 	if got := names(answer); !slices.Equal(got, []string{"PCMA", "telephone-event"}) || answer.Streams[0].Direction != media.SendRecv {
 		t.Errorf("A is answered %v, %v", got, answer.Streams[0].Direction)
 	}
-	offer := g.offer(2, call.B, own)
+	offer := g.Offered(2, call.B, own)
 	if got := names(offer); !slices.Equal(got, []string{"PCMA", "telephone-event"}) {
 		t.Errorf("B is offered %v", got)
 	}
 	b.Call(offer)
 	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
-	g.connected(call.A)
+	g.Connected(call.A)
 	g.Ring(call.A, true)
 	var ring []int16
 	for len(ring) < 1600 {
@@ -382,7 +305,7 @@ func callerIsAnsweredEarly(t *testing.T, e Engine) {
 	}
 	g.Ring(call.A, false)
 	for op := call.Op(3); op < 5; op++ { // early, and then for good
-		again := g.answer(op, call.A, b.Describe(taken(t, offer, "PCMA", "telephone-event")...))
+		again := g.Answered(op, call.A, b.Describe(taken(t, offer, "PCMA", "telephone-event")...))
 		if !reflect.DeepEqual(again, answer) {
 			t.Errorf("A's answer changed to %+v", again)
 		}
@@ -397,7 +320,7 @@ func callerIsAnsweredEarly(t *testing.T, e Engine) {
 	c := NewPhone(t, "127.0.0.1")
 	c.SSRC = 0x3333
 	c.Call(offer)
-	g.answer(5, call.A, c.Describe(taken(t, offer, "PCMA")...))
+	g.Answered(5, call.A, c.Describe(taken(t, offer, "PCMA")...))
 	speak(a, 8, 1005, "payload")
 	c.Hear()
 	speak(c, 8, 1, "payload")
@@ -408,44 +331,44 @@ func callerIsAnsweredEarly(t *testing.T, e Engine) {
 func callerWantsOffer(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
 	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
-	offer := g.offer(1, call.B, media.Description{})
+	offer := g.Offered(1, call.B, media.Description{})
 	answer := b.Describe(media.Active, taken(t, offer, "opus", "PCMU")...)
-	if got := g.answer(2, call.A, answer); !got.Empty() {
+	if got := g.Answered(2, call.A, answer); !got.Empty() {
 		t.Errorf("A is answered %+v", got)
 	}
-	plain := g.offer(3, call.A, answer)
+	plain := g.Offered(3, call.A, answer)
 	a.Call(plain)
-	if got := g.answer(4, call.B, a.Describe(taken(t, plain, "opus")...)); !got.Empty() {
+	if got := g.Answered(4, call.B, a.Describe(taken(t, plain, "opus")...)); !got.Empty() {
 		t.Errorf("B is answered %+v", got)
 	}
 	connect(t, b, offer, false, true)
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, typeOf(t, plain, "opus"), b, typeOf(t, offer, "opus"), 1000)
 }
 
 func candidatesFirst(t *testing.T, e Engine) {
 	g := newRig(t, e, sipPolicy(), jinglePolicy())
 	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(pcmu()))
+	offer := g.Offered(1, call.B, a.Describe(pcmu()))
 	g.Candidates(call.B, b.Trickled())
 	bare := b.Describe(media.Active, taken(t, offer, "PCMU")...)
 	bare.Streams[0].Transport.ICE = nil // it was said already
-	a.Call(g.answer(2, call.A, bare))
+	a.Call(g.Answered(2, call.A, bare))
 	connect(t, b, offer, false, true)
-	g.connected(call.B)
+	g.Connected(call.B)
 	talk(t, a, 0, b, 0, 1000)
 }
 
 // pair sets up a call between a phone and a client, the phone calling.
-func pair(t *testing.T, e Engine, codecs ...media.Codec) (g *rig, a *Phone, b *Client, answer media.Description) {
+func pair(t *testing.T, e Engine, codecs ...media.Codec) (g *Rig, a *Phone, b *Client, answer media.Description) {
 	t.Helper()
 	g = newRig(t, e, sipPolicy(), jinglePolicy())
 	a, b = NewPhone(t, "127.0.0.1"), NewClient(t)
-	offer := g.offer(1, call.B, a.Describe(codecs...))
-	answer = g.answer(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
+	offer := g.Offered(1, call.B, a.Describe(codecs...))
+	answer = g.Answered(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...))
 	a.Call(answer)
 	connect(t, b, offer, false, true)
-	g.connected(call.B)
+	g.Connected(call.B)
 	return g, a, b, answer
 }
 
@@ -453,12 +376,12 @@ func hold(t *testing.T, e Engine) {
 	g, a, b, first := pair(t, e, pcmu())
 	talk(t, a, 0, b, 0, 1000)
 	own := a.Describe(pcmu())
-	if again := g.join(3, call.A, own); !reflect.DeepEqual(again, first) {
+	if again := g.Joined(3, call.A, own); !reflect.DeepEqual(again, first) {
 		t.Errorf("the same offer again is answered %+v, was %+v", again, first)
 	}
 	held := own.Clone()
 	held.Streams[0].Direction = media.SendOnly
-	if d := g.join(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
+	if d := g.Joined(4, call.A, held).Streams[0].Direction; d != media.RecvOnly {
 		t.Errorf("sendonly is answered %v", d)
 	}
 	for seq := range uint16(5) {
@@ -469,15 +392,15 @@ func hold(t *testing.T, e Engine) {
 	if got, ok := a.Listen(200 * time.Millisecond); ok && string(got.Payload) == "unwanted" {
 		t.Error("A hears B on hold")
 	}
-	if d := g.join(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
+	if d := g.Joined(5, call.A, own).Streams[0].Direction; d != media.SendRecv {
 		t.Errorf("sendrecv is answered %v", d)
 	}
 	speak(b, 0, 1100, "wanted")
 	until(t, "A hears B again", func() bool { return string(a.Hear().Payload) == "wanted" })
 	both := b.Describe(media.ActPass, pcmu())
-	g.join(6, call.A, held)
+	g.Joined(6, call.A, held)
 	both.Streams[0].Direction = media.SendOnly
-	if d := g.join(7, call.B, both).Streams[0].Direction; d != media.Inactive {
+	if d := g.Joined(7, call.B, both).Streams[0].Direction; d != media.Inactive {
 		t.Errorf("hold against hold is answered %v", d)
 	}
 }
@@ -487,7 +410,7 @@ func phoneMoves(t *testing.T, e Engine) {
 	g, a, b, _ := pair(t, e, pcmu())
 	talk(t, a, 0, b, 0, 1000)
 	c := NewPhone(t, "127.0.0.1")
-	c.Call(g.join(3, call.A, c.Describe(pcmu())))
+	c.Call(g.Joined(3, call.A, c.Describe(pcmu())))
 	speak(b, 0, 1005, "moved")
 	if got := c.Hear(); string(got.Payload) != "moved" {
 		t.Errorf("the phone heard %q", got.Payload)
@@ -511,7 +434,7 @@ func clientRestarts(t *testing.T, e Engine) {
 	candidates := bare.Streams[0].Transport.ICE.Candidates
 	bare.Streams[0].Transport.ICE.Candidates = nil
 	g.Candidates(call.B, bare)
-	ours := next[call.MediaCandidates](g)
+	ours := Next[call.MediaCandidates](g)
 	s := ours.Media.Streams[0]
 	if ours.Side != call.B || s.Name != "0" || s.Transport.ICE.Ufrag == "" || len(s.Transport.ICE.Candidates) != 1 {
 		t.Fatalf("the restart is answered %+v", ours)
@@ -572,7 +495,7 @@ func refusedAnswers(t *testing.T, e Engine) {
 	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
 	g.Answer(1, call.A, b.Describe(media.Active, pcmu()))
 	g.failed(1, call.OutOfSequence)
-	offer := g.offer(2, call.B, a.Describe(opus(111)))
+	offer := g.Offered(2, call.B, a.Describe(opus(111)))
 	bare := b.Describe(media.Active, taken(t, offer, "opus")...)
 	bare.Streams[0].Transport.DTLS = nil
 	for _, tt := range []struct {
@@ -585,11 +508,11 @@ func refusedAnswers(t *testing.T, e Engine) {
 		{"with nothing", media.Description{}, call.Incompatible},
 	} {
 		g.Answer(3, call.A, tt.answer)
-		if got := next[call.MediaFailed](g); got.Op != 3 || got.Side != call.B || got.Cause != tt.cause {
+		if got := Next[call.MediaFailed](g); got.Op != 3 || got.Side != call.B || got.Cause != tt.cause {
 			t.Errorf("%s: got %+v, want %v", tt.name, got, tt.cause)
 		}
 	}
-	g.answer(4, call.A, b.Describe(media.Active, taken(t, offer, "opus")...))
+	g.Answered(4, call.A, b.Describe(media.Active, taken(t, offer, "opus")...))
 }
 
 func changeThatCannotBe(t *testing.T, e Engine) {
@@ -603,11 +526,11 @@ func changeThatCannotBe(t *testing.T, e Engine) {
 func digit(t *testing.T, e Engine) {
 	g := newRig(t, e, jinglePolicy(), sipPolicy())
 	a, b := NewClient(t), NewPhone(t, "127.0.0.1")
-	offer := g.offer(1, call.B, a.Describe(media.ActPass, pcmu(), events(126)))
+	offer := g.Offered(1, call.B, a.Describe(media.ActPass, pcmu(), events(126)))
 	b.Call(offer)
-	answer := g.answer(2, call.A, b.Describe(taken(t, offer, "PCMU", "telephone-event")...))
+	answer := g.Answered(2, call.A, b.Describe(taken(t, offer, "PCMU", "telephone-event")...))
 	connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
-	g.connected(call.A)
+	g.Connected(call.A)
 	say(t, a, 0, b, 0, 1000)
 	g.Digit(call.B, call.Digit{Key: '5', Length: 100 * time.Millisecond})
 	seq := uint16(1005)
@@ -626,7 +549,7 @@ func digit(t *testing.T, e Engine) {
 func digitWithoutForm(t *testing.T, e Engine) {
 	g, _, _, _ := pair(t, e, pcmu())
 	g.Digit(call.A, call.Digit{Key: '#', Length: 100 * time.Millisecond})
-	if got := next[call.MediaDigit](g); got.Side != call.A || got.Digit.Key != '#' {
+	if got := Next[call.MediaDigit](g); got.Side != call.A || got.Digit.Key != '#' {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -664,7 +587,7 @@ func releaseFreesAll(t *testing.T, e Engine) {
 	g, a, b, answer := pair(t, e, pcmu())
 	talk(t, a, 0, b, 0, 1000)
 	half := newRig(t, e, jinglePolicy(), jinglePolicy()) // released while it waits for peers
-	half.offer(1, call.B, media.Description{})
+	half.Offered(1, call.B, media.Description{})
 	half.Release()
 	g.Release()
 	eventually(t, "nothing is left", func() bool { return e.Left() == 0 })
