@@ -356,7 +356,7 @@ func (b *Bridge) candidates(in candidatesInput) {
 		if !again {
 			continue
 		}
-		if fresh := trusted(s.Transport.DTLS); fresh != nil {
+		if fresh := s.Transport.DTLS.Trusted(); fresh != nil {
 			l.t.expectAnew(fresh)
 		}
 		ours := media.Stream{Name: s.Name, Kind: l.kind, Transport: media.Transport{ICE: l.t.ice.describe(), RTCPMux: l.t.muxed}}

@@ -105,20 +105,6 @@ func digest(hash string, der []byte) []byte {
 	return nil
 }
 
-// trusted returns the fingerprints that are worth something.
-func trusted(d *media.DTLS) []media.Fingerprint {
-	if d == nil {
-		return nil
-	}
-	var good []media.Fingerprint
-	for _, f := range d.Fingerprints {
-		if sum := digest(f.Hash, nil); sum != nil && len(f.Value) == 3*len(sum)-1 {
-			good = append(good, f)
-		}
-	}
-	return good
-}
-
 // matches reports whether a certificate is one of those announced.
 func matches(der []byte, announced []media.Fingerprint) bool {
 	for _, f := range announced {

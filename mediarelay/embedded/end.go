@@ -3,7 +3,6 @@ package embedded
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -175,7 +174,7 @@ func (e *end) listen(offer media.Description) (call.Cause, string) {
 func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 	tr := s.Transport
 	named := tr.DTLS != nil && len(tr.DTLS.Fingerprints) > 0
-	good := len(trusted(tr.DTLS)) > 0
+	good := len(tr.DTLS.Trusted()) > 0
 	_, keyed := pick(tr.SDES)
 	keyed = keyed && e.policy.SDES
 	switch {
@@ -319,46 +318,16 @@ func (e *end) prepare(t *transport) error {
 func (e *end) suggest(d *media.Description, k media.Kind, codecs []media.Codec, o *end) {
 	l := e.lanes[k]
 	if l.slot < 0 || l.slot >= len(d.Streams) {
-		l.slot = e.slotFor(d, k)
+		l.slot = d.Slot(k, e.policy.ICE || e.policy.Bundle)
+	}
+	var heard *media.Stream
+	if i := o.remote.Live(k); i >= 0 {
+		heard = &o.remote.Streams[i]
 	}
 	s := &d.Streams[l.slot]
-	s.Kind, s.Rejected, s.Codecs = k, false, codecs
-	s.Direction = media.SendRecv
-	s.PTime, s.MaxPTime = 0, 0
-	if k == media.Audio {
-		s.PTime = e.policy.PTime
-	}
-	if i := o.remote.Live(k); i >= 0 {
-		said := o.remote.Streams[i]
-		s.Direction = said.Flow()
-		if t := media.BelieveTime(said.PTime); t != 0 {
-			s.PTime = t
-		}
-		s.MaxPTime = media.BelieveTime(said.MaxPTime)
-	}
+	s.Propose(k, codecs, e.policy.PTime, heard)
 	e.decorate(s, l)
-	if k == media.Video {
-		s.Feedback = pictureFeedback()
-	}
 	l.mine = codecs
-}
-
-// slotFor returns the slot for a new stream of an offer: that of one of its kind which was
-// refused before (RFC 3264 section 8.1), or one more.
-func (e *end) slotFor(d *media.Description, k media.Kind) int {
-	for i, s := range d.Streams {
-		if s.Rejected && s.Kind == k {
-			return i
-		}
-	}
-	var s media.Stream
-	if e.policy.ICE || e.policy.Bundle {
-		for n := len(d.Streams); s.Name == "" || d.Stream(s.Name) != nil; n++ {
-			s.Name = strconv.Itoa(n)
-		}
-	}
-	d.Streams = append(d.Streams, s)
-	return len(d.Streams) - 1
 }
 
 // decorate adds what names our source, for peers that want to know (XEP-0339).
@@ -369,12 +338,6 @@ func (e *end) decorate(s *media.Stream, l *lane) {
 			{Name: "msid", Value: e.cname + " " + l.kind.String()},
 		}}}
 	}
-}
-
-// pictureFeedback is what we can pass on or do ourselves for pictures (RFC 4585,
-// RFC 5104). Estimates of bandwidth end here, and are not asked for.
-func pictureFeedback() []media.Feedback {
-	return []media.Feedback{{Type: "nack"}, {Type: "nack", Subtype: "pli"}, {Type: "ccm", Subtype: "fir"}}
 }
 
 // carry gives a lane a transport: that of the audio when bundled, or one of its own.
@@ -489,7 +452,7 @@ func (e *end) acceptableAnswer(l *lane, s media.Stream) (call.Cause, string) {
 	switch {
 	case !shaken && named:
 		return call.Insecure, "a fingerprint in answer to clear media"
-	case shaken && len(trusted(s.Transport.DTLS)) == 0:
+	case shaken && len(s.Transport.DTLS.Trusted()) == 0:
 		return call.Insecure, "no fingerprint in answer to ours"
 	case t.keyed != nil && !keyed && (len(s.Transport.SDES) > 0 || demands(s.Transport)):
 		return call.Insecure, "the key in the answer is none of those offered"
@@ -638,31 +601,9 @@ func (e *end) answerStream(offered media.Stream, codecs []media.Codec, far *lane
 	if far.live() {
 		want = far.flow
 	}
-	s := media.Stream{
-		Name:      offered.Name,
-		Kind:      offered.Kind,
-		Direction: media.AnswerDirection(offered.Flow(), want),
-		Codecs:    codecs,
-		MaxPTime:  media.BelieveTime(offered.MaxPTime),
-		PTime:     media.BelieveTime(offered.PTime),
-	}
-	if s.PTime == 0 && s.Kind == media.Audio {
-		s.PTime = e.policy.PTime
-	}
-	if s.Kind == media.Video {
-		for _, f := range pictureFeedback() {
-			if offersFeedback(offered, f) {
-				s.Feedback = append(s.Feedback, f)
-			}
-		}
-	}
+	s := media.AnswerStream(offered, codecs, want, e.policy.PTime)
 	e.decorate(&s, e.lanes[s.Kind])
 	return s
-}
-
-func offersFeedback(s media.Stream, f media.Feedback) bool {
-	return slices.Contains(s.Feedback, f) ||
-		slices.ContainsFunc(s.Codecs, func(c media.Codec) bool { return slices.Contains(c.Feedback, f) })
 }
 
 // commit carries out a plan: the transports follow the offer, and our answer is complete.
@@ -707,7 +648,7 @@ func (e *end) follow(l *lane, offered media.Stream, bundled bool) (call.Cause, s
 	if t.ice == nil && e.speaksICE(offered.Transport) {
 		// COMPAT(Conversations 2.19): what is bundled is muxed, whether that is said or not; and
 		// so is what DTLS protects, for it has one association.
-		divided := !offered.Transport.RTCPMux && !bundled && len(trusted(offered.Transport.DTLS)) == 0
+		divided := !offered.Transport.RTCPMux && !bundled && len(offered.Transport.DTLS.Trusted()) == 0
 		if err := t.startICE(divided); err != nil {
 			return call.TransportFailed, "ice: " + err.Error()
 		}
@@ -719,7 +660,7 @@ func (e *end) follow(l *lane, offered media.Stream, bundled bool) (call.Cause, s
 	}
 	theirs, keyed := pick(offered.Transport.SDES)
 	switch {
-	case len(trusted(offered.Transport.DTLS)) > 0: // DTLS wins (INTERWORKING 3.7)
+	case len(offered.Transport.DTLS.Trusted()) > 0: // DTLS wins (INTERWORKING 3.7)
 		t.bare()
 		if !t.secure {
 			t.secure = true

@@ -178,7 +178,7 @@ func (b *Bridge) missed(in missedInput) {
 // its pictures.
 func (e *end) hears(f media.Feedback) bool {
 	i := e.remote.Live(media.Video)
-	return i >= 0 && offersFeedback(e.remote.Streams[i], f)
+	return i >= 0 && e.remote.Streams[i].OffersFeedback(f)
 }
 
 // repairs works out how packets to the peer of an end are sent again; nil if they are not.

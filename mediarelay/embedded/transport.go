@@ -247,7 +247,7 @@ func (t *transport) paired(in pairInput) {
 // expectFrom takes the peer's fingerprints and settles who begins the handshake
 // (INTERWORKING 3.7). An association goes on while the fingerprints stay the same.
 func (t *transport) expectFrom(d *media.DTLS, offered bool) {
-	fresh := trusted(d)
+	fresh := d.Trusted()
 	if slices.Equal(fresh, t.expect) {
 		return
 	}

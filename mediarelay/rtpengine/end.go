@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"sipxmppgw/gateway/call"
@@ -129,8 +127,8 @@ func (e *end) merge(news media.Stream) bool {
 		// An answer that comes without credentials has them from its candidates.
 		e.restart = e.restart || ice.Ufrag != ""
 		*ice = media.ICE{Ufrag: said.Ufrag, Pwd: said.Pwd}
-		if d := news.Transport.DTLS; d != nil && len(trusted(d)) > 0 && s.Transport.DTLS != nil {
-			s.Transport.DTLS.Fingerprints = trusted(d)
+		if good := news.Transport.DTLS.Trusted(); len(good) > 0 && s.Transport.DTLS != nil {
+			s.Transport.DTLS.Fingerprints = good
 		}
 	}
 	for _, c := range said.Candidates {
@@ -151,7 +149,7 @@ func (e *end) merge(news media.Stream) bool {
 func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 	tr := s.Transport
 	named := tr.DTLS != nil && len(tr.DTLS.Fingerprints) > 0
-	good := len(trusted(tr.DTLS)) > 0
+	good := len(tr.DTLS.Trusted()) > 0
 	switch {
 	case tr.Profile == media.NoRTP:
 		return call.Incompatible, "the profile is not RTP"
@@ -170,20 +168,6 @@ func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 // speaksICE reports whether ICE is used with that description of the peer.
 func (e *end) speaksICE(tr media.Transport) bool {
 	return e.policy.ICE && tr.ICE != nil && tr.ICE.Ufrag != "" && tr.ICE.Pwd != ""
-}
-
-// trusted returns the fingerprints that are worth something.
-func trusted(d *media.DTLS) []media.Fingerprint {
-	if d == nil {
-		return nil
-	}
-	var good []media.Fingerprint
-	for _, f := range d.Fingerprints {
-		if n := map[string]int{"sha-256": 32, "sha-384": 48, "sha-512": 64}[strings.ToLower(f.Hash)]; n > 0 && len(f.Value) == 3*n-1 {
-			good = append(good, f)
-		}
-	}
-	return good
 }
 
 // heard returns what the end's peer has said of a kind of media: what it has settled on,
@@ -228,7 +212,7 @@ func (e *end) statement(codecs [2][]media.Codec, to *end) string {
 				s.Transport.Addr, s.Transport.RTCP = netip.AddrPort{}, netip.AddrPort{}
 				s.Transport.ICE.Trickle, s.Transport.ICE.Complete = true, false
 			}
-			if good := trusted(s.Transport.DTLS); len(good) > 0 {
+			if good := s.Transport.DTLS.Trusted(); len(good) > 0 {
 				s.Transport.DTLS.Fingerprints = good
 				if to != nil && s.Transport.DTLS.Setup != media.Active && s.Transport.DTLS.Setup != media.Passive {
 					s.Transport.DTLS.Setup = media.Active
@@ -338,49 +322,14 @@ func appendNew(list, more []media.Codec) []media.Codec {
 func (e *end) suggest(d *media.Description, k media.Kind, codecs []media.Codec, o *end) {
 	l := &e.lanes[k]
 	if l.slot < 0 || l.slot >= len(d.Streams) {
-		l.slot = e.slotFor(d, k)
+		l.slot = d.Slot(k, e.policy.ICE || e.policy.Bundle)
 	}
-	s := &d.Streams[l.slot]
-	s.Kind, s.Rejected, s.Codecs = k, false, codecs
-	s.Direction = media.SendRecv
-	s.PTime, s.MaxPTime = 0, 0
-	if k == media.Audio {
-		s.PTime = e.policy.PTime
-	} else {
-		s.Feedback = pictureFeedback()
-	}
+	var heard *media.Stream
 	if i := o.peer.Live(k); i >= 0 {
-		said := o.peer.Streams[i]
-		s.Direction = said.Flow()
-		if t := media.BelieveTime(said.PTime); t != 0 {
-			s.PTime = t
-		}
-		s.MaxPTime = media.BelieveTime(said.MaxPTime)
+		heard = &o.peer.Streams[i]
 	}
+	d.Streams[l.slot].Propose(k, codecs, e.policy.PTime, heard)
 	l.mine = codecs
-}
-
-// slotFor returns the slot for a new stream of an offer: that of one of its kind which was
-// refused before (RFC 3264 section 8.1), or one more.
-func (e *end) slotFor(d *media.Description, k media.Kind) int {
-	for i, s := range d.Streams {
-		if s.Rejected && s.Kind == k {
-			return i
-		}
-	}
-	var s media.Stream
-	if e.policy.ICE || e.policy.Bundle {
-		for n := len(d.Streams); s.Name == "" || d.Stream(s.Name) != nil; n++ {
-			s.Name = strconv.Itoa(n)
-		}
-	}
-	d.Streams = append(d.Streams, s)
-	return len(d.Streams) - 1
-}
-
-// pictureFeedback is what rtpengine passes on for pictures (RFC 4585, RFC 5104).
-func pictureFeedback() []media.Feedback {
-	return []media.Feedback{{Type: "nack"}, {Type: "nack", Subtype: "pli"}, {Type: "ccm", Subtype: "fir"}}
 }
 
 // accept takes the peer's answer to our offer. Nothing is changed if it cannot be used.
@@ -534,25 +483,7 @@ func (e *end) answerStream(offered media.Stream, codecs []media.Codec, far *lane
 	if far.live() {
 		want = far.flow
 	}
-	s := media.Stream{
-		Name:      offered.Name,
-		Kind:      offered.Kind,
-		Direction: media.AnswerDirection(offered.Flow(), want),
-		Codecs:    codecs,
-		MaxPTime:  media.BelieveTime(offered.MaxPTime),
-		PTime:     media.BelieveTime(offered.PTime),
-	}
-	if s.PTime == 0 && s.Kind == media.Audio {
-		s.PTime = e.policy.PTime
-	}
-	if s.Kind == media.Video {
-		for _, f := range pictureFeedback() {
-			if slices.Contains(offered.Feedback, f) || slices.ContainsFunc(offered.Codecs, func(c media.Codec) bool { return slices.Contains(c.Feedback, f) }) {
-				s.Feedback = append(s.Feedback, f)
-			}
-		}
-	}
-	return s
+	return media.AnswerStream(offered, codecs, want, e.policy.PTime)
 }
 
 // commit makes a plan what is agreed. offer is what the peer said.
@@ -606,7 +537,7 @@ func (e *end) equip(ours *media.Description, reply string) (text string) {
 		switch {
 		case !t.Addr.IsValid() || t.Addr.Addr().IsUnspecified():
 			return "rtpengine names no address"
-		case secured && len(trusted(t.DTLS)) == 0:
+		case secured && len(t.DTLS.Trusted()) == 0:
 			return "rtpengine offers no DTLS"
 		case e.policy.DTLS && len(t.SDES) > 0:
 			return "rtpengine offers keys in signalling"
