@@ -51,7 +51,6 @@ type Transcoder struct {
 	noise   Noise // of the pause
 	noted   int   // samples until noise is described again
 	tooLong int64 // since when speech waits too long; 0 for it does not
-	hush    int64 // until when speech is not sent
 	begins  bool  // the next packet begins a talk spurt
 	figures Figures
 }
@@ -107,9 +106,6 @@ func (t *Transcoder) Figures() Figures {
 // Reset says that another stream begins.
 func (t *Transcoder) Reset() { t.buffer.reset() }
 
-// Hush says that until a time no speech is to be sent: a digit is heard instead.
-func (t *Transcoder) Hush(until int64) { t.hush = max(t.hush, until) }
-
 // Push takes a packet. Its payload is copied.
 func (t *Transcoder) Push(p Packet, now int64) {
 	t.figures.Packets++
@@ -144,11 +140,11 @@ func (t *Transcoder) Pull(now int64) (m Made, ok bool) {
 		}
 		t.noted = samplesIn(noiseEvery, t.options.To.Rate(t.options.From))
 		t.out = DescribeNoise(t.out[:0], pcm)
-		return Made{Payload: t.out, Noise: true}, now >= t.hush
+		return Made{Payload: t.out, Noise: true}, true
 	}
 	t.noted = 0
 	t.out = t.encoder.Encode(t.out[:0], pcm)
-	if len(t.out) == 0 || now < t.hush {
+	if len(t.out) == 0 {
 		t.begins = true
 		return Made{}, false
 	}
