@@ -22,7 +22,8 @@ const (
 )
 
 // A socket is one UDP socket of a transport, or its share of one. The reader of its wire
-// carries packets to the other end, and takes no lock. Control gives it a new route whole.
+// carries packets to the other end; it takes no lock but that of a route with two readers,
+// and that of a transcoding. Control gives it a new route whole.
 type socket struct {
 	// What every packet needs comes first, for the sake of the cache.
 	wire  wire
