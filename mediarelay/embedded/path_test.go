@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/pion/srtp/v3"
 
@@ -184,6 +186,25 @@ func TestFirstWords(t *testing.T) {
 			t.Fatalf("packet %d after %d: got %q, want %q", got.SequenceNumber, seq, got.Payload, want)
 		}
 		seq = got.SequenceNumber
+	}
+}
+
+// What was said long before the other end is there is not meant for who hears it now.
+func TestWordsOfLongAgo(t *testing.T) {
+	s := newStraight(t, 0)
+	ready := s.in.route.Load()
+	waiting := *ready
+	waiting.hops = slices.Clone(ready.hops)
+	waiting.hops[0].pending = true
+	s.in.route.Store(&waiting)
+	now := s.in.t.relay.now()
+	for _, late := range []time.Duration{0, holdFor} {
+		s.in.packet(s.buf, s.next(t), s.peer, now+int64(late))
+	}
+	s.in.route.Store(ready)
+	s.in.packet(s.buf, s.next(t), s.peer, now+int64(holdFor)+1)
+	if n, d := ready.hops[0].out.packets.Load(), s.in.t.drops.read(); n != 2 || d != (media.Drops{NoRoute: 1}) {
+		t.Errorf("%d packets were sent, dropped %+v", n, d)
 	}
 }
 
