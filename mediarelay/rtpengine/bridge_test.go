@@ -421,6 +421,36 @@ func TestReadFigures(t *testing.T) {
 	}
 }
 
+// judged is a bridge whose side A is watched since then, and side B has that direction.
+func judged(times Times, flow media.Direction, w watching, since time.Time) *Bridge {
+	e := &Engine{}
+	e.options.Times = times
+	e.options.defaults()
+	b := &Bridge{engine: e, lines: 1}
+	for i := range b.ends {
+		b.ends[i] = newEnd(b, call.Side(i), sipPolicy())
+		b.ends[i].lanes[media.Audio].agreed = codecs("PCMA")
+	}
+	b.ends[call.B].lanes[media.Audio].flow = flow
+	w.since, w.quiet = since, since
+	b.ends[call.A].watch = w
+	return b
+}
+
+// Who was quiet on hold has its time anew when the hold ends.
+func TestJudgeAfterHold(t *testing.T) {
+	start, end := time.Unix(1_000_000, 0), time.Unix(1_001_000, 0)
+	b := judged(Times{Silence: time.Minute, Held: time.Hour}, media.SendRecv, watching{connected: true, packets: 5, held: true}, start)
+	for _, now := range []time.Time{end, end.Add(time.Minute)} {
+		if b.judge(b.ends[call.A], now); b.over {
+			t.Fatalf("%v after the hold: %+v", now.Sub(end), b.results)
+		}
+	}
+	if b.judge(b.ends[call.A], end.Add(time.Minute+time.Second)); !b.over {
+		t.Error("its silence is not noticed any more")
+	}
+}
+
 func TestJudge(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	times := Times{Connect: 20 * time.Second, First: 30 * time.Second, Early: 180 * time.Second, Silence: 60 * time.Second, Held: 30 * time.Minute}
@@ -439,18 +469,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for after, lost := range map[time.Duration]bool{tt.after - time.Second: false, tt.after + time.Second: true} {
-			e := &Engine{}
-			e.options.Times = times
-			e.options.defaults()
-			b := &Bridge{engine: e, lines: 1}
-			for i := range b.ends {
-				b.ends[i] = newEnd(b, call.Side(i), sipPolicy())
-				b.ends[i].lanes[media.Audio].agreed = codecs("PCMA")
-			}
-			b.ends[call.B].lanes[media.Audio].flow = tt.flow
-			w := &b.ends[call.A].watch
-			*w = tt.watch
-			w.since, w.quiet = start, start
+			b := judged(times, tt.flow, tt.watch, start)
 			b.judge(b.ends[call.A], start.Add(after))
 			if b.over != lost || lost && !strings.Contains(b.results[0].(call.MediaFailed).Detail.Text, tt.reason) {
 				t.Errorf("%s: after %v got %+v", tt.name, after, b.results)

@@ -1,6 +1,7 @@
 package rtpengine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -150,6 +151,44 @@ func TestInstanceGoesDownAndUp(t *testing.T) {
 	go again.run() // until the socket closes
 	t.Cleanup(again.die)
 	eventually(t, "it is up again", up)
+}
+
+// A holdUp is a log that stops who writes to it until the test has looked.
+type holdUp struct {
+	slog.Handler
+	lines chan string
+	seen  chan struct{} // closed then
+}
+
+func (holdUp) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h holdUp) Handle(_ context.Context, r slog.Record) error {
+	h.lines <- r.Message
+	<-h.seen
+	return nil
+}
+
+// One ping without an answer says nothing, for a datagram may be lost; two do.
+func TestSilentInstanceGoesDown(t *testing.T) {
+	silent, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	log := holdUp{slog.DiscardHandler, make(chan string, 8), make(chan struct{})}
+	e := newEngine(t, func(o *Options) {
+		o.Instances = []Instance{{Address: silent.LocalAddr().String()}}
+		o.Ping, o.Timeout, o.Log = time.Millisecond, 20*time.Millisecond, slog.New(log)
+	})
+	defer close(log.seen)
+	select {
+	case line := <-log.lines:
+		if n := e.Counters().Instances[0].Requests[outcomeTimeout]; line != "rtpengine down" || n != 2 {
+			t.Errorf("%q after %d pings without an answer", line, n)
+		}
+	case <-time.After(patience):
+		t.Fatal("it is never down")
+	}
 }
 
 func TestWeights(t *testing.T) {
