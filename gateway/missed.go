@@ -10,14 +10,14 @@ func (r *Record) Missed() (user string, ok bool) {
 	}
 	switch r.Cause {
 	case call.Cancelled, call.NoAnswer, call.Unavailable, call.Timeout:
-		return bareOf(r.Callee.JID), true
+		return bareJID(r.Callee.JID), true
 	}
 	return "", false
 }
 
 // pair returns who is in a call; ok is false if one of them does not want to be known.
 func (r *Record) pair() (of Pair, ok bool) {
-	of = Pair{User: bareOf(r.Caller.JID), Contact: bareOf(r.Callee.JID)}
+	of = Pair{User: bareJID(r.Caller.JID), Contact: bareJID(r.Callee.JID)}
 	if r.From == SIP {
 		of = Pair{User: of.Contact, Contact: of.User}
 		ok = !r.Caller.Anonymous

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -361,7 +360,7 @@ func (p *Presences) Begin(w Watching) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	pair := Pair{User: bareOf(t.To.JID), Contact: bareOf(t.From.JID)}
+	pair := Pair{User: bareJID(t.To.JID), Contact: bareJID(t.From.JID)}
 	if t.From.Anonymous {
 		return Pair{}, forbidden("nobody can be asked who is anonymous")
 	}
@@ -392,11 +391,6 @@ func (p *Presences) Calling(pair Pair, up bool) {
 	if p.opt.OnThePhone {
 		p.shards.tell(calling{pair, up})
 	}
-}
-
-func bareOf(jid string) string {
-	b, _, _ := strings.Cut(jid, "/")
-	return b
 }
 
 // What a shard is given.
