@@ -2,12 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,11 +72,7 @@ func NewMail(o MailOptions) *Mail {
 		o.Log = slog.Default()
 	}
 	if o.NewKey == nil {
-		o.NewKey = func() string {
-			var b [10]byte
-			_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-			return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
-		}
+		o.NewKey = func() string { return string(newID()) }
 	}
 	return &Mail{opt: o, box: newMailbox[message.Event](), metrics: newMailMetrics(o.Registry), done: make(chan struct{})}
 }
