@@ -18,7 +18,7 @@ import (
 // from any goroutine and never wait.
 type Messages interface {
 	// Send takes a message of a peer, routed as a call would be. What becomes of it its
-	// edge is told by Carrier.Tell. An error is a [*call.Refusal]; then nothing becomes of it.
+	// edge is told by Carrier.Report. An error is a [*call.Refusal]; then nothing becomes of it.
 	Send(Query, message.Message) error
 	// Bounce takes an error that came back for a message.
 	Bounce(message.Bounced)

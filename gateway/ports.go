@@ -157,7 +157,7 @@ type Calls interface {
 	// Route says where a call may go, and how. An error is a [*call.Refusal].
 	Route(Query) (Target, error)
 	// Accept begins a call. An error is a [*call.Refusal], and then Leg was not called.
-	// The call's id is made here unless the Incoming has one.
+	// The call's id is made here.
 	Accept(Incoming) (Inbox, error)
 	// Trace records a message of a call for its ladder: what it was, when, and which way.
 	Trace(call.ID, Message)

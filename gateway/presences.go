@@ -325,7 +325,7 @@ func (p *Presences) dismiss(pair Pair) {
 	}
 }
 
-// Watched takes what became of a subscription of ours, or a publication.
+// Watched takes what became of a subscription of ours.
 func (p *Presences) Watched(pair Pair, in presence.WatchInput) {
 	if _, ok := in.(presence.Notified); ok {
 		p.count.notifications[0].Add(1)
