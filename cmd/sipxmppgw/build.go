@@ -24,7 +24,7 @@ import (
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/route"
-	"sipxmppgw/gateway/store/sqlite"
+	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle"
@@ -60,7 +60,7 @@ type daemon struct {
 	secure *stack.Secure
 	bound  []string // trunks that we register with
 
-	store    *sqlite.Store  // nil if nothing is kept
+	store    store.Store    // nil if nothing is kept
 	accounts *accounts.Book // nil if users have none
 	testing  testCalls
 	mediaAt  netip.Addr    // where the relay is
@@ -153,15 +153,16 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			d.tell(r)
 		},
 	})
-	mail := gateway.MailOptions{
-		Router: routes, Trunks: trunksWithMessages(c), Limits: message.Limits{
+	d.mail = gateway.NewMail(gateway.MailOptions{
+		Router: routes,
+		Trunks: trunksWithMessages(c),
+		Limits: message.Limits{
 			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
-		}, Log: log, Registry: d.reg,
-	}
-	if d.store != nil {
-		mail.Store = d.store
-	}
-	d.mail = gateway.NewMail(mail)
+		},
+		Store:    d.store,
+		Log:      log,
+		Registry: d.reg,
+	})
 	if err := d.openAccounts(c, routes); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
-	"sipxmppgw/gateway/store/sqlite"
+	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/translate"
 )
 
@@ -18,13 +18,10 @@ var presenceModes = map[string]gateway.PresenceMode{
 }
 
 // presenceOf returns who sees whose presence, and asks whom.
-func presenceOf(c config.Config, routes *gateway.Routes, kept *sqlite.Store, log *slog.Logger) *gateway.Presences {
+func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *slog.Logger) *gateway.Presences {
 	o := gateway.PresenceOptions{
 		Router: routes, Trunks: map[string]gateway.PresenceMode{}, OnThePhone: !c.Calls.HideBusy,
-		Words: translate.OnThePhone, Owner: routes.Owner, Log: log,
-	}
-	if kept != nil {
-		o.Store = kept
+		Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log,
 	}
 	users := map[string]bool{}
 	for address, user := range c.Users {
