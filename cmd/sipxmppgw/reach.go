@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sipxmppgw/config"
+	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
@@ -74,7 +75,7 @@ func advertised(c config.Config, dns *resolve.Resolver, log *slog.Logger) (reach
 	if other, err := leadsTo(outsideOf(!r.main().Is4())); err == nil && listensOn(c, !r.main().Is4()) {
 		r.addrs = append(r.addrs, other)
 	}
-	if own := r.main(); public(at.Addr()) && !public(own) {
+	if own := r.main(); signaling.Public(at.Addr()) && !signaling.Public(own) {
 		log.Warn("the trunk is on the Internet and our address is not: behind a NAT sip.external_address is needed, or auto",
 			"trunk", c.Trunks[0].Name, "advertised", own.String())
 	}
@@ -117,16 +118,6 @@ func mapped(c config.Config) (seen netip.Addr, server string, err error) {
 	seen, err = stack.Mapped(ctx, server)
 	return seen, server, err
 }
-
-// public says whether an address is one of the Internet.
-func public(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a) && !test.Contains(a)
-}
-
-var (
-	shared = netip.MustParsePrefix("100.64.0.0/10") // of a carrier's NAT (RFC 6598)
-	test   = netip.MustParsePrefix("192.0.2.0/24")  // of nobody (RFC 5737)
-)
 
 // listensOn says whether a socket takes packets of a family.
 func listensOn(c config.Config, is4 bool) bool {
