@@ -63,11 +63,11 @@ type daemon struct {
 	store    store.Store    // nil if nothing is kept
 	accounts *accounts.Book // nil if users have none
 	testing  testCalls
-	mediaAt  netip.Addr    // where the relay is
-	booked   chan struct{} // closed when accounts is at rest; nil if it does not run
+	mediaAt  netip.Addr // where the relay is
 
-	up    chan struct{} // closed when the stream was up for the first time
-	ended chan struct{} // closed when the stream has ended
+	up     chan struct{} // closed when the stream was up for the first time
+	ended  chan struct{} // closed when the stream has ended
+	booked chan struct{} // closed when accounts is at rest
 
 	mu    sync.Mutex
 	hooks []func(gateway.Record) // told of ended calls
@@ -79,22 +79,18 @@ type daemon struct {
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
 		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {},
-		up: make(chan struct{}), ended: make(chan struct{}),
+		up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
 	}
 	var opened []interface{ Close() error }
 	defer func() {
 		if err != nil {
-			for _, o := range opened {
+			for _, o := range slices.Backward(opened) {
 				_ = o.Close()
 			}
 		}
 	}()
 	d.dns = resolverOf(c)
-	defer func() {
-		if err != nil {
-			d.dns.Close()
-		}
-	}()
+	opened = append(opened, closer(d.dns.Close))
 	if d.secure, err = secureOf(c, log); err != nil {
 		return nil, err
 	}
@@ -664,16 +660,13 @@ func (d *daemon) run(ctx context.Context) error {
 	d.stop = stop
 	d.mu.Unlock()
 	failed := make(chan error, 1)
-	go d.resume(streaming)
-	if d.accounts != nil {
-		d.mu.Lock()
-		d.booked = make(chan struct{})
-		d.mu.Unlock()
-		go func() { // ends with stop
-			defer close(d.booked)
+	go d.resume(streaming) // ends with stop
+	go func() {            // ends with stop
+		defer close(d.booked)
+		if d.accounts != nil {
 			d.accounts.Run(streaming)
-		}()
-	}
+		}
+	}()
 	go func() { // ends with stop
 		defer close(d.ended)
 		_ = d.stream.Run(streaming)
@@ -713,9 +706,7 @@ func (d *daemon) close(ctx context.Context) {
 	d.dns.Close()
 	stop()
 	<-d.ended
-	if d.booked != nil {
-		<-d.booked
-	}
+	<-d.booked
 	d.closeStore()
 	d.closeMedia()
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
