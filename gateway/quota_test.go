@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -46,5 +47,34 @@ func TestQuotas(t *testing.T) {
 	now = now.Add(2 * time.Second)
 	if got := refused("slow"); got != "" {
 		t.Errorf("one in two seconds: %q", got)
+	}
+}
+
+// Accounts come and go: they share one limit, each for itself, and are forgotten.
+func TestQuotasOfAGroup(t *testing.T) {
+	q := newQuotas(map[string]Quota{"account/": {Calls: 1}, "office": {Calls: 1}})
+	now := time.Unix(0, 0)
+	for _, name := range []string{"account/a", "account/b", "office"} {
+		if r := q.take(now, name); r != nil {
+			t.Errorf("the first of %s: %v", name, r)
+		}
+		if q.take(now, name) == nil {
+			t.Errorf("a second of %s", name)
+		}
+	}
+	q.leave("account/a", "office")
+	now = now.Add(2 * time.Minute)
+	for i := range maxUsages {
+		name := fmt.Sprintf("account/%d", i)
+		if r := q.take(now, name); r != nil {
+			t.Fatalf("%s: %v", name, r)
+		}
+		q.leave(name)
+	}
+	if q.used["account/a"] != nil {
+		t.Error("an account at rest is not forgotten")
+	}
+	if q.used["account/b"] == nil || q.used["office"] == nil {
+		t.Error("an account with a call is forgotten, or a trunk")
 	}
 }
