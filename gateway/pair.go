@@ -620,7 +620,8 @@ func (p *Presences) Start(ctx context.Context) error {
 		var v row
 		user, contact, ok := strings.Cut(r.Key, " ")
 		if !ok || json.Unmarshal(r.Value, &v) != nil {
-			p.log.Warn("a kept subscription cannot be read", "key", r.Key)
+			p.log.Warn("a kept subscription cannot be read")
+			p.log.Debug("a kept subscription cannot be read", "key", r.Key)
 			continue
 		}
 		of := Pair{User: user, Contact: contact}
