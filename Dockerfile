@@ -1,4 +1,5 @@
-# A static binary in an empty image; it needs no capability and writes nothing.
+# A static binary in an empty image; it needs no capability, and writes nothing but store.file
+# and store.key_file, if they are set: those want a volume that user 65532 may write to.
 #
 #   docker build -t sipxmppgw .
 #   docker run --network host -v /etc/sipxmppgw:/etc/sipxmppgw:ro sipxmppgw

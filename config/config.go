@@ -255,7 +255,8 @@ type Calls struct {
 // write to them.
 type Messages struct {
 	// Keep is how long a message waits for a trunk or an XMPP server that is away; then its
-	// sender is told. Default 5m, from 10s to 168h.
+	// sender is told. It waits in Store; without one, what waits when we stop is given up, and
+	// its sender told. Default 5m, from 10s to 168h.
 	Keep time.Duration `yaml:"keep"`
 	// PerUser is how many messages one sender may send in a second, over time; four times as
 	// many may come at once. Default 5, to 1000.
