@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store/sqlite"
 	"sipxmppgw/gateway/translate"
@@ -75,6 +77,19 @@ func TestMailSurvivesKills(t *testing.T) {
 	t.Logf("%d sent, %d accepted, %d arrived, %d of them marked", n, len(accepted), len(arrived), again)
 	if len(accepted) < 100 {
 		t.Errorf("only %d were accepted", len(accepted))
+	}
+}
+
+// A trunk that takes no messages is not sent any, and who writes there is told so at once.
+func TestATrunkWithoutMessages(t *testing.T) {
+	p := NewMail(MailOptions{Router: pbx{}, Trunks: map[string]bool{"trunk": false}})
+	err := p.Send(Query{Edge: XMPP, From: Party{JID: "juliet@x.example"}, To: "100@gw"}, message.Message{Body: "hello"})
+	var refused *call.Refusal
+	if !errors.As(err, &refused) || refused.Detail.Status != 501 {
+		t.Errorf("got %v", err)
+	}
+	if rest := p.box.close(); len(rest) != 0 {
+		t.Errorf("the office has %v", rest)
 	}
 }
 

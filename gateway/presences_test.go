@@ -370,3 +370,35 @@ func TestRefusalOfWatchers(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
+
+// One pair has so many subscriptions of the contact, and so many devices of the user.
+func TestBoundsOfAPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		p := presences(j, nil)
+		defer p.Close()
+		for i := range maxWatchers + 1 {
+			q := Query{Claim: watcherClaim("otto@gw"), To: "juliet@x.example"}
+			if _, err := p.Begin(Watching{ID: fmt.Sprint(i), Query: q, Expires: presence.Hour}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got := j.take("answer", " 403 "); len(got) != 1 {
+			t.Errorf("%d subscriptions: refused %q", maxWatchers+1, got)
+		}
+		for i := range maxSeen + 1 {
+			in := from("juliet@x.example", "otto@gw", "")
+			in.State = open(fmt.Sprintf("device%d", i), 0)
+			p.FromUser(in)
+		}
+		synctest.Wait()
+		for _, c := range p.parts {
+			for _, pr := range c.pairs {
+				if len(pr.seen) != maxSeen || len(pr.watchers) != maxWatchers {
+					t.Errorf("%d devices and %d subscriptions are kept", len(pr.seen), len(pr.watchers))
+				}
+			}
+		}
+	})
+}
