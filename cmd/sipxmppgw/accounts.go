@@ -41,6 +41,16 @@ func (d *daemon) openStore(c config.Config) error {
 	return nil
 }
 
+// closeStore writes what waits and closes the store, if there is one.
+func (d *daemon) closeStore() {
+	if d.store == nil {
+		return
+	}
+	if err := d.store.Close(); err != nil {
+		d.log.Warn("closing the store", "error", err)
+	}
+}
+
 // openAccounts opens the accounts of users and the contacts, as far as there are any.
 func (d *daemon) openAccounts(c config.Config, routes *gateway.Routes) error {
 	names, err := contactsOf(c, routes.Mapping.DialPlan)

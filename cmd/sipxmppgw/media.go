@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -114,4 +117,141 @@ func (d *daemon) mediaDown() string {
 		return ""
 	}
 	return "media: no rtpengine answers (is media.rtpengine right?)"
+}
+
+// relayOf says how the relay works. Without configured addresses it binds to the one that
+// leads to the trunk, or, if that is loopback, to the one that leads out: XMPP clients are
+// elsewhere even when the PBX is on this machine.
+func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Options, error) {
+	addrs := c.Media.Addresses
+	if len(addrs) == 0 {
+		at := local
+		if len(c.SIP.ExternalAddress) > 0 && !slices.Contains(machineAddrs(), local) {
+			at = netip.Addr{}
+		}
+		if !at.IsValid() || (at.IsLoopback() && !c.Media.AllowLoopback) {
+			if out, err := leadsTo(outsideOf(true)); err == nil {
+				at = out
+			} else if !at.IsValid() {
+				at = local
+			}
+		}
+		addrs = []netip.Addr{at}
+	}
+	o := embedded.Options{
+		Addresses:     addrs,
+		PortMin:       uint16(c.Media.PortMin),
+		PortMax:       uint16(c.Media.PortMax),
+		AllowLoopback: c.Media.AllowLoopback,
+		Times:         embedded.Times{Silence: c.Media.Silence},
+		InbandDTMF:    c.Media.InbandDTMF,
+		OwnPorts:      c.Media.OwnPorts,
+		Unmarked:      c.Media.Unmarked,
+		Workers:       c.Media.Workers,
+		Hold:          onHold[c.Media.OnHold],
+		Transcodes:    transcodesOf(c),
+		Log:           log,
+	}
+	if c.Media.Portable {
+		o.Engine = embedded.EnginePortable
+	}
+	o.Ringback, _ = embedded.RingbackOf(c.Media.Ringback)
+	if c.Media.MusicFile != "" {
+		var err error
+		if o.Music, err = readMusic(c.Media.MusicFile); err != nil {
+			return o, fmt.Errorf("media.music_file: %w", err)
+		}
+	}
+	var err error
+	if o.External, err = mediaExternal(c, addrs[0], log); err != nil {
+		return o, err
+	}
+	return o, nil
+}
+
+// transcodesPerCore is how many transcoded calls a core carries with room to spare.
+const transcodesPerCore = 30
+
+// transcodesOf returns how many calls the relay may transcode at a time. An rtpengine has a
+// setting of its own.
+func transcodesOf(c config.Config) int {
+	switch t := c.Media.Transcoding; {
+	case t.Off || c.Media.Engine == "rtpengine":
+		return 0
+	case t.Max > 0:
+		return t.Max
+	}
+	return transcodesPerCore * runtime.NumCPU()
+}
+
+// mediaExternal is what is offered instead of the first address, if anything is.
+func mediaExternal(c config.Config, first netip.Addr, log *slog.Logger) ([]netip.Addr, error) {
+	if c.Media.ExternalAddress == "" {
+		return nil, nil
+	}
+	given, auto, err := config.ParseExternal(c.Media.ExternalAddress)
+	if err != nil {
+		return nil, fmt.Errorf("media.external_address: %w", err)
+	}
+	if !auto {
+		log.Info("media", "bound", first.String(), "advertised", given[0].String(), "because", "media.external_address says so")
+		return given, nil
+	}
+	seen, server, err := mapped(c)
+	switch {
+	case err != nil:
+		log.Warn("media.external_address is not known; what is bound is offered", "stun_server", server, "bound", first.String(), "error", err)
+		return nil, nil
+	case seen.Is4() != first.Is4():
+		log.Warn("media.external_address is not known: the STUN server sees us over the other family", "seen", seen.String(), "bound", first.String())
+		return nil, nil
+	}
+	log.Info("media", "bound", first.String(), "advertised", seen.String(), "because", "STUN server "+server+" sees us there")
+	return []netip.Addr{seen}, nil
+}
+
+// onHold is what media.on_hold may say.
+var onHold = map[string]embedded.Hold{
+	"noise": embedded.HoldComfort, "music": embedded.HoldMusic, "nothing": embedded.HoldSilence,
+}
+
+// xmppPolicy is what every client of today speaks. What a client lacks is the edge's to know.
+func xmppPolicy(c config.Config) media.Policy {
+	return media.Policy{
+		ICE: true, DTLS: c.XMPP.DTLS != "off", Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
+		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
+		Transcode: transcodesOf(c) > 0,
+	}
+}
+
+// trunkPolicy is RTP as the trunk wants it, with the trunk's codecs, in its order.
+func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
+	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	host, _, _ := config.SplitAddress(t.Address) // checked with the configuration
+	p.IPv6 = strings.HasPrefix(host, "[")
+	switch t.SRTP {
+	case "preferred":
+		p.SDES, p.Clear = true, true
+	case "required":
+		p.SDES = true
+	case "dtls":
+		p.DTLS = true
+	}
+	if t.ICE {
+		p.ICE, p.Bundle, p.RTCPMux = true, true, true
+	}
+	known := media.DefaultCodecs()
+	for _, name := range t.Codecs {
+		for _, k := range known {
+			if strings.EqualFold(k.Name, name) {
+				p.Codecs = append(p.Codecs, k)
+			}
+		}
+	}
+	for _, k := range known {
+		if !k.Speech() {
+			p.Codecs = append(p.Codecs, k)
+		}
+	}
+	return p
 }

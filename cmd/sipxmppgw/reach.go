@@ -262,3 +262,33 @@ func secureOf(c config.Config, log *slog.Logger) (*stack.Secure, error) {
 	}
 	return s, nil
 }
+
+// boundTo returns the address and port of a listener.
+func boundTo(l stack.Listener) (netip.AddrPort, error) {
+	if l.Packet != nil {
+		return netip.ParseAddrPort(l.Packet.LocalAddr().String())
+	}
+	return netip.ParseAddrPort(l.Stream.Addr().String())
+}
+
+func machineAddrs() []netip.Addr {
+	var all []netip.Addr
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}
+
+// uriHost writes an address as the host of a URI.
+func uriHost(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
+}
