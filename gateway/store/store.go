@@ -21,7 +21,6 @@ const (
 	Bindings      Kind = "binding"      // where phones are registered
 	Subscriptions Kind = "subscription" // who watches whose presence
 	Messages      Kind = "message"      // that wait for their receiver
-	Addresses     Kind = "address"      // of people in the other world, learned
 	Records       Kind = "record"       // of calls that have ended
 )
 
