@@ -119,7 +119,7 @@ func matches(der []byte, announced []media.Fingerprint) bool {
 // An association is the DTLS of a transport. It is the connection that pion's state
 // machine reads and writes: records come in by deliver, and go out on the transport's
 // pair. Before there is a pair, records are kept, few of them, from addresses that have
-// checked in; they are read if the pair turns out to be theirs.
+// checked in.
 type association struct {
 	t      *transport
 	expect []media.Fingerprint
@@ -287,7 +287,8 @@ func (a *association) close() {
 	})
 }
 
-// ReadFrom gives pion the next record of the peer.
+// ReadFrom gives pion the next record of the peer, whichever of its addresses it is from:
+// deliver has seen to it that it is one. Pion takes what it is given for its one peer's.
 func (a *association) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
 		a.mu.Lock()
@@ -302,9 +303,7 @@ func (a *association) ReadFrom(p []byte) (int, net.Addr, error) {
 		}
 		select {
 		case d := <-a.in:
-			if d.from == a.peer.Load().to {
-				return copy(p, d.p), net.UDPAddrFromAddrPort(d.from), nil
-			}
+			return copy(p, d.p), net.UDPAddrFromAddrPort(a.peer.Load().to), nil
 		case <-late:
 		case <-wake:
 		case <-a.closed:
