@@ -17,6 +17,56 @@ const sessions = new Map() // Jingle sessions by sid
 const meters = new Map() // what is heard in a session, by sid
 const sources = new Map() // where it comes from
 const tones = new Map() // digits heard in a session that is watched for them
+
+// keypad is the program of an AudioWorklet that tells of each pair of DTMF's tones: one of
+// either group, each far above the others, for two looks at least.
+function keypad() {
+  const low = [697, 770, 852, 941], high = [1209, 1336, 1477, 1633]
+  const keys = ['123A', '456B', '789C', '*0#D']
+  const size = 2048, step = 512 // samples looked at, and between two looks
+  registerProcessor('keypad', class extends AudioWorkletProcessor {
+    heard = new Float32Array(size)
+    filled = 0
+    last = ''
+    now = ''
+    quiet = 0
+
+    process([[samples]]) {
+      if (!samples) return true
+      this.heard.copyWithin(0, samples.length)
+      this.heard.set(samples, size - samples.length)
+      this.filled += samples.length
+      if (this.filled >= step) {
+        this.filled -= step
+        this.look()
+      }
+      return true
+    }
+
+    // level is that of one frequency, in dB below full scale (Goertzel, with Hann's window).
+    level(frequency) {
+      const c = 2 * Math.cos(2 * Math.PI * frequency / sampleRate)
+      let a = 0, b = 0
+      for (let i = 0; i < size; i++) {
+        [a, b] = [this.heard[i] * (0.5 - 0.5 * Math.cos(2 * Math.PI * i / size)) + c * a - b, a]
+      }
+      return 10 * Math.log10((a * a + b * b - c * a * b) * 16 / size / size + 1e-12)
+    }
+
+    look() {
+      const levels = new Map([...low, ...high].map(f => [f, this.level(f)]))
+      const loudest = list => list.reduce((a, b) => levels.get(a) >= levels.get(b) ? a : b)
+      const l = loudest(low), h = loudest(high)
+      const others = [...levels].filter(([f]) => f !== l && f !== h).map(([, level]) => level)
+      const key = Math.min(levels.get(l), levels.get(h)) > Math.max(-60, Math.max(...others) + 12)
+        ? keys[low.indexOf(l)][high.indexOf(h)] : ''
+      if (key && key === this.last && key !== this.now) this.port.postMessage(this.now = key)
+      this.quiet = key ? 0 : this.quiet + 1
+      if (this.quiet === 4) this.now = '' // the next may be the same again
+      this.last = key
+    }
+  })
+}
 const proposed = new Set() // our proposals that wait for "proceed"
 const proceeded = new Set() // their proposals that we answered with "proceed"
 const audio = new AudioContext()
@@ -362,35 +412,15 @@ const peer = window.peer = {
     const sender = sessions.get(sid).pc.getSenders().find(s => s.dtmf)
     sender.dtmf.insertDTMF(digits, duration, 100)
   },
-  // watchTones notes, until the session ends, what pairs of tones are heard: two peaks of
-  // DTMF's frequencies, each far above all else.
-  watchTones(sid) {
-    const low = [697, 770, 852, 941], high = [1209, 1336, 1477, 1633]
-    const keys = ['123A', '456B', '789C', '*0#D']
-    const meter = audio.createAnalyser()
-    meter.fftSize = 2048
-    meter.smoothingTimeConstant = 0
-    sources.get(sid).connect(meter)
-    const bins = new Float32Array(meter.frequencyBinCount)
+  // watchTones notes, until the session ends, what pairs of tones are heard. It listens where
+  // the sound is rendered: what a busy page looks at now and then would miss short ones.
+  async watchTones(sid) {
+    await audio.audioWorklet.addModule(URL.createObjectURL(new Blob([`(${keypad})()`], { type: 'text/javascript' })))
+    const meter = new AudioWorkletNode(audio, 'keypad', { numberOfOutputs: 0 })
     const keysHeard = []
     tones.set(sid, keysHeard)
-    let last = '', now = '', quiet = 0
-    setInterval(() => {
-      meter.getFloatFrequencyData(bins)
-      const at = f => {
-        const bin = Math.round(f * meter.fftSize / audio.sampleRate)
-        return Math.max(bins[bin - 1], bins[bin], bins[bin + 1])
-      }
-      const loudest = list => list.reduce((a, b) => at(a) >= at(b) ? a : b)
-      const l = loudest(low), h = loudest(high)
-      const others = [...low, ...high].filter(f => f !== l && f !== h).map(at)
-      const key = Math.min(at(l), at(h)) > Math.max(-60, Math.max(...others) + 12)
-        ? keys[low.indexOf(l)][high.indexOf(h)] : ''
-      if (key && key === last && key !== now) keysHeard.push(now = key) // seen twice
-      quiet = key ? 0 : quiet + 1
-      if (quiet === 5) now = '' // the next may be the same again
-      last = key
-    }, 10)
+    meter.port.onmessage = event => keysHeard.push(event.data)
+    sources.get(sid).connect(meter)
   },
   toned(sid) { return tones.get(sid).join('') },
 
