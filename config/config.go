@@ -187,8 +187,8 @@ type Media struct {
 	// InbandDTMF plays digits as tones to SIP peers that speak G.711 and know no
 	// telephone-event; else INFO carries them. Default false.
 	InbandDTMF bool `yaml:"inband_dtmf"`
-	// Silence is how long a leg may say nothing, off hold, before the call ends. Default
-	// 1m, from 10s to 1h.
+	// Silence is how long a leg without ICE may say nothing, off hold, before its peer is asked
+	// whether it is there; the call ends if it is not. Default 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
 	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`

@@ -276,6 +276,8 @@ func (a *actor) do(actions []call.Action) {
 			a.leg(x.Side).Candidates(x.Media)
 		case call.DigitLeg:
 			a.leg(x.Side).Digit(x.Digit)
+		case call.ProbeLeg:
+			a.leg(x.Side).Probe(x.On)
 		case call.EndLeg:
 			a.endLeg(x)
 		case call.RefuseTransfer:
@@ -294,6 +296,8 @@ func (a *actor) do(actions []call.Action) {
 			a.bridge.Candidates(x.Side, x.Media)
 		case call.DigitMedia:
 			a.bridge.Digit(x.Side, x.Digit)
+		case call.ListenMedia:
+			a.bridge.Listen(x.Side)
 		case call.PictureMedia:
 			a.bridge.Keyframe(x.Side)
 		case call.TryMedia:
@@ -407,6 +411,7 @@ func (noBridge) Join(call.Op, call.Side, media.Description)   {}
 func (noBridge) Candidates(call.Side, media.Description)      {}
 func (noBridge) Digit(call.Side, call.Digit)                  {}
 func (noBridge) Keyframe(call.Side)                           {}
+func (noBridge) Listen(call.Side)                             {}
 func (noBridge) Ring(call.Side, bool)                         {}
 func (noBridge) Take(call.Op, call.Side, media.Description)   {}
 func (noBridge) Drop(call.Side)                               {}

@@ -296,6 +296,7 @@ func (b *slowBridge) Digit(side call.Side, d call.Digit) {
 	b.later(time.Millisecond, call.MediaDigit{Side: side, Digit: d})
 }
 func (b *slowBridge) Keyframe(call.Side)   {}
+func (b *slowBridge) Listen(call.Side)     {}
 func (b *slowBridge) Ring(call.Side, bool) {}
 
 // Nobody in the crowd transfers a call.
@@ -305,6 +306,8 @@ func (b *slowBridge) Drop(call.Side)                                          {}
 func (l *stranger) RefuseTransfer(call.Cause, call.Detail)                    { l.must(false, "refuse transfer") }
 
 func (l *stranger) Refer(call.Destination) { l.must(false, "refer") }
+
+func (l *stranger) Probe(bool) { l.must(false, "probe") }
 
 func (l *stranger) Meet(Party) { l.must(false, "meet") }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,7 @@ func (l *fakeLeg) Candidates(media.Description)   { l.say("candidates") }
 func (l *fakeLeg) Update(media.Description)       { l.say("update") }
 func (l *fakeLeg) AnswerUpdate(media.Description) { l.say("answer update") }
 func (l *fakeLeg) Digit(d call.Digit)             { l.say("digit " + string(d.Key)) }
+func (l *fakeLeg) Probe(on bool)                  { l.say("probe " + strconv.FormatBool(on)) }
 func (l *fakeLeg) Refer(to call.Destination)      { l.say("refer " + to.Address) }
 func (l *fakeLeg) Meet(p Party)                   { l.say("meet " + p.URI) }
 
@@ -100,6 +102,7 @@ func (b *fakeBridge) Digit(side call.Side, d call.Digit) {
 	b.post(call.MediaDigit{Side: side, Digit: d})
 }
 func (b *fakeBridge) Keyframe(call.Side)   {}
+func (b *fakeBridge) Listen(call.Side)     {}
 func (b *fakeBridge) Ring(call.Side, bool) {}
 func (b *fakeBridge) Try(op call.Op, _ call.Side, _ media.Policy, own media.Description) {
 	if own.Empty() {

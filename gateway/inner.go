@@ -177,6 +177,7 @@ func (l *inner) End(cause call.Cause, detail call.Detail) {
 
 // What an inner leg has no need of: it was answered at once, and its transport is plain.
 
+func (l *inner) Probe(bool)                             {}
 func (l *inner) Ring()                                  {}
 func (l *inner) Progress(media.Description)             {}
 func (l *inner) Candidates(media.Description)           {}

@@ -25,6 +25,9 @@ type Leg interface {
 	AnswerUpdate(answer media.Description)
 	RefuseUpdate(cause call.Cause)
 	Digit(digit call.Digit)
+	// Probe asks the peer whether it is there; it reports LegEnded if not. With on false no
+	// answer to that means anything any more.
+	Probe(on bool)
 	// RefuseTransfer says that what the peer asked for by LegTransfer came to nothing.
 	RefuseTransfer(cause call.Cause, detail call.Detail)
 	// Refer asks the peer to call someone else by itself; LegReferred says what came of it.
@@ -201,6 +204,8 @@ type Bridge interface {
 	// Keyframe has the other side's peer asked for a whole picture, because the peer of side
 	// wants one.
 	Keyframe(side call.Side)
+	// Listen posts MediaSilent for side if nothing of its peer was heard of late.
+	Listen(side call.Side)
 	// Try makes a new end that shall take the place of side's, under a policy of its own: an
 	// offer to its peer from what the other side has settled or, if own is not empty, the
 	// answer to what the peer offers. The old end goes on.

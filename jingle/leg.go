@@ -44,7 +44,7 @@ type leg struct {
 	peer   atomic.Pointer[string] // full JID of the device, for the same
 	lost   atomic.Bool            // that device is gone
 	to     string                 // where the request came to that is being answered
-	timers [8]timer
+	timers [9]timer
 }
 
 type timer struct {
@@ -93,6 +93,7 @@ func (l *leg) Candidates(d media.Description)      { l.do(session.Candidates{Med
 func (l *leg) Update(offer media.Description)      { l.do(session.Update{Media: offer}) }
 func (l *leg) AnswerUpdate(a media.Description)    { l.do(session.AnswerUpdate{Media: a}) }
 func (l *leg) RefuseUpdate(cause call.Cause)       { l.do(session.RefuseUpdate{Cause: cause}) }
+func (l *leg) Probe(on bool)                       { l.do(session.Probe{On: on}) }
 func (l *leg) Digit(d call.Digit)                  { l.do(session.Digit{Digit: d}) }
 func (l *leg) End(cause call.Cause, d call.Detail) { l.do(session.End{Cause: cause, Detail: d}) }
 

@@ -50,6 +50,9 @@ func (l *leg) send(s dialog.Send) {
 			}
 		}
 	}
+	if s.Method == "OPTIONS" {
+		req.AppendHeader(header("Accept", accepted))
+	}
 	l.transfers(req, s)
 	if s.Session.Expires > 0 && !l.retries.plain {
 		req.AppendHeader(header("Session-Expires", expires(s.Session)))

@@ -185,6 +185,7 @@ func (l *echo) RefuseUpdate(call.Cause)                {}
 func (l *echo) Digit(call.Digit)                       {}
 func (l *echo) RefuseTransfer(call.Cause, call.Detail) {}
 func (l *echo) Meet(gateway.Party)                     {}
+func (l *echo) Probe(bool)                             {}
 func (l *echo) Refer(call.Destination) {
 	l.in.Post(call.LegReferred{Side: l.in.Side(), Cause: call.Unsupported})
 }

@@ -100,6 +100,8 @@ type Call struct {
 	more      bool                 // there is more to pass on
 	idle      bool                 // the last change is passed on; joining is awaited
 
+	silent [3]bool // the peer was asked whether it is there, since it is not heard
+
 	moving Side         // whose place C is to take, in Transferring, Seating and PickingUp
 	came   bool         // C called us; it was not called
 	bare   bool         // the media of moving is lost: there is nothing to go back to
@@ -162,7 +164,7 @@ func (c *Call) stale(e Event) bool {
 		return e.Op == 0 || e.Op != c.waiting && e.Op != c.joining
 	case MediaFailed:
 		return e.Op != 0 && e.Op != c.waiting && e.Op != c.joining
-	case MediaCandidates, MediaDigit, MediaConnected, TimerFired, Aborted:
+	case MediaCandidates, MediaDigit, MediaConnected, MediaSilent, TimerFired, Aborted:
 		return false
 	default:
 		return !c.open[sideOf(e)]
@@ -217,6 +219,8 @@ func sideOf(e Event) Side {
 		return e.Side
 	case LegPicture:
 		return e.Side
+	case LegAway:
+		return e.Side
 	case LegTransfer:
 		return e.Side
 	case LegReferred:
@@ -230,6 +234,8 @@ func sideOf(e Event) Side {
 	case MediaDigit:
 		return e.Side
 	case MediaConnected:
+		return e.Side
+	case MediaSilent:
 		return e.Side
 	case MediaFailed:
 		return e.Side
@@ -267,6 +273,9 @@ func From(e Event, s Side) Event {
 		e.Side = s
 		return e
 	case LegDigit:
+		e.Side = s
+		return e
+	case LegAway:
 		e.Side = s
 		return e
 	case LegTransfer:

@@ -124,6 +124,10 @@ type (
 	// LegPicture says that a peer asked by signalling for a whole picture.
 	LegPicture struct{ Side Side }
 
+	// LegAway says that the peer's device has gone, as far as others can tell. Whether it
+	// still talks to us its media knows.
+	LegAway struct{ Side Side }
+
 	// LegTransfer says that a leg's peer wants the other side to be connected to someone
 	// else in its own place.
 	LegTransfer struct {
@@ -176,8 +180,12 @@ type (
 		Digit Digit
 	}
 
-	// MediaConnected says that packets can flow on one side.
+	// MediaConnected says that packets can flow on one side, or flow again after MediaSilent.
 	MediaConnected struct{ Side Side }
+
+	// MediaSilent says that nothing has been heard of the peer of one side for longer than
+	// its media explain. It comes again while that lasts.
+	MediaSilent struct{ Side Side }
 
 	// MediaFailed says that a request cannot be carried out, or, with the zero Op, that
 	// the media of one side is lost.
@@ -220,6 +228,7 @@ const (
 	kLegCandidates
 	kLegDigit
 	kLegPicture
+	kLegAway
 	kLegTransfer
 	kLegReferred
 	kLegEnded
@@ -228,6 +237,7 @@ const (
 	kMediaCandidates
 	kMediaDigit
 	kMediaConnected
+	kMediaSilent
 	kMediaFailed
 	kTaken
 	kTimerFired
@@ -237,9 +247,9 @@ const (
 
 var kindNames = [kinds]string{
 	"LegRinging", "LegProgress", "LegAnswered", "LegOffered", "LegUpdated", "LegRefused",
-	"LegConfirmed", "LegCandidates", "LegDigit", "LegPicture", "LegTransfer", "LegReferred", "LegEnded",
+	"LegConfirmed", "LegCandidates", "LegDigit", "LegPicture", "LegAway", "LegTransfer", "LegReferred", "LegEnded",
 	"MediaOffered", "MediaAnswered", "MediaCandidates", "MediaDigit", "MediaConnected",
-	"MediaFailed", "Taken", "TimerFired", "Aborted",
+	"MediaSilent", "MediaFailed", "Taken", "TimerFired", "Aborted",
 }
 
 func (k kind) String() string { return kindNames[k] }
@@ -254,6 +264,7 @@ func (LegConfirmed) kind() kind    { return kLegConfirmed }
 func (LegCandidates) kind() kind   { return kLegCandidates }
 func (LegDigit) kind() kind        { return kLegDigit }
 func (LegPicture) kind() kind      { return kLegPicture }
+func (LegAway) kind() kind         { return kLegAway }
 func (LegTransfer) kind() kind     { return kLegTransfer }
 func (LegReferred) kind() kind     { return kLegReferred }
 func (LegEnded) kind() kind        { return kLegEnded }
@@ -262,6 +273,7 @@ func (MediaAnswered) kind() kind   { return kMediaAnswered }
 func (MediaCandidates) kind() kind { return kMediaCandidates }
 func (MediaDigit) kind() kind      { return kMediaDigit }
 func (MediaConnected) kind() kind  { return kMediaConnected }
+func (MediaSilent) kind() kind     { return kMediaSilent }
 func (MediaFailed) kind() kind     { return kMediaFailed }
 func (Taken) kind() kind           { return kTaken }
 func (TimerFired) kind() kind      { return kTimerFired }
@@ -324,6 +336,13 @@ type (
 	DigitLeg struct {
 		Side  Side
 		Digit Digit
+	}
+
+	// ProbeLeg has the peer asked whether it is there: LegEnded says that it is not. With On
+	// false the question is settled, and no answer to it means anything.
+	ProbeLeg struct {
+		Side Side
+		On   bool
 	}
 
 	// RefuseTransfer tells the peer that its transfer came to nothing; the call is as it was.
@@ -391,6 +410,9 @@ type (
 		Digit Digit
 	}
 
+	// ListenMedia has MediaSilent said at once if nothing was heard of the peer of Side of late.
+	ListenMedia struct{ Side Side }
+
 	// PictureMedia has the other side's peer asked for a whole picture for the peer of Side.
 	PictureMedia struct{ Side Side }
 
@@ -449,6 +471,7 @@ func (AnswerUpdate) action()    {}
 func (RefuseUpdate) action()    {}
 func (CandidatesLeg) action()   {}
 func (DigitLeg) action()        {}
+func (ProbeLeg) action()        {}
 func (RefuseTransfer) action()  {}
 func (EndLeg) action()          {}
 func (TryLeg) action()          {}
@@ -458,6 +481,7 @@ func (AnswerMedia) action()     {}
 func (JoinMedia) action()       {}
 func (CandidatesMedia) action() {}
 func (DigitMedia) action()      {}
+func (ListenMedia) action()     {}
 func (PictureMedia) action()    {}
 func (TryMedia) action()        {}
 func (TakeMedia) action()       {}

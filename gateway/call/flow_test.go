@@ -159,6 +159,8 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		return LegDigit{side, Digit{words[2][0], 100 * time.Millisecond}}
 	case "A picture", "B picture":
 		return LegPicture{side}
+	case "A away", "B away":
+		return LegAway{side}
 	case "media undelivered":
 		return MediaDigit{B, Digit{words[2][0], 100 * time.Millisecond}}
 	case "media offered":
@@ -184,7 +186,12 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 	case "media candidates":
 		return MediaCandidates{B, described(words, 2)}
 	case "media connected":
+		if len(words) > 2 {
+			return MediaConnected{of(2)}
+		}
 		return MediaConnected{B}
+	case "media silent":
+		return MediaSilent{of(2)}
 	case "timer alert":
 		return TimerFired{TimerAlert}
 	case "timer no_answer":
@@ -240,6 +247,10 @@ func show(a Action) string {
 		return "media drop for " + a.Side.String()
 	case DigitLeg:
 		return fmt.Sprintf("%s digit %c", a.Side, a.Digit.Key)
+	case ProbeLeg:
+		return fmt.Sprintf("%s probe %v", a.Side, a.On)
+	case ListenMedia:
+		return "media listen to " + a.Side.String()
 	case PictureMedia:
 		return fmt.Sprintf("media picture for %s", a.Side)
 	case RingMedia:

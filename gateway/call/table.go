@@ -236,7 +236,9 @@ var always = []rule{
 	{0, kLegEnded, fromC, nil, 0, nil}, // it was tried, and has closed
 	{0, kMediaDigit, either, nil, 0, digitOut},
 	{0, kLegPicture, either, nil, 0, pictureIn},
-	{0, kMediaConnected, either, nil, 0, nil},
+	{0, kLegAway, either, nil, 0, listen},
+	{0, kMediaSilent, either, nil, 0, probe},
+	{0, kMediaConnected, either, nil, 0, heard},
 	{0, kAborted, either, nil, Ending, abort},
 }
 
@@ -539,6 +541,26 @@ func digitIn(c *Call, e Event) {
 
 // pictureIn is for peers that have no RTCP for it (RFC 5168).
 func pictureIn(c *Call, e Event) { c.emit(PictureMedia(e.(LegPicture))) }
+
+// listen is for a device that may only have lost its connection: while it is heard the call
+// goes on (INTERWORKING 2.5 row 21).
+func listen(c *Call, e Event) { c.emit(ListenMedia(e.(LegAway))) }
+
+// probe has the peer asked whether it is there (INTERWORKING 2.5 row 23).
+func probe(c *Call, e Event) {
+	if s := e.(MediaSilent).Side; c.open[s] && !c.ending[s] {
+		c.silent[s] = true
+		c.emit(ProbeLeg{s, true})
+	}
+}
+
+// heard is for a peer that speaks again: what it says to the question does not matter.
+func heard(c *Call, e Event) {
+	if s := e.(MediaConnected).Side; c.silent[s] && c.open[s] {
+		c.silent[s] = false
+		c.emit(ProbeLeg{s, false})
+	}
+}
 
 func digitOut(c *Call, e Event) {
 	if d := e.(MediaDigit); c.open[d.Side] {

@@ -149,7 +149,7 @@ func (c *Call) seat() {
 		c.emit(EndLeg{s, Transferred, Detail{}})
 	}
 	c.emit(SeatLeg{s})
-	c.open[s], c.ending[s], c.said[s] = true, false, c.said[C]
+	c.open[s], c.ending[s], c.silent[s], c.said[s] = true, false, false, c.said[C]
 	c.open[C], c.ending[C] = false, false
 }
 

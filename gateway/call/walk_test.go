@@ -29,6 +29,7 @@ var samples = [kinds]Event{
 	LegCandidates{},
 	LegDigit{},
 	LegPicture{},
+	LegAway{},
 	LegTransfer{},
 	LegReferred{},
 	LegEnded{},
@@ -37,6 +38,7 @@ var samples = [kinds]Event{
 	MediaCandidates{},
 	MediaDigit{},
 	MediaConnected{},
+	MediaSilent{},
 	MediaFailed{},
 	Taken{},
 	TimerFired{},
@@ -284,10 +286,10 @@ func (w *walk) moves() []Event {
 	s := Side(w.rng.IntN(2))
 	var mine []Event
 	if w.c.state < Ending {
-		mine = append(mine, MediaConnected{s}, MediaCandidates{s, w.description()}, MediaDigit{s, Digit{Key: '1'}})
+		mine = append(mine, []Event{MediaConnected{s}, MediaSilent{s}}[w.rng.IntN(2)], MediaCandidates{s, w.description()}, MediaDigit{s, Digit{Key: '1'}})
 	}
 	if !w.ended[s] && !w.told[s] {
-		mine = append(mine, LegCandidates{s, w.description()}, LegDigit{s, Digit{Key: '2'}})
+		mine = append(mine, []Event{LegCandidates{s, w.description()}, LegAway{s}}[w.rng.IntN(2)], LegDigit{s, Digit{Key: '2'}})
 		if w.sure && w.answered {
 			mine = append(mine, LegOffered{s, w.description()}, LegOffered{s, w.description()})
 			if w.hands[s] == 0 && w.c.state < Ending {

@@ -195,6 +195,9 @@ func (p *player) sid(w []string) string {
 }
 
 func (p *player) command(w []string) Input {
+	if w[1] == "probes" {
+		return Probe{len(w) == 2}
+	}
 	if w[1] == "presses" {
 		length, err := time.ParseDuration(w[3])
 		if err != nil {

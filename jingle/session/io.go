@@ -75,6 +75,8 @@ type (
 	AnswerUpdate struct{ Media media.Description }
 	RefuseUpdate struct{ Cause call.Cause }
 	Digit        struct{ Digit call.Digit }
+	// Probe asks the peer whether it is there; with On false that is known.
+	Probe struct{ On bool }
 	// RefuseTransfer says that what the peer asked for by <transfer/> came to nothing.
 	RefuseTransfer struct {
 		Cause  call.Cause
@@ -105,6 +107,7 @@ func (Update) input()       {}
 func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
 func (Digit) input()        {}
+func (Probe) input()        {}
 func (End) input()          {}
 
 func (RefuseTransfer) input() {}
@@ -121,7 +124,7 @@ const (
 	TimerInit                // for session-initiate after our proceed
 	TimerAccept              // for session-accept after a proceed
 	TimerReject              // a rejection after it was nobody's decision
-	TimerGone                // a caller whose resource left may come back
+	TimerGone                // a resource that left may come back
 	TimerRetry               // a change that could not be told the call is told again
 	TimerAdd                 // for the other side to take what the peer wants to add
 	TimerAdded               // for the peer to take what we add
@@ -138,7 +141,7 @@ var times = [timers]time.Duration{
 	TimerInit:   15 * time.Second, // T_sess
 	TimerAccept: 20 * time.Second, // T_acc
 	TimerReject: 28 * time.Second, // clients reject by themselves after 30 (section 2.13 B)
-	TimerGone:   10 * time.Second, // section 2.4 row 20
+	TimerGone:   10 * time.Second, // sections 2.4 row 20 and 2.5 row 21
 	TimerRetry:  time.Second,
 	TimerAdd:    10 * time.Second, // section 2.10
 	TimerAdded:  20 * time.Second, // a person may be asked

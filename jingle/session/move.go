@@ -83,6 +83,7 @@ func (s *Session) moveTo(from, id string, how move) {
 	s.opt.SID, s.opt.Peer, s.opt.Mode = id, from, Late
 	s.peer, s.role = from, wire.Responder
 	s.known, s.losers = false, nil
+	s.away, s.probing = false, 0
 	clear(s.asked)
 	clear(s.wire)
 	clear(s.made)

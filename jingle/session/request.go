@@ -25,6 +25,7 @@ func (s *Session) request(r Request) {
 		s.refuse(r, wire.UnknownSession) // nobody learns of a session that is not his
 		return
 	}
+	s.back() // whatever its presence says
 	switch r.Jingle.Action {
 	case wire.SessionAccept:
 		s.accepted(r)
@@ -75,14 +76,21 @@ func (s *Session) terminated(r Request) {
 	if r.Jingle.Reason != nil {
 		reason = *r.Jingle.Reason
 	}
-	cause, detail := s.opt.Words.Cause(reason)
-	switch {
-	case s.state == Accepted:
+	cause, detail := s.causeOf(reason)
+	if s.state == Accepted {
 		s.finish(reason.OrSuccess())
-	case s.role == wire.Responder && s.move == still:
-		cause = call.Cancelled
 	}
 	s.end(cause, detail)
+}
+
+// causeOf returns what it means that the peer ends the session with that reason: a caller that
+// has not been answered gives up.
+func (s *Session) causeOf(reason wire.Reason) (call.Cause, call.Detail) {
+	cause, detail := s.opt.Words.Cause(reason)
+	if s.state != Accepted && s.role == wire.Responder && s.move == still {
+		cause = call.Cancelled
+	}
+	return cause, detail
 }
 
 // info takes a session-info (XEP-0167 section 7).
@@ -241,10 +249,7 @@ func (s *Session) removed(r Request) {
 	if r.Jingle.Reason != nil {
 		reason = *r.Jingle.Reason
 	}
-	cause, detail := s.opt.Words.Cause(reason)
-	if s.role == wire.Responder && s.state != Accepted && s.move == still {
-		cause = call.Cancelled
-	}
+	cause, detail := s.causeOf(reason)
 	s.terminate(reason.OrSuccess())
 	s.finish(reason.OrSuccess())
 	s.end(cause, detail)

@@ -75,6 +75,8 @@ type Session struct {
 
 	rung    bool // ringing was told, one way or the other
 	auto    bool // a rejection now is likely the client's own doing
+	away    bool // the peer's resource has left
+	probing Ref  // of the ping under way; 0 for none
 	known   bool // the peer has the session, so it can be sent more than its beginning
 	running [timers]bool
 
@@ -178,7 +180,7 @@ func (s *Session) Step(in Input) ([]Output, []call.Event) {
 		s.gone(in)
 	case Back:
 		if in.From == s.peer {
-			s.stop(TimerGone)
+			s.back()
 		}
 	case Fired:
 		s.fired(in.Timer)
@@ -214,6 +216,8 @@ func (s *Session) command(in Input) {
 		s.refuseUpdate(in.Cause)
 	case Digit:
 		s.digit(in.Digit)
+	case Probe:
+		s.probe(in.On)
 	case RefuseTransfer:
 		s.refuseTransfer(in)
 	case End:
@@ -362,7 +366,7 @@ func (s *Session) fired(t Timer) {
 	case TimerReject:
 		s.auto = true
 	case TimerGone:
-		s.end(call.Cancelled, call.Detail{})
+		s.left()
 	case TimerRetry:
 		if s.state == Initiated {
 			s.tellMoved()
@@ -376,13 +380,6 @@ func (s *Session) fired(t Timer) {
 	}
 }
 
-// gone is for a caller that waits: if its resource does not come back, it has given up.
-func (s *Session) gone(g Gone) {
-	if s.role == wire.Responder && s.state == Proposed && g.From == s.peer {
-		s.start(TimerGone)
-	}
-}
-
 // response takes the answer to one of our requests.
 func (s *Session) response(r Response) {
 	about, waiting := s.asked[r.Ref]
@@ -390,6 +387,10 @@ func (s *Session) response(r Response) {
 		return
 	}
 	delete(s.asked, r.Ref)
+	probed := r.Ref == s.probing && r.Ref != 0
+	if probed {
+		s.probing = 0
+	}
 	switch {
 	case r.Silent:
 		cause, detail := s.opt.Words.Error(wire.Error{})
@@ -400,6 +401,8 @@ func (s *Session) response(r Response) {
 		s.acceptAnswered(r.Err)
 	case r.Err != nil && r.Err.Jingle == wire.UnknownSession.Jingle:
 		s.end(call.Unavailable, call.Detail{Text: r.Err.Text})
+	case probed && r.Err != nil && vanished(*r.Err):
+		s.fail("gone", call.MediaLost, call.Detail{Text: r.Err.Text})
 	case about == aboutChange, about == aboutAdd:
 		s.changeAnswered(about, r.Err)
 	}

@@ -27,10 +27,10 @@ func TestRandomSessions(t *testing.T) {
 		"propose", "ringing", "proceed", "reject", "retract", "finish", "session-initiate", "session-accept",
 		"session-terminate", "session-info", "transport-info", "content-modify", "content-reject", "content-add", "content-accept", "content-remove", "transport-reject",
 		"call.LegRinging", "call.LegAnswered", "call.LegOffered", "call.LegConfirmed", "call.LegCandidates",
-		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegTransfer", "call.LegEnded", "session.SendText", "session.RefuseTransfer",
+		"call.LegUpdated", "call.LegRefused", "call.LegDigit", "call.LegTransfer", "call.LegAway", "call.LegEnded", "session.SendText", "session.RefuseTransfer",
 		"session.Signal", "session.Receipt", "session.Bounce", "session.Crossed", "session.Migrate", "session.Gone", "session.Back",
 		"session.Request", "session.Response", "session.Fired", "session.Offer", "session.Ring", "session.Answer", "session.Candidates",
-		"session.Update", "session.AnswerUpdate", "session.RefuseUpdate", "session.Digit", "session.Progress", "session.End",
+		"session.Update", "session.AnswerUpdate", "session.RefuseUpdate", "session.Digit", "session.Probe", "session.Progress", "session.End",
 	} {
 		if !seen[want] {
 			t.Errorf("no walk saw %s: they go nowhere", want)
@@ -104,7 +104,7 @@ func (w *walk) input() Input {
 			return Bounce{from, pick(r, wire.Propose, wire.Ringing), wire.Error{Condition: "gone"}}
 		case 1:
 			return pick[Input](r, Crossed{From: from, ID: fmt.Sprint(pick(r, "a", "z"), len(w.log))}, Migrate{From: from, ID: fmt.Sprint("moved", len(w.log))})
-		case 2:
+		case 2, 3, 4, 5:
 			return Gone{from}
 		default:
 			return Back{from}
@@ -139,6 +139,9 @@ func (w *walk) input() Input {
 	case 18:
 		if r.IntN(3) == 0 {
 			return RefuseTransfer{Cause: pick(r, call.Busy, call.Forbidden)}
+		}
+		if r.IntN(4) == 0 {
+			return Probe{r.IntN(4) > 0}
 		}
 		if r.IntN(2) == 0 {
 			return Digit{call.Digit{Key: pick(r, byte('1'), '#'), Length: 100}}

@@ -87,6 +87,7 @@ type (
 		t     *transport
 		assoc *association
 	}
+	listenInput   struct{ side call.Side } // is the peer of side heard?
 	keyframeInput struct{ side call.Side } // the peer of side wants a whole picture
 	digitInput    struct {
 		side  call.Side
@@ -236,6 +237,8 @@ func (b *Bridge) take(in input) {
 		if in.t.assoc.Load() == in.assoc {
 			in.t.closedAt = time.Now()
 		}
+	case listenInput:
+		b.ends[in.side].missing()
 	case keyframeInput:
 		b.ends[in.side].lanes[media.Video].wantsKey.Store(false)
 		b.keyframe(in.side)

@@ -31,6 +31,7 @@ type end struct {
 	early    []media.Stream    // candidates that came before the answer
 	cname    string
 	held     bool // a side holds, so that silence is right
+	silent   bool // it was told that the peer is silent
 
 	told    bool  // that the other side rings, or not any more
 	ringing bool  // the peer shall hear that the other side rings

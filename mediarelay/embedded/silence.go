@@ -9,9 +9,10 @@ import (
 	"sipxmppgw/gateway/media"
 )
 
-// silence looks whether the peer of an end without ICE has been silent for too long
-// (RELIABILITY 7 row 14). Ends with ICE have consent for that. On hold, RTCP counts as
-// life too; a side that holds need not play anything, and one that is held need not speak.
+// silence tells when the peer of an end without ICE has been silent for too long (RELIABILITY
+// 7 row 14), again when that goes on as long, and when it is over. Ends with ICE have consent
+// for that. On hold, RTCP counts as life too; a side that holds need not play anything, and one
+// that is held need not speak.
 func (e *end) silence() {
 	l := e.lanes[media.Audio]
 	t := l.t
@@ -25,18 +26,45 @@ func (e *end) silence() {
 		t.checkedAt = e.b.relay.now()
 	}
 	e.held = held
-	last := max(l.in.last.Load(), t.checkedAt)
+	heard := l.in.last.Load()
+	if held {
+		heard = max(heard, l.in.control.Load())
+	}
+	if e.silent && heard > t.checkedAt {
+		e.silent = false
+		e.b.tell(call.MediaConnected{Side: e.side})
+	}
+	last := max(heard, t.checkedAt)
 	switch {
 	case held:
 		limit = times.Held
-		last = max(last, l.in.control.Load())
 	case l.in.first.Load() == 0 && t.early:
 		limit = times.Early
 	case l.in.first.Load() == 0:
 		limit = times.First
 	}
 	if silent := time.Duration(e.b.relay.now() - last); silent > limit {
-		t.fail(call.MediaLost, "nothing was heard for "+silent.Round(time.Second).String())
+		e.b.relay.options.Log.Info("media silent", "call", e.b.id, "leg", e.side, "silent_ms", silent.Milliseconds())
+		e.silent, t.checkedAt = true, e.b.relay.now()
+		e.b.tell(call.MediaSilent{Side: e.side})
+	}
+}
+
+// Listen posts MediaSilent if nothing was heard of side's peer for as long as makes a gap: no
+// speech, no pictures and no RTCP of either. On hold there need be none of these, and ICE's
+// consent says enough.
+func (b *Bridge) Listen(side call.Side) { b.tellSelf(listenInput{side}) }
+
+func (e *end) missing() {
+	var last int64
+	if e.lanes[media.Audio].t.ice != nil && e.onHold() {
+		return
+	}
+	for _, l := range e.lanes {
+		last = max(last, l.in.last.Load(), l.in.control.Load())
+	}
+	if last == 0 || time.Duration(e.b.relay.now()-last) > e.b.relay.options.Times.Gap {
+		e.b.tell(call.MediaSilent{Side: e.side})
 	}
 }
 

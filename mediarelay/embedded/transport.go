@@ -346,8 +346,6 @@ func (t *transport) fail(cause call.Cause, text string) {
 	switch {
 	case cause == call.Unreachable:
 		d.Q850 = 47 // resource unavailable (INTERWORKING 2.4 row 25)
-	case cause == call.MediaLost && t.ice == nil:
-		d.Status = 408 // a phone that says nothing any more (INTERWORKING 2.5 row 23)
 	}
 	t.b.tell(call.MediaFailed{Side: t.side, Cause: cause, Detail: d})
 }

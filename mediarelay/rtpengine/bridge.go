@@ -72,7 +72,8 @@ type (
 		side  call.Side
 		digit call.Digit
 	}
-	ringInput struct {
+	listenInput struct{ side call.Side }
+	ringInput   struct {
 		side call.Side
 		on   bool
 	}
@@ -110,6 +111,9 @@ func (b *Bridge) Digit(side call.Side, digit call.Digit) { b.tellSelf(digitInput
 // Keyframe does nothing: rtpengine 10.5 has no command that asks for a whole picture. A peer
 // that asks by RTCP is heard by the other, for rtpengine passes its feedback on.
 func (b *Bridge) Keyframe(call.Side) {}
+
+// Listen posts MediaSilent if nothing was heard of side's peer for some seconds.
+func (b *Bridge) Listen(side call.Side) { b.tellSelf(listenInput{side}) }
 
 // Ring says whether the other side rings, so that side hears it.
 func (b *Bridge) Ring(side call.Side, on bool) { b.tellSelf(ringInput{side, on}) }
@@ -237,6 +241,8 @@ func (b *Bridge) take(in input) {
 		b.refuse(in.op, in.side, call.Unsupported, "a leg cannot be replaced while rtpengine carries the media")
 	case digitInput:
 		b.digit(in)
+	case listenInput:
+		b.missing(b.ends[in.side], time.Now())
 	case ringInput:
 		b.ring(in)
 	}

@@ -442,11 +442,11 @@ func TestJudgeAfterHold(t *testing.T) {
 	start, end := time.Unix(1_000_000, 0), time.Unix(1_001_000, 0)
 	b := judged(Times{Silence: time.Minute, Held: time.Hour}, media.SendRecv, watching{connected: true, packets: 5, held: true}, start)
 	for _, now := range []time.Time{end, end.Add(time.Minute)} {
-		if b.judge(b.ends[call.A], now); b.over {
+		if b.judge(b.ends[call.A], now); len(b.results) > 0 {
 			t.Fatalf("%v after the hold: %+v", now.Sub(end), b.results)
 		}
 	}
-	if b.judge(b.ends[call.A], end.Add(time.Minute+time.Second)); !b.over {
+	if b.judge(b.ends[call.A], end.Add(time.Minute+time.Second)); len(b.results) == 0 {
 		t.Error("its silence is not noticed any more")
 	}
 }
@@ -458,8 +458,8 @@ func TestJudge(t *testing.T) {
 		name   string
 		watch  watching
 		flow   media.Direction // of the other side
-		after  time.Duration   // it is lost, and a second before it is not
-		reason string
+		after  time.Duration   // it is noticed, and a second before it is not
+		reason string          // why it is lost; silence without ICE is only told
 	}{
 		{"no handshake", watching{}, media.SendRecv, times.Connect, "not done in time"},
 		{"no first packet", watching{connected: true}, media.SendRecv, times.First, "no media for 31s"},
@@ -470,10 +470,60 @@ func TestJudge(t *testing.T) {
 	for _, tt := range tests {
 		for after, lost := range map[time.Duration]bool{tt.after - time.Second: false, tt.after + time.Second: true} {
 			b := judged(times, tt.flow, tt.watch, start)
+			b.ends[call.A].ice = true
 			b.judge(b.ends[call.A], start.Add(after))
 			if b.over != lost || lost && !strings.Contains(b.results[0].(call.MediaFailed).Detail.Text, tt.reason) {
 				t.Errorf("%s: after %v got %+v", tt.name, after, b.results)
 			}
+			if !tt.watch.connected {
+				continue
+			}
+			b = judged(times, tt.flow, tt.watch, start)
+			for range 2 { // it is told once, and then a new time begins
+				b.judge(b.ends[call.A], start.Add(after))
+			}
+			if said := len(b.results) == 1; b.over || said != lost || said && b.results[0] != (call.MediaSilent{Side: call.A}) {
+				t.Errorf("%s, without ICE: after %v got %+v", tt.name, after, b.results)
+			}
+		}
+	}
+}
+
+// Who was silent and is heard again is said to be there, once.
+func TestHeardAgain(t *testing.T) {
+	b := judged(Times{}, media.SendRecv, watching{connected: true, packets: 5, silent: true}, time.Unix(1_000_000, 0))
+	for _, packets := range []int64{5, 6, 7} {
+		b.learn(dict{"tags": dict{"A": dict{"medias": []any{dict{"streams": []any{dict{
+			"flags": []any{"RTP"}, "local address": "192.0.2.1", "local port": int64(4000), "stats": dict{"packets": packets},
+		}}}}}}})
+		if want := min(packets-5, 1); int64(len(b.results)) != want {
+			t.Fatalf("after %d packets got %+v", packets, b.results)
+		}
+	}
+	if b.results[0] != (call.MediaConnected{Side: call.A}) {
+		t.Errorf("got %+v", b.results)
+	}
+}
+
+// Of an end that someone doubts it is said if nothing was heard of late, but not on hold.
+func TestMissing(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for _, tt := range []struct {
+		name   string
+		watch  watching
+		after  time.Duration
+		silent bool
+	}{
+		{"never heard", watching{connected: true}, 0, true},
+		{"heard just now", watching{connected: true, packets: 5}, gap, false},
+		{"not heard of late", watching{connected: true, packets: 5}, gap + time.Second, true},
+		{"known to be silent", watching{connected: true, packets: 5, silent: true}, 0, true},
+		{"on hold", watching{connected: true, packets: 5, held: true}, time.Hour, false},
+	} {
+		b := judged(Times{}, media.SendRecv, tt.watch, start)
+		b.missing(b.ends[call.A], start.Add(tt.after))
+		if silent := len(b.results) == 1 && b.results[0] == (call.MediaSilent{Side: call.A}); silent != tt.silent || len(b.results) > 1 {
+			t.Errorf("%s: got %+v", tt.name, b.results)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type watching struct {
 	quiet     time.Time // since when that is so
 	early     bool      // the peer may still ring
 	held      bool
+	silent    bool // it was told
 }
 
 // figures are what rtpengine says of one side of a call.
@@ -92,6 +93,10 @@ func (b *Bridge) learn(reply dict) {
 		w := &e.watch
 		if f.all != w.packets {
 			w.packets, w.quiet = f.all, time.Now()
+			if w.silent {
+				w.silent = false
+				b.tell(call.MediaConnected{Side: e.side})
+			}
 			w.early = w.early && f.Received.Packets == 0
 		}
 		if f.verified && e.live() && !w.connected {
@@ -102,7 +107,9 @@ func (b *Bridge) learn(reply dict) {
 }
 
 // judge looks whether the media of an end is lost. Every end is judged by its packets:
-// rtpengine does not say whether ICE's consent (RFC 7675) is renewed.
+// rtpengine does not say whether ICE's consent (RFC 7675) is renewed. A peer that has ICE and is
+// silent is lost; one that has not may be there, and that is told again when its silence goes
+// on as long.
 func (b *Bridge) judge(e *end, now time.Time) {
 	w := &e.watch
 	if !e.live() {
@@ -131,8 +138,25 @@ func (b *Bridge) judge(e *end, now time.Time) {
 	case w.packets == 0:
 		limit = times.First
 	}
-	if silent := now.Sub(w.quiet); silent > limit {
+	switch silent := now.Sub(w.quiet); {
+	case silent <= limit:
+	case e.ice:
 		b.lose(e.side, call.MediaLost, "no media for "+silent.Round(time.Second).String())
+	default:
+		b.engine.options.Log.Info("media silent", "call", b.id, "leg", e.side, "silent_ms", silent.Milliseconds())
+		w.silent, w.quiet = true, now
+		b.tell(call.MediaSilent{Side: e.side})
+	}
+}
+
+// gap is how long a peer that is there need not be heard: two reports by RTCP, or the looks at
+// rtpengine.
+const gap = 10 * time.Second
+
+// missing tells that an end is not heard, neither speech nor RTCP.
+func (b *Bridge) missing(e *end, now time.Time) {
+	if w := &e.watch; !w.held && (w.silent || w.packets == 0 || now.Sub(w.quiet) > gap) {
+		b.tell(call.MediaSilent{Side: e.side})
 	}
 }
 

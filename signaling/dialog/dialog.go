@@ -85,6 +85,7 @@ type Dialog struct {
 	digits  digits
 	session session
 	refer   refer
+	probing int // ID of the OPTIONS under way; 0 if none
 
 	end     *ending // set once we or the call want it over
 	ended   bool    // LegEnded was reported
@@ -155,6 +156,8 @@ func (d *Dialog) command(in Input) {
 		d.refuseUpdate(in.Cause)
 	case Digit:
 		d.digit(in.Digit)
+	case Probe:
+		d.probe(in.On)
 	case Refer:
 		d.sendRefer(in.To)
 	case RefuseTransfer:
@@ -290,6 +293,8 @@ func (d *Dialog) response(r Response) {
 		d.changeResponse(r)
 	case d.digits.id != 0 && r.ID == d.digits.id:
 		d.digitResponse(r)
+	case d.probing != 0 && r.ID == d.probing:
+		d.probeResponse(r)
 	case d.refer.note != 0 && r.ID == d.refer.note:
 		d.noteResponse(r)
 	case d.refer.ours != 0 && r.ID == d.refer.ours:
@@ -317,6 +322,9 @@ func (d *Dialog) again(a Again) {
 	case id == d.digits.id && d.digits.id != 0 && d.state == confirmed:
 		d.digits.id = 0
 		d.sendDigit()
+	case id == d.probing && d.probing != 0 && d.state == confirmed:
+		d.probing = 0
+		d.probe(true)
 	case id == d.session.id && d.session.id != 0 && d.state == confirmed:
 		d.session.id = 0
 		d.refresh()
@@ -346,6 +354,8 @@ func (d *Dialog) failure(f Failure) {
 		}
 	case d.digits.id != 0 && f.ID == d.digits.id:
 		d.muteDigits()
+	case d.probing != 0 && f.ID == d.probing:
+		d.vanished()
 	case d.refer.note != 0 && f.ID == d.refer.note:
 		d.unsubscribe()
 	case d.refer.ours != 0 && f.ID == d.refer.ours:

@@ -159,6 +159,8 @@ type (
 	RefuseUpdate struct{ Cause call.Cause }
 	Digit        struct{ Digit call.Digit }
 	Refer        struct{ To call.Destination }
+	// Probe asks the peer whether it is there; with On false no answer means anything.
+	Probe struct{ On bool }
 	// RefuseTransfer says that what the peer's REFER asked for came to nothing.
 	RefuseTransfer struct {
 		Cause  call.Cause
@@ -185,6 +187,7 @@ func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
 func (Digit) input()        {}
 func (Refer) input()        {}
+func (Probe) input()        {}
 func (End) input()          {}
 
 func (RefuseTransfer) input() {}

@@ -37,6 +37,7 @@ func TestRandomDialogs(t *testing.T) {
 		AnswerUpdate{},
 		RefuseUpdate{},
 		Digit{},
+		Probe{},
 		End{},
 		Send{},
 		Cancel{},
@@ -182,7 +183,9 @@ func (w *walk) any() Input {
 	case w.d.refer.asked && w.r.IntN(4) == 0:
 		return End{Cause: call.Transferred}
 	}
-	switch n := w.r.IntN(34); n {
+	switch n := w.r.IntN(35); n {
+	case 34:
+		return Probe{w.r.IntN(4) > 0}
 	case 30:
 		return Refer{call.Destination{Address: "sip:c"}}
 	case 31:

@@ -9,7 +9,8 @@
 //	sip 180, sip 200 sdp=g711, sip 200 for BYE          the trunk answers the gateway's request
 //	sip 200 tag=fork2 sdp=g711                          another fork of the trunk answers
 //	juliet@example.org/balcony: ringing                 a client acts (xmppside.go says how)
-//	media fails side=xmpp media_lost                    the media plane speaks
+//	media fails B media_lost                            the media plane speaks
+//	media silent B, media connected B                   that side is not heard, or is
 //	wait 3s                                             time passes
 //	with early_media                                    settings, before the first act
 //	sip BYE in=1                                        in the first dialog, whoever began it
@@ -371,7 +372,13 @@ func (w *world) media(text string) error {
 	case "fails":
 		b.post(call.MediaFailed{Side: side, Cause: cause, Detail: b.detail(side, cause)})
 	case "connected":
+		b.silent[side] = false
 		b.post(call.MediaConnected{Side: side})
+	case "silent":
+		b.silent[side] = true
+		if !b.policies[side].ICE { // else it is told when it is asked
+			b.post(call.MediaSilent{Side: side})
+		}
 	default:
 		return fmt.Errorf("media does not %q", words[0])
 	}

@@ -47,6 +47,7 @@ type bridge struct {
 	settled  [2][]media.Codec     // what B settled on, or A in eager mode
 	asked    [2]bool              // a side has offered and is not answered
 	ahead    bool                 // A was answered before B was asked (eager mode)
+	silent   [2]bool // as the play says
 	restarts int
 	tries    int     // new ends so far
 	spare    *bridge // as it will be when the new end has its place
@@ -193,8 +194,6 @@ func (b *bridge) detail(side call.Side, cause call.Cause) call.Detail {
 	switch {
 	case cause == call.Unreachable:
 		return call.Detail{Q850: 47, Text: "no way to the other side was found"}
-	case cause == call.MediaLost && !b.policies[side].ICE:
-		return call.Detail{Status: 408, Text: "nothing was heard for 1m0s"}
 	}
 	return call.Detail{}
 }
@@ -330,6 +329,14 @@ func (b *bridge) Digit(side call.Side, d call.Digit) {
 // Keyframe notes that a picture is asked for.
 func (b *bridge) Keyframe(side call.Side) {
 	b.p.note(fmt.Sprintf("a whole picture is wanted of leg %s", side.Other()))
+}
+
+// Listen hears nothing of a side that a play has said to be silent.
+func (b *bridge) Listen(side call.Side) {
+	b.p.note(fmt.Sprintf("is leg %s heard?", side))
+	if b.silent[side] {
+		b.post(call.MediaSilent{Side: side})
+	}
 }
 
 // Ring notes that a caller hears ringing.
