@@ -270,6 +270,8 @@ func jmi(w []string) wire.JMI {
 			j.Kinds = append(j.Kinds, media.Video)
 		case "tie-break":
 			j.TieBreak = true
+		case "migrated":
+			j.Migrated = "other"
 		default:
 			j.Reason = &wire.Reason{Name: word}
 		}

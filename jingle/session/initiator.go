@@ -125,7 +125,9 @@ func (s *Session) signalFromCallee(in Signal) {
 	case wire.Finish:
 		if s.state == Proposed {
 			s.rejected(in)
+			return
 		}
+		s.finishes(in)
 	}
 }
 

@@ -128,10 +128,11 @@ const (
 	TimerRetry               // a change that could not be told the call is told again
 	TimerAdd                 // for the other side to take what the peer wants to add
 	TimerAdded               // for the peer to take what we add
+	TimerFinish              // for session-terminate after the peer's finish
 	timers
 )
 
-var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry", "add", "added"}
+var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry", "add", "added", "finish"}
 
 // String returns the timer's name.
 func (t Timer) String() string { return timerNames[min(t, timers-1)] }
@@ -145,6 +146,7 @@ var times = [timers]time.Duration{
 	TimerRetry:  time.Second,
 	TimerAdd:    10 * time.Second, // section 2.10
 	TimerAdded:  20 * time.Second, // a person may be asked
+	TimerFinish: 2 * time.Second,
 }
 
 // An Output is what the session wants done. Outputs are carried out in order.

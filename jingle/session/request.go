@@ -93,6 +93,21 @@ func (s *Session) causeOf(reason wire.Reason) (call.Cause, call.Detail) {
 	return cause, detail
 }
 
+// finishes takes the peer's finish of a session that goes on. Clients send it beside
+// session-terminate, which says why; one that does not come soon is not waited for. A finish that
+// names another session is the peer's word for a move that its proposal begins (XEP-0353
+// section 3.6), and other devices have no say.
+func (s *Session) finishes(in Signal) {
+	if in.From != s.peer || in.JMI.Migrated != "" || s.state < Initiated || s.running[TimerFinish] {
+		return
+	}
+	s.finished = wire.Reason{}
+	if in.JMI.Reason != nil {
+		s.finished = *in.JMI.Reason
+	}
+	s.start(TimerFinish)
+}
+
 // info takes a session-info (XEP-0167 section 7).
 func (s *Session) info(r Request) {
 	switch r.Jingle.Info.Kind {

@@ -27,6 +27,9 @@ func (s *Session) signal(in Signal) {
 	case wire.Propose:
 		s.begin()
 	case wire.Retract, wire.Reject, wire.Finish:
+		if in.JMI.Signal == wire.Finish {
+			s.finishes(in)
+		}
 		s.retracted(in)
 	}
 }
@@ -186,6 +189,19 @@ func (s *Session) retracted(in Signal) {
 		if in.JMI.Signal == wire.Retract {
 			s.finish(wire.Reason{Name: "cancel"})
 		}
+		s.end(cause, call.Detail{Text: text})
+	case Initiated, Accepted:
+		// The device that has the session takes back what it has begun; its account's others
+		// cannot.
+		if in.JMI.Signal != wire.Retract || in.From != s.peer {
+			return
+		}
+		cause := call.Cancelled
+		if s.move != still {
+			cause = call.Normal
+		}
+		s.terminate(wire.Reason{Name: "cancel"})
+		s.finish(wire.Reason{Name: "cancel"})
 		s.end(cause, call.Detail{Text: text})
 	}
 }

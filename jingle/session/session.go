@@ -99,6 +99,7 @@ type Session struct {
 	theirs   bool                       // the call has not answered the peer's change
 	tries    int                        // of telling the call
 	handing  bool                       // the peer's transfer is being carried out
+	finished wire.Reason                // of the peer's finish, while TimerFinish runs
 
 	out    []Output
 	events []call.Event
@@ -377,6 +378,9 @@ func (s *Session) fired(t Timer) {
 		s.rejectAdded(call.Unsupported)
 	case TimerAdded:
 		s.withdraw()
+	case TimerFinish:
+		s.terminate(s.finished.OrSuccess())
+		s.end(s.causeOf(s.finished))
 	}
 }
 

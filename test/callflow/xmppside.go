@@ -249,8 +249,12 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 		return message(fmt.Sprintf("<propose xmlns='%s' id='%s'>%s</propose><request xmlns='urn:xmpp:receipts'/>", nsJMI, esc(sid), d.String()))
 	case "ringing", "proceed", "accept":
 		return message(fmt.Sprintf("<%s xmlns='%s' id='%s'/>", args[0], nsJMI, esc(sid)))
-	case "reject", "retract", "finish":
-		return message(fmt.Sprintf("<%s xmlns='%s' id='%s'>%s</%s>", args[0], nsJMI, esc(sid), reason(arg(1), " xmlns='"+nsJingle+"'"), args[0]))
+	case "reject", "retract", "finish": // [REASON [SID]]; the session that takes the place of this one
+		migrated := ""
+		if arg(2) != "" {
+			migrated = "<migrated to='" + esc(arg(2)) + "'/>"
+		}
+		return message(fmt.Sprintf("<%s xmlns='%s' id='%s'>%s%s</%s>", args[0], nsJMI, esc(sid), reason(arg(1), " xmlns='"+nsJingle+"'"), migrated, args[0]))
 	case "composing", "paused", "active":
 		return message(fmt.Sprintf("<%s xmlns='http://jabber.org/protocol/chatstates'/>", args[0]))
 	case "received":
