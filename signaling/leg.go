@@ -71,6 +71,7 @@ type leg struct {
 	expires     bool // the peer's INVITE has said how long it waits
 
 	mu      sync.Mutex
+	silent  bool // the peer is not heard any more
 	queue   []any
 	events  []call.Event // of commands, waiting for Receive
 	adopted bool
@@ -279,12 +280,19 @@ func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUp
 
 func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }
 func (l *leg) Digit(digit call.Digit)        { l.command(dialog.Digit{Digit: digit}) }
-func (l *leg) Probe(on bool)                 { l.command(dialog.Probe{On: on}) }
 func (l *leg) Refer(to call.Destination)     { l.command(dialog.Refer{To: to}) }
 
 // RefuseTransfer implements [gateway.Leg].
 func (l *leg) RefuseTransfer(cause call.Cause, detail call.Detail) {
 	l.command(dialog.RefuseTransfer{Cause: cause, Detail: detail})
+}
+
+// Probe implements [gateway.Leg]. What a BYE means depends on whether the peer is heard.
+func (l *leg) Probe(on bool) {
+	l.mu.Lock()
+	l.silent = on
+	l.mu.Unlock()
+	l.command(dialog.Probe{On: on})
 }
 
 // Meet implements [gateway.Leg]: what we send from now on asserts the new party (RFC 3325
@@ -417,7 +425,7 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 		r.RAck = rack(value(req, "RAck"))
 		r.Body = l.body(req).Body
 	case "BYE":
-		r.Cause, r.Detail = translate.CauseOfBye(reasons(req), false)
+		r.Cause, r.Detail = translate.CauseOfBye(reasons(req), l.silent)
 	case "UPDATE":
 		r.Body = l.body(req).Body
 		r.Session, r.Allow = session(req), allows(req)

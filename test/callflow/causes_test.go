@@ -169,6 +169,8 @@ func TestReasonsOfBYECross(t *testing.T) {
 		{"'Reason: SIP;cause=408'", "timeout"},
 		{"'Reason: Q.850;cause=21'", "decline"},
 		{"'Reason: Q.850;cause=22'", "gone"},
+		{"'Reason: Q.850;cause=38'", "general-error"},
+		{"'Reason: Q.850;cause=41'", "general-error"},
 		{"'Reason: Q.850;cause=42'", "general-error"},
 		{"'Reason: Q.850;cause=44'", "general-error"},
 		{"'Reason: Q.850;cause=47'", "general-error"},
@@ -188,5 +190,9 @@ func TestReasonsOfBYECross(t *testing.T) {
 		t.Run(tt.header, func(t *testing.T) {
 			only(t, up+"sip BYE "+tt.header, "xmpp iq set", "session-terminate", "<"+tt.reason+"/>")
 		})
+	}
+	for _, cause := range []int{38, 41} { // of a phone that is not heard any more
+		script := fmt.Sprintf("%smedia silent A\nsip 200 for OPTIONS\nsip BYE 'Reason: Q.850;cause=%d'", up, cause)
+		only(t, script, "xmpp iq set", "session-terminate", "<failed-transport/>")
 	}
 }
