@@ -75,7 +75,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		calls:  true,
 	}
 	opt := session.Options{
-		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: words,
+		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: l.words(),
 		Video: target.Policy.Video,
 	}
 	if !target.By.Anonymous {

@@ -242,7 +242,7 @@ func (e *Edge) newResponder(from, to translate.JID, sid string, mode session.Mod
 // options returns those of the leg's session.
 func (l *leg) options(peer string, mode session.Mode) session.Options {
 	return session.Options{
-		SID: l.key.sid, Side: call.A, Self: l.self, Peer: peer, Mode: mode, Words: words,
+		SID: l.key.sid, Side: call.A, Self: l.self, Peer: peer, Mode: mode, Words: l.words(),
 		Video: l.e.opt.Policy.Video,
 	}
 }

@@ -8,16 +8,43 @@ import (
 )
 
 // words are those of gateway/translate as a session asks for them.
-var words = session.Words{Reason: reasonOf, Cause: causeOf, Error: errorMeans}
+func (l *leg) words() session.Words {
+	return session.Words{Reason: reasonOf, Cause: l.causeOf, Error: errorMeans}
+}
 
 // reasonOf returns what to tell an XMPP peer of an end.
 func reasonOf(cause call.Cause, d call.Detail) wire.Reason {
 	return wire.Reason{Name: translate.ReasonOf(cause, d), Text: translate.TextOf(cause, d)}
 }
 
-// causeOf returns what an XMPP peer's reason means.
-func causeOf(r wire.Reason) (call.Cause, call.Detail) {
-	return translate.CauseOfReason(r.Name), call.Detail{Text: r.Text}
+// causeOf returns what the peer's reason means. One that names another session of the peer has
+// a SIP caller call who is in that (INTERWORKING 2.13 B).
+func (l *leg) causeOf(r wire.Reason) (call.Cause, call.Detail) {
+	cause, d := translate.CauseOfReason(r.Name), call.Detail{Text: r.Text}
+	if cause == call.Moved && r.SID != "" {
+		if d.Elsewhere = l.e.partyOf(l.key.peer, r.SID); d.Elsewhere != "" {
+			d.Status = 302
+		}
+	}
+	return cause, d
+}
+
+// partyOf returns the SIP address of whom a person has a session with; empty if there is no
+// such session, or none to be told. As by a redirection, nobody is sent to a telephone number.
+func (e *Edge) partyOf(bare, sid string) string {
+	l := e.find(bare, sid)
+	if l == nil || l.inState() < session.Initiated { // and before that its target may change
+		return ""
+	}
+	p := l.target.To
+	if l.calls {
+		p = l.target.From
+	}
+	u, err := translate.ParseURI(p.URI)
+	if err != nil || p.Anonymous || u.Number() != "" {
+		return ""
+	}
+	return u.String()
 }
 
 // notSent stands for the condition of an IQ that could not be sent, or whose answer was lost

@@ -81,6 +81,7 @@ type Detail struct {
 	Status int    // SIP status; 0 if none was seen
 	Q850   int    // Q.850 cause; 0 if none was seen
 	Text   string // the peer's words, as received; not yet fit for any protocol
-	// Elsewhere is a SIP URI of ours where the callee is to be called instead; empty for none.
+	// Elsewhere is a SIP URI, of ours or of who is in another call of the callee, that is to be
+	// called instead; empty for none.
 	Elsewhere string
 }

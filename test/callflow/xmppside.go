@@ -225,6 +225,9 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 		if name == "" {
 			return ""
 		}
+		if other, names := strings.CutPrefix(name, "alternative-session:"); names {
+			return fmt.Sprintf("<reason%s><alternative-session><sid>%s</sid></alternative-session></reason>", space, esc(other))
+		}
 		return fmt.Sprintf("<reason%s><%s/></reason>", space, name)
 	}
 	x.ids++
