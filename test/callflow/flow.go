@@ -15,6 +15,7 @@
 //	with early_media                                    settings, before the first act
 //	sip BYE in=1                                        in the first dialog, whoever began it
 //	sip answers NOTIFY 200                              to all that come; nothing ends it
+//	sip acks off                                        refusals get no ACK; on: from now on
 //
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.

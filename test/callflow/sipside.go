@@ -34,6 +34,8 @@ type sipSide struct {
 	contact string                 // where our requests in the dialog go
 	watch   *sipMessage            // the last SUBSCRIBE we sent outside of a dialog
 	watched *sipMessage            // and the 2xx to it
+	lazy    bool                   // refusals get no ACK
+	refused *sipMessage            // the last one that got none
 	always  map[string]string      // what requests of a method are answered with, as a script says it
 }
 
@@ -201,6 +203,14 @@ func (s *sipSide) command(text string, sdp func(string) (string, error)) error {
 			delete(s.always, method)
 		}
 		return nil
+	}
+	switch text {
+	case "acks off":
+		s.lazy = true
+		return nil
+	case "acks on": // from now on, and the last one
+		s.lazy = false
+		return s.acknowledge(s.refused)
 	}
 	words := fields(text)
 	var extra []string
@@ -572,6 +582,10 @@ func (s *sipSide) acknowledge(m *sipMessage) error {
 	}
 	invite := s.sent[branchOf(m)]
 	if m.request() || m.method() != "INVITE" || m.status() < 300 || invite == nil {
+		return nil
+	}
+	if s.lazy {
+		s.refused = m
 		return nil
 	}
 	number, _, _ := strings.Cut(invite.header.Get("Cseq"), " ")
