@@ -54,6 +54,9 @@ type XMPP struct {
 	// AnnounceDiversion tells a user of a call that was for someone else before, in a message
 	// ahead of it. Who that was is what the trunk says. Default false.
 	AnnounceDiversion bool `yaml:"announce_diversion"`
+	// SignalledTones lets digits come from clients, and go to them, by signalling (XEP-0181) where
+	// the media have no form for them. Default true.
+	SignalledTones bool `yaml:"signalled_tones"`
 	// DTLS says how clients' media is protected: required (DTLS-SRTP and nothing else),
 	// preferred (the same, but a client that is known not to speak it is called without, and
 	// one that calls without is taken, unless it is known to speak it), or off (it is not
@@ -456,7 +459,7 @@ func (s Secret) GoString() string { return s.String() }
 // defaults returns a configuration in which everything that has a fixed default has it.
 func defaults() Config {
 	return Config{
-		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred", Language: "en"},
+		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred", Language: "en", SignalledTones: true},
 		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"}},
 		Media: Media{
 			Engine:           "embedded",

@@ -76,7 +76,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	opt := session.Options{
 		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: l.words(),
-		Video: target.Policy.Video,
+		Video: target.Policy.Video, NoTones: e.opt.NoTones,
 	}
 	if !target.By.Anonymous {
 		opt.Handed = target.By.JID

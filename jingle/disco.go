@@ -1,6 +1,7 @@
 package jingle
 
 import (
+	"slices"
 	"strings"
 
 	"sipxmppgw/jingle/component"
@@ -64,6 +65,9 @@ func (e *Edge) describe() {
 			wire.NSChatStates,
 			wire.NSMarkers,
 		},
+	}
+	if e.opt.NoTones {
+		e.contact.Features = slices.DeleteFunc(e.contact.Features, func(f string) bool { return f == wire.NSDTMF })
 	}
 	if e.opt.Policy.Video {
 		e.contact.Features = append(e.contact.Features, wire.NSRTPVideo)

@@ -43,6 +43,8 @@ type Options struct {
 	Policy  media.Policy // of the media of XMPP callers
 	// AllowClear says that clients that know no DTLS are called, and may call, without it.
 	AllowClear bool
+	// NoTones says that digits are neither taken nor sent by signalling (XEP-0181).
+	NoTones bool
 
 	// Accounts are what users set up for themselves; nil for nothing.
 	Accounts *account.Book

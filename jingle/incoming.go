@@ -243,7 +243,7 @@ func (e *Edge) newResponder(from, to translate.JID, sid string, mode session.Mod
 func (l *leg) options(peer string, mode session.Mode) session.Options {
 	return session.Options{
 		SID: l.key.sid, Side: call.A, Self: l.self, Peer: peer, Mode: mode, Words: l.words(),
-		Video: l.e.opt.Policy.Video,
+		Video: l.e.opt.Policy.Video, NoTones: l.e.opt.NoTones,
 	}
 }
 

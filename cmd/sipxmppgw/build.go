@@ -206,7 +206,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: d.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: routes.Names,
-		Announce: c.XMPP.AnnounceDiversion, Presence: d.pres, Language: c.XMPP.Language,
+		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: d.pres, Language: c.XMPP.Language,
 	})
 	var once sync.Once
 	var err error

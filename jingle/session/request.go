@@ -135,6 +135,8 @@ func (s *Session) info(r Request) {
 func (s *Session) tone(r Request) {
 	i := r.Jingle.Info
 	switch {
+	case s.opt.NoTones:
+		s.refuse(r, wire.Error{Type: "cancel", Condition: "service-unavailable"})
 	case s.tonesInMedia():
 		s.refuse(r, wire.Error{Type: "cancel", Condition: "not-acceptable", Text: "tones come in the media"})
 	case i.Key == 0:

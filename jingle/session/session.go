@@ -29,6 +29,8 @@ type Options struct {
 	Mode  Mode      // an initiator knows Late, which means by proposal, and Direct
 	Words Words
 	Video bool // pictures may be added
+	// NoTones says that XEP-0181 is off.
+	NoTones bool
 	// Handed is the JID of who transferred the call to the peer (XEP-0251); empty if nobody
 	// did.
 	Handed string
@@ -228,7 +230,7 @@ func (s *Session) command(in Input) {
 
 // digit sends the peer a key by XEP-0181. One whose session does not go on yet hears none.
 func (s *Session) digit(d call.Digit) {
-	if s.state == Accepted && d.Length > 0 {
+	if s.state == Accepted && d.Length > 0 && !s.opt.NoTones {
 		s.ask(aboutOther, wire.Jingle{
 			Action: wire.SessionInfo, Info: wire.Info{Kind: wire.InfoDTMF, Key: d.Key, Length: d.Length},
 		})

@@ -47,7 +47,7 @@ type bridge struct {
 	settled  [2][]media.Codec     // what B settled on, or A in eager mode
 	asked    [2]bool              // a side has offered and is not answered
 	ahead    bool                 // A was answered before B was asked (eager mode)
-	silent   [2]bool // as the play says
+	silent   [2]bool              // as the play says
 	restarts int
 	tries    int     // new ends so far
 	spare    *bridge // as it will be when the new end has its place

@@ -48,6 +48,7 @@ type settings struct {
 	contacts   bool // some numbers have names
 	early      bool
 	announce   bool
+	noTones    bool // by signalling, on XMPP
 	hide       bool // who calls, from the trunk
 	trusted    bool
 	refer      bool   // transfers are the trunk's business
@@ -79,6 +80,8 @@ func (s *settings) apply(text string) error {
 			s.contacts = true
 		case "announce_diversion":
 			s.announce = true
+		case "no_tones":
+			s.noTones = true
 		case "hide_caller":
 			s.hide = true
 		case "cpim":
@@ -239,7 +242,7 @@ func newWorld(t *testing.T, set settings) *world {
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
-		Announce: set.announce, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names,
+		Announce: set.announce, NoTones: set.noTones, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names,
 	})
 	missed = xmpp.Missed
 	notices.Store(xmpp)
