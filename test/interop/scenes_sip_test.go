@@ -13,7 +13,47 @@ import (
 // TestSIP plays what SIP asks of a call beyond the usual (INTERWORKING 2.3 to 2.12), with SIPp
 // as the peer and the exact messages in its scripts.
 func TestSIP(t *testing.T) {
-	playAll(t, slices.Concat(timers, reliable, phones, proxied, answers, changes, retries, infos))
+	playAll(t, slices.Concat(silent, timers, reliable, phones, proxied, answers, changes, retries, infos))
+}
+
+// Phones that say nothing: after 30 s without a first packet, and again, they are asked whether
+// they are there (INTERWORKING 2.5 row 23).
+var silent = []scene{
+	{"a callee that says nothing is asked, and goes on as long as it answers", "username: gateway, password: secret", false, func(t *testing.T, s *stage) {
+		call := s.sippWaits(t, `
+			recv INVITE
+			send 180
+			send 200 | sdp deaf
+			recv ACK
+			recv OPTIONS | within 35000 | Accept: application/sdp | no body v=0
+			send 401 | WWW-Authenticate: Digest realm="sipp",nonce="one",qop="auth",algorithm=MD5
+			recv OPTIONS | proves gateway:secret
+			send 200
+			recv OPTIONS | within 35000
+			send 486
+			recv BYE | proves gateway:secret
+			send 200`)
+		user := s.login(t)
+		sid := user.proposes(t, s.number)
+		user.wait(t, "accepted")
+		call.waitFor(t, 75*time.Second, "OPTIONS ", "CSeq: 4 OPTIONS")
+		user.do(t, nil, "end", sid, "success")
+		call.finished(t)
+	}, "normal by xmpp"},
+	{"a caller that says nothing and has lost the call is hung up", "", false, func(t *testing.T, s *stage) {
+		user := s.login(t)
+		call := s.sippCalls(t, `
+			send INVITE | sdp deaf
+			recv 200
+			send ACK
+			recv OPTIONS | within 35000
+			send 481
+			recv BYE | Reason: Q.850;cause=41
+			send 200`)
+		user.answers(t)
+		user.waitFor(t, 40*time.Second, "terminate")
+		call.finished(t)
+	}, "media_lost by sip"},
 }
 
 // Session timers (RFC 4028, INTERWORKING 2.8). 90 seconds is the least that the RFC allows,

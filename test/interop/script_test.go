@@ -69,7 +69,8 @@ func parseScript(script string) ([]step, error) {
 // unless they come reliably. Behind bars stands more of a step. Of what is sent:
 //
 //	Name: value    a header, instead of the usual one of that name
-//	sdp words      SDP with a direction, PCMU or toneless (no telephone-event)
+//	sdp words      SDP with a direction, PCMU, toneless (no telephone-event) or deaf (a port where nobody
+//	               hears, so that nothing is sent back)
 //	body type text another body; \n is a line end
 //	bare           no body
 //	tag word       an own tag for this answer to an INVITE: that of another fork
@@ -339,6 +340,8 @@ func describe(how string) string {
 		switch word {
 		case "PCMU":
 			audio[0], audio[1] = "m=audio [media_port] RTP/AVP 0 101", "a=rtpmap:0 PCMU/8000"
+		case "deaf":
+			audio[0] = strings.Replace(audio[0], "[media_port]", "65000", 1)
 		case "toneless":
 			audio = []string{"m=audio [media_port] RTP/AVP 8", "a=rtpmap:8 PCMA/8000"}
 		default:
