@@ -215,8 +215,8 @@ type Bridge interface {
 	Take(op call.Op, side call.Side, answer media.Description)
 	// Drop gives the new end back, if there is one.
 	Drop(side call.Side)
-	// Ring says whether the other side rings: side was answered already, and is to hear
-	// ringing until media comes.
+	// Ring says whether the other side rings, or who is to take its place: side was answered
+	// already, and is to hear ringing until media comes.
 	Ring(side call.Side, on bool)
 	// Release gives back everything. It may be called once, at any time.
 	Release()

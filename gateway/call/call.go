@@ -104,6 +104,7 @@ type Call struct {
 
 	moving Side         // whose place C is to take, in Transferring, Seating and PickingUp
 	came   bool         // C called us; it was not called
+	rings  bool         // C rings, and the side that is kept hears it
 	bare   bool         // the media of moving is lost: there is nothing to go back to
 	asked  *LegTransfer // begins as soon as the call is Active and C is closed
 

@@ -436,8 +436,8 @@ type (
 	// DropMedia gives back the new end that was to take the place of Side.
 	DropMedia struct{ Side Side }
 
-	// RingMedia says whether the callee rings, so that a caller that was answered before it
-	// hears so.
+	// RingMedia says whether the other side rings, so that one that was answered before it
+	// hears so: a caller in eager mode, or who is kept in a transfer.
 	RingMedia struct {
 		Side Side
 		On   bool

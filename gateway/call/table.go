@@ -160,7 +160,7 @@ var rules = []rule{
 	{Transferring, kMediaOffered, either, nil, Transferring, offerC},
 	{Transferring, kMediaAnswered, either, comes, Passing, seatTaken},
 	{Transferring, kMediaAnswered, either, nil, Active, seatTaken},
-	{Transferring, kLegRinging, fromC, nil, Transferring, renew},
+	{Transferring, kLegRinging, fromC, nil, Transferring, ringKept},
 	{Transferring, kLegProgress, fromC, nil, Transferring, renew},
 	{Transferring, kLegAnswered, fromC, nil, Seating, takeC},
 	{Transferring, kLegConfirmed, fromC, nil, Seating, takeConfirmed},

@@ -69,7 +69,7 @@ func refuseTransfer(c *Call, e Event) { c.emit(RefuseTransfer{sideOf(e), Conflic
 
 // move begins the replacement of a side.
 func (c *Call) move(s Side, came bool) {
-	c.moving, c.came, c.bare = s, came, false
+	c.moving, c.came, c.rings, c.bare = s, came, false, false
 	c.open[C], c.ending[C] = true, false
 	c.said[C] = media.Description{}
 }
@@ -97,6 +97,24 @@ func offerC(c *Call, e Event) {
 	c.emit(OfferLeg{C, e.(MediaOffered).Media})
 }
 
+// ringKept lets the side that is kept hear that C rings, as it would if it had called there itself
+// (RFC 5589 section 6): it was answered long ago, so that its own leg has no word for it.
+func ringKept(c *Call, e Event) {
+	if !c.rings {
+		c.rings = true
+		c.emit(RingMedia{c.moving.Other(), true})
+	}
+	renew(c, e)
+}
+
+// hush ends what ringKept began.
+func (c *Call) hush() {
+	if c.rings {
+		c.rings = false
+		c.emit(RingMedia{c.moving.Other(), false})
+	}
+}
+
 // offerTaken gives the leg that came without an offer ours.
 func offerTaken(c *Call, e Event) {
 	c.waiting = 0
@@ -105,6 +123,7 @@ func offerTaken(c *Call, e Event) {
 
 func takeC(c *Call, e Event) {
 	c.said[C] = e.(LegAnswered).Media
+	c.hush()
 	c.emit(StopTimer{TimerNoAnswer}, TakeMedia{c.op(), c.moving, c.said[C]})
 }
 
@@ -173,6 +192,7 @@ func why(e Event) (Cause, Detail) {
 // giveUpC closes C, unless it has closed.
 func (c *Call) giveUpC(cause Cause, detail Detail) {
 	c.waiting = 0
+	c.hush()
 	c.emit(DropMedia{c.moving})
 	if c.open[C] && !c.ending[C] {
 		c.ending[C] = true

@@ -575,8 +575,9 @@ func (w *walk) do(actions []Action) {
 				w.fail("leg %s is ended for %s, not %s", a.Side, a.Cause, *w.cause)
 			}
 		case RingMedia:
-			if a.On && w.rings || w.c.mode != Early {
-				w.fail("ringing twice the same, or to a caller that was not answered")
+			kept := a.Side == w.c.moving.Other() && a.On != w.rings
+			if a.On && w.rings || w.c.mode != Early && !kept {
+				w.fail("ringing twice the same, or to a side that was not answered")
 			}
 			w.rings = a.On
 		case ReleaseMedia:
