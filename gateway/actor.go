@@ -364,6 +364,8 @@ func (a *actor) note(e call.Event) {
 		if a.rec.Connected.IsZero() && a.legs[e.Side].edge == XMPP {
 			a.rec.Connected = now
 		}
+	case call.LegAway:
+		a.log.Info("device has left", "leg", e.Side.String())
 	case call.LegEnded:
 		s := a.legs[e.Side]
 		if a.rec.EndedBy == "" && a.c.State() >= call.Ending {

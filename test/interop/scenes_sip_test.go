@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,6 +55,28 @@ var silent = []scene{
 		user.waitFor(t, 40*time.Second, "terminate")
 		call.finished(t)
 	}, "media_lost by sip"},
+	// What is heard of a device goes before its presence (INTERWORKING 2.5 row 21).
+	{"a user who loses the connection to the server goes on talking", "", false, func(t *testing.T, s *stage) {
+		call := s.sippWaits(t, `
+			recv INVITE
+			send 180
+			send 200
+			recv ACK
+			pause 25000
+			send BYE
+			recv 200`)
+		user, sid := s.talks(t)
+		user.do(t, nil, "appear", jidOf(s.number))
+		user.do(t, nil, "disconnect")
+		eventually(t, 20*time.Second, "the gateway takes the device for gone", func() error {
+			if !strings.Contains(strings.Join(s.lines(), "\n"), "device has left") {
+				return errors.New("it does not")
+			}
+			return nil
+		})
+		user.hears(t, sid, userTone)
+		call.finished(t)
+	}, "normal by sip"},
 }
 
 // Session timers (RFC 4028, INTERWORKING 2.8). 90 seconds is the least that the RFC allows,
