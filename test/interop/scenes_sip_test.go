@@ -413,6 +413,19 @@ var reliable = []scene{
 
 // INVITE without SDP (INTERWORKING 2.5 row 2).
 var answers = []scene{
+	{"a user takes back a call that is up, by message", "", false, func(t *testing.T, s *stage) {
+		call := s.sippWaits(t, `
+			recv INVITE
+			send 180
+			send 200
+			recv ACK
+			recv BYE | Reason: Q.850;cause=16
+			send 200`)
+		user, sid := s.talks(t)
+		user.do(t, nil, "retract", jidOf(s.number), sid)
+		user.ended(t, "terminate", "cancel")
+		call.finished(t)
+	}, "cancelled by xmpp"},
 	{"an INVITE without SDP is answered with our offer", "codecs: [PCMA]", false, func(t *testing.T, s *stage) {
 		user := s.login(t)
 		call := s.sippCalls(t, `
