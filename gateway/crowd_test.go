@@ -215,6 +215,7 @@ func (l *stranger) Answer(media.Description) {
 }
 func (l *stranger) Candidates(media.Description) { l.must(true, "candidates") }
 func (l *stranger) Digit(call.Digit)             { l.must(true, "digit") }
+func (l *stranger) Picture()                     { l.must(true, "picture") }
 func (l *stranger) Update(media.Description) {
 	l.must(!l.asked && l.answered > 0, "update")
 	l.asked = true

@@ -57,6 +57,7 @@ func (l *fakeLeg) Update(media.Description)       { l.say("update") }
 func (l *fakeLeg) AnswerUpdate(media.Description) { l.say("answer update") }
 func (l *fakeLeg) Digit(d call.Digit)             { l.say("digit " + string(d.Key)) }
 func (l *fakeLeg) Probe(on bool)                  { l.say("probe " + strconv.FormatBool(on)) }
+func (l *fakeLeg) Picture()                       { l.say("picture") }
 func (l *fakeLeg) Refer(to call.Destination)      { l.say("refer " + to.Address) }
 func (l *fakeLeg) Meet(p Party)                   { l.say("meet " + p.URI) }
 

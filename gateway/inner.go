@@ -179,6 +179,7 @@ func (l *inner) End(cause call.Cause, detail call.Detail) {
 
 func (l *inner) Probe(bool)                             {}
 func (l *inner) Ring()                                  {}
+func (l *inner) Picture()                               {}
 func (l *inner) Progress(media.Description)             {}
 func (l *inner) Candidates(media.Description)           {}
 func (l *inner) RefuseTransfer(call.Cause, call.Detail) {}

@@ -28,6 +28,8 @@ type Leg interface {
 	// Probe asks the peer whether it is there; it reports LegEnded if not. With on false no
 	// answer to that means anything any more.
 	Probe(on bool)
+	// Picture asks the peer for a whole picture, if the protocol of the leg has a form for it.
+	Picture()
 	// RefuseTransfer says that what the peer asked for by LegTransfer came to nothing.
 	RefuseTransfer(cause call.Cause, detail call.Detail)
 	// Refer asks the peer to call someone else by itself; LegReferred says what came of it.
@@ -202,7 +204,7 @@ type Bridge interface {
 	// of that side has no form for it, MediaDigit is posted.
 	Digit(side call.Side, digit call.Digit)
 	// Keyframe has the other side's peer asked for a whole picture, because the peer of side
-	// wants one.
+	// wants one. Where that peer's media has no form for it, MediaPicture is posted.
 	Keyframe(side call.Side)
 	// Listen posts MediaSilent for side if nothing of its peer was heard of late.
 	Listen(side call.Side)

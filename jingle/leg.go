@@ -97,6 +97,9 @@ func (l *leg) Probe(on bool)                       { l.do(session.Probe{On: on})
 func (l *leg) Digit(d call.Digit)                  { l.do(session.Digit{Digit: d}) }
 func (l *leg) End(cause call.Cause, d call.Detail) { l.do(session.End{Cause: cause, Detail: d}) }
 
+// Picture does nothing: who speaks Jingle is asked by RTCP.
+func (l *leg) Picture() {}
+
 // RefuseTransfer implements [gateway.Leg].
 func (l *leg) RefuseTransfer(cause call.Cause, d call.Detail) {
 	l.do(session.RefuseTransfer{Cause: cause, Detail: d})

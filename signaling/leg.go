@@ -280,6 +280,7 @@ func (l *leg) AnswerUpdate(answer media.Description) { l.command(dialog.AnswerUp
 
 func (l *leg) RefuseUpdate(cause call.Cause) { l.command(dialog.RefuseUpdate{Cause: cause}) }
 func (l *leg) Digit(digit call.Digit)        { l.command(dialog.Digit{Digit: digit}) }
+func (l *leg) Picture()                      { l.command(dialog.Picture{}) }
 func (l *leg) Refer(to call.Destination)     { l.command(dialog.Refer{To: to}) }
 
 // RefuseTransfer implements [gateway.Leg].

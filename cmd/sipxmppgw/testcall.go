@@ -183,6 +183,7 @@ func (l *echo) Candidates(media.Description)           {}
 func (l *echo) AnswerUpdate(media.Description)         {}
 func (l *echo) RefuseUpdate(call.Cause)                {}
 func (l *echo) Digit(call.Digit)                       {}
+func (l *echo) Picture()                               {}
 func (l *echo) RefuseTransfer(call.Cause, call.Detail) {}
 func (l *echo) Meet(gateway.Party)                     {}
 func (l *echo) Probe(bool)                             {}

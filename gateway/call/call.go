@@ -165,7 +165,7 @@ func (c *Call) stale(e Event) bool {
 		return e.Op == 0 || e.Op != c.waiting && e.Op != c.joining
 	case MediaFailed:
 		return e.Op != 0 && e.Op != c.waiting && e.Op != c.joining
-	case MediaCandidates, MediaDigit, MediaConnected, MediaSilent, TimerFired, Aborted:
+	case MediaCandidates, MediaDigit, MediaPicture, MediaConnected, MediaSilent, TimerFired, Aborted:
 		return false
 	default:
 		return !c.open[sideOf(e)]
@@ -233,6 +233,8 @@ func sideOf(e Event) Side {
 	case MediaCandidates:
 		return e.Side
 	case MediaDigit:
+		return e.Side
+	case MediaPicture:
 		return e.Side
 	case MediaConnected:
 		return e.Side

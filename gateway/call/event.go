@@ -174,6 +174,10 @@ type (
 		Media media.Description
 	}
 
+	// MediaPicture says that the peer of Side is to be asked for a whole picture, and that its
+	// media has no form for it.
+	MediaPicture struct{ Side Side }
+
 	// MediaDigit is a DTMF digit for a side whose media cannot carry it.
 	MediaDigit struct {
 		Side  Side
@@ -236,6 +240,7 @@ const (
 	kMediaAnswered
 	kMediaCandidates
 	kMediaDigit
+	kMediaPicture
 	kMediaConnected
 	kMediaSilent
 	kMediaFailed
@@ -248,7 +253,7 @@ const (
 var kindNames = [kinds]string{
 	"LegRinging", "LegProgress", "LegAnswered", "LegOffered", "LegUpdated", "LegRefused",
 	"LegConfirmed", "LegCandidates", "LegDigit", "LegPicture", "LegAway", "LegTransfer", "LegReferred", "LegEnded",
-	"MediaOffered", "MediaAnswered", "MediaCandidates", "MediaDigit", "MediaConnected",
+	"MediaOffered", "MediaAnswered", "MediaCandidates", "MediaDigit", "MediaPicture", "MediaConnected",
 	"MediaSilent", "MediaFailed", "Taken", "TimerFired", "Aborted",
 }
 
@@ -272,6 +277,7 @@ func (MediaOffered) kind() kind    { return kMediaOffered }
 func (MediaAnswered) kind() kind   { return kMediaAnswered }
 func (MediaCandidates) kind() kind { return kMediaCandidates }
 func (MediaDigit) kind() kind      { return kMediaDigit }
+func (MediaPicture) kind() kind    { return kMediaPicture }
 func (MediaConnected) kind() kind  { return kMediaConnected }
 func (MediaSilent) kind() kind     { return kMediaSilent }
 func (MediaFailed) kind() kind     { return kMediaFailed }
@@ -344,6 +350,8 @@ type (
 		Side Side
 		On   bool
 	}
+	// PictureLeg asks the peer by signalling for a whole picture.
+	PictureLeg struct{ Side Side }
 
 	// RefuseTransfer tells the peer that its transfer came to nothing; the call is as it was.
 	RefuseTransfer struct {
@@ -472,6 +480,7 @@ func (RefuseUpdate) action()    {}
 func (CandidatesLeg) action()   {}
 func (DigitLeg) action()        {}
 func (ProbeLeg) action()        {}
+func (PictureLeg) action()      {}
 func (RefuseTransfer) action()  {}
 func (EndLeg) action()          {}
 func (TryLeg) action()          {}

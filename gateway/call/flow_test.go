@@ -161,6 +161,8 @@ func eventOf(t *testing.T, c *Call, words []string) Event {
 		return LegPicture{side}
 	case "A away", "B away":
 		return LegAway{side}
+	case "media picture":
+		return MediaPicture{Side(strings.Index("AB", words[2]))}
 	case "media undelivered":
 		return MediaDigit{B, Digit{words[2][0], 100 * time.Millisecond}}
 	case "media offered":
@@ -251,6 +253,8 @@ func show(a Action) string {
 		return fmt.Sprintf("%s probe %v", a.Side, a.On)
 	case ListenMedia:
 		return "media listen to " + a.Side.String()
+	case PictureLeg:
+		return a.Side.String() + " picture"
 	case PictureMedia:
 		return fmt.Sprintf("media picture for %s", a.Side)
 	case RingMedia:

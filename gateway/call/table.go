@@ -236,6 +236,7 @@ var always = []rule{
 	{0, kLegEnded, fromC, nil, 0, nil}, // it was tried, and has closed
 	{0, kMediaDigit, either, nil, 0, digitOut},
 	{0, kLegPicture, either, nil, 0, pictureIn},
+	{0, kMediaPicture, either, nil, 0, pictureOut},
 	{0, kLegAway, either, nil, 0, listen},
 	{0, kMediaSilent, either, nil, 0, probe},
 	{0, kMediaConnected, either, nil, 0, heard},
@@ -541,6 +542,13 @@ func digitIn(c *Call, e Event) {
 
 // pictureIn is for peers that have no RTCP for it (RFC 5168).
 func pictureIn(c *Call, e Event) { c.emit(PictureMedia(e.(LegPicture))) }
+
+// pictureOut is the same the other way.
+func pictureOut(c *Call, e Event) {
+	if p := e.(MediaPicture); c.open[p.Side] {
+		c.emit(PictureLeg(p))
+	}
+}
 
 // listen is for a device that may only have lost its connection: while it is heard the call
 // goes on (INTERWORKING 2.5 row 21).

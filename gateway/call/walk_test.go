@@ -37,6 +37,7 @@ var samples = [kinds]Event{
 	MediaAnswered{},
 	MediaCandidates{},
 	MediaDigit{},
+	MediaPicture{},
 	MediaConnected{},
 	MediaSilent{},
 	MediaFailed{},
@@ -682,13 +683,13 @@ func (w *walk) check() {
 	}
 }
 
-// Twelve thousand calls among peers of few manners: whatever comes, in whatever order, every
+// Forty thousand calls among peers of few manners: whatever comes, in whatever order, every
 // call ends, each leg is told to end at most once and nothing after it, each offer is
 // answered or refused once, everything is given back exactly once, and no timer runs where
 // nothing is waited for. Every event and every row has its turn.
 func TestRandomCalls(t *testing.T) {
 	rows, seen := map[*rule]int{}, [kinds]int{}
-	for seed := range uint64(12000) {
+	for seed := range uint64(40000) {
 		w := newWalk(seed, func(r *rule) { rows[r]++ })
 		if problem := w.run(); problem != "" {
 			t.Fatalf("seed %d: %s\n%s", seed, problem, w.story())

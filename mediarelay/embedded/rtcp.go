@@ -133,7 +133,9 @@ func (l *lane) wants(ssrc uint32, b *Bridge) {
 func (b *Bridge) Keyframe(side call.Side) { b.tellSelf(keyframeInput{side}) }
 
 // keyframe asks the other end's peer for a whole picture, in the form it heeds; later, if
-// it was asked just now or has sent nothing yet.
+// it was asked just now or has sent nothing yet. Where RTCP is not said to be heeded,
+// signalling shall ask as well (INTERWORKING 2.12); the request in RTCP is passed over then,
+// or heeded all the same.
 func (b *Bridge) keyframe(wanted call.Side) {
 	e := b.ends[wanted.Other()]
 	l := e.lanes[media.Video]
@@ -144,9 +146,13 @@ func (b *Bridge) keyframe(wanted call.Side) {
 	}
 	l.owesKey, l.lastKey, l.askedOf = false, time.Now(), source
 	var ask rtcp.Packet = &rtcp.PictureLossIndication{SenderSSRC: l.out.ssrc, MediaSSRC: source}
-	if e.hears(media.Feedback{Type: "ccm", Subtype: "fir"}) && !e.hears(media.Feedback{Type: "nack", Subtype: "pli"}) {
-		l.firs++
-		ask = &rtcp.FullIntraRequest{SenderSSRC: l.out.ssrc, FIR: []rtcp.FIREntry{{SSRC: source, SequenceNumber: l.firs}}}
+	if !e.hears(media.Feedback{Type: "nack", Subtype: "pli"}) {
+		if e.hears(media.Feedback{Type: "ccm", Subtype: "fir"}) {
+			l.firs++
+			ask = &rtcp.FullIntraRequest{SenderSSRC: l.out.ssrc, FIR: []rtcp.FIREntry{{SSRC: source, SequenceNumber: l.firs}}}
+		} else {
+			b.tell(call.MediaPicture{Side: e.side})
+		}
 	}
 	l.t.sendReports([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: l.out.ssrc}, ask})
 }

@@ -242,6 +242,44 @@ func TestFeedbackThatIsPassedOn(t *testing.T) {
 	}
 }
 
+// A phone that knows no feedback is asked for whole pictures by signalling, once a second at
+// most; one that knows some is not.
+func TestFeedbackBySignalling(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, videoPolicy(), videoPolicy(), nil)
+	a, b := newWatcher(t), newWatcher(t)
+	b.Call(g.Offered(1, call.B, a.Describe(nil, vp8(97))))
+	a.Call(g.Answered(2, call.A, b.Describe([]media.Feedback{pli}, vp8(99))))
+	b.screen.Say(99, 1, 1, "picture")
+	a.picture()
+	a.screen.Say(97, 500, 9000, "picture")
+	ssrc := b.picture().SSRC
+	if got := mediatest.Next[call.MediaPicture](g.Rig); got.Side != call.A { // as it joins
+		t.Fatalf("a whole picture is wanted of %v", got.Side)
+	}
+	began := time.Now()
+	for range 5 {
+		b.ask(&rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: ssrc})
+	}
+	if got := mediatest.Next[call.MediaPicture](g.Rig); got.Side != call.A {
+		t.Errorf("a whole picture is wanted of %v", got.Side)
+	}
+	if d := time.Since(began); d < keyEvery/2 {
+		t.Errorf("it is wanted again after %v", d)
+	}
+	for end := time.After(keyEvery / 2); ; {
+		select {
+		case e := <-g.Events:
+			if p, ok := e.(call.MediaPicture); ok {
+				t.Errorf("a whole picture is wanted of %v too", p.Side)
+			}
+			continue
+		case <-end:
+		}
+		return
+	}
+}
+
 // A camera that is on again begins with a whole picture.
 func TestPicturesResume(t *testing.T) {
 	t.Parallel()

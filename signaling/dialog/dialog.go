@@ -83,6 +83,7 @@ type Dialog struct {
 	settled settled
 	awaited ackState
 	digits  digits
+	picture picture
 	session session
 	refer   refer
 	probing int // ID of the OPTIONS under way; 0 if none
@@ -158,6 +159,8 @@ func (d *Dialog) command(in Input) {
 		d.digit(in.Digit)
 	case Probe:
 		d.probe(in.On)
+	case Picture:
+		d.askPicture()
 	case Refer:
 		d.sendRefer(in.To)
 	case RefuseTransfer:
@@ -295,6 +298,8 @@ func (d *Dialog) response(r Response) {
 		d.digitResponse(r)
 	case d.probing != 0 && r.ID == d.probing:
 		d.probeResponse(r)
+	case d.picture.id != 0 && r.ID == d.picture.id:
+		d.pictureResponse(r)
 	case d.refer.note != 0 && r.ID == d.refer.note:
 		d.noteResponse(r)
 	case d.refer.ours != 0 && r.ID == d.refer.ours:
@@ -325,6 +330,9 @@ func (d *Dialog) again(a Again) {
 	case id == d.probing && d.probing != 0 && d.state == confirmed:
 		d.probing = 0
 		d.probe(true)
+	case id == d.picture.id && id != 0 && d.state == confirmed:
+		d.picture.id = 0
+		d.askPicture()
 	case id == d.session.id && d.session.id != 0 && d.state == confirmed:
 		d.session.id = 0
 		d.refresh()
@@ -356,6 +364,8 @@ func (d *Dialog) failure(f Failure) {
 		d.muteDigits()
 	case d.probing != 0 && f.ID == d.probing:
 		d.vanished()
+	case d.picture.id != 0 && f.ID == d.picture.id:
+		d.picture.id = 0
 	case d.refer.note != 0 && f.ID == d.refer.note:
 		d.unsubscribe()
 	case d.refer.ours != 0 && f.ID == d.refer.ours:

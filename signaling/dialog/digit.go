@@ -1,9 +1,6 @@
 package dialog
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +14,6 @@ const (
 	typeRelay = "application/dtmf-relay"
 	typePlain = "application/dtmf"
 )
-
-// typeControl is how a peer without RTCP feedback asks for a whole picture (RFC 5168).
-const typeControl = "application/media_control+xml"
 
 // maxDigits bounds the digits that wait for their turn.
 const maxDigits = 64
@@ -164,27 +158,4 @@ func key(signal string) byte {
 		return 0
 	}
 	return signal[0]
-}
-
-// control takes a media_control document (RFC 5168). All that is in it but a request for a
-// whole picture is passed over.
-func (d *Dialog) control(r Request) {
-	x := xml.NewDecoder(strings.NewReader(r.Text))
-	wanted := false
-	for {
-		t, err := x.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			d.reply(r, 400)
-			return
-		}
-		e, begins := t.(xml.StartElement)
-		wanted = wanted || begins && e.Name.Local == "picture_fast_update"
-	}
-	d.reply(r, 200)
-	if wanted {
-		d.event(call.LegPicture{Side: d.side})
-	}
 }

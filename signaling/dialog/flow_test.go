@@ -120,6 +120,8 @@ func (p *player) input(words []string, args map[string]string) Input {
 		return Digit{call.Digit{Key: word(1)[0], Length: time.Duration(ms) * time.Millisecond}}
 	case "probe":
 		return Probe{word(1) == ""}
+	case "picture":
+		return Picture{}
 	case "refer":
 		return Refer{call.Destination{Address: word(1)}}
 	case "refuse-transfer":

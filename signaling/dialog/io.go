@@ -158,6 +158,7 @@ type (
 	AnswerUpdate struct{ Media media.Description }
 	RefuseUpdate struct{ Cause call.Cause }
 	Digit        struct{ Digit call.Digit }
+	Picture      struct{}
 	Refer        struct{ To call.Destination }
 	// Probe asks the peer whether it is there; with On false no answer means anything.
 	Probe struct{ On bool }
@@ -186,6 +187,7 @@ func (Update) input()       {}
 func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
 func (Digit) input()        {}
+func (Picture) input()      {}
 func (Refer) input()        {}
 func (Probe) input()        {}
 func (End) input()          {}

@@ -11,6 +11,7 @@
 //	juliet@example.org/balcony: ringing                 a client acts (xmppside.go says how)
 //	media fails B media_lost                            the media plane speaks
 //	media silent B, media connected B                   that side is not heard, or is
+//	media lacks A                                       and cannot ask for a whole picture
 //	wait 3s                                             time passes
 //	with early_media                                    settings, before the first act
 //	sip BYE in=1                                        in the first dialog, whoever began it
@@ -372,6 +373,8 @@ func (w *world) media(text string) error {
 	switch words[0] {
 	case "fails":
 		b.post(call.MediaFailed{Side: side, Cause: cause, Detail: b.detail(side, cause)})
+	case "lacks": // a whole picture, and a form to ask for it
+		b.post(call.MediaPicture{Side: side})
 	case "connected":
 		b.silent[side] = false
 		b.post(call.MediaConnected{Side: side})
