@@ -373,7 +373,7 @@ const peer = window.peer = {
   refuseVideo(sid) { sessions.get(sid).refuses = true },
   // sees counts the pictures of a session.
   async sees(sid) {
-    const seen = { decoded: 0, keyDecoded: 0, lost: 0, width: 0, encoded: 0, keyEncoded: 0, plis: 0, firs: 0, codec: '' }
+    const seen = { decoded: 0, keyDecoded: 0, lost: 0, width: 0, encoded: 0, keyEncoded: 0, plis: 0, firs: 0, asked: 0, codec: '' }
     const stats = await sessions.get(sid).pc.getStats()
     for (const s of stats.values()) {
       if (s.kind !== 'video') continue
@@ -381,6 +381,7 @@ const peer = window.peer = {
         seen.decoded += s.framesDecoded ?? 0
         seen.keyDecoded += s.keyFramesDecoded ?? 0
         seen.lost += s.packetsLost ?? 0
+        seen.asked += (s.pliCount ?? 0) + (s.firCount ?? 0)
         seen.width = s.frameWidth ?? seen.width
         seen.codec = stats.get(s.codecId)?.mimeType ?? seen.codec
       } else if (s.type === 'outbound-rtp') {

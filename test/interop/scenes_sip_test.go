@@ -3,9 +3,13 @@
 package interop
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -920,6 +924,93 @@ var infos = []scene{
 		user.do(t, nil, "end", sid, "success")
 		call.finished(t)
 	}, "normal by xmpp"},
+	{"the user wants whole pictures of a callee without feedback", "video: true", false, func(t *testing.T, s *stage) {
+		film := s.films(t)
+		call := s.sippWaits(t, `
+			recv INVITE | body m=video
+			send 180
+			send 200 | sdp vp8:`+strconv.Itoa(film.port)+`
+			recv ACK
+			recv INFO | Content-Type: application/media_control.xml$ | body picture_fast_update
+			send 200
+			recv INFO | body picture_fast_update
+			send 200
+			recv INFO | body picture_fast_update
+			send 415 | Accept: application/dtmf
+			recv BYE
+			send 200`)
+		user := s.login(t)
+		var sid string
+		user.do(t, &sid, "initiate", jidOf(s.number)+"/sip", "whole-pictures", true)
+		user.wait(t, "accepted")
+		film.roll(t, call.received(t, "INVITE"))
+		call.waitFor(t, 15*time.Second, "INFO ", "CSeq: 4 INFO")
+		user.asks(t, sid, 10) // in vain: SIPp would end at one more INFO
+		infos := call.all(t, "INFO ")
+		for i, m := range infos[1:] {
+			if d := m.at.Sub(infos[i].at); d < time.Second-20*time.Millisecond {
+				t.Errorf("asked again after %v", d)
+			}
+		}
+		user.do(t, nil, "end", sid, "success")
+		call.finished(t)
+	}, "normal by xmpp"},
+}
+
+// A film is pictures that are never whole, in VP8: each is told as a change of the one before.
+type film struct {
+	conn *net.UDPConn
+	port int
+}
+
+// films opens a port for pictures at the trunk's address.
+func (s *stage) films(t *testing.T) *film {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(s.host)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &film{conn, conn.LocalAddr().(*net.UDPAddr).Port}
+}
+
+// roll sends ten pictures a second, until the test ends, to where an offer has pictures.
+func (f *film) roll(t *testing.T, offer string) {
+	t.Helper()
+	_, rest, _ := strings.Cut(offer, "m=video ")
+	port, _, _ := strings.Cut(rest, " ")
+	to, err := netip.ParseAddrPort("127.0.0.1:" + port)
+	if err != nil || !strings.Contains(rest, "a=rtpmap:96 VP8/90000") {
+		t.Fatalf("no port for VP8 as 96 (%v) in\n%s", err, offer)
+	}
+	go func() { // until the port is closed
+		p := make([]byte, 12+60)
+		copy(p, []byte{0x80, 0x80 | 96, 0, 0, 0, 0, 0, 0, 7, 7, 7, 7, 0x10, 0x31}) // S, then P (RFC 7741)
+		for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
+			binary.BigEndian.PutUint16(p[2:], binary.BigEndian.Uint16(p[2:])+1)
+			binary.BigEndian.PutUint32(p[4:], binary.BigEndian.Uint32(p[4:])+9000)
+			if _, err := f.conn.WriteToUDPAddrPort(p, to); err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// asks waits until the page has asked so many times more for a whole picture.
+func (c *client) asks(t *testing.T, sid string, times int) {
+	t.Helper()
+	var first, now pictures
+	c.do(t, &first, "sees", sid)
+	err := within(15*time.Second, func() error {
+		c.do(t, &now, "sees", sid)
+		if now.Asked < first.Asked+times {
+			return fmt.Errorf("asked %d times, want %d", now.Asked-first.Asked, times)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v (%+v)", c.page, err, now)
+	}
 }
 
 // hearsDigits waits until exactly these digits have been heard as tones, in a session that is

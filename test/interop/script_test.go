@@ -69,8 +69,8 @@ func parseScript(script string) ([]step, error) {
 // unless they come reliably. Behind bars stands more of a step. Of what is sent:
 //
 //	Name: value    a header, instead of the usual one of that name
-//	sdp words      SDP with a direction, PCMU, toneless (no telephone-event) or deaf (a port where nobody
-//	               hears, so that nothing is sent back)
+//	sdp words      SDP with a direction, PCMU, toneless (no telephone-event), deaf (a port where nobody
+//	               hears, so that nothing is sent back) or vp8:port for pictures there, without feedback
 //	body type text another body; \n is a line end
 //	bare           no body
 //	tag word       an own tag for this answer to an INVITE: that of another fork
@@ -337,12 +337,15 @@ func describe(how string) string {
 	}
 	audio := []string{"m=audio [media_port] RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"}
 	for _, word := range strings.Fields(how) {
-		switch word {
-		case "PCMU":
+		port, pictures := strings.CutPrefix(word, "vp8:")
+		switch {
+		case pictures:
+			audio = append(audio, "m=video "+port+" RTP/AVP 96", "a=rtpmap:96 VP8/90000")
+		case word == "PCMU":
 			audio[0], audio[1] = "m=audio [media_port] RTP/AVP 0 101", "a=rtpmap:0 PCMU/8000"
-		case "deaf":
+		case word == "deaf":
 			audio[0] = strings.Replace(audio[0], "[media_port]", "65000", 1)
-		case "toneless":
+		case word == "toneless":
 			audio = []string{"m=audio [media_port] RTP/AVP 8", "a=rtpmap:8 PCMA/8000"}
 		default:
 			lines[4] = "o=- 1 " + strconv.Itoa(len(word)) + " IN IP4 [media_ip]" // another version

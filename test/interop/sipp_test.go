@@ -186,16 +186,16 @@ func (s *sipp) sameOrigin(t *testing.T) {
 	}
 }
 
+// all returns the messages received that begin with a line.
+func (s *sipp) all(t *testing.T, line string) []sippMessage {
+	t.Helper()
+	return slices.DeleteFunc(s.messages(t), func(m sippMessage) bool { return m.sent || !strings.HasPrefix(m.text, line) })
+}
+
 // count returns how many messages were received that begin with a line.
 func (s *sipp) count(t *testing.T, line string) int {
 	t.Helper()
-	n := 0
-	for _, m := range s.messages(t) {
-		if !m.sent && strings.HasPrefix(m.text, line) {
-			n++
-		}
-	}
-	return n
+	return len(s.all(t, line))
 }
 
 // received returns the first message received whose first line has a part, such as "BYE".

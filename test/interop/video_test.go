@@ -17,6 +17,7 @@ type pictures struct {
 	Encoded    int // of its own
 	KeyEncoded int
 	PLIs, FIRs int // requests for a whole one
+	Asked      int // requests of its own
 	Codec      string
 }
 
