@@ -128,6 +128,7 @@ type Stream struct {
 	Transport Transport
 
 	Feedback     []Feedback // for every codec: rtcp-fb with "*"
+	Metrics      bool       // VoIP metrics of RTCP XR are wanted (RFC 3611 section 5)
 	HeaderExts   []HeaderExt
 	AllowMixed   bool // extmap-allow-mixed (RFC 8285)
 	Sources      []Source

@@ -52,11 +52,39 @@ const (
 // way: from the loss, half the round trip (0 for unknown), the packet, and a jitter buffer
 // that waits twice the jitter.
 func (q *Quality) Rate(codec string, trip time.Duration) {
-	if q.MOS = 0; q.Expected < leastSeen {
+	q.MOS = 0
+	if r, ok := q.Rating(codec, trip); ok {
+		q.MOS = MOS(r)
+	}
+}
+
+// Rating is the rating factor that Rate works with. It is not ok for a codec whose figures are
+// not known, or while too little is.
+func (q Quality) Rating(codec string, trip time.Duration) (r float64, ok bool) {
+	if !q.Rated() {
+		return 0, false
+	}
+	return Rating(codec, q.Loss(), trip/2+frame+max(minBuffer, 2*q.Jitter))
+}
+
+// Rated reports whether enough is known for a score.
+func (q Quality) Rated() bool { return q.Expected >= leastSeen }
+
+// Hear rates speech anew by what its receiver says of it: packets that it discarded are as good
+// as lost, and it knows how long it waits for late ones. Where the codec has no figures, its
+// own score counts.
+func (q *Quality) Hear(v Voice, codec string, trip time.Duration) {
+	if v.Reports == 0 || !q.Rated() {
 		return
 	}
-	if r, ok := Rating(codec, q.Loss(), trip/2+frame+max(minBuffer, 2*q.Jitter)); ok {
+	delay := frame + max(minBuffer, 2*q.Jitter)
+	if v.Delay > 0 {
+		delay = v.Delay
+	}
+	if r, ok := Rating(codec, min(q.Loss()+v.Discard, 1), trip/2+delay); ok {
 		q.MOS = MOS(r)
+	} else {
+		q.MOS = min(v.MOS, MOS(100))
 	}
 }
 

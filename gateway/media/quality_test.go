@@ -88,3 +88,34 @@ func TestQualityRate(t *testing.T) {
 		})
 	}
 }
+
+// What a receiver itself says of speech counts: of a codec that the E-model has figures for, its
+// discards and its delay, else its score.
+func TestHear(t *testing.T) {
+	half := Voice{Reports: 1, Discard: .02, Delay: 400 * time.Millisecond, MOS: 2.2}
+	tests := []struct {
+		name  string
+		seen  int64
+		codec string
+		voice Voice
+		want  float64
+	}{
+		{"nothing is said", 100, "PCMA", Voice{}, 3},
+		{"too little is known", 20, "PCMA", half, 3},
+		{"nothing but its score", 100, "PCMA", Voice{Reports: 1, MOS: 2.2}, MOS(93.2)},
+		{"discards", 100, "PCMA", Voice{Reports: 1, Discard: .02}, MOS(93.2 - 7)},
+		{"late", 100, "PCMA", Voice{Reports: 1, Delay: 400 * time.Millisecond}, MOS(69.1)},
+		{"both", 100, "PCMA", half, MOS(69.1 - 7)},
+		{"a codec without figures", 100, "speex", half, 2.2},
+		{"as good as nothing", 100, "speex", Voice{Reports: 1, MOS: 5}, 4.5},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := Quality{Expected: tt.seen, MOS: 3}
+			q.Hear(tt.voice, tt.codec, 0)
+			if math.Abs(q.MOS-tt.want) > 0.01 {
+				t.Errorf("got %.3f, want %.3f", q.MOS, tt.want)
+			}
+		})
+	}
+}

@@ -327,6 +327,7 @@ func (e *end) suggest(d *media.Description, k media.Kind, codecs []media.Codec, 
 	}
 	s := &d.Streams[l.slot]
 	s.Propose(k, codecs, e.policy.PTime, heard)
+	s.Metrics = k == media.Audio && e.metrics()
 	e.decorate(s, l)
 	l.mine = codecs
 }
@@ -603,6 +604,7 @@ func (e *end) answerStream(offered media.Stream, codecs []media.Codec, far *lane
 		want = far.flow
 	}
 	s := media.AnswerStream(offered, codecs, want, e.policy.PTime)
+	s.Metrics = offered.Metrics
 	e.decorate(&s, e.lanes[s.Kind])
 	return s
 }

@@ -33,6 +33,7 @@ type inflow struct {
 	transit int32 // of the last packet, in units of the clock; wraps
 	timed   bool
 	jitter  int64  // times 16, in units of the clock
+	bursts  bursts // of losses
 	clock   uint32 // of the stream, in hertz: that of speech, not of events
 	codec   *string
 
@@ -71,12 +72,15 @@ func (f *inflow) admit(ssrc uint32, seq uint16, authentic bool) bool {
 				f.cycles += 1 << 16
 			}
 			f.high = seq
+			f.bursts.advance(delta)
 		case delta <= 65535-maxMisorder:
 			if !authentic && uint32(seq) != f.badSeq {
 				f.badSeq = uint32(seq + 1)
 				return false
 			}
 			f.begin(ssrc, seq)
+		default:
+			f.bursts.late(-delta)
 		}
 	}
 	f.count++
@@ -98,6 +102,7 @@ func (f *inflow) begin(ssrc uint32, seq uint16) {
 	f.badSeq = 1 << 16
 	f.rival.seen = false
 	f.timed = false
+	f.bursts.begin()
 	f.source.Store(ssrc)
 }
 

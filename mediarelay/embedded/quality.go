@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -117,4 +118,66 @@ func (f *facts) spoken(heard *string) (c media.Codec, ok bool) {
 		return c, false
 	}
 	return f.speech[0], true
+}
+
+// metrics reports whether the peer wants VoIP metrics of the speech it sends (RFC 3611 section
+// 5.2).
+func (e *end) metrics() bool {
+	i := e.remote.Live(media.Audio)
+	return i >= 0 && e.remote.Streams[i].Metrics
+}
+
+// unknown is what VoIP metrics say where there is nothing to say.
+const unknown = 127
+
+// metrics are the VoIP metrics of what the peer sends (RFC 3611 section 4.7), nil while it has
+// sent nothing. Nothing is decoded here, so levels and echo are not known, and nothing waits
+// in a buffer or is discarded; the scores are those of [media.Quality], which suppose a buffer
+// where speech is played.
+func (l *lane) metrics() *rtcp.VoIPMetricsReportBlock {
+	in := &l.in
+	expected := in.expected.Load()
+	if in.packets.Load() == 0 || expected <= 0 {
+		return nil
+	}
+	q := media.Quality{Expected: expected, Lost: max(expected-in.received.Load(), 0), Jitter: time.Duration(in.jitters.Load())}
+	trip := time.Duration(l.rtt.Load())
+	m := &rtcp.VoIPMetricsReportBlock{
+		SSRC:           in.source.Load(),
+		LossRate:       parts(q.Lost, expected),
+		RoundTripDelay: uint16(min(trip.Milliseconds(), 1<<16-1)),
+		SignalLevel:    unknown, NoiseLevel: unknown, RERL: unknown,
+		Gmin:    leastGap,
+		RFactor: unknown, ExtRFactor: unknown, MOSLQ: unknown, MOSCQ: unknown,
+	}
+	packet := time.Duration(in.last.Load()-in.first.Load()) / time.Duration(expected)
+	count, length := in.bursts.count.Load(), min(in.bursts.length.Load(), expected)
+	m.BurstDensity, m.BurstDuration = parts(in.bursts.lost.Load(), length), mean(length, count, packet)
+	m.GapDensity, m.GapDuration = parts(in.bursts.alone.Load(), expected-length), mean(expected-length, count+1, packet)
+	if name := in.name.Load(); name != nil {
+		if r, ok := q.Rating(*name, trip); ok {
+			m.RFactor, m.MOSCQ = uint8(math.Round(r)), uint8(math.Round(10*media.MOS(r)))
+		}
+		if r, ok := media.Rating(*name, q.Loss(), 0); ok && q.Rated() {
+			m.MOSLQ = uint8(math.Round(10 * media.MOS(r)))
+		}
+	}
+	return m
+}
+
+// parts is a part of a whole in 256ths.
+func parts(part, whole int64) uint8 {
+	if whole <= 0 {
+		return 0
+	}
+	return uint8(min(max(part, 0)*256/whole, 255))
+}
+
+// mean is how long so many packets of one length are in the mean of their runs, in
+// milliseconds.
+func mean(packets, runs int64, packet time.Duration) uint16 {
+	if runs <= 0 {
+		return 0
+	}
+	return uint16(min(max((packet*time.Duration(packets)/time.Duration(runs)).Milliseconds(), 0), 1<<16-1))
 }

@@ -154,6 +154,55 @@ func TestVoice(t *testing.T) {
 	}
 }
 
+// A phone that wants VoIP metrics is told so, and gets them with each report.
+func TestVoiceIsTold(t *testing.T) {
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
+		o.Times = Times{Report: 20 * time.Millisecond, Tick: 10 * time.Millisecond}
+	})
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	own := a.Describe(pcmu())
+	own.Streams[0].Transport.RTCPMux = true
+	own.Streams[0].Metrics = true
+	offer := g.Offered(1, call.B, own)
+	b.Call(offer)
+	answer := g.Answered(2, call.A, b.Describe(pcmu()))
+	a.Call(answer)
+	if offer.Streams[0].Metrics || !answer.Streams[0].Metrics {
+		t.Errorf("metrics: B is offered %v, A is answered %v", offer.Streams[0].Metrics, answer.Streams[0].Metrics)
+	}
+	seq := uint16(0)
+	for ; seq < 200; seq++ {
+		if seq%50 == 7 || seq == 120 || seq == 123 { // those from 107 to 123 are a burst
+			continue
+		}
+		a.Say(0, seq, 160*uint32(seq), "payload")
+		b.Hear()
+	}
+	var got *rtcp.VoIPMetricsReportBlock
+	eventually(t, "metrics", func() bool {
+		for _, p := range hearReports(t, a.Conn) {
+			if x, ok := p.(*rtcp.ExtendedReport); ok && len(x.Reports) == 1 {
+				got, _ = x.Reports[0].(*rtcp.VoIPMetricsReportBlock)
+			}
+		}
+		return got != nil && got.LossRate > 0
+	})
+	want := &rtcp.VoIPMetricsReportBlock{
+		XRHeader: got.XRHeader, SSRC: a.SSRC,
+		LossRate: 6 * 256 / 200, GapDensity: 2, BurstDensity: 3 * 256 / 17,
+		BurstDuration: got.BurstDuration, GapDuration: got.GapDuration, RoundTripDelay: got.RoundTripDelay,
+		SignalLevel: 127, NoiseLevel: 127, RERL: 127, Gmin: 16, ExtRFactor: 127,
+		RFactor: 83, MOSLQ: 41, MOSCQ: 41,
+	}
+	if *got != *want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	again := b.Describe(pcmu())
+	if offer := g.Offered(3, call.A, again); !offer.Streams[0].Metrics {
+		t.Error("they are not asked for any more")
+	}
+}
+
 // goodbye waits for the end of a peer's reports.
 func goodbye(t *testing.T, c *net.UDPConn) []rtcp.Packet {
 	t.Helper()

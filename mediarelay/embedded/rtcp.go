@@ -168,7 +168,7 @@ func (b *Bridge) report() {
 	for _, e := range b.ends {
 		for _, l := range e.lanes {
 			if l.live() && l.t.ready() {
-				l.t.sendReports(l.reports(e.cname))
+				l.t.sendReports(e.reports(l))
 				l.reported = true
 			}
 		}
@@ -180,12 +180,23 @@ func (b *Bridge) report() {
 func (e *end) leave() {
 	for _, l := range e.lanes {
 		if l.live() && l.t.ready() && (l.reported || l.out.packets.Load() > 0) {
-			l.t.sendReports(append(l.reports(e.cname), &rtcp.Goodbye{Sources: []uint32{l.out.ssrc}}))
+			l.t.sendReports(append(e.reports(l), &rtcp.Goodbye{Sources: []uint32{l.out.ssrc}}))
 		}
 	}
 }
 
-// reports are what we say of the lane: what we sent, and how the peer's packets come.
+// reports are what we say of a lane: what we sent, and how the peer's packets come.
+func (e *end) reports(l *lane) []rtcp.Packet {
+	all := l.reports(e.cname)
+	if l.kind == media.Audio && e.metrics() {
+		if m := l.metrics(); m != nil {
+			all = append(all, &rtcp.ExtendedReport{SenderSSRC: l.out.ssrc, Reports: []rtcp.ReportBlock{m}})
+		}
+	}
+	return all
+}
+
+// reports are those that every peer gets.
 func (l *lane) reports(cname string) []rtcp.Packet {
 	var about []rtcp.ReceptionReport
 	now := l.t.relay.now()

@@ -28,12 +28,13 @@ func (e *end) stats(heard *string) media.Stats {
 	s.In = media.Quality{Expected: audio.in.expected.Load(), Jitter: s.Jitter}
 	s.In.Lost = max(s.In.Expected-audio.in.received.Load(), 0)
 	s.In.Rate(s.Codec, s.RoundTrip)
+	if v := audio.voice.Load(); v != nil {
+		s.Voice = *v
+	}
 	if c, ok := f.spoken(heard); ok {
 		s.Out = audio.far.quality(c.ClockRate)
 		s.Out.Rate(c.Name, s.RoundTrip)
-	}
-	if v := audio.voice.Load(); v != nil {
-		s.Voice = *v
+		s.Out.Hear(s.Voice, c.Name, s.RoundTrip)
 	}
 	s.Silence = e.attention.read(audio)
 	s.First, s.Last = e.b.relay.wall(audio.in.first.Load()), e.b.relay.wall(audio.in.last.Load())

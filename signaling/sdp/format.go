@@ -151,6 +151,9 @@ func (w *writer) stream(s media.Stream, session netip.Addr) {
 	for _, f := range s.Feedback {
 		w.feedback("*", f)
 	}
+	if s.Metrics {
+		w.line("a=rtcp-xr:", voipMetrics)
+	}
 	if s.AllowMixed {
 		w.line("a=extmap-allow-mixed")
 	}

@@ -86,6 +86,9 @@ func dump(d media.Description) string {
 		for _, h := range s.HeaderExts {
 			p("  extension %d %s %s %s", h.ID, h.URI, h.Direction, params(h.Params))
 		}
+		if s.Metrics {
+			p("  metrics")
+		}
 		if s.AllowMixed {
 			p("  mixed")
 		}

@@ -53,6 +53,7 @@ type section struct {
 	directed  bool // direction was said here
 	bandwidth []media.Bandwidth
 	mixed     bool
+	metrics   bool // VoIP metrics are wanted (RFC 3611 section 5)
 	ice       iceLines
 	dtls      media.DTLS
 	crypto    []media.SDES
@@ -209,6 +210,8 @@ func (s *section) attribute(name, value string) bool {
 		}
 	case "extmap-allow-mixed":
 		s.mixed = true
+	case "rtcp-xr":
+		s.metrics = s.metrics || slices.Contains(strings.Fields(value), voipMetrics)
 	case "ice-ufrag", "ice-pwd", "ice-options", "ice-lite", "candidate", "end-of-candidates":
 		s.ice.attribute(name, value)
 	case "fingerprint":
@@ -285,6 +288,7 @@ func (s *stream) finish(session *section) *Error {
 		s.Bandwidth = slices.Clone(session.bandwidth)
 	}
 	s.AllowMixed = s.mixed || session.mixed
+	s.Metrics = s.Kind == media.Audio && (s.metrics || session.metrics)
 	s.finishCodecs()
 	if s.msid != "" {
 		for i := range s.Sources {

@@ -8,6 +8,9 @@ import (
 	"sipxmppgw/gateway/media"
 )
 
+// voipMetrics are the only reports of RTCP XR that are spoken of (RFC 3611 section 5.1).
+const voipMetrics = "voip-metrics"
+
 // attribute takes what belongs to one stream.
 func (s *stream) attribute(name, value string) {
 	switch name {
