@@ -11,7 +11,7 @@ import (
 func TestHandshakeOverAnyPairOfThePeer(t *testing.T) {
 	taken, other, stranger := netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("192.0.2.2:2000"), netip.MustParseAddrPort("192.0.2.3:3000")
 	tr := &transport{mux: newMux(nil)}
-	tr.mux.remotes[taken], tr.mux.remotes[other] = &muxConn{}, &muxConn{}
+	tr.mux.remotes[taken], tr.mux.remotes[other] = &remote{}, &remote{}
 	tr.expectPeer()
 	a := tr.assoc.Load()
 	for _, chosen := range []bool{false, true} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pion/srtp/v3"
+	"github.com/pion/stun/v4"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -129,7 +130,7 @@ func FuzzRTCP(f *testing.F) {
 }
 
 // A shared port tells its calls apart by what strangers may write too. Whatever that is,
-// it goes to no call whose ufrag it does not name, takes no address from a call that has
+// it goes to no call whose ufrag it does not name with the digest of its password, takes no address from a call that has
 // it, and fills nothing beyond its bound.
 func FuzzSTUN(f *testing.F) {
 	r, err := New(Options{AllowLoopback: true, PortMin: 20000, PortMax: 29999, OwnPorts: true})
@@ -153,6 +154,16 @@ func FuzzSTUN(f *testing.F) {
 	f.Add(message(0x0001, 0, 6, 0, 8, 'u', 'f', 'r', 'a', ':', 'y', 'o', 'u'), uint16(1))
 	f.Add(message(0x0001, 0, 6, 0, 8, 'u', 'f', 'r', 'b', ':', 'y', 'o', 'u'), uint16(2))
 	f.Add(message(0x0001, 0, 6, 0xff, 0xff, 'u'), uint16(3))
+	for _, pwd := range []string{"secret", "guess"} {
+		m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername("ufra:you"), stun.NewShortTermIntegrity(pwd))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if genuine(m.Raw, "secret") != (pwd == "secret") {
+			f.Fatalf("with %q it is genuine: %v", pwd, pwd != "secret")
+		}
+		f.Add(m.Raw, uint16(9))
+	}
 	f.Add(message(0x0001, 0x80, 0x22, 0, 1, 'x', 0, 0, 0, 0, 6, 0, 3, 'a', ':', 'b'), uint16(3))
 	f.Add(message(0x0101, 0, 0x20, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0), uint16(4))
 	f.Add(message(0x0111, 0, 9, 0, 4, 0, 0, 4, 87), uint16(4))
@@ -163,7 +174,7 @@ func FuzzSTUN(f *testing.F) {
 	mine := netip.MustParseAddrPort("127.0.0.2:9")
 	buf := make([]byte, bufferLen)
 	f.Fuzz(func(t *testing.T, p []byte, port uint16) {
-		l := &line{wire: &tap{}, ufrags: map[string]*socket{}, asked: map[transaction]*socket{}}
+		l := &line{wire: &tap{}, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
 		var calls [2]*socket
 		for i, name := range []string{"ufra", "ufrb"} {
 			h := &share{line: l}
@@ -172,7 +183,8 @@ func FuzzSTUN(f *testing.F) {
 			s.lead, h.s = s, s
 			s.t.mux = newMux([]*socket{s})
 			s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: name, in: make(chan datagram, checkQueue)}}
-			h.know(name)
+			s.t.mux.know(name, "secret")
+			h.know(name, "secret")
 			calls[i] = s
 		}
 		l.claim(mine, calls[0])
@@ -187,11 +199,11 @@ func FuzzSTUN(f *testing.F) {
 		}
 		for i, name := range []string{"ufra", "ufrb"} {
 			s := calls[i]
-			named := bytes.Contains(p, []byte(name))
+			named := bytes.Contains(p, []byte(name)) && genuine(p, "secret")
 			conn := s.t.mux.conns[0]
 			switch got := len(s.t.mux.remotes); {
 			case !named && (s.claims > 1-i || got > 0 || s.t.mux.knows(stranger)):
-				t.Fatalf("%s has %d addresses and %d checks of those that do not name it", name, s.claims, got)
+				t.Fatalf("%s has %d addresses and %d checks of those that do not name it or know its password", name, s.claims, got)
 			case s.claims > claimsMax || got > maxRemotes || len(conn.in) > checkQueue:
 				t.Fatalf("%s has %d addresses, %d that checked, %d checks that wait", name, s.claims, got, len(conn.in))
 			}

@@ -44,7 +44,7 @@ func (r *Relay) hubOf(w worker) (*hub, error) {
 	}
 	h := &hub{number: b.number}
 	for _, w := range b.rtp {
-		l := &line{wire: w, ufrags: map[string]*socket{}, asked: map[transaction]*socket{}}
+		l := &line{wire: w, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
 		h.lines = append(h.lines, l)
 		w.start(l) // until closeHubs
 	}
@@ -82,10 +82,16 @@ type line struct {
 	buckets [lineBuckets]atomic.Pointer[[]claim]
 
 	mu     sync.Mutex
-	ufrags map[string]*socket // ours
+	ufrags map[string]secret // ours
 	asked  map[transaction]*socket
 	order  [askedMax]transaction // in which they were asked
 	next   int
+}
+
+// A secret is the password that goes with a ufrag, and whose it is.
+type secret struct {
+	s   *socket
+	pwd string
 }
 
 // A transaction is the id of a STUN message.
@@ -130,7 +136,8 @@ func (l *line) owner(from netip.AddrPort) *socket {
 }
 
 // checked returns whose a STUN message is: a request finds the socket that knows the
-// ufrag, an answer the one that asked.
+// ufrag, an answer the one that asked. An address that is nobody's becomes the socket's if the
+// message is that of its peer.
 func (l *line) checked(p []byte, from netip.AddrPort, owner *socket) *socket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,7 +153,7 @@ func (l *line) checked(p []byte, from netip.AddrPort, owner *socket) *socket {
 			s.t.crowd()
 			return nil // lest a pair is chosen that cannot carry anything
 		}
-		if owner == nil && !l.claim(from, s) {
+		if theirs := s.muxed().theirs.Load(); owner == nil && (theirs == nil || !genuine(p, *theirs) || !l.claim(from, s)) {
 			return nil
 		}
 		return s
@@ -154,9 +161,13 @@ func (l *line) checked(p []byte, from netip.AddrPort, owner *socket) *socket {
 		return owner
 	}
 	ours, _, _ := bytes.Cut(username(p), []byte{':'})
-	s := l.ufrags[string(ours)]
+	known := l.ufrags[string(ours)]
+	s := known.s
 	if s == nil || owner == s {
 		return s
+	}
+	if !genuine(p, known.pwd) {
+		return nil
 	}
 	if owner != nil {
 		s.t.crowd()
@@ -205,7 +216,7 @@ func (l *line) free(s *socket) {
 		}
 	}
 	for u, of := range l.ufrags {
-		if of == s {
+		if of.s == s {
 			delete(l.ufrags, u)
 		}
 	}
@@ -244,17 +255,17 @@ func (h *share) close() {
 	h.line.wire.forget(h.s)
 }
 
-// know takes a ufrag of the socket's agent.
-func (h *share) know(ufrag string) {
+// know takes credentials of the socket's agent.
+func (h *share) know(ufrag, pwd string) {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
-	h.line.ufrags[ufrag] = h.s
+	h.line.ufrags[ufrag] = secret{h.s, pwd}
 }
 
 func (h *share) unknow(ufrag string) {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
-	if h.line.ufrags[ufrag] == h.s {
+	if h.line.ufrags[ufrag].s == h.s {
 		delete(h.line.ufrags, ufrag)
 	}
 }
@@ -279,6 +290,20 @@ func (h *share) owns(from netip.AddrPort) bool {
 		return s == h.s
 	}
 	return h.line.claim(from, h.s)
+}
+
+// disown makes an address of the socket nobody's.
+func (h *share) disown(from netip.AddrPort) {
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	at := &h.line.buckets[bucketOf(from)]
+	was := at.Load()
+	if was == nil {
+		return
+	}
+	list := slices.DeleteFunc(slices.Clone(*was), func(c claim) bool { return c.from == from && c.s == h.s })
+	h.s.claims -= len(*was) - len(list)
+	at.Store(&list)
 }
 
 // crowdedInput says that a transport's peer sends from the address of another's.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/stun/v4"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -68,6 +69,79 @@ func TestShareAndStrangers(t *testing.T) {
 		}
 	}
 	talk(t, a, 0, b, 0)
+}
+
+// A stranger who has seen the ufrags, but not the password, becomes nobody's peer.
+func TestStrangerWhoKnowsTheUfrag(t *testing.T) {
+	for name, own := range map[string]bool{"a shared port": false, "a port of its own": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRelay(t, func(o *Options) { o.OwnPorts = own })
+			b := mediatest.NewClient(t)
+			g, a, offer := answered(t, r, b)
+			user := offer.Streams[0].Transport.ICE.Ufrag + ":" + b.Ufrag
+			signed, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername(user), stun.NewShortTermIntegrity("guess"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stops []func() (int, bool)
+			for range 5 { // before there is a peer, and then
+				for _, p := range [][]byte{check(t, user), signed.Raw} {
+					stops = append(stops, spray(t, "127.0.0.3", addrOf(offer), func(int) []byte { return p }))
+				}
+			}
+			if err := connect(b, offer, false); err != nil {
+				t.Fatal(err)
+			}
+			g.Connected(call.B)
+			talk(t, a, 0, b, 0)
+			for _, stop := range stops {
+				if sent, answered := stop(); sent == 0 || answered {
+					t.Errorf("after %d checks the stranger was answered: %v", sent, answered)
+				}
+			}
+			tr := g.ends[call.B].transports[0]
+			for _, s := range tr.sockets {
+				if s.claims > 1 {
+					t.Errorf("the call has %d addresses", s.claims)
+				}
+			}
+			if n := len(tr.mux.remotes); n != 1 {
+				t.Errorf("%d addresses have checked in", n)
+			}
+		})
+	}
+}
+
+// A peer may come from ever other addresses; those of the longest ago are given up for it.
+func TestPeerOfManyAddresses(t *testing.T) {
+	l := &line{wire: &tap{}, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
+	h := &share{line: l}
+	s := &socket{t: &transport{}, wire: h}
+	s.lead, h.s = s, s
+	s.t.mux = newMux([]*socket{s})
+	s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: "ufra", in: make(chan datagram, 4*claimsMax)}}
+	s.t.mux.know("ufra", "secret")
+	h.know("ufra", "secret")
+	m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername("ufra:you"), stun.NewShortTermIntegrity("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, bufferLen)
+	selected := netip.AddrPortFrom(stranger.Addr(), 1)
+	for n := range 3 * claimsMax {
+		from := netip.AddrPortFrom(stranger.Addr(), uint16(2+n))
+		l.packet(buf, copy(buf, m.Raw), from, 1)
+		if !s.t.mux.knows(from) || l.owner(from) != s {
+			t.Fatalf("address %d is not taken", n)
+		}
+		l.packet(buf, copy(buf, m.Raw), selected, 1)
+	}
+	if !s.t.mux.knows(selected) || l.owner(selected) != s {
+		t.Error("the address that is in use is given up")
+	}
+	if n := len(s.t.mux.remotes); n != maxRemotes || s.claims != n {
+		t.Errorf("%d addresses have checked in, %d are its own", n, s.claims)
+	}
 }
 
 // check is a STUN request without integrity.

@@ -103,9 +103,10 @@ func (t *transport) newICE(checks *mux, first *iceSide) (*iceSide, error) {
 func (i *iceSide) renew() {
 	if i.first != nil {
 		i.ufrag, i.pwd = i.first.ufrag, i.first.pwd
-		return
+	} else {
+		i.ufrag, i.pwd = i.t.relay.word(8), i.t.relay.word(24)
 	}
-	i.ufrag, i.pwd = i.t.relay.word(8), i.t.relay.word(24)
+	i.checks.know(i.ufrag, i.pwd)
 }
 
 // component is 1 for RTP, and for RTCP with it, and 2 for RTCP alone.
@@ -195,6 +196,7 @@ func (i *iceSide) hear(peer *media.ICE) (restarted bool, err error) {
 		fallthrough
 	default:
 		i.peer = media.ICE{Ufrag: peer.Ufrag, Pwd: peer.Pwd}
+		i.checks.theirs.Store(&peer.Pwd)
 		if err = i.begin(); err != nil {
 			return restarted, err
 		}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,31 +17,43 @@ const (
 	checkQueue   = 64                    // STUN messages that wait for an agent
 	checkSpacing = 10 * time.Millisecond // between checks of one mux: 100 a second
 	freeChecks   = 20                    // addresses that may be checked without spacing
-
-	stunHeader   = 20
-	stunCookie   = 0x2112A442
-	stunUsername = 0x0006
 )
 
 // A mux shares sockets among ICE agents; it is the ice.UDPMux that pion's agents ask for
 // their connections. The sockets stay ours: only STUN goes to the agents. A request
 // finds its agent by our ufrag in its USERNAME, and is dropped here without one; a
-// response finds it by the address it comes from.
+// response finds it by the address it comes from. Who has sent a request with our ufrag and
+// the digest of our password is a remote: a stranger may know the one, but not the other.
 type mux struct {
 	sockets []*socket
+	theirs  atomic.Pointer[string] // the peer's password; nil while it is not known
 
 	mu      sync.Mutex
 	conns   []*muxConn
-	remotes map[netip.AddrPort]*muxConn // who has sent a request with our ufrag
+	own     struct{ ufrag, pwd string } // that our agent has, or will have
+	remotes map[netip.AddrPort]*remote
 	checked map[netip.AddrPort]time.Time
+}
+
+// A remote is an address that the peer checks from.
+type remote struct {
+	to *muxConn
+	at time.Time // when it did so last
 }
 
 func newMux(sockets []*socket) *mux {
 	return &mux{
 		sockets: sockets,
-		remotes: map[netip.AddrPort]*muxConn{},
+		remotes: map[netip.AddrPort]*remote{},
 		checked: map[netip.AddrPort]time.Time{},
 	}
+}
+
+// know takes our credentials, before the agent has them.
+func (m *mux) know(ufrag, pwd string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.own.ufrag, m.own.pwd = ufrag, pwd
 }
 
 // GetConn returns the connection of the agent with that ufrag on a local address.
@@ -60,7 +73,7 @@ func (m *mux) GetConn(ufrag string, local net.Addr) (net.PacketConn, error) {
 			}
 			m.conns = append(m.conns, c)
 			if h, ok := s.wire.(*share); ok {
-				h.know(ufrag)
+				h.know(ufrag, m.own.pwd)
 			}
 			return c, nil
 		}
@@ -134,14 +147,12 @@ func (m *mux) deliver(s *socket, p []byte, from netip.AddrPort) {
 				break
 			}
 		}
-		if to == nil {
+		if to == nil || !m.hears(to, p, from) {
 			return
 		}
-		if m.remotes[from] == nil && len(m.remotes) >= maxRemotes {
-			return
-		}
-		m.remotes[from] = to
-	} else if to = m.remotes[from]; to == nil || to.socket != s {
+	} else if r := m.remotes[from]; r != nil && r.to.socket == s {
+		to = r.to
+	} else {
 		// An answer may come from an address that has not asked yet.
 		for _, c := range m.conns {
 			if _, ok := m.checked[from]; ok && c.socket == s {
@@ -156,6 +167,39 @@ func (m *mux) deliver(s *socket, p []byte, from netip.AddrPort) {
 	case to.in <- datagram{bytes.Clone(p), from}:
 	default: // the agent is flooded; peers ask again
 	}
+}
+
+// hears takes a request, and reports whether it is the peer's. An address that is known has
+// proved it before, and is believed until its agent has looked. mu is held.
+func (m *mux) hears(to *muxConn, p []byte, from netip.AddrPort) bool {
+	r := m.remotes[from]
+	switch {
+	case r != nil && r.to == to:
+	case to.ufrag != m.own.ufrag || !genuine(p, m.own.pwd):
+		return false
+	case r == nil && len(m.remotes) >= maxRemotes:
+		m.forgetOne()
+		fallthrough
+	default:
+		r = &remote{to: to}
+		m.remotes[from] = r
+	}
+	r.at = time.Now()
+	return true
+}
+
+// forgetOne makes room for another address: that of the longest ago goes. mu is held.
+func (m *mux) forgetOne() {
+	var oldest netip.AddrPort
+	for a, r := range m.remotes {
+		if !oldest.IsValid() || r.at.Before(m.remotes[oldest].at) {
+			oldest = a
+		}
+	}
+	if h, ok := m.remotes[oldest].to.socket.wire.(*share); ok {
+		h.disown(oldest)
+	}
+	delete(m.remotes, oldest)
 }
 
 // paced reports whether a check may be sent now: with many candidates each is checked
@@ -173,24 +217,6 @@ func (m *mux) paced(to netip.AddrPort) bool {
 	}
 	m.checked[to] = now
 	return true
-}
-
-// username returns the USERNAME of a STUN message (RFC 8489 section 14.3), nil without.
-func username(p []byte) []byte {
-	for p = p[stunHeader:]; len(p) >= 4; {
-		kind, n := binary.BigEndian.Uint16(p), int(binary.BigEndian.Uint16(p[2:]))
-		if len(p) < 4+n {
-			return nil
-		}
-		if kind == stunUsername {
-			return p[4 : 4+n]
-		}
-		if n = 4 + (n+3)&^3; n > len(p) {
-			return nil
-		}
-		p = p[n:]
-	}
-	return nil
 }
 
 type datagram struct {
@@ -276,8 +302,8 @@ func (c *muxConn) Close() error {
 		if h, ok := c.socket.wire.(*share); ok {
 			h.unknow(c.ufrag)
 		}
-		for a, to := range m.remotes {
-			if to == c {
+		for a, r := range m.remotes {
+			if r.to == c {
 				delete(m.remotes, a)
 			}
 		}

@@ -136,12 +136,17 @@ func (t *transport) close() {
 
 // stun takes a STUN message that came in.
 func (t *transport) stun(s *socket, p []byte, from netip.AddrPort) {
-	switch {
-	case s.checks != nil:
-		s.checks.deliver(s, p, from)
-	case !s.rtcp:
-		t.mux.deliver(s, p, from)
+	if m := s.muxed(); m != nil {
+		m.deliver(s, p, from)
 	}
+}
+
+// muxed returns where the checks of a socket go; nil for nowhere.
+func (s *socket) muxed() *mux {
+	if s.checks == nil && !s.rtcp {
+		return s.t.mux
+	}
+	return s.checks
 }
 
 // hello takes a DTLS record that came in.
