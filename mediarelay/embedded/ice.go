@@ -43,6 +43,7 @@ type iceSide struct {
 	known   []media.Candidate // that the agent has
 	waiting []media.Candidate // that came before the credentials
 	chosen  string            // type of the peer's candidate in the pair
+	moves   moves
 }
 
 // quiet is a factory of loggers that say nothing: what pion logs is peers' noise.
@@ -85,6 +86,8 @@ func (t *transport) newICE(checks *mux, first *iceSide) (*iceSide, error) {
 		ice.WithKeepaliveInterval(min(consentEvery, consent/6)),
 		ice.WithDisconnectedTimeout(consent/3),
 		ice.WithFailedTimeout(consent-consent/3),
+		ice.WithRenomination(ice.DefaultNominationValueGenerator()),
+		ice.WithBindingRequestHandler(i.moved),
 		ice.WithLoggerFactory(quiet()),
 	)
 	if err != nil {

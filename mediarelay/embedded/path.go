@@ -190,6 +190,9 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort, now int
 		if n, ok = s.unprotect(rt, buf, n); !ok {
 			return
 		}
+		if rt.gate == nil {
+			s.t.comes(from, rt.peer)
+		}
 	}
 	index := rt.types[pt]
 	if index == 0 {

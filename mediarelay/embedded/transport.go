@@ -35,6 +35,7 @@ type transport struct {
 	mux     *mux
 	assoc   atomic.Pointer[association]
 	drops   drops
+	astray  atomic.Pointer[netip.AddrPort] // where the peer speaks from, if that is not remote
 
 	crowding  atomic.Bool // control is being told that the peer sends from another's address
 	crowdedAt time.Time   // since when; zero for never

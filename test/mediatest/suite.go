@@ -25,6 +25,9 @@ type Engine struct {
 	Plane gateway.MediaPlane
 	// Left returns how much of ended calls the engine still holds.
 	Left func() int
+	// Checks says that a client is followed by its checks alone; rtpengine 10.5 wants to hear
+	// media, too.
+	Checks bool
 }
 
 // Run has an engine do what every engine must.
@@ -47,6 +50,8 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"hold", hold},
 		{"phone moves", phoneMoves},
 		{"client restarts ICE", clientRestarts},
+		{"the NAT of a callee moves it", func(t *testing.T, e Engine) { clientIsMoved(t, e, false) }},
+		{"the NAT of a caller moves it", func(t *testing.T, e Engine) { clientIsMoved(t, e, true) }},
 		{"what cannot be is refused", refusals},
 		{"answers that cannot be are refused", refusedAnswers},
 		{"a change that cannot be changes nothing", changeThatCannotBe},
@@ -459,6 +464,52 @@ func clientRestarts(t *testing.T, e Engine) {
 		_, ok := b.Listen(50 * time.Millisecond)
 		return ok
 	})
+}
+
+// A NAT gives a client another address, which the client knows nothing of, in the midst of a
+// call. Media follows it; it does not follow who sends on what the client said.
+func clientIsMoved(t *testing.T, e Engine, caller bool) {
+	side, policies := call.B, [2]media.Policy{sipPolicy(), jinglePolicy()}
+	if caller {
+		side, policies = call.A, [2]media.Policy{jinglePolicy(), sipPolicy()}
+	}
+	g := newRig(t, e, policies[call.A], policies[call.B])
+	n, client, phone := NewNAT(t), NewClient(t, ice.WithKeepaliveInterval(200*time.Millisecond)), NewPhone(t, "127.0.0.1")
+	if caller {
+		offer := g.Offered(1, call.B, n.Client(client.Describe(media.ActPass, pcmu())))
+		phone.Call(offer)
+		answer := n.Engine(g.Answered(2, call.A, phone.Describe(taken(t, offer, "PCMU")...)))
+		connect(t, client, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+	} else {
+		offer := n.Engine(g.Offered(1, call.B, phone.Describe(pcmu())))
+		phone.Call(g.Answered(2, call.A, n.Client(client.Describe(media.Active, taken(t, offer, "PCMU")...))))
+		connect(t, client, offer, false, true)
+	}
+	g.Connected(side)
+	talk(t, phone, 0, client, 0, 1000)
+	seq := uint16(1005)
+	hears := func(from, to Peer) bool {
+		seq++
+		speak(from, 0, seq, "payload")
+		_, ok := to.Listen(50 * time.Millisecond)
+		return ok
+	}
+	thief := n.Steal()
+	n.Rebind()
+	until(t, "the phone hears the client", func() bool { return hears(client, phone) })
+	until(t, "the client hears the phone", func() bool {
+		speak(client, 0, seq, "payload")
+		return hears(phone, client)
+	})
+	if e.Checks {
+		n.Rebind()
+		until(t, "the client hears the phone, though it says nothing", func() bool { return hears(phone, client) })
+		until(t, "the phone hears it when it does", func() bool { return hears(client, phone) })
+	}
+	eventually(t, "the thief tries", func() bool { hears(phone, client); return thief.Tried() })
+	if n := thief.Loot(); n > 0 {
+		t.Errorf("the thief has %d packets of media", n)
+	}
 }
 
 func refusals(t *testing.T, e Engine) {
