@@ -270,14 +270,14 @@ function speakOnly(names) {
 const peer = window.peer = {
   // connect logs in and returns the full JID. With callable false the client says that it
   // knows no JMI, so that a caller has to come with session-initiate. With codecs it knows
-  // no others.
-  async connect({ jid, password, url, resource, messages = true, codecs }) {
+  // no others. With a relay, that TURN server is the only way to it.
+  async connect({ jid, password, url, resource, messages = true, codecs, relay }) {
     if (codecs) speakOnly(codecs)
     client = XMPP.createClient({
       jid, password, resource,
       transports: { websocket: url, bosh: false },
       useStreamManagement: false,
-      jingle: { iceServers: [] },
+      jingle: relay ? { iceServers: [relay], iceTransportPolicy: 'relay' } : { iceServers: [] },
     })
     if (messages) client.disco.addFeature(JMI)
     client.on('raw', (direction, text) => {
@@ -428,7 +428,7 @@ const peer = window.peer = {
   // hears measures what arrives: the loudest frequency in hertz, the level of the whole in
   // dB below full scale (RMS), and what WebRTC counted.
   async hears(sid) {
-    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '' }
+    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '', way: '' }
     const meter = meters.get(sid)
     if (meter) {
       const bins = new Float32Array(meter.frequencyBinCount)
@@ -450,6 +450,7 @@ const peer = window.peer = {
       } else if (s.type === 'outbound-rtp') {
         heard.sent = s.packetsSent
       } else if (s.type === 'candidate-pair' && s.nominated) {
+        heard.way = stats.get(s.localCandidateId)?.candidateType ?? ''
         heard.pair = `${candidate(s.localCandidateId)} ${candidate(s.remoteCandidateId)}`
       }
     }

@@ -139,6 +139,7 @@ type clientOptions struct {
 	user       string   // empty for romeo
 	noMessages bool     // knows no JMI, so that a caller comes with session-initiate
 	codecs     []string // that it knows; nil for all that Chromium has
+	turn       *turn    // nothing but its relay is a way to it; nil for none
 }
 
 // login opens a page and logs in. When the test has failed, the page's stanzas are shown.
@@ -163,10 +164,16 @@ func (b *browser) login(t *testing.T, s *server, o clientOptions) *client {
 			t.Error(err)
 		}
 	})
-	c.do(t, &c.jid, "connect", map[string]any{
+	options := map[string]any{
 		"jid": o.user + "@" + userDomain, "password": password, "resource": "browser",
 		"url": s.websocket(), "messages": !o.noMessages, "codecs": o.codecs,
-	})
+	}
+	if o.turn != nil {
+		options["relay"] = map[string]any{
+			"urls": fmt.Sprintf("turn:127.0.0.1:%d?transport=udp", o.turn.port), "username": users[0], "credential": password,
+		}
+	}
+	c.do(t, &c.jid, "connect", options)
 	return c
 }
 
@@ -224,6 +231,7 @@ type reception struct {
 	Lost      int     // packets
 	Codec     string
 	Pair      string // addresses of the candidates in use
+	Way       string // type of its own
 }
 
 func (r reception) proves(frequency float64) error {

@@ -16,6 +16,7 @@ kamailio    kamailio
 baresip     baresip-core
 chromium    chromium
 rtpengine   rtpengine-daemon
+turnserver  coturn
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev
