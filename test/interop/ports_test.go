@@ -59,12 +59,19 @@ func allFree(first, n int) bool {
 	return true
 }
 
-// bound reports whether a UDP socket has a port of an IPv4 address. It looks without taking
-// the port, which whoever is about to bind it would find in use.
+// bound reports whether a UDP socket has a port of an address. It looks without taking the
+// port, which whoever is about to bind it would find in use.
 func bound(host string, port int) bool {
-	table, err := os.ReadFile("/proc/net/udp")
-	a := net.ParseIP(host).To4()
-	return err == nil && strings.Contains(string(table), fmt.Sprintf(" %02X%02X%02X%02X:%04X ", a[3], a[2], a[1], a[0], port))
+	file, a := "/proc/net/udp6", net.ParseIP(host)
+	if four := a.To4(); four != nil {
+		file, a = "/proc/net/udp", four
+	}
+	text := " "
+	for ; len(a) > 0; a = a[4:] {
+		text += fmt.Sprintf("%02X%02X%02X%02X", a[3], a[2], a[1], a[0])
+	}
+	table, err := os.ReadFile(file)
+	return err == nil && strings.Contains(string(table), fmt.Sprintf("%s:%04X ", text, port))
 }
 
 func local(port int) string {

@@ -333,7 +333,7 @@ func (c *compiler) send(s step) error {
 func describe(how string) string {
 	lines := []string{
 		"Content-Type: application/sdp", "Content-Length: [len]", "",
-		"v=0", "o=- 1 1 IN IP4 [media_ip]", "s=-", "c=IN IP4 [media_ip]", "t=0 0",
+		"v=0", "o=- 1 1 IN IP[media_ip_type] [media_ip]", "s=-", "c=IN IP[media_ip_type] [media_ip]", "t=0 0",
 	}
 	audio := []string{"m=audio [media_port] RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"}
 	for _, word := range strings.Fields(how) {
@@ -348,7 +348,7 @@ func describe(how string) string {
 		case word == "toneless":
 			audio = []string{"m=audio [media_port] RTP/AVP 8", "a=rtpmap:8 PCMA/8000"}
 		default:
-			lines[4] = "o=- 1 " + strconv.Itoa(len(word)) + " IN IP4 [media_ip]" // another version
+			lines[4] = "o=- 1 " + strconv.Itoa(len(word)) + " IN IP[media_ip_type] [media_ip]" // another version
 			audio = append(audio, "a="+word)
 		}
 	}

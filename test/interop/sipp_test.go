@@ -4,6 +4,7 @@ package interop
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,7 +26,7 @@ type sipp struct {
 // sippOptions say where SIPp is and whom it calls.
 type sippOptions struct {
 	port   int    // own, UDP; 0 takes a free one
-	target int    // port of 127.0.0.1 that a caller sends to
+	target int    // port of 127.0.0.1, or ::1, that a caller sends to
 	uri    string // that a caller asks for
 	user   string // who SIPp is; empty for phoneUser
 	host   string // where SIPp is; empty for 127.0.0.1
@@ -63,11 +64,15 @@ func startSipp(t *testing.T, o sippOptions, script string) *sipp {
 		argv = append(argv, "-au", o.user, "-ap", o.secret)
 	}
 	if o.target != 0 {
-		argv = append(argv, "-m", "1", local(o.target))
+		to := local(o.target)
+		if strings.Contains(o.host, ":") {
+			to = net.JoinHostPort("::1", strconv.Itoa(o.target))
+		}
+		argv = append(argv, "-m", "1", to)
 	}
 	s.process = start(t, "sipp", processOptions{dir: dir}, argv...)
 	eventually(t, 20*time.Second, "sipp has its port", func() error {
-		if s.ended() && s.err != nil {
+		if s.ended() && s.err != nil && len(s.messages(t)) == 0 {
 			b, _ := os.ReadFile(s.errors)
 			t.Fatalf("sipp ended: %v\n%s", s.err, b)
 		}
