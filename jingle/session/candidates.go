@@ -30,6 +30,8 @@ func (s *Session) trickle(d media.Description) {
 		}
 		c.Transport.DTLS = nil // the association stays (INTERWORKING.md section 3.7)
 		// That no more will come has no word in XEP-0176.
+		// COMPAT(stanza 12): passes over candidates that stand beside gathering-complete.
+		c.Transport.ICE.Complete = false
 		if len(c.Transport.ICE.Candidates) > 0 || own.Transport.ICE.Restarted(c.Transport.ICE) {
 			news.Streams = append(news.Streams, c)
 		}
