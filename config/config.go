@@ -166,6 +166,9 @@ type Media struct {
 	// PortMin and PortMax are the UDP ports. Default 10000 to 19999.
 	PortMin int `yaml:"port_min"`
 	PortMax int `yaml:"port_max"`
+	// TURN is a server that relays media between us and XMPP clients that do not reach us
+	// otherwise: clients are offered an address there as the last of ours. Default none.
+	TURN TURN `yaml:"turn"`
 	// AllowLoopback lets media flow to 127.0.0.1 and ::1, for tests. Default false.
 	AllowLoopback bool `yaml:"allow_loopback"`
 	// OwnPorts gives each XMPP leg a UDP port of its own. Else all of a worker share one of
@@ -195,6 +198,20 @@ type Media struct {
 	Silence time.Duration `yaml:"silence"`
 	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`
+}
+
+// TURN is a TURN server that is spoken to over UDP (RFC 8656).
+type TURN struct {
+	// Server is where it is, as host or host:port; the port is 3478 if none is given. Default
+	// none.
+	Server string `yaml:"server"`
+	// User and Password are who we are there. Required with a server; but see SharedSecret.
+	User     string `yaml:"user"`
+	Password string `yaml:"password"`
+	// SharedSecret says that the password is the secret that the server shares with those
+	// who may use it (use-auth-secret of coturn): user and password are made from it for
+	// each call, and User, which may be empty, is a part of the one. Default false.
+	SharedSecret bool `yaml:"shared_secret"`
 }
 
 // Transcoding is for calls whose legs have no codec in common; all others pass as they are.

@@ -396,6 +396,21 @@ func (r *reader) reached(c *Config) {
 			r.at("media.external_address", "%v", err)
 		}
 	}
+	switch t := m.TURN; {
+	case t == TURN{}:
+	case t.Server == "":
+		r.at("media.turn.server", "is missing; what is said of it is for one")
+	case m.Engine == "rtpengine":
+		r.at("media.turn.server", "is for the embedded relay; an rtpengine has its own addresses")
+	case t.Password == "":
+		r.at("media.turn.password", "is missing")
+	case t.User == "" && !t.SharedSecret:
+		r.at("media.turn.user", "is missing")
+	default:
+		if _, _, err := SplitAddress(t.Server); err != nil {
+			r.at("media.turn.server", "%v", err)
+		}
+	}
 	if _, _, err := SplitAddress(s.STUNServer); s.STUNServer != "" && err != nil {
 		r.at("sip.stun_server", "%v", err)
 	}

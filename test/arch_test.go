@@ -77,6 +77,7 @@ var owned = []struct {
 	{"github.com/emiago/sipgo", []string{"signaling", "signaling/stack", "test/..."}, "its types stay at the SIP edge"},
 	{"gosrc.io/xmpp", []string{"jingle/component", "test/..."}, "its stream faults are kept in one room"},
 	{"github.com/pion/ice/v4", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "ICE is the relay's"},
+	{"github.com/pion/turn/v5", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "TURN is the relay's"},
 	{"github.com/pion/dtls/v3", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "DTLS is the relay's"},
 	{"github.com/pion/srtp/v3", []string{"mediarelay/embedded", "test/...", "cmd/..."}, "SRTP is the relay's"},
 	{"github.com/thesyncim/gopus", []string{"mediarelay/codec", "test/..."}, "codecs are the codec room's"},

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -151,6 +154,16 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		Hold:          onHold[c.Media.OnHold],
 		Transcodes:    transcodesOf(c),
 		Log:           log,
+	}
+	if t := c.Media.TURN; t.Server != "" {
+		host, port, err := config.SplitAddress(t.Server)
+		if err != nil {
+			return o, fmt.Errorf("media.turn.server: %w", err)
+		}
+		o.TURN = embedded.TURN{Server: net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(cmp.Or(port, 3478)))), User: t.User, Password: t.Password}
+		if t.SharedSecret {
+			o.TURN.Password, o.TURN.Secret = "", t.Password
+		}
 	}
 	if c.Media.Portable {
 		o.Engine = embedded.EnginePortable

@@ -254,6 +254,9 @@ func (b *Bridge) take(in input) {
 		return
 	case ringInput:
 		b.ring(in)
+	case detouredInput:
+		b.detoured(in)
+		return
 	case lostInput:
 		b.lost(in)
 		return

@@ -425,6 +425,7 @@ func (t *transport) apart() error {
 		s.lead = t.via
 	}
 	t.mux.move(t.sockets)
+	t.detour.moved(t.via.local)
 	for _, s := range t.sockets {
 		s.wire.start(s) // until close
 	}

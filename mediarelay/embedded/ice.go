@@ -44,6 +44,7 @@ type iceSide struct {
 	waiting []media.Candidate // that came before the credentials
 	chosen  string            // type of the peer's candidate in the pair
 	moves   moves
+	relayed netip.AddrPort // our address at a TURN server; not valid for none
 }
 
 // quiet is a factory of loggers that say nothing: what pion logs is peers' noise.
@@ -58,6 +59,7 @@ func (t *transport) startICE(divided bool) error {
 		return err
 	}
 	t.ice = i
+	t.detours()
 	if divided {
 		return t.divide()
 	}
@@ -151,11 +153,11 @@ func (i *iceSide) listen() {
 	})
 }
 
-// describe returns our credentials and candidates: all of them, for they are known at
-// once, though we take what the peer trickles.
+// describe returns our credentials and candidates: all of them, for they are known at once,
+// but for that of a TURN server.
 func (i *iceSide) describe() *media.ICE {
-	d := &media.ICE{Ufrag: i.ufrag, Pwd: i.pwd, Trickle: true, Complete: true}
-	d.Candidates = i.candidates(nil)
+	d := &media.ICE{Ufrag: i.ufrag, Pwd: i.pwd, Trickle: true, Complete: i.t.detour == nil || i.t.detoured}
+	d.Candidates = i.relay(i.candidates(nil))
 	if i.second != nil {
 		d.Candidates = i.second.candidates(d.Candidates)
 	}
@@ -252,7 +254,13 @@ func (i *iceSide) restart() error {
 // add gives the agent a candidate of the peer, if it is one that may be checked.
 func (i *iceSide) add(c media.Candidate) {
 	addr := addressOf(c)
-	if c.Protocol != "udp" || c.Component != i.component() || !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
+	if c.Protocol != "udp" || c.Component != i.component() {
+		return
+	}
+	if i.first == nil && addr.Addr().IsValid() { // it may come from where we may not go
+		i.t.detour.reach(addr.Addr())
+	}
+	if !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
 		return
 	}
 	remote, err := candidate(c, addr)

@@ -22,6 +22,8 @@ type Options struct {
 	// PortMin and PortMax are the range of media ports, both inclusive. Default: 10000
 	// to 19999.
 	PortMin, PortMax uint16
+	// TURN is a server that relays to peers with ICE what cannot come directly. Default: none.
+	TURN TURN
 	// Engine is what keeps the sockets. Default: the best one for this machine.
 	Engine Engine
 	// Workers is how many threads EngineAuto has. Default: one for each core, 4 at most.

@@ -52,6 +52,8 @@ type transport struct {
 	reporter *socket        // that RTCP is sent from, if it has ICE of its own
 
 	ice       *iceSide
+	detour    *detour             // by a TURN server; nil for none
+	detoured  bool                // what became of that is known
 	secure    bool                // SRTP: by DTLS, whatever happens, or by keyed
 	keyed     *keying             // keys in signalling; nil for none
 	setup     media.Setup         // what we tell the peer
@@ -119,6 +121,7 @@ func (t *transport) lean() {
 // close ends everything that runs on the transport and gives its ports back. Nothing reads
 // it any more when it returns.
 func (t *transport) close() {
+	t.detour.close()
 	if t.ice != nil {
 		t.ice.close()
 	}

@@ -428,7 +428,7 @@ const peer = window.peer = {
   // hears measures what arrives: the loudest frequency in hertz, the level of the whole in
   // dB below full scale (RMS), and what WebRTC counted.
   async hears(sid) {
-    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '', way: '' }
+    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '', way: '', far: '' }
     const meter = meters.get(sid)
     if (meter) {
       const bins = new Float32Array(meter.frequencyBinCount)
@@ -451,6 +451,7 @@ const peer = window.peer = {
         heard.sent = s.packetsSent
       } else if (s.type === 'candidate-pair' && s.nominated) {
         heard.way = stats.get(s.localCandidateId)?.candidateType ?? ''
+        heard.far = stats.get(s.remoteCandidateId)?.candidateType ?? ''
         heard.pair = `${candidate(s.localCandidateId)} ${candidate(s.remoteCandidateId)}`
       }
     }

@@ -169,8 +169,9 @@ func (b *browser) login(t *testing.T, s *server, o clientOptions) *client {
 		"url": s.websocket(), "messages": !o.noMessages, "codecs": o.codecs,
 	}
 	if o.turn != nil {
+		user, secret := o.turn.credentials()
 		options["relay"] = map[string]any{
-			"urls": fmt.Sprintf("turn:127.0.0.1:%d?transport=udp", o.turn.port), "username": users[0], "credential": password,
+			"urls": fmt.Sprintf("turn:127.0.0.1:%d?transport=udp", o.turn.port), "username": user, "credential": secret,
 		}
 	}
 	c.do(t, &c.jid, "connect", options)
@@ -231,7 +232,7 @@ type reception struct {
 	Lost      int     // packets
 	Codec     string
 	Pair      string // addresses of the candidates in use
-	Way       string // type of its own
+	Way, Far  string // types of its own and of the peer's
 }
 
 func (r reception) proves(frequency float64) error {

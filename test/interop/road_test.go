@@ -35,11 +35,13 @@ const (
 // inside says that a test runs in a namespace of its own.
 const inside = "SIPXMPPGW_INTEROP_NAMESPACE"
 
-// apart has a test run again in a network namespace of its own, where it is true. Outside it
+// apart has a test run again in a network namespace of its own, where it is true, and where
+// there is nothing but loopback. Outside it
 // waits for that, and is false. Where none can be made the test is skipped, unless CI is set.
 func apart(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inside) != "" {
+		run(t, "ip", "link", "set", "lo", "up")
 		return true
 	}
 	program, err := os.Executable()
@@ -91,7 +93,7 @@ func newRoad(t *testing.T) *road {
 		lacks(t, "no TUN device", err)
 	}
 	for _, line := range []string{
-		"link set lo up", "link set " + name + " up mtu 9000",
+		"link set " + name + " up mtu 9000",
 		// What is sent goes over the road; what comes from there is for this machine.
 		"route add 127.0.0.0/8 dev " + name + " src 127.0.0.1 table 100",
 		"rule add pref 10 iif lo ipproto udp to 127.0.0.0/8 lookup 100",

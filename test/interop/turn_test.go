@@ -3,9 +3,13 @@
 package interop
 
 import (
-	"fmt"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,7 +32,7 @@ func startTurn(t *testing.T) *turn {
 		"turnserver", "-n", "--log-file=stdout", "--pidfile="+dir+"/pid", "--userdb="+dir+"/users",
 		"--listening-ip=127.0.0.1", "--listening-port="+strconv.Itoa(c.port), "--no-tcp", "--no-tls", "--no-dtls", "--no-cli",
 		"--relay-ip=127.0.0.1", "--min-port="+strconv.Itoa(c.relays), "--max-port="+strconv.Itoa(c.relays+relayed-1),
-		"--allow-loopback-peers", "--fingerprint", "--lt-cred-mech", "--realm="+userDomain, "--user="+users[0]+":"+password)
+		"--allow-loopback-peers", "--fingerprint", "--realm="+userDomain, "--use-auth-secret", "--static-auth-secret="+secret)
 	eventually(t, 10*time.Second, "coturn answers", c.ping)
 	return c
 }
@@ -49,16 +53,28 @@ func (c *turn) ping() error {
 	return err
 }
 
-// owns checks that a session's media is relayed by it.
-func (c *turn) owns(t *testing.T, user *client, sid string) {
+// credentials are a user and a password for the next hour, made from the secret as servers
+// that name a coturn to their users do (XEP-0215).
+func (c *turn) credentials() (user, password string) {
+	user = strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+	digest := hmac.New(sha1.New, []byte(secret))
+	digest.Write([]byte(user))
+	return user, base64.StdEncoding.EncodeToString(digest.Sum(nil))
+}
+
+// owns checks that one of the addresses of a session is of the server: the client's, or ours.
+func (c *turn) owns(t *testing.T, user *client, sid string, ours bool) {
 	t.Helper()
 	r := user.reception(t, sid)
-	var ours, theirs string
-	fmt.Sscan(r.Pair, &ours, &theirs)
-	_, text, err := net.SplitHostPort(ours)
+	addresses, way := strings.Fields(r.Pair), r.Way
+	if ours {
+		slices.Reverse(addresses)
+		way = r.Far
+	}
+	_, text, err := net.SplitHostPort(append(addresses, "")[0])
 	port, _ := strconv.Atoi(text)
-	if err != nil || r.Way != "relay" || port < c.relays || port >= c.relays+relayed {
-		t.Errorf("the pair is %q, by %q; want the client's of coturn's ports from %d", r.Pair, r.Way, c.relays)
+	if err != nil || way != "relay" || port < c.relays || port >= c.relays+relayed {
+		t.Errorf("the pair is %q, by %q and %q; want one of coturn's ports from %d, of ours: %v", r.Pair, r.Way, r.Far, c.relays, ours)
 	}
 }
 
@@ -73,7 +89,7 @@ func TestClientBehindTURN(t *testing.T) {
 		{"from baresip", func(t *testing.T, b *bench) {
 			user := login(t)
 			sid := b.up(t, user)
-			c.owns(t, user, sid)
+			c.owns(t, user, sid, false)
 			talk()
 			b.ends(t, user, sid)
 		}},
@@ -83,7 +99,7 @@ func TestClientBehindTURN(t *testing.T) {
 			b.phone.accepts(t)
 			user.wait(t, "accepted")
 			user.hears(t, sid, phoneTone)
-			c.owns(t, user, sid)
+			c.owns(t, user, sid, false)
 			talk()
 			b.ends(t, user, sid)
 		}},
@@ -93,9 +109,42 @@ func TestClientBehindTURN(t *testing.T) {
 			b.phone.accepts(t)
 			user.wait(t, "accepted")
 			user.hears(t, sid, phoneTone)
-			c.owns(t, user, sid)
+			c.owns(t, user, sid, false)
 			talk()
 			b.ends(t, user, sid)
+		}},
+	} {
+		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
+	}
+}
+
+// We are reached through a TURN server alone, and calls go both ways.
+func TestGatewayBehindTURN(t *testing.T) {
+	if !apart(t) { // elsewhere a client has addresses that we do check
+		return
+	}
+	s, c := startProsody(t), startTurn(t)
+	g := startGateway(t, s, gatewayOptions{template: "gateway-turn.yaml", values: map[string]any{"TURN": c.port}})
+	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
+	for _, p := range []play{
+		{"from SIPp", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			call := b.sippCalls(t, "romeo", "send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
+			sid := user.answers(t)
+			user.hears(t, sid, userTone) // its own, through the gateway twice
+			c.owns(t, user, sid, true)
+			user.do(t, nil, "end", sid, "success")
+			call.finished(t)
+		}},
+		{"to SIPp", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			call := b.sippWaits(t, "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200")
+			sid := user.proposes(t, sippNumber)
+			user.wait(t, "accepted")
+			user.hears(t, sid, userTone)
+			c.owns(t, user, sid, true)
+			user.do(t, nil, "end", sid, "success")
+			call.finished(t)
 		}},
 	} {
 		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
