@@ -180,12 +180,18 @@ func TestVoiceIsTold(t *testing.T) {
 	}
 	var got *rtcp.VoIPMetricsReportBlock
 	eventually(t, "metrics", func() bool {
+		all := false // of what was said is in the report
 		for _, p := range hearReports(t, a.Conn) {
-			if x, ok := p.(*rtcp.ExtendedReport); ok && len(x.Reports) == 1 {
-				got, _ = x.Reports[0].(*rtcp.VoIPMetricsReportBlock)
+			switch p := p.(type) {
+			case *rtcp.SenderReport:
+				all = len(p.Reports) == 1 && p.Reports[0].LastSequenceNumber == uint32(seq-1)
+			case *rtcp.ReceiverReport:
+				all = len(p.Reports) == 1 && p.Reports[0].LastSequenceNumber == uint32(seq-1)
+			case *rtcp.ExtendedReport:
+				got, _ = p.Reports[0].(*rtcp.VoIPMetricsReportBlock)
 			}
 		}
-		return got != nil && got.LossRate > 0
+		return all && got != nil
 	})
 	want := &rtcp.VoIPMetricsReportBlock{
 		XRHeader: got.XRHeader, SSRC: a.SSRC,

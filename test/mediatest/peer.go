@@ -115,22 +115,27 @@ func (p *Phone) Hear() rtp.Packet {
 	return got
 }
 
-// Listen implements [Peer]. RTCP has a port of its own.
+// Listen implements [Peer]. RTCP has a port of its own, or is passed over.
 func (p *Phone) Listen(wait time.Duration) (got rtp.Packet, ok bool) {
 	p.T.Helper()
 	buf := make([]byte, 2000)
 	p.Conn.SetReadDeadline(time.Now().Add(wait))
-	n, err := p.Conn.Read(buf)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return got, false
+	for {
+		n, err := p.Conn.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return got, false
+		}
+		if err != nil {
+			p.T.Fatal(err)
+		}
+		if buf[1] >= 192 && buf[1] <= 223 {
+			continue
+		}
+		if err := got.Unmarshal(buf[:n]); err != nil {
+			p.T.Fatal(err)
+		}
+		return got, true
 	}
-	if err != nil {
-		p.T.Fatal(err)
-	}
-	if err := got.Unmarshal(buf[:n]); err != nil {
-		p.T.Fatal(err)
-	}
-	return got, true
 }
 
 // Packet makes an RTP packet.
