@@ -110,12 +110,15 @@ func TestClientCallsPhone(t *testing.T) {
 }
 
 // befriend has a client subscribe to the phone, and returns the full JID that it would show
-// a call button for.
+// a call button for. The gateway knows then what the client can do.
 func (w *world) befriend(client *jinglephone.Phone) string {
 	w.t.Helper()
 	client.Subscribe(contact(0))
 	full, err := client.CallButton(w.limit(), contact(0))
 	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := client.Known(w.limit(), full); err != nil {
 		w.t.Fatal(err)
 	}
 	return full

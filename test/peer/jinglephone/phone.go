@@ -40,6 +40,8 @@ type Phone struct {
 	asked    map[question]func(*element.Element)
 	contacts map[string]*element.Element // last presence by full JID
 	changed  chan struct{}               // closed and replaced when presence comes
+	said     chan struct{}               // closed when somebody has asked what this phone can do
+	once     sync.Once                   // of said
 }
 
 // A question is a request this phone waits for the answer of.
@@ -60,6 +62,7 @@ func New(stream Stream, o Options) *Phone {
 		asked:    map[question]func(*element.Element){},
 		contacts: map[string]*element.Element{},
 		changed:  make(chan struct{}),
+		said:     make(chan struct{}),
 	}
 	p.idle.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -200,6 +203,7 @@ func (p *Phone) receiveIQ(e *element.Element) {
 			info := p.info()
 			info.Set("node", query.Attr("node"))
 			p.send(result(e).Add(info))
+			p.once.Do(func() { close(p.said) })
 		case query != nil:
 			p.send(failure(e, "cancel", "item-not-found"))
 		case e.Child(nsPing, "ping") != nil:
@@ -320,6 +324,19 @@ func (p *Phone) CallButton(ctx context.Context, contact string) (string, error) 
 			return "", errors.Join(missing, ctx.Err())
 		}
 	}
+}
+
+// Known waits until somebody has asked what this phone can do, and until a contact, by its full
+// JID, answers a ping that was sent after what it can do. Where the contact is who asked, it
+// has then heard of it.
+func (p *Phone) Known(ctx context.Context, full string) error {
+	select {
+	case <-p.said:
+	case <-ctx.Done():
+		return fmt.Errorf("nobody asks for disco#info: %w", ctx.Err())
+	}
+	_, err := p.Ask(ctx, element.New(nsClient, "iq", "type", "get", "to", full).Add(element.New(nsPing, "ping")))
+	return err
 }
 
 func (p *Phone) checkCaps(ctx context.Context, full string, caps *element.Element) error {
