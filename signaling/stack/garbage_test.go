@@ -13,7 +13,7 @@ import (
 // TestGarbage: thousands of broken messages, and the stack answers the next good one, and
 // keeps nothing of them.
 func TestGarbage(t *testing.T) {
-	messages := torture(t)
+	messages := tortures()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, Options{Limits: fast, OnRequest: func(tx *ServerTx) {
 			_ = tx.Reply(200, "") // the peer may be gone
@@ -72,7 +72,7 @@ func TestPipelinedTorture(t *testing.T) {
 		b := newBed(t, Options{Limits: fast, OnRequest: func(tx *ServerTx) {
 			_ = tx.Reply(200, "") // the peer may be gone
 		}})
-		for _, raw := range torture(t) {
+		for _, raw := range tortures() {
 			c := b.connect()
 			for range 3 {
 				c.Write(raw) // it may be closed already

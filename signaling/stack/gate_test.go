@@ -2,14 +2,13 @@ package stack
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/signaling/gate"
+	"sipxmppgw/test/torture"
 )
 
 // understood checks that sipgo reads in a message that the gate let in what the gate saw
@@ -106,18 +105,10 @@ func after(value, name string) string {
 	return ""
 }
 
-func torture(t testing.TB) [][]byte {
-	files, err := filepath.Glob("../gate/testdata/torture/*.dat")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no messages", err)
-	}
+func tortures() [][]byte {
 	var out [][]byte
-	for _, f := range files {
-		raw, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, raw)
+	for _, c := range torture.Cases() {
+		out = append(out, c.Message(torture.From{Transport: "UDP", Addr: theirs, ID: "x"}))
 	}
 	return out
 }
@@ -126,7 +117,7 @@ func torture(t testing.TB) [][]byte {
 // of each in every single byte.
 func TestSipgoReadsWhatTheGateWrites(t *testing.T) {
 	s := &Stack{}
-	for _, raw := range torture(t) {
+	for _, raw := range tortures() {
 		understood(t, raw, s)
 		if len(raw) > 500 || testing.Short() {
 			continue
@@ -142,7 +133,7 @@ func TestSipgoReadsWhatTheGateWrites(t *testing.T) {
 }
 
 func FuzzSipgoReadsWhatTheGateWrites(f *testing.F) {
-	for _, raw := range torture(f) {
+	for _, raw := range tortures() {
 		f.Add(raw)
 	}
 	s := &Stack{}
