@@ -38,6 +38,10 @@ func (e *Edge) request(tx *stack.ServerTx) {
 	case sip.MESSAGE:
 		e.message(tx, trunk, nil)
 	case sip.OPTIONS:
+		if missing := unsupported(req); missing != "" {
+			e.reply(tx, 420, header("Unsupported", missing))
+			return
+		}
 		hs := []sip.Header{header("Allow", allowed), header("Accept", accepted+", "+infoTypes+", "+cpim.Accepted), header("Supported", extensions)}
 		if e.serves(trunk) {
 			hs[0] = header("Allow", allowed+", SUBSCRIBE")

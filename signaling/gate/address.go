@@ -2,7 +2,6 @@ package gate
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,6 +19,11 @@ type param struct {
 	name  string // in lower case
 	value string // as it is to be written, quotes included
 	bare  bool   // has no value
+}
+
+// isSIP says whether the URI is a sip or a sips one.
+func (a address) isSIP() bool {
+	return strings.HasPrefix(a.uri, "sip:") || strings.HasPrefix(a.uri, "sips:")
 }
 
 func (a address) String() string {
@@ -42,7 +46,8 @@ func writeParams(b *strings.Builder, params []param) {
 }
 
 // parseAddress reads a name-addr or an addr-spec (RFC 3261 section 20.10). Only a Contact
-// may have headers in its URI (section 19.1.1).
+// may have headers in its URI (section 19.1.1). The scheme may be any: who can do nothing with
+// it says so later (section 8.2.2.1).
 func parseAddress(s string, contact bool) (address, string) {
 	var a address
 	rest := s
@@ -86,10 +91,6 @@ func (a address) finish(uri, params string, some, contact bool) (address, string
 	clean, ok := cleanURI(uri, contact)
 	if !ok {
 		return a, "malformed URI"
-	}
-	scheme, _, _ := strings.Cut(clean, ":")
-	if !contact && !slices.Contains(schemes, scheme) {
-		return a, "unknown scheme"
 	}
 	a.uri = clean
 	if !some {

@@ -9,10 +9,11 @@ import (
 // Frame finds the first message in what a stream has brought so far (RFC 3261 section
 // 18.3). It returns the length of the message with the empty lines before it, 0 when
 // more is needed, and false when the stream can never be understood: no end of the
-// headers, or a message above max bytes.
+// headers within max bytes.
 //
 // A message whose length cannot be known, because its Content-Length is missing,
-// malformed or given twice, is cut after its headers: [Rules.Check] then finds it broken.
+// malformed or given twice, or that is longer than max, is cut after its headers:
+// [Rules.Check] then finds it broken.
 func Frame(buf []byte, max int) (n int, ok bool) {
 	start := 0
 	for start+1 < len(buf) && buf[start] == '\r' && buf[start+1] == '\n' {
@@ -24,11 +25,8 @@ func Frame(buf []byte, max int) (n int, ok bool) {
 	}
 	head := start + end + 4
 	length, known := contentLength(string(buf[start : head-4]))
-	if !known {
+	if !known || length > max || head-start+length > max {
 		return head, true
-	}
-	if length > max || head-start+length > max {
-		return 0, false
 	}
 	if len(buf) < head+length {
 		return 0, true

@@ -62,8 +62,8 @@ const (
 	maxHeaders = 128
 	maxVias    = 70 // as many hops as Max-Forwards allows at first
 	maxLine    = 8192
-	maxTag     = 256 // longreq of RFC 4475 has 155
-	maxCallID  = 256
+	maxTag     = 1024 // longreq of RFC 4475 has 155
+	maxCallID  = 1024
 	maxTags    = 16 // option tags that an Unsupported names
 )
 
@@ -112,8 +112,8 @@ func (r Rules) withDefaults() Rules {
 	return r
 }
 
-// schemes are those of a Request-URI, a From or a To that anyone here can do something
-// with; urn is for services (RFC 5031), which are refused by name later.
+// schemes are those of a Request-URI that anyone here can do something with; urn is for
+// services (RFC 5031), which are refused by name later.
 var schemes = []string{"sip", "sips", "tel", "urn", "im", "pres"}
 
 // known are the methods of RFC 3261 and its extensions that a user may choose not to serve.
@@ -181,7 +181,7 @@ func (m *message) check(r Rules, size int) *fault {
 	if size > limit {
 		return &fault{status: 513, problem: "message too large", broken: m.stream}
 	}
-	note(m.readBody())
+	note(m.readBody(size-len(m.body), limit))
 	if first != nil {
 		return first
 	}
@@ -305,14 +305,15 @@ func (m *message) checkNumbers() *fault {
 	return nil
 }
 
-// checkRequire refuses extensions that the user does not have (RFC 3261 section 8.2.2.3).
+// checkRequire refuses extensions that the user does not have (RFC 3261 section 8.2.2.3). What a
+// Proxy-Require asks for is asked of proxies, which we are not (section 20.29).
 func (m *message) checkRequire(r Rules) *fault {
 	if m.method == "ACK" || m.method == "CANCEL" {
 		return nil
 	}
 	var missing []string
 	for _, h := range m.headers {
-		if h.name != "Require" && h.name != "Proxy-Require" {
+		if h.name != "Require" {
 			continue
 		}
 		for _, tag := range strings.Split(h.value, ",") {
@@ -320,8 +321,6 @@ func (m *message) checkRequire(r Rules) *fault {
 			if tag == "" || !isToken(tag) {
 				return bad("malformed " + h.name)
 			}
-			// What a proxy must support is asked of proxies, which we are not; but
-			// nobody else is between us and who asks.
 			if !containsFold(r.Extensions, tag) && len(missing) < maxTags {
 				missing = append(missing, tag)
 			}
@@ -354,16 +353,23 @@ func (m *message) checkContent() *fault {
 	if m.method != "INVITE" {
 		return nil
 	}
-	sdp := []string{"Accept: application/sdp"}
 	if len(m.body) > 0 {
 		if !typed {
 			return bad("Content-Type missing")
 		}
-		if kind != "application/sdp" && !strings.HasPrefix(kind, "multipart/") {
-			return &fault{status: 415, problem: "content is not a session description", headers: sdp}
+		problem := ""
+		session, optional := m.disposition()
+		if !session {
+			problem = "unknown content disposition"
 		}
-		if !m.dispositionKnown() {
-			return &fault{status: 415, problem: "unknown content disposition", headers: sdp}
+		if kind != "application/sdp" && !strings.HasPrefix(kind, "multipart/") {
+			problem = "content is not a session description"
+		}
+		switch {
+		case problem != "" && !optional:
+			return &fault{status: 415, problem: problem, headers: []string{"Accept: application/sdp"}}
+		case problem != "":
+			m.dropBody()
 		}
 	}
 	for _, h := range m.headers {
@@ -377,24 +383,31 @@ func (m *message) checkContent() *fault {
 	return nil
 }
 
-// dispositionKnown says whether the body may be handled: RFC 3261 section 20.11.
-func (m *message) dispositionKnown() bool {
+// disposition says whether the body is for the session, and whether it may be left alone if
+// nobody understands it (RFC 3261 section 20.11).
+func (m *message) disposition() (session, optional bool) {
 	v, ok := m.first("Content-Disposition")
 	if !ok {
-		return true
+		return true, false
 	}
 	kind, params, _ := strings.Cut(v, ";")
 	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "session", "early-session", "render":
-		return true
+		session = true
 	}
 	for _, p := range strings.Split(params, ";") {
 		k, v, _ := strings.Cut(p, "=")
 		if strings.EqualFold(strings.TrimSpace(k), "handling") {
-			return strings.EqualFold(strings.TrimSpace(v), "optional")
+			optional = strings.EqualFold(strings.TrimSpace(v), "optional")
 		}
 	}
-	return false
+	return session, optional
+}
+
+// dropBody leaves the body out of what is handed on, with all that describes it.
+func (m *message) dropBody() {
+	m.body = nil
+	m.headers = slices.DeleteFunc(m.headers, func(h header) bool { return strings.HasPrefix(h.name, "Content-") })
 }
 
 // acceptsSDP says whether an Accept header names session descriptions; an empty one

@@ -95,9 +95,11 @@ func TestCheck(t *testing.T) {
 		{"CSeq with a tab", with("7 INVITE", "7\tINVITE"), 0},
 		{"CSeq folded", with("7 INVITE", "7\n INVITE"), 0},
 		{"CSeq of three words", with("7 INVITE", "7 INVITE x"), 400},
-		{"Call-ID too long", with("call1@", strings.Repeat("x", 300)+"@"), 400},
+		{"Call-ID too long", with("call1@", strings.Repeat("x", 1025)+"@"), 400},
+		{"Call-ID of 500 bytes", with("call1@", strings.Repeat("x", 500)+"@"), 0},
 		{"Call-ID of two words", with("call1@", "call 1@"), 400},
-		{"tag too long", with("tag=r1", "tag="+strings.Repeat("x", 300)), 400},
+		{"tag too long", with("tag=r1", "tag="+strings.Repeat("x", 1025)), 400},
+		{"tag of 500 bytes", with("tag=r1", "tag="+strings.Repeat("x", 500)), 0},
 		{"tag empty", with("tag=r1", "tag="), 400},
 		{"tag twice", with("tag=r1", "tag=r1;TAG=r2"), 400},
 		{"tag quoted", with("tag=r1", `tag="r1"`), 400},
@@ -133,7 +135,11 @@ func TestCheck(t *testing.T) {
 		{"URI with a line end escaped", with("INVITE sip:juliet", "INVITE sip:%0d%0aX"), 0},
 
 		{"From is no address", with(`"Romeo" <sip:romeo@example.net>`, "Romeo"), 400},
-		{"From of an unknown scheme", with("<sip:romeo@example.net>", "<http://example.net>"), 400},
+		{"From of an unknown scheme", with("<sip:romeo@example.net>", "<http://example.net>"), 0},
+		{"To of an unknown scheme", with("To: <sip:juliet@example.com>", "To: isbn:2983792873"), 0},
+		{"Route of an unknown scheme", with("Max-Forwards", "Route: <http://example.net>\nMax-Forwards"), 400},
+		{"Record-Route of an unknown scheme", with("Max-Forwards", "Record-Route: <tel:+15551234>\nMax-Forwards"), 400},
+		{"URI of 9000 bytes", with("INVITE sip:juliet", "INVITE sip:juliet;"+strings.Repeat("x", 9000)), 414},
 		{"From with a quote open", with(`"Romeo" <`, `"Romeo <`), 400},
 		{"From with spaces in brackets", with("<sip:romeo@example.net>", "< sip:romeo@example.net >"), 400},
 		{"From with a comma in the name", with(`"Romeo" <`, `Montague, Romeo <`), 400},
@@ -165,7 +171,7 @@ func TestCheck(t *testing.T) {
 
 		{"unknown extension", with("Max-Forwards", "Require: 100rel, precondition\nMax-Forwards"), 420},
 		{"known extensions", with("Max-Forwards", "Require: 100rel, TIMER\nMax-Forwards"), 0},
-		{"extension of a proxy", with("Max-Forwards", "Proxy-Require: privacy\nMax-Forwards"), 420},
+		{"extension of a proxy", with("Max-Forwards", "Proxy-Require: privacy\nMax-Forwards"), 0},
 		{"Require of nothing", with("Max-Forwards", "Require: ,\nMax-Forwards"), 400},
 		{"Require in a CANCEL is not looked at", with("Max-Forwards", "Require: dance\nMax-Forwards", "INVITE", "CANCEL"), 0},
 		{"Content-Type of another kind", with("application/sdp", "text/plain"), 415},
@@ -179,6 +185,8 @@ func TestCheck(t *testing.T) {
 		{"content as it is", with("Max-Forwards", "Content-Encoding: identity\nMax-Forwards"), 0},
 		{"unknown disposition", with("Max-Forwards", "Content-Disposition: dance\nMax-Forwards"), 415},
 		{"unknown disposition that may be left", with("Max-Forwards", "Content-Disposition: dance; handling=optional\nMax-Forwards"), 0},
+		{"another kind that may be left", with("application/sdp", "text/plain\nContent-Disposition: alert;handling=optional"), 0},
+		{"another kind that must be understood", with("application/sdp", "text/plain\nContent-Disposition: alert;handling=required"), 415},
 		{"session", with("Max-Forwards", "Content-Disposition: session\nMax-Forwards"), 0},
 		{"nothing acceptable", with("Max-Forwards", "Accept:\nMax-Forwards"), 406},
 		{"anything acceptable", with("Max-Forwards", "Accept: text/plain, */*;q=0.1\nMax-Forwards"), 0},
@@ -232,6 +240,7 @@ func TestSpelling(t *testing.T) {
 		{"numbers with zeros", "7 INVITE", "0007 INVITE", "CSeq: 7 INVITE\r\n"},
 		{"length with zeros", "Content-Length: 5", "L:005", "Content-Length: 5\r\n\r\nv=0\r\n"},
 		{"length that was missing", "Content-Length: 5\n", "", "Content-Length: 5\r\n\r\nv=0\r\n"},
+		{"body that may be left", "application/sdp", "text/plain\nContent-Disposition: alert;handling=optional", "Contact: <sip:romeo@198.51.100.7:5062>\r\nContent-Length: 0\r\n\r\n"},
 		{"what is behind the body", "Content-Length: 5", "Content-Length: 1", "Content-Length: 1\r\n\r\nv"},
 		{"address with three colons", "To: <sip:juliet@example.com>", "To: <sip:juliet@[2001:db8:::192.0.2.1]>", "To: <sip:juliet@[2001:db8::c000:201]>\r\n"},
 		{"address in capitals", "To: <sip:juliet@example.com>", "To: <SIP:juliet@[2001:DB8::1]:05060>", "To: <sip:juliet@[2001:db8::1]:5060>\r\n"},
@@ -287,14 +296,14 @@ Content-Length: 0
 		},
 		{
 			name: "required extensions are named",
-			old:  "Max-Forwards", changed: "Require: dance,100rel\nProxy-Require: sing\nMax-Forwards",
+			old:  "Max-Forwards", changed: "Require: dance,100rel\nProxy-Require: sing\nRequire: swim\nMax-Forwards",
 			want: `SIP/2.0 420 Bad Extension
 Via: SIP/2.0/UDP 198.51.100.7:5062;branch=z9hG4bK1
 From: "Romeo" <sip:romeo@example.net>;tag=r1
 To: <sip:juliet@example.com>;tag=*
 Call-ID: call1@example.net
 CSeq: 7 INVITE
-Unsupported: dance, sing
+Unsupported: dance, swim
 Content-Length: 0
 
 `,
@@ -360,6 +369,8 @@ func TestStreamVerdicts(t *testing.T) {
 		{"two lengths", with("Max-Forwards", "l: 5\nMax-Forwards"), 400, true},
 		{"length of words", with("Content-Length: 5", "Content-Length: five"), 400, true},
 		{"nonsense", "GET / HTTP/1.1\r\n\r\n", -1, true},
+		{"length above all bounds", strings.TrimSuffix(with("Content-Length: 5", "Content-Length: 2000000000"), "v=0\r\n"), 513, true},
+		{"length just above the bound", strings.TrimSuffix(with("Content-Length: 5", "Content-Length: 65500"), "v=0\r\n"), 513, true},
 		{"another fault", with("7 INVITE", "7 BYE"), 400, false},
 		{"answer goes over the stream", with("198.51.100.7:5062;", "10.0.0.1;", "7 INVITE", "7 BYE"), 400, false},
 	}
@@ -391,7 +402,7 @@ func TestFrame(t *testing.T) {
 		{"two", one + one, len(one), true},
 		{"empty lines before", "\r\n\r\n" + one, len(one) + 4, true},
 		{"headers without end", strings.Repeat("x", 70000), 0, false},
-		{"too large", with("Content-Length: 5", "Content-Length: 70000"), 0, false},
+		{"too large", with("Content-Length: 5", "Content-Length: 70000"), len(one) + 4 - 5, true},
 		{"no length", with("Content-Length: 5\n", ""), len(one) - len("Content-Length: 5\r\n") - 5, true},
 		{"length in a folded line", with("Content-Length: 5", "l :\n\t5"), len(one) - len("Content-Length: 5") + len("l :\r\n\t5"), true},
 		{"length that is in a folded line of another", with("Content-Length: 5", "Subject: x\n Content-Length: 0\nl:5"), len(one) + len("Subject: x\r\n Content-Length: 0\r\nl:5") - len("Content-Length: 5"), true},
@@ -417,6 +428,17 @@ func FuzzCheck(f *testing.F) {
 			t.Errorf("frame: %d of %d, %v", n, len(raw), ok)
 		}
 	})
+}
+
+// TestAnswerGoesBackAllTheWay: however many hops a request has taken, its answer has them all.
+func TestAnswerGoesBackAllTheWay(t *testing.T) {
+	for _, n := range []int{1, 60, 69, 90, 150} {
+		raw := with("Max-Forwards: 70", strings.Repeat("Via: SIP/2.0/UDP a.example;branch=z9hG4bK2\n", n)+"Max-Forwards: 0")
+		v := Rules{}.Check([]byte(raw), here, false)
+		if got := strings.Count(string(v.Answer), "\r\nVia: "); got != n+1 {
+			t.Errorf("%d Vias in the answer (%d), want %d", got, v.Status, n+1)
+		}
+	}
 }
 
 // TestMappedSource: a source written as IPv4 in IPv6 is the IPv4 one.

@@ -31,7 +31,7 @@ type message struct {
 	body    []byte
 	length  int // of Content-Length, -1 when it has none
 
-	vias      []string // clean, the top one without received and rport
+	vias      []string // clean, all of them, since an answer goes back along them
 	viaUsable bool
 	top       via
 
@@ -113,11 +113,8 @@ func (m *message) fail(problem string) {
 
 // startLine reads a request line or a status line, and says whether it is one.
 func (m *message) startLine(line string) bool {
-	if len(line) > maxLine {
-		return false
-	}
 	if len(line) >= 4 && strings.EqualFold(line[:4], "SIP/") {
-		return m.statusLine(line)
+		return len(line) <= maxLine && m.statusLine(line)
 	}
 	trimmed := strings.TrimRight(line, " \t")
 	i := strings.LastIndexByte(trimmed, ' ')
@@ -131,6 +128,8 @@ func (m *message) startLine(line string) bool {
 	}
 	m.method, m.uri = method, uri
 	switch {
+	case len(line) > maxLine:
+		m.fault = &fault{status: 414, problem: "Request-URI too long"}
 	case trimmed != line:
 		m.fail("space after the request line")
 	case uri == "" || strings.ContainsAny(uri, " \t"):
@@ -265,7 +264,7 @@ func (m *message) readVias() {
 		if problem != "" {
 			m.fail(problem)
 		}
-		if usable && len(m.vias) < maxVias {
+		if usable {
 			clean := v.String()
 			m.headers[i].value = clean
 			m.vias = append(m.vias, clean)
@@ -332,6 +331,9 @@ func (m *message) readBasics() (f *fault) {
 		} else {
 			m.toValue, m.toTag = a.String(), a.tag
 			m.set("To", m.toValue)
+			if m.method == "REGISTER" && !a.isSIP() {
+				note(bad("To: no SIP URI")) // RFC 3261 section 10.3
+			}
 		}
 	}
 	return f
@@ -357,6 +359,9 @@ func (m *message) readAddresses() *fault {
 		if problem != "" {
 			return bad(h.name + ": " + problem)
 		}
+		if h.name != "Contact" && !a.isSIP() {
+			return bad(h.name + ": no SIP URI") // requests are sent along it
+		}
 		h.value = a.String()
 	}
 	if m.method == "INVITE" && contacts > 1 {
@@ -365,8 +370,9 @@ func (m *message) readAddresses() *fault {
 	return nil
 }
 
-// readBody finds the body by Content-Length.
-func (m *message) readBody() *fault {
+// readBody finds the body by Content-Length. The length of what is before it and the limit of
+// both are in bytes.
+func (m *message) readBody(head, limit int) *fault {
 	v, f := m.only("Content-Length")
 	if f != nil {
 		f.broken = m.stream
@@ -378,8 +384,11 @@ func (m *message) readBody() *fault {
 		}
 		return nil
 	}
-	n, err := strconv.ParseUint(v, 10, 31)
-	if err != nil || int(n) > len(m.body) {
+	n, err := strconv.ParseUint(v, 10, 63)
+	switch {
+	case err == nil && m.stream && n > uint64(max(limit-head, 0)):
+		return &fault{status: 513, problem: "message too large", broken: true}
+	case err != nil || n > uint64(len(m.body)):
 		return &fault{status: 400, problem: "wrong Content-Length", broken: m.stream}
 	}
 	m.body = m.body[:n]

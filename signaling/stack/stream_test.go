@@ -161,10 +161,11 @@ func TestConnectionsThatAreClosed(t *testing.T) {
 		}, 10 * time.Second},
 		{"length beyond all bounds", func(c *line) {
 			c.send(overTCP(strings.Replace(request("MESSAGE", "a"), "Content-Length: 0", "Content-Length: 4000000000", 1)))
-			c.want("SIP/2.0 400")
+			c.want("SIP/2.0 513")
 		}, 0},
 		{"length above the limit", func(c *line) {
 			c.send(overTCP(strings.Replace(request("MESSAGE", "a"), "Content-Length: 0", "Content-Length: 400000", 1)))
+			c.want("SIP/2.0 513")
 		}, 0},
 		{"two lengths", func(c *line) {
 			c.send(overTCP(strings.Replace(request("MESSAGE", "a"), "Content-Length: 0", "Content-Length: 0\nl: 5", 1)))
