@@ -558,6 +558,9 @@ func tortureMessages(t *testing.T, a *attacked) {
 			if err != nil {
 				t.Fatalf("%s over %s: %v", c.Name, transport, err)
 			}
+			if transport != "UDP" {
+				p.Close()
+			}
 			if problem := c.Problem(got, transport != "UDP", 404, 484); problem != "" {
 				t.Errorf("%s over %s: %s", c.Name, transport, problem)
 			}

@@ -67,6 +67,9 @@ func TestTortureOfTheRFCs(t *testing.T) {
 		t.Skip("SIPXMPPGW_TORTURE names no directory")
 	}
 	for _, c := range torture.Cases() {
+		if !strings.HasPrefix(c.Section, "RFC 4475 ") && !strings.HasPrefix(c.Section, "RFC 5118 ") {
+			continue
+		}
 		t.Run(c.Name, func(t *testing.T) {
 			files, err := filepath.Glob(filepath.Join(dir, "*", c.Name) + "*")
 			if err != nil || len(files) != 1 {

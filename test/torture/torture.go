@@ -1,5 +1,5 @@
 // Package torture has messages that are hard to read, and what must become of each: one for
-// every case of RFC 4475 and RFC 5118.
+// every case of RFC 4475 and RFC 5118, and others of that kind.
 //
 // What must become of them is said for this gateway: it is a user agent on both sides and no
 // proxy, its users are on a trunk, and it is no registrar unless it is told to be one.
@@ -38,8 +38,8 @@ func (o Outcome) String() string {
 
 // A Case is one message.
 type Case struct {
-	Name    string // as in the RFC
-	Section string // where the RFC has it
+	Name    string // as in RFC 4475 or RFC 5118, if it is theirs
+	Section string // of the RFC that has it
 	What    string // is special about it
 	In      bool   // the gate lets it in; the answer, if any, is that of those behind
 	Want    Outcome
@@ -73,7 +73,7 @@ var files embed.FS
 // read returns the messages as they are written, by name.
 func read() map[string]string {
 	texts := map[string]string{}
-	for _, name := range []string{"testdata/rfc4475.txt", "testdata/rfc5118.txt"} {
+	for _, name := range []string{"testdata/rfc4475.txt", "testdata/rfc5118.txt", "testdata/further.txt"} {
 		raw, err := files.ReadFile(name)
 		if err != nil {
 			panic(err) // it is in the program
