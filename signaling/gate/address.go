@@ -177,7 +177,7 @@ func parseParams(s string) ([]param, string) {
 			return out, ""
 		}
 		s = s[end+1:]
-		if len(out) > 32 {
+		if len(out) >= maxParams {
 			return out, "too many parameters"
 		}
 	}
@@ -263,10 +263,34 @@ func cleanSIP(s string, headers bool) (string, bool) {
 		return "", false
 	}
 	params, _, _ := strings.Cut(tail, "?")
+	if params != "" && repeats(params) {
+		return "", false
+	}
 	if params == ";" || strings.Contains(params, ";;") || strings.HasSuffix(params, ";") {
 		return "", false
 	}
 	return user + host + brackets.Replace(tail), true
+}
+
+// repeats says whether a name occurs twice among the parameters of a URI, which it must not
+// (RFC 3261 section 19.1.1), or whether they are too many.
+func repeats(params string) bool {
+	list := strings.Split(params, ";")[1:]
+	if len(list) < 2 {
+		return false
+	}
+	if len(list) > maxParams {
+		return true
+	}
+	seen := make(map[string]bool, len(list))
+	for _, p := range list {
+		name, _, _ := strings.Cut(strings.ToLower(p), "=")
+		if seen[name] {
+			return true
+		}
+		seen[name] = true
+	}
+	return false
 }
 
 // brackets may stand in parameters, where the parser behind us takes them for an address.

@@ -65,6 +65,7 @@ const (
 	maxTag     = 1024 // longreq of RFC 4475 has 155
 	maxCallID  = 1024
 	maxTags    = 16 // option tags that an Unsupported names
+	maxParams  = 32 // parameters of a URI, or of a header
 )
 
 // Rules say what is let in.

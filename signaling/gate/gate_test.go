@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,15 @@ func with(old, changed string, more ...string) string {
 
 // as returns good as a request of another method.
 func as(method string) string { return with("", "", "INVITE", method) }
+
+// numbered is so many parameters of a URI.
+func numbered(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, "p"+strconv.Itoa(i))
+	}
+	return strings.Join(list, ";")
+}
 
 func TestCheck(t *testing.T) {
 	response := wire(strings.Replace(good, "INVITE sip:juliet@example.com SIP/2.0", "SIP/2.0 200 OK", 1))
@@ -124,6 +134,9 @@ func TestCheck(t *testing.T) {
 		{"URI with a bad escape", with("INVITE sip:juliet", "INVITE sip:%zz"), 400},
 		{"URI with half an escape", with("INVITE sip:juliet@example.com", "INVITE sip:example.com;x=%4"), 400},
 		{"URI with headers", with("INVITE sip:juliet@example.com", "INVITE sip:juliet@example.com?Subject=x"), 400},
+		{"URI with a parameter twice", with("INVITE sip:juliet@example.com", "INVITE sip:juliet@example.com;lr;user=phone;LR"), 400},
+		{"URI with 33 parameters", with("INVITE sip:juliet@example.com", "INVITE sip:juliet@example.com;"+numbered(33)), 400},
+		{"URI with 32 parameters", with("INVITE sip:juliet@example.com", "INVITE sip:juliet@example.com;"+numbered(32)), 0},
 		{"URI in angle brackets", with("INVITE sip:juliet@example.com", "INVITE <sip:juliet@example.com>"), 400},
 		{"URI with markup", with("INVITE sip:juliet", "INVITE sip:j'><x"), 400},
 		{"URI with a quote", with("INVITE sip:juliet", `INVITE sip:"juliet"`), 400},
@@ -208,6 +221,7 @@ func TestCheck(t *testing.T) {
 		{"response of another version", strings.Replace(response, "SIP/2.0 200", "SIP/3.0 200", 1), -1},
 		{"response with two To", strings.Replace(response, "Max-Forwards", "t: <sip:a@b>\r\nMax-Forwards", 1), -1},
 		{"response with a control character", strings.Replace(response, "200 OK", "200 O\x07K", 1), -1},
+		{"response with Max-Forwards, which means nothing there", strings.Replace(response, "Max-Forwards: 70", "Max-Forwards: )", 1), 0},
 		{"response without a phrase", strings.Replace(response, "200 OK", "200", 1), 0},
 	}
 	for _, test := range tests {

@@ -405,7 +405,7 @@ func (m *message) format() []byte {
 		b.WriteString(m.method + " " + m.uri + " SIP/2.0\r\n")
 	}
 	for _, h := range m.headers {
-		if h.name == "Content-Length" {
+		if h.name == "Content-Length" || m.response && h.name == "Max-Forwards" { // which means nothing there
 			continue
 		}
 		b.WriteString(h.name + ": " + h.value + "\r\n")

@@ -22,11 +22,13 @@ func understood(t *testing.T, raw []byte, s *Stack) {
 	parser := sip.NewParser(sip.WithHeadersParsers(parsers()))
 	msg, err := parser.ParseSIP(v.Message)
 	if err != nil {
-		t.Fatalf("sipgo does not read it: %v\n%s", err, v.Message)
+		t.Errorf("sipgo does not read it: %v\n%s", err, v.Message)
+		return
 	}
 	warm(msg)
 	if msg.Via() == nil || msg.From() == nil || msg.To() == nil || msg.CSeq() == nil || msg.CallID() == nil {
-		t.Fatalf("sipgo misses a header\n%s", v.Message)
+		t.Errorf("sipgo misses a header\n%s", v.Message)
+		return
 	}
 	text := string(v.Message)
 	first := func(name string) string { return field(text, name) }
@@ -129,6 +131,14 @@ func TestSipgoReadsWhatTheGateWrites(t *testing.T) {
 				understood(t, changed, s)
 			}
 		}
+	}
+}
+
+// TestSipgoReadsStorms: and on messages with many changes.
+func TestSipgoReadsStorms(t *testing.T) {
+	s, storm := &Stack{}, torture.NewStorm(2, "juliet")
+	for range 10000 {
+		understood(t, storm.Next(torture.From{Transport: "UDP", Addr: theirs, ID: "x"}), s)
 	}
 }
 

@@ -179,8 +179,7 @@ func (s *Stack) accept(msg sip.Message, from arrival) {
 // several goroutines will.
 func warm(msg sip.Message) {
 	msg.Via()
-	msg.From()
-	msg.To()
+	rescheme(msg)
 	msg.CSeq()
 	switch m := msg.(type) {
 	case *sip.Request:
