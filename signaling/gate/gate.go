@@ -199,7 +199,22 @@ func (m *message) checkResponse() *fault {
 	case m.callID == "" || m.fromValue == "" || m.toValue == "" || m.cseq == "":
 		return bad("mandatory header missing")
 	}
+	// The parser behind us would stumble over them: it takes a line of three words, the last of
+	// which begins with SIP, for a request.
+	if len(m.phrase) > 2 && strings.EqualFold(m.phrase[:3], "sip") {
+		m.phrase = Phrase(m.status)
+	}
+	if kind, ok := m.first("Content-Type"); ok && !isMediaType(kind) {
+		m.remove("Content-Type")
+	}
 	return m.readAddresses()
+}
+
+// isMediaType says whether a Content-Type has a type and a subtype.
+func isMediaType(s string) bool {
+	kind, _, _ := strings.Cut(s, ";")
+	major, minor, ok := strings.Cut(kind, "/")
+	return ok && isToken(strings.TrimSpace(major)) && isToken(strings.TrimSpace(minor))
 }
 
 func (m *message) checkRequest(r Rules) *fault {
@@ -343,14 +358,11 @@ func (m *message) checkContent() *fault {
 		return &fault{status: 415, problem: "encoded content", headers: []string{"Accept-Encoding: identity"}}
 	}
 	kind, typed := m.first("Content-Type")
-	if typed {
-		kind, _, _ = strings.Cut(kind, ";")
-		kind = strings.ToLower(strings.TrimSpace(kind))
-		major, minor, ok := strings.Cut(kind, "/")
-		if !ok || !isToken(strings.TrimSpace(major)) || !isToken(strings.TrimSpace(minor)) {
-			return bad("malformed Content-Type")
-		}
+	if typed && !isMediaType(kind) {
+		return bad("malformed Content-Type")
 	}
+	kind, _, _ = strings.Cut(kind, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
 	if m.method != "INVITE" {
 		return nil
 	}

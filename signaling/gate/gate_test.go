@@ -222,6 +222,8 @@ func TestCheck(t *testing.T) {
 		{"response with two To", strings.Replace(response, "Max-Forwards", "t: <sip:a@b>\r\nMax-Forwards", 1), -1},
 		{"response with a control character", strings.Replace(response, "200 OK", "200 O\x07K", 1), -1},
 		{"response with Max-Forwards, which means nothing there", strings.Replace(response, "Max-Forwards: 70", "Max-Forwards: )", 1), 0},
+		{"response with a phrase that looks like a version", strings.Replace(response, "200 OK", "200 SIP/2.0", 1), 0},
+		{"response without a kind of body", strings.Replace(response, "application/sdp", "", 1), 0},
 		{"response without a phrase", strings.Replace(response, "200 OK", "200", 1), 0},
 	}
 	for _, test := range tests {

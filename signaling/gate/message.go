@@ -3,6 +3,7 @@ package gate
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -228,6 +229,10 @@ func (m *message) set(name, value string) {
 			return
 		}
 	}
+}
+
+func (m *message) remove(name string) {
+	m.headers = slices.DeleteFunc(m.headers, func(h header) bool { return h.name == name })
 }
 
 // only returns the value of a header that there must be one of at most.
