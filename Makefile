@@ -33,9 +33,9 @@ unit:
 		echo "go test -tags libopus ./mediarelay/codec"; go test -tags libopus ./mediarelay/codec; \
 	else echo "no libopus: it is not compared with gopus"; fi
 
-proof: ## what the race detector is too slow for: mutants of every table row, a thousand calls
+proof: ## what the race detector is too slow for: mutants of every table row, a thousand calls, storms
 	go test -run '^(TestEveryRow|TestEveryCell)' ./gateway/...
-	go test -run '^TestRandomCalls$$' ./cmd/sipxmppgw
+	go test -run '^(TestRandomCalls|TestStorm)$$' ./cmd/sipxmppgw
 
 test: ## what .ci/run calls: install what is needed, check, conformance, interop
 	$(call step,deps,deps)
