@@ -12,6 +12,7 @@ needed="
 prosody     prosody
 ejabberdctl ejabberd
 sipp        sip-tester
+svmap       sipvicious
 kamailio    kamailio
 baresip     baresip-core
 chromium    chromium
