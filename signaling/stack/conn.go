@@ -41,6 +41,7 @@ type conn struct {
 	domains []string // that the peer's certificate proved
 	aliases []uint16
 	ready   bool // its handshakes are over
+	strange bool // nobody knows who has opened it
 
 	// Of the goroutine that reads, which is sipgo's.
 	known   bool

@@ -40,8 +40,37 @@ func newConnTable(l Limits) *connTable {
 	}
 }
 
-// add takes a connection in, unless there are too many; those that we opened always fit.
-func (t *connTable) add(c *conn) bool {
+// add takes a connection in, unless there are too many; those that we opened always fit, and
+// that of a peer of ours takes the place of a stranger's. Then out is to be closed.
+func (t *connTable) add(c *conn) (in bool, out *conn) {
+	if c.known && !c.opened {
+		out = t.stranger(c.remote.Addr())
+	}
+	if out != nil {
+		t.remove(out)
+	}
+	return t.enlist(c), out
+}
+
+// stranger is who has been here longest of those whom nobody knows, if there is no place left for
+// a peer who may have one.
+func (t *connTable) stranger(peer netip.Addr) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.accepted < t.limits.Conns || t.sources[peer] >= t.limits.SourceConns {
+		return nil
+	}
+	var out *conn
+	for c := range t.all {
+		if c.strange && (out == nil || c.id < out.id) {
+			out = c
+		}
+	}
+	return out
+}
+
+// enlist enters a connection, if there is a place for it.
+func (t *connTable) enlist(c *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	addr := c.remote.Addr()
@@ -55,6 +84,7 @@ func (t *connTable) add(c *conn) bool {
 		t.accepted++
 		t.sources[addr]++
 	}
+	c.strange = !c.known && !c.opened
 	t.next++
 	c.id = t.next
 	t.all[c] = struct{}{}
@@ -155,7 +185,7 @@ func (t *connTable) newest(fits func(Peer) bool) *conn {
 func (t *connTable) settle(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c.ready = true
+	c.ready, c.strange = true, !c.known && !c.opened
 }
 
 // domainsOf returns what the certificate of a connection's peer has proved.

@@ -114,7 +114,7 @@ func (in *injector) dial(key connKey) func() (*conn, error) {
 		known, _ := s.admits(key.remote, key.transport)
 		c := newConn(s, nil, inner, key.transport, known)
 		c.remote, c.name, c.buf = key.remote, key.name, rest
-		if !s.conns.add(c) {
+		if in, _ := s.conns.add(c); !in { // nobody makes room for it
 			inner.Close()
 			return nil, ErrClosed
 		}

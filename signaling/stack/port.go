@@ -322,7 +322,17 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 		}
 		c := newConn(s, p, inner, p.transport, known)
 		hasty := !in && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
-		if hasty || !s.conns.add(c) {
+		if hasty {
+			s.count.connsOver.Add(1)
+			inner.Close()
+			continue
+		}
+		fits, out := s.conns.add(c)
+		if out != nil {
+			s.count.connsOver.Add(1)
+			out.Close()
+		}
+		if !fits {
 			s.count.connsOver.Add(1)
 			inner.Close()
 			continue

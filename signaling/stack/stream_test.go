@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -236,6 +237,48 @@ func TestTooManyConnections(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStrangersMakeRoom: where there is no place left a peer of ours has that of the stranger who
+// came first, and a stranger has none (RELIABILITY 4, row 23).
+func TestStrangersMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, Options{Limits: Limits{Conns: 3}, Strangers: true, OnRequest: answering(t)})
+		from := func(addr string) *line {
+			c, err := b.net.Dial(context.Background(), netip.MustParseAddr(addr), netip.MustParseAddrPort(ours))
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return newLine(t, c)
+		}
+		peer := b.connect()
+		synctest.Wait()
+		first, second := from("198.51.100.1"), from("198.51.100.2")
+		if d := from("198.51.100.3").ended(); d != 0 {
+			t.Errorf("the third stranger was let in for %v", d)
+		}
+		next := b.connect()
+		if d := first.ended(); d != 0 {
+			t.Errorf("the first stranger stayed for %v", d)
+		}
+		for i, c := range []*line{peer, second, next} {
+			c.send(overTCP(request("OPTIONS", strconv.Itoa(i))))
+			c.want("SIP/2.0 200")
+		}
+		if st := b.stack.Stats(); st.Conns != 3 || st.ConnsOver != 2 {
+			t.Errorf("%+v", st)
+		}
+		last := b.connect()
+		if d := second.ended(); d != 0 {
+			t.Errorf("the second stranger stayed for %v", d)
+		}
+		if d := b.connect().ended(); d != 0 {
+			t.Errorf("one too many was let in for %v", d)
+		}
+		last.send(overTCP(request("OPTIONS", "last")))
+		last.want("SIP/2.0 200")
+	})
 }
 
 // TestAcceptSurvives: no descriptors for a while, and the listener still serves.
