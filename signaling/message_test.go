@@ -14,7 +14,7 @@ import (
 
 // The nasty strings of RELIABILITY 6.
 var nasty = []string{
-	"\x00", "\x01\x1b[31m", "a\r\nX-Evil: b", "a\n b", "a\rb", "\u2028\u2029\u0085", `"\`, `\"`, "<>&'", "]]>", "<!--", "%00%0d%0a",
+	"\x00", "\x01\x1b[31m", "a\r\nX-Evil: b", "a\n b", "a\rb", "\u2028\u2029\u0085", "\u0080a\u009f", `"\`, `\"`, "<>&'", "]]>", "<!--", "%00%0d%0a",
 	";?,=@://[::1]", `\40 \5c40`, "\xED\xA0\x80", "\xC0\xAF", "\uFEFF", "\uFFFE\uFFFF", "😀\u200D😀", "\u202Egpj", "İß", "${jndi:}", "=cmd|", "%n%s",
 	strings.Repeat("a", 2000),
 }

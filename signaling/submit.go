@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -231,7 +232,7 @@ func (s *submission) final(res *sip.Response) {
 // line makes a text fit for a header of one line.
 func line(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
-		return r < ' ' || r == 0x7F || r == 0x85 || r == 0x2028 || r == 0x2029
+		return unicode.IsControl(r) || r == 0x2028 || r == 0x2029
 	}), " ")
 }
 
