@@ -48,9 +48,10 @@ type conn struct {
 	begun   bool       // the handshakes are over
 	web     *webSocket // nil for streams
 	buf     []byte
-	clean   []byte // what it has not fetched of the message
-	pending bool   // it has not handed on the message
-	since   time.Time
+	clean   []byte    // what it has not fetched of the message
+	pending bool      // it has not handed on the message
+	since   time.Time // the first byte of the message came
+	headed  time.Time // its headers were there
 
 	mu     sync.Mutex
 	out    [][]byte
@@ -181,7 +182,7 @@ func (c *conn) fetch() error {
 	if raw == nil {
 		return c.receive()
 	}
-	c.since = time.Time{}
+	c.since, c.headed = time.Time{}, time.Time{}
 	s := c.s
 	from := arrival{port: c.port, conn: c, remote: c.remote, known: c.known || c.opened}
 	if err := c.pace(from, raw); err != nil {
@@ -279,6 +280,14 @@ func (c *conn) receive() error {
 			c.since = time.Now()
 		}
 		deadline = c.since.Add(s.limits.Message)
+		if c.web == nil && bytes.Contains(bytes.TrimLeft(c.buf, "\r\n"), []byte("\r\n\r\n")) {
+			if c.headed.IsZero() {
+				c.headed = time.Now()
+			}
+			if body := c.headed.Add(s.limits.Body); body.Before(deadline) {
+				deadline = body
+			}
+		}
 	}
 	if err := c.inner.SetReadDeadline(deadline); err != nil {
 		return err

@@ -205,6 +205,7 @@ type Limits struct {
 	Conns       int           // stream connections at a time; default 10000
 	SourceConns int           // and of one address; default 100
 	Message     time.Duration // for a message to come in whole over a stream; default 10s
+	Body        time.Duration // for the rest of it when its headers are there; default 5s
 	Idle        time.Duration // for a stranger's connection to be silent; default 60s
 	KnownIdle   time.Duration // for an allowed peer's; default 30m
 	Keepalive   time.Duration // between the CRLFs we send on connections we opened; default 95s
@@ -245,6 +246,7 @@ func (l Limits) withDefaults() Limits {
 	l.Conns = or(l.Conns, 10000)
 	l.SourceConns = or(l.SourceConns, 100)
 	l.Message = or(l.Message, 10*time.Second)
+	l.Body = or(l.Body, 5*time.Second)
 	l.Idle = or(l.Idle, 60*time.Second)
 	l.KnownIdle = or(l.KnownIdle, 30*time.Minute)
 	l.Keepalive = or(l.Keepalive, 95*time.Second)

@@ -159,6 +159,12 @@ func TestConnectionsThatAreClosed(t *testing.T) {
 		}, 10 * time.Second},
 		{"body that does not come", func(c *line) {
 			c.send(overTCP(strings.Replace(request("MESSAGE", "a"), "Content-Length: 0", "Content-Length: 10", 1)))
+		}, 5 * time.Second},
+		{"body that does not come, after slow headers", func(c *line) {
+			io.WriteString(c, "MESSAGE ")
+			time.Sleep(7 * time.Second)
+			head, _ := strings.CutPrefix(overTCP(strings.Replace(request("MESSAGE", "a"), "Content-Length: 0", "Content-Length: 10", 1)), "MESSAGE ")
+			c.send(head)
 		}, 10 * time.Second},
 		{"length beyond all bounds", func(c *line) {
 			c.send(overTCP(strings.Replace(request("MESSAGE", "a"), "Content-Length: 0", "Content-Length: 4000000000", 1)))
