@@ -21,14 +21,7 @@ import (
 // test is over. Answers over UDP are cut as the question allows.
 func serve(t *testing.T, z *zone, garbage bool) (addr string, tcp *atomic.Int32) {
 	t.Helper()
-	packet, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := net.Listen("tcp", packet.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	packet, stream := pairOfSockets(t)
 	tcp = new(atomic.Int32)
 	answer := func(w dns.ResponseWriter, q *dns.Msg) {
 		m, err := z.exchange(context.Background(), q, "loopback")
@@ -65,6 +58,25 @@ func serve(t *testing.T, z *zone, garbage bool) (addr string, tcp *atomic.Int32)
 		})
 	}
 	return packet.LocalAddr().String(), tcp
+}
+
+// pairOfSockets listens over UDP and TCP at one port of the loopback address; others take ports too.
+func pairOfSockets(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var err error
+	for range 20 {
+		packet, failed := net.ListenPacket("udp", "127.0.0.1:0")
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		var stream net.Listener
+		if stream, err = net.Listen("tcp", packet.LocalAddr().String()); err == nil {
+			return packet, stream
+		}
+		packet.Close()
+	}
+	t.Fatal(err)
+	return nil, nil
 }
 
 // overNetwork returns a resolver that asks a real server.
