@@ -181,6 +181,6 @@ func (s *Stack) spawn(f func()) bool {
 	if s.closed {
 		return false
 	}
-	s.wg.Go(f)
+	s.errands.Go(f)
 	return true
 }

@@ -36,7 +36,9 @@ type Stack struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // all goroutines of ours
+	wg     sync.WaitGroup // all goroutines of ours but errands
+
+	errands sync.WaitGroup // goroutines that look something up, or connect
 
 	mu      sync.Mutex // never held while a machine of sipgo is called
 	closed  bool
@@ -127,6 +129,7 @@ func (s *Stack) Close() error {
 		a.end(ErrClosed)
 	}
 	s.dialed.Close()
+	s.errands.Wait() // one may be about to write to a connection that is there now
 	s.conns.closeAll()
 	for _, q := range s.queues {
 		q.close()
