@@ -31,6 +31,7 @@ var methods = []string{
 // An Edge is the SIP side of the gateway. It is a [gateway.Dialer].
 type Edge struct {
 	o         Options
+	own       Tenant // of the options
 	trunks    trunks
 	stack     *stack.Stack
 	legs      *registry
@@ -65,6 +66,7 @@ func New(o Options) (*Edge, error) {
 		trace: newTracer(o.Calls), bindings: newBindings(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
+	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
 	e.trunks = slices.Clone(e.o.Trunks)
 	so := e.o.Stack
 	if so.Locate == nil {
@@ -142,7 +144,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
 	}
 	l := e.newLeg(trunk, in)
-	l.callID = e.callID(target.CallID)
+	l.callID = e.callID(trunk, target.CallID)
 	l.tag = e.o.NewID()
 	l.session.begin(target.CallID, l.token)
 	who := sender(target.From, trunk.Trusted)

@@ -95,6 +95,9 @@ type Trunk struct {
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
 
+	// Tenant is whom it belongs to. Default: that of the options.
+	Tenant *Tenant
+
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
 
