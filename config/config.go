@@ -32,6 +32,8 @@ type Config struct {
 	// Users are telephone numbers or SIP addresses, and whose they are, by bare JID. A number
 	// that ends in * stands for all that begin so; a * in the JID, for the rest of it.
 	Users map[string]string `yaml:"numbers"`
+	// Tenants are further components in the same process.
+	Tenants []Tenant `yaml:"tenants"`
 }
 
 // XMPP is the component connection (XEP-0114).
@@ -89,6 +91,11 @@ type SIP struct {
 	// WebSocketOrigins are the web pages, such as https://phone.example.org, that may open a
 	// WebSocket; "*" is for all. Programs that are no browser need none. Default none.
 	WebSocketOrigins []string `yaml:"websocket_origins"`
+	Addressing       `yaml:",inline"`
+}
+
+// Addressing is how addresses and numbers are meant.
+type Addressing struct {
 	// Domain is the host in addresses of XMPP users on the SIP side. Default: the external
 	// address.
 	Domain string `yaml:"domain"`
@@ -142,20 +149,7 @@ type TLS struct {
 
 // Media is who carries the media, and how.
 type Media struct {
-	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
-	// which have their own addresses and ports. Default embedded.
-	Engine string `yaml:"engine"`
-	// RTPEngine are the rtpengines. Required if they are the engine.
-	RTPEngine []RTPEngine `yaml:"rtpengine"`
-	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
-	// another. Default 2s, from 200ms to 10s.
-	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
-	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
-	// Default false: the legs of a call agree on one codec.
-	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
-	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
-	// Default false.
-	RTPEngineRecord bool `yaml:"rtpengine_record"`
+	Carrier `yaml:",inline"`
 	// Addresses are where media sockets are bound and, unless there is an external
 	// address, what is offered: at most one of IPv4 and one of IPv6. Default: the address
 	// that leads to the first trunk or, if that is loopback, the one that leads out.
@@ -196,6 +190,24 @@ type Media struct {
 	// Silence is how long a leg without ICE may say nothing, off hold, before its peer is asked
 	// whether it is there; the call ends if it is not. Default 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
+}
+
+// Carrier is who carries the media.
+type Carrier struct {
+	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
+	// which have their own addresses and ports. Default embedded.
+	Engine string `yaml:"engine"`
+	// RTPEngine are the rtpengines. Required if they are the engine.
+	RTPEngine []RTPEngine `yaml:"rtpengine"`
+	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
+	// another. Default 2s, from 200ms to 10s.
+	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
+	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
+	// Default false: the legs of a call agree on one codec.
+	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
+	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
+	// Default false.
+	RTPEngineRecord bool `yaml:"rtpengine_record"`
 	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`
 }
@@ -479,13 +491,12 @@ func defaults() Config {
 		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred", Language: "en", SignalledTones: true},
 		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"}},
 		Media: Media{
-			Engine:           "embedded",
-			RTPEngineTimeout: 2 * time.Second,
-			PortMin:          10000,
-			PortMax:          19999,
-			OnHold:           "noise",
-			Silence:          time.Minute,
-			Ringback:         "de",
+			Carrier:  Carrier{Engine: "embedded", RTPEngineTimeout: 2 * time.Second},
+			PortMin:  10000,
+			PortMax:  19999,
+			OnHold:   "noise",
+			Silence:  time.Minute,
+			Ringback: "de",
 		},
 		Calls: Calls{
 			Max:             500,

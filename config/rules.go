@@ -46,9 +46,13 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 	r := &reader{file: file, lines: map[string]int{}}
 	r.document(text, &c)
 	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
-		r.secret(&c, env)
-		r.passwords(&c, env)
-		r.rules(&c)
+		r.shared(&c)
+		r.each(&c, func(c *Config) {
+			r.secret(c, env)
+			r.passwords(c, env)
+			r.rules(c)
+		})
+		r.apart(&c)
 	}
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -59,10 +63,12 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 			*name = r.beside(*name)
 		}
 	}
-	for i := range c.Contacts {
-		c.Contacts[i] = r.beside(c.Contacts[i])
-	}
-	c.complete()
+	r.each(&c, func(c *Config) {
+		for i := range c.Contacts {
+			c.Contacts[i] = r.beside(c.Contacts[i])
+		}
+		c.complete()
+	})
 	return c, nil
 }
 
@@ -77,7 +83,12 @@ func (r *reader) beside(name string) string {
 // secret finds the component's secret: in the environment, which is the operator's last
 // word, in a file, in a systemd credential, or in the configuration itself.
 func (r *reader) secret(c *Config, env Env) {
-	if s := env.Getenv("SIPXMPPGW_XMPP_SECRET"); s != "" {
+	variable, credential := "SIPXMPPGW_XMPP_SECRET", "xmpp_secret"
+	if r.of != "" {
+		variable += "_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(c.XMPP.Domain))
+		credential += "_" + c.XMPP.Domain
+	}
+	if s := env.Getenv(variable); s != "" {
 		c.XMPP.Secret = Secret(s)
 		return
 	}
@@ -91,9 +102,9 @@ func (r *reader) secret(c *Config, env Env) {
 	case file != "":
 		file = r.beside(file)
 	case env.Getenv("CREDENTIALS_DIRECTORY") != "":
-		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), "xmpp_secret")
+		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), credential)
 	default:
-		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or SIPXMPPGW_XMPP_SECRET in the environment")
+		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or %s in the environment", variable)
 		return
 	}
 	text, err := env.ReadFile(file)
@@ -131,14 +142,8 @@ func (r *reader) passwords(c *Config, env Env) {
 	}
 }
 
-// rules holds what must be true of the values.
-func (r *reader) rules(c *Config) {
-	r.need("xmpp.domain", c.XMPP.Domain)
-	r.host("xmpp.domain", c.XMPP.Domain)
-	r.hostPort("xmpp.server", c.XMPP.Server)
-	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
-	r.host("sip.domain", c.SIP.Domain)
-	r.host("sip.default_domain", c.SIP.DefaultDomain)
+// shared holds what must be true of what all components have in common.
+func (r *reader) shared(c *Config) {
 	for i, l := range c.SIP.Listen {
 		if _, _, err := ParseListen(l); err != nil {
 			r.at(fmt.Sprintf("sip.listen[%d]", i), "%v", err)
@@ -148,6 +153,33 @@ func (r *reader) rules(c *Config) {
 		r.at("sip.listen", "has no socket")
 	}
 	r.reached(c)
+	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
+	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
+	if c.Media.PortMin > c.Media.PortMax {
+		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
+	}
+	r.between("media.workers", c.Media.Workers, 0, 64)
+	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
+	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
+		r.at("media.music_file", "stands without media.on_hold: music")
+	}
+	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
+	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
+	if c.HTTP.Listen != "" {
+		r.hostPort("http.listen", c.HTTP.Listen)
+	}
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "text", "json")
+}
+
+// rules holds what must be true of what is one component's own.
+func (r *reader) rules(c *Config) {
+	r.need("xmpp.domain", c.XMPP.Domain)
+	r.host("xmpp.domain", c.XMPP.Domain)
+	r.hostPort("xmpp.server", c.XMPP.Server)
+	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
+	r.host("sip.domain", c.SIP.Domain)
+	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, d := range c.SIP.DirectDomains {
 		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
 	}
@@ -172,18 +204,6 @@ func (r *reader) rules(c *Config) {
 		r.at("sip.time_zone", "%q is not a time zone such as Europe/Berlin", c.SIP.TimeZone)
 	}
 	r.engine(c)
-	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
-	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
-	if c.Media.PortMin > c.Media.PortMax {
-		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
-	}
-	r.between("media.workers", c.Media.Workers, 0, 64)
-	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
-	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
-		r.at("media.music_file", "stands without media.on_hold: music")
-	}
-	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
-	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
 	r.between("media.transcoding.max", c.Media.Transcoding.Max, 0, 10000)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
@@ -198,11 +218,6 @@ func (r *reader) rules(c *Config) {
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
-	if c.HTTP.Listen != "" {
-		r.hostPort("http.listen", c.HTTP.Listen)
-	}
-	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	r.oneOf("log.format", c.Log.Format, "text", "json")
 	r.accounts(c)
 	r.trunks(c)
 	r.routes(c)
