@@ -327,7 +327,8 @@ type Accounts struct {
 	// Servers are the domains that accounts may be at, with those below them. Default any.
 	Servers []string `yaml:"servers"`
 	// PrivateServers lets accounts be at servers whose addresses are not public, such as
-	// those of this machine's networks. Default false.
+	// those of this machine's networks. If another tenant's may not, names of servers lead to
+	// public addresses alone, for all. Default false.
 	PrivateServers bool `yaml:"private_servers"`
 	// PerUser is how many accounts one user may have. Default 1, to 100.
 	PerUser int `yaml:"per_user"`

@@ -251,7 +251,7 @@ func (r *reader) accounts(c *Config) {
 		r.host(fmt.Sprintf("accounts.servers[%d]", i), s)
 	}
 	r.between("accounts.per_user", a.PerUser, 1, 100)
-	r.between("accounts.max", a.Max, 1, 10_000)
+	r.between("accounts.max", a.Max, 1, maxAccounts)
 	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)

@@ -74,12 +74,15 @@ func (r *reader) each(c *Config, f func(*Config)) {
 // portsPerCall are enough for a call with sound, and for those that rest after it.
 const portsPerCall = 4
 
+// maxAccounts is how many accounts there may be, of one component or of all.
+const maxAccounts = 10_000
+
 // apart holds what must be true for tenants not to be in each other's way.
 func (r *reader) apart(c *Config) {
 	if len(c.Tenants) == 0 {
 		return
 	}
-	domains, trunks, calls := map[string]bool{}, map[string]bool{}, 0
+	domains, trunks, calls, accounts := map[string]bool{}, map[string]bool{}, 0, 0
 	var before []Trunk // of the tenants before this one
 	r.each(c, func(own *Config) {
 		if domains[own.XMPP.Domain] {
@@ -91,6 +94,9 @@ func (r *reader) apart(c *Config) {
 		}
 		if own.Media.Engine != "rtpengine" {
 			calls += own.Calls.Max
+		}
+		if len(own.Accounts.Allow) > 0 {
+			accounts += own.Accounts.Max
 		}
 		for i, t := range own.Trunks {
 			if trunks[t.Name] {
@@ -107,6 +113,9 @@ func (r *reader) apart(c *Config) {
 		}
 		before = append(before, own.Trunks...)
 	})
+	if accounts > maxAccounts {
+		r.at("accounts.max", "%d accounts of all tenants are more than %d", accounts, maxAccounts)
+	}
 	if ports := c.Media.PortMax - c.Media.PortMin + 1; calls*portsPerCall > ports {
 		r.at("media.port_max", "%d ports are too few for calls.max of all tenants, %d calls, which may take %d each", ports, calls, portsPerCall)
 	}

@@ -183,7 +183,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	first := d.tenants[0].sip
 	o := signaling.Options{
 		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Host: first.Host, Refusals: first.Refusals,
-		PublicOnly: !c.Accounts.PrivateServers,
+		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack:      stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
 		UserAgent:  "sipxmppgw/" + strings.Fields(versionOf())[0],
 		Log:        d.log,

@@ -85,7 +85,9 @@ func (w *world) restart(addr string) {
 // connected waits until the gateway is connected anew, and returns how long that took.
 func (w *world) connected(since time.Duration, connects uint64) time.Duration {
 	w.t.Helper()
-	if !poll(patience, func() bool { return w.d.tenants[0].stream.State().Up && w.d.tenants[0].stream.Stats().Connects >= connects }) {
+	if !poll(patience, func() bool {
+		return w.d.tenants[0].stream.State().Up && w.d.tenants[0].stream.Stats().Connects >= connects
+	}) {
 		w.t.Fatalf("not connected again: %+v", w.d.tenants[0].stream.State())
 	}
 	return machine.now() - since

@@ -145,7 +145,7 @@ func (t *tenant) openXMPP() error {
 				t.mail.Up()
 			}
 		},
-		Log: t.log,
+		Log: t.d.log, // it says its domain itself
 	})
 	if err != nil {
 		return fmt.Errorf("xmpp: %w", err)

@@ -83,6 +83,7 @@ type setup struct {
 	media  string // and of media
 	xmpp   string // and of xmpp
 	trunks string // further trunks
+	more   string // further sections
 	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
 	trace  func(xmppserver.Stanza)
 }
@@ -245,6 +246,7 @@ trunks:
 	if s.trunks != "" {
 		b.WriteString("  - {from: \"*\", to: \"+33\", trunk: away}\n")
 	}
+	b.WriteString(s.more)
 	return b.String()
 }
 
