@@ -18,6 +18,10 @@
 //	sip answers NOTIFY 200                              to all that come; nothing ends it
 //	sip acks off                                        refusals get no ACK; on: from now on
 //
+// With a second tenant (tenant.go) its trunk is sip2, its server xmpp2, and its users are those of two.example:
+//
+//	xmpp2 breaks, xmpp2 goes, xmpp2 comes back          its stream is lost, for a moment or for longer
+//
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.
 // $contact is the Contact of the last REGISTER, $binding the address in it.
@@ -162,6 +166,10 @@ func (p *player) act(text string) error {
 		p.world = newWorld(p.t, p.set)
 		p.settle()
 	}
+	if lane := p.world.two.acts(word); lane != "" {
+		p.acting = lane
+		return p.world.two.act(word, rest)
+	}
 	rest = p.variables(rest)
 	p.acting = "xmpp"
 	if word == "sip" {
@@ -246,6 +254,15 @@ func (p *player) collect() bool {
 		case s := <-p.world.xmpp.got:
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
 			answers = append(answers, func() error { return p.world.xmpp.note(s) })
+			continue
+		case m := <-p.world.two.sipGot():
+			p.world.two.sip.note(m)
+			add(m.at, "sip2", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			answers = append(answers, func() error { return p.world.two.sip.acknowledge(m) })
+			continue
+		case s := <-p.world.two.xmppGot():
+			add(s.at, "xmpp2", s.show(p.bodies), s.raw)
+			answers = append(answers, func() error { return p.world.two.server().note(s) })
 			continue
 		case r := <-p.world.ended:
 			add(r.Ended, "=", []string{fmt.Sprintf("call ended %s by %s", r.Cause, r.EndedBy)}, "")
@@ -332,7 +349,7 @@ func (p *player) ending() {
 		p.out.Reset()
 		p.out.WriteString(text[:mark] + afterwards + "\n" + text[mark:])
 	}
-	if n := p.world.g.Active(); n != 0 {
+	if n := p.world.g.Active() + p.world.two.active(); n != 0 {
 		p.t.Errorf("%d calls are left\n%s", n, p.out.String())
 	}
 	if n := p.world.plane.left(); n != 0 {

@@ -64,6 +64,7 @@ type settings struct {
 	missed    bool
 	language  string
 	messages  signaling.MessageMode
+	tenant    bool // there is a second component (tenant.go)
 }
 
 func (s *settings) apply(text string) error {
@@ -82,6 +83,8 @@ func (s *settings) apply(text string) error {
 			s.announce = true
 		case "no_tones":
 			s.noTones = true
+		case "tenant":
+			s.tenant = true
 		case "hide_caller":
 			s.hide = true
 		case "cpim":
@@ -140,6 +143,7 @@ type world struct {
 	plane    *plane
 	edge     *signaling.Edge
 	pres     *gateway.Presences // nil unless a play wants it
+	two      *tenant            // nil unless a play wants it
 	accounts *account.Book      // nil if users have none
 	stop     context.CancelFunc
 	stream   sync.WaitGroup
@@ -220,17 +224,22 @@ func newWorld(t *testing.T, set settings) *world {
 			w.ended <- r
 		},
 	})
+	var more []signaling.Trunk
+	if set.tenant {
+		w.two = newTenant(t, w, network, ours.LocalAddr(), sipPolicy, xmppPolicy)
+		more = append(more, w.two.trunk(sipPolicy))
+	}
 	w.edge, err = signaling.New(signaling.Options{
 		Calls: w.g, Presence: w.pres, Messages: w.mail,
 		Stack: stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
-		Trunks: []signaling.Trunk{{
+		Trunks: append(more, signaling.Trunk{
 			Name:    "trunk",
 			Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 			Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
 			Trusted: set.trusted, Username: set.username, Password: "secret",
 			Messages: set.messages,
 			Policy:   sipPolicy,
-		}},
+		}),
 		Refusals: set.refusals,
 		Host:     gwHost,
 		Log:      log,
@@ -239,6 +248,9 @@ func newWorld(t *testing.T, set settings) *world {
 	})
 	check(t, err)
 	w.g.SetDialer(gateway.SIP, w.edge)
+	if w.two != nil {
+		w.two.meet(w.edge)
+	}
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
@@ -339,7 +351,13 @@ func (w *world) close() {
 	if w.pres != nil {
 		w.pres.Close()
 	}
+	if w.two != nil {
+		w.two.close()
+	}
 	_ = w.edge.Close()
+	if w.two != nil {
+		w.two.closed()
+	}
 	w.stop()
 	w.xmpp.close()
 	w.sip.close()
