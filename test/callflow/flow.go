@@ -20,7 +20,7 @@
 //
 // With a second tenant (tenant.go) its trunk is sip2, its server xmpp2, and its users are those of two.example:
 //
-//	xmpp2 breaks, xmpp2 goes, xmpp2 comes back          its stream is lost, for a moment or for longer
+//	xmpp2 goes, xmpp2 comes back                        its stream is lost for a while
 //
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.

@@ -2,7 +2,6 @@ package callflow
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -50,14 +49,15 @@ type tenant struct {
 
 	mu   sync.Mutex
 	xmpp *xmppSide
-	gone bool // the server takes no connections
+	back chan struct{} // closed when the server takes connections
 	all  []*xmppSide
 	got  chan *stanza // of all connections
 }
 
 func newTenant(t *testing.T, w *world, network *memnet.Net, gw net.Addr, sipPolicy, xmppPolicy media.Policy) *tenant {
 	t.Helper()
-	two := &tenant{t: t, got: make(chan *stanza, 4096)}
+	two := &tenant{t: t, got: make(chan *stanza, 4096), back: make(chan struct{})}
+	close(two.back)
 	theirs, err := network.ListenPacket(twoTrunk)
 	check(t, err)
 	mapping, err := translate.Mapping{
@@ -123,13 +123,18 @@ func (two *tenant) meet(edge *signaling.Edge) {
 	two.work.Go(func() { _ = two.stream.Run(ctx) }) // ends with stop
 }
 
-// dial connects the component to its server, unless that is gone.
-func (two *tenant) dial(context.Context) (net.Conn, error) {
+// dial connects the component to its server, as soon as that is there.
+func (two *tenant) dial(ctx context.Context) (net.Conn, error) {
+	two.mu.Lock()
+	back := two.back
+	two.mu.Unlock()
+	select {
+	case <-back:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	two.mu.Lock()
 	defer two.mu.Unlock()
-	if two.gone {
-		return nil, errors.New("the server is gone")
-	}
 	near, far := net.Pipe()
 	x := &xmppSide{domain: twoDomain, conn: far, got: two.got, results: true, last: map[string]string{}}
 	if two.xmpp != nil { // calls outlive the connection
@@ -187,9 +192,9 @@ func (two *tenant) act(word, rest string) error {
 	switch {
 	case word == "sip2":
 		return two.sip.command(rest, sdpNamed)
-	case word == "xmpp2" && (rest == "breaks" || rest == "goes"):
+	case word == "xmpp2" && rest == "goes":
 		two.mu.Lock()
-		two.gone = rest == "goes"
+		two.back = make(chan struct{})
 		x := two.xmpp
 		two.mu.Unlock()
 		x.close()
@@ -197,7 +202,7 @@ func (two *tenant) act(word, rest string) error {
 	case word == "xmpp2" && rest == "comes back":
 		two.mu.Lock()
 		defer two.mu.Unlock()
-		two.gone = false
+		close(two.back)
 		return nil
 	case word == "xmpp2":
 		return fmt.Errorf("the second server does not %q", rest)
