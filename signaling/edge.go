@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway"
@@ -80,6 +81,7 @@ func New(o Options) (*Edge, error) {
 	}
 	so.Locate = watch
 	for i := range e.trunks {
+		e.trunks[i].login = new(atomic.Pointer[login])
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}

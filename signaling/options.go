@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway"
@@ -101,7 +102,8 @@ type Trunk struct {
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
 
-	places *places // nil if Next has an IP literal
+	places *places                // nil if Next has an IP literal
+	login  *atomic.Pointer[login] // that has changed; nil for an account
 }
 
 // A MessageMode is how a trunk is spoken to in messages.

@@ -144,6 +144,7 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 	go func() { // ends with again
 		for range again {
 			d.secure.Keys.Reload()
+			d.reload(*file)
 		}
 	}()
 
