@@ -71,7 +71,8 @@ func (r *reader) each(c *Config, f func(*Config)) {
 	}
 }
 
-// portsPerCall are enough for a call with sound, and for those that rest after it.
+// portsPerCall are enough for a call with sound, and for those that rest after it. One with
+// video takes as many again.
 const portsPerCall = 4
 
 // maxAccounts is how many accounts there may be, of one component or of all.
@@ -82,7 +83,7 @@ func (r *reader) apart(c *Config) {
 	if len(c.Tenants) == 0 {
 		return
 	}
-	domains, trunks, calls, accounts := map[string]bool{}, map[string]bool{}, 0, 0
+	domains, trunks, ports, accounts := map[string]bool{}, map[string]bool{}, 0, 0
 	var before []Trunk // of the tenants before this one
 	r.each(c, func(own *Config) {
 		if domains[own.XMPP.Domain] {
@@ -93,7 +94,10 @@ func (r *reader) apart(c *Config) {
 			r.at("calls.drain", "is for all; it stands in calls of the file itself")
 		}
 		if own.Media.Engine != "rtpengine" {
-			calls += own.Calls.Max
+			ports += own.Calls.Max * portsPerCall
+			if slices.ContainsFunc(own.Trunks, func(t Trunk) bool { return t.Video }) {
+				ports += own.Calls.Max * portsPerCall
+			}
 		}
 		if len(own.Accounts.Allow) > 0 {
 			accounts += own.Accounts.Max
@@ -116,8 +120,8 @@ func (r *reader) apart(c *Config) {
 	if accounts > maxAccounts {
 		r.at("accounts.max", "%d accounts of all tenants are more than %d", accounts, maxAccounts)
 	}
-	if ports := c.Media.PortMax - c.Media.PortMin + 1; calls*portsPerCall > ports {
-		r.at("media.port_max", "%d ports are too few for calls.max of all tenants, %d calls, which may take %d each", ports, calls, portsPerCall)
+	if all := c.Media.PortMax - c.Media.PortMin + 1; all < ports {
+		r.at("media.port_max", "%d ports are too few for calls.max of all tenants, which may take %d", all, ports)
 	}
 }
 
