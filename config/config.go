@@ -257,6 +257,10 @@ type Calls struct {
 	PerUser int `yaml:"per_user"`
 	// AttemptsPerUser is how many calls one XMPP user may begin in a minute. Default 20.
 	AttemptsPerUser int `yaml:"attempts_per_user"`
+	// UserMinutes is how many minutes one XMPP user may talk over trunks in a day, from
+	// midnight of sip.time_zone on; then what is up ends. What was talked is forgotten at a
+	// restart. Default 0: as many as they like; to 100000.
+	UserMinutes int `yaml:"user_minutes_per_day"`
 	// MaxDuration is how long a call may last after the answer. Default 12h, from 1m to
 	// 168h.
 	MaxDuration time.Duration `yaml:"max_duration"`
@@ -398,6 +402,9 @@ type Trunk struct {
 	// MaxCalls is how many calls over it there may be at once, so that it cannot take the
 	// place of others. Default: calls.max.
 	MaxCalls int `yaml:"max_calls"`
+	// MinutesPerDay is how long calls over it, either way, may last in a day, all together, as
+	// calls.user_minutes_per_day is for a user. Default 0: as long as they like; to 10000000.
+	MinutesPerDay int `yaml:"minutes_per_day"`
 	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
 	// announcements (eager mode). Default false.
 	EarlyMedia bool `yaml:"early_media"`

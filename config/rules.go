@@ -209,6 +209,7 @@ func (r *reader) rules(c *Config) {
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
 	r.between("calls.per_second", c.Calls.PerSecond, 1, 10_000)
 	r.between("calls.per_user", c.Calls.PerUser, 1, 1000)
+	r.between("calls.user_minutes_per_day", c.Calls.UserMinutes, 0, 100_000)
 	r.between("calls.attempts_per_user", c.Calls.AttemptsPerUser, 1, 10_000)
 	r.span("calls.max_duration", c.Calls.MaxDuration, time.Minute, 168*time.Hour)
 	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
@@ -358,6 +359,7 @@ func (r *reader) trunks(c *Config) {
 			t.MaxCalls = c.Calls.Max
 		}
 		r.between(at("max_calls"), t.MaxCalls, 1, 100_000)
+		r.between(at("minutes_per_day"), t.MinutesPerDay, 0, 10_000_000)
 		if t.Register.Expires == 0 {
 			t.Register.Expires = time.Hour
 		}

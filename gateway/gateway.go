@@ -32,6 +32,8 @@ type Options struct {
 	MaxEarly int
 	// Quotas are what calls may use, by trunk; the empty name is all of them together.
 	Quotas map[string]Quota
+	// Zone is where the days of quotas begin. Default: [time.Local].
+	Zone *time.Location
 	// MaxDuration is how long a call may last after the answer. Default: for ever.
 	MaxDuration time.Duration
 	// Log gets a call's states at info. Default: [slog.Default].
@@ -89,7 +91,7 @@ func New(opt Options) *Gateway {
 	if opt.NewID == nil {
 		opt.NewID = newID
 	}
-	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas)}
+	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas, opt.Zone)}
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -195,6 +197,9 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		return &call.Refusal{Cause: call.Unreachable}
 	}
 	a.places = placesOf(in)
+	if user := g.quotas.payer(in); user != "" {
+		a.places = append(a.places, user)
+	}
 	if r := g.quotas.take(time.Now(), a.places...); r != nil {
 		g.mu.Unlock()
 		return r
@@ -342,6 +347,7 @@ func (g *Gateway) forget(a *actor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.calls, a.id)
+	g.hushes(a)
 	g.quotas.leave(a.places...)
 	g.leave(a)
 	if g.draining && len(g.calls) == 0 {

@@ -158,8 +158,11 @@ func inTenant(i int, err error) error {
 func quotasOf(c config.Config) map[string]gateway.Quota {
 	all := map[string]gateway.Quota{"": {Rate: float64(c.Calls.PerSecond), Burst: 10 * c.Calls.PerSecond, Reason: "too many calls begin at once"}}
 	all[accounts.Prefix] = gateway.Quota{Calls: c.Accounts.MaxCalls, Rate: 1, Burst: 10, Reason: "all lines of the account are taken"}
+	all[gateway.UserPrefix] = gateway.Quota{Day: time.Duration(c.Calls.UserMinutes) * time.Minute}
 	for _, t := range c.Trunks {
-		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
+		all[t.Name] = gateway.Quota{
+			Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken", Day: time.Duration(t.MinutesPerDay) * time.Minute,
+		}
 	}
 	return all
 }

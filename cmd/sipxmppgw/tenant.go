@@ -73,6 +73,10 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	if t.routes, err = routesOf(c, local, listeners); err != nil {
 		return err
 	}
+	zone, err := zoneOf(c)
+	if err != nil {
+		return err
+	}
 	carrier, err := t.openMedia(local)
 	if err != nil {
 		return err
@@ -87,6 +91,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		MaxCalls:    c.Calls.Max,
 		MaxEarly:    c.Calls.MaxUnanswered,
 		Quotas:      quotasOf(c),
+		Zone:        zone,
 		MaxDuration: c.Calls.MaxDuration,
 		Log:         t.log,
 		Registry:    t.reg,
