@@ -104,24 +104,24 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 }
 
 // remoteCounters adds the figures of the rtpengines.
-func (t *tenant) remoteCounters(f *figures) {
+func (t *tenant) remoteCounters(cs *counters) {
 	up := desc("rtpengine_up", "Whether an rtpengine answers (1) or not (0).", "instance")
 	requests := desc("rtpengine_requests_total", "Requests to an rtpengine, by what became of them.", "instance", "result")
 	for i, in := range t.remote.Counters().Instances {
-		f.add(prometheus.GaugeValue, up, func() float64 {
+		cs.add(prometheus.GaugeValue, up, func() float64 {
 			if t.remote.Counters().Instances[i].Up {
 				return 1
 			}
 			return 0
 		}, in.Address)
 		for k, result := range rtpengine.Results {
-			f.add(prometheus.CounterValue, requests, func() float64 {
+			cs.add(prometheus.CounterValue, requests, func() float64 {
 				return float64(t.remote.Counters().Instances[i].Requests[k])
 			}, in.Address, result)
 		}
 	}
 	refused := desc("rtpengine_calls_refused_total", "Calls refused because no rtpengine answered.")
-	f.add(prometheus.CounterValue, refused, func() float64 { return float64(t.remote.Counters().Refused) })
+	cs.add(prometheus.CounterValue, refused, func() float64 { return float64(t.remote.Counters().Refused) })
 }
 
 // mediaDown says why no call could have media; empty if it could.
