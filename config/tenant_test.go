@@ -67,8 +67,10 @@ func TestProblemsOfTenants(t *testing.T) {
 		{"a network around it", smallest + strings.Replace(second, "address: 192.0.2.30", "address: 192.0.2.30, sources: [192.0.2.0/24]", 1), ""},
 		{"too few ports", smallest + second + "media: {port_max: 12000}\n", "media.port_max: 2001 ports are too few for calls.max of all tenants, which may take 4000"},
 		{"too few ports for video", smallest + strings.Replace(second, "192.0.2.30", "192.0.2.30, video: true", 1) + "media: {port_max: 15000}\n", "media.port_max: 5001 ports are too few for calls.max of all tenants, which may take 6000"},
-		{"too many accounts", smallest + "store: {file: f, key_file: k}\naccounts: {allow: [example.org], max: 6000}\n" + second + "    accounts: {allow: [example.net], max: 6000}\n",
-			"f.yaml:12: accounts.max: 12000 accounts of all tenants are more than 10000"},
+		{
+			"too many accounts", smallest + "store: {file: f, key_file: k}\naccounts: {allow: [example.org], max: 6000}\n" + second + "    accounts: {allow: [example.net], max: 6000}\n",
+			"f.yaml:12: accounts.max: 12000 accounts of all tenants are more than 10000",
+		},
 		{"rtpengines need none", smallest + second + "    media: {engine: rtpengine, rtpengine: [{address: '192.0.2.9:2223'}]}\nmedia: {port_max: 12000}\n", ""},
 	}
 	for _, tt := range tests {
