@@ -50,9 +50,11 @@ type ClientTx struct {
 	req    *sip.Request // ours since it was handed in; without a Via
 	queue  *queue
 	on     func(Event)
-	until  time.Time // after which no other target is tried
-	inside bool      // of a dialog, which has one target
-	hop    Target    // what the targets are of
+	until  time.Time     // after which no other target is tried
+	within time.Duration // for the first word of an INVITE
+	hasty  bool          // each target has Limits.Next to say something, the last too
+	inside bool          // of a dialog, which has one target
+	hop    Target        // what the targets are of
 
 	mu        sync.Mutex
 	targets   []resolve.Target // not tried yet
@@ -79,16 +81,36 @@ type ClientTx struct {
 // and 5xx but 501 and 505), unless one has rung, or the request was cancelled, or
 // [Limits.Silence] is nearly over. Only what comes of the last is told then.
 func (s *Stack) Request(req *sip.Request, to Target, on func(Event)) *ClientTx {
+	return s.Hurry(req, to, Haste{}, on)
+}
+
+// Haste is for a request whose user has somewhere else to go.
+type Haste struct {
+	// Within stands for [Limits.Silence]; 0 leaves that as it is.
+	Within time.Duration
+	// Next gives the last target no longer than the others to say something, over a
+	// connection too.
+	Next bool
+}
+
+// Hurry is Request in haste.
+func (s *Stack) Hurry(req *sip.Request, to Target, h Haste, on func(Event)) *ClientTx {
 	req = complete(req)
-	tx := &ClientTx{s: s, req: req, queue: s.queueOf(req), on: on, hop: to, inside: inDialog(req)}
+	tx := &ClientTx{
+		s: s, req: req, queue: s.queueOf(req), on: on, hop: to, inside: inDialog(req),
+		within: s.limits.Silence, hasty: h.Next,
+	}
+	if h.Within > 0 {
+		tx.within = min(tx.within, h.Within)
+	}
 	if req.CSeq() == nil || req.CallID() == nil || req.From() == nil || req.To() == nil {
 		tx.fail(fmt.Errorf("%w: From, To, Call-ID or CSeq missing", ErrRefused))
 		return tx
 	}
-	tx.until = time.Now().Add(s.limits.Silence)
+	tx.until = time.Now().Add(tx.within)
 	if req.Method == sip.INVITE && !tx.inside {
 		tx.mu.Lock()
-		tx.silence = time.AfterFunc(s.limits.Silence, func() { tx.queue.post(tx.giveUp) })
+		tx.silence = time.AfterFunc(tx.within, func() { tx.queue.post(tx.giveUp) })
 		tx.mu.Unlock()
 	}
 	s.locate(to, func(targets []resolve.Target, err error) {
@@ -128,7 +150,7 @@ func (tx *ClientTx) try() {
 			return
 		}
 		tx.live = a
-		if fl.conn == nil && len(tx.targets) > 0 && !tx.inside {
+		if (fl.conn == nil && len(tx.targets) > 0 || tx.hasty) && !tx.inside {
 			a.patience = time.AfterFunc(tx.s.limits.Next, func() { tx.queue.post(func() { tx.hurry(a) }) })
 		}
 		tx.mu.Unlock()
@@ -153,10 +175,11 @@ func (tx *ClientTx) unreached(to resolve.Target, err error) {
 // hurry goes on from a target that says nothing, if there is another. The first may only be
 // slow: what it says later is seen to.
 func (tx *ClientTx) hurry(a *attempt) {
-	if !tx.hears(a) || a.ringing || a.final {
-		return
-	}
-	if tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}) {
+	switch {
+	case !tx.hears(a) || a.ringing || a.final:
+	case tx.hasty && !tx.more():
+		tx.giveUp()
+	case tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}):
 		a.leave()
 	}
 }
@@ -288,7 +311,7 @@ func (tx *ClientTx) giveUp() {
 	if a != nil {
 		tx.s.locator.Penalize(a.to, 0)
 	}
-	tx.finish(Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Silence)})
+	tx.finish(Event{Err: fmt.Errorf("%w in time", ErrTimeout)})
 	if a != nil {
 		a.leave()
 	}
