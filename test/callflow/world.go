@@ -168,8 +168,8 @@ func newWorld(t *testing.T, set settings) *world {
 	mapping.AccountURI[juliet] = translate.URI{Scheme: "sip", User: "+4930123456", Host: pbxDomain, Phone: true}
 	table, err := route.New([]route.Rule{
 		{From: "*", To: "+53", Deny: true},
-		{From: "example.org", To: "*", Trunk: "trunk", Hide: set.hide},
-		{From: "capulet.example", To: "*", Trunk: "trunk"},
+		{From: "example.org", To: "*", Trunks: route.Via("trunk"), Hide: set.hide},
+		{From: "capulet.example", To: "*", Trunks: route.Via("trunk")},
 	}, route.Plan{Domains: []string{pbxDomain}})
 	check(t, err)
 	sipPolicy := media.Policy{Video: set.video, Codecs: media.DefaultCodecs(), PTime: 20 * time.Millisecond}
