@@ -81,6 +81,9 @@ func New(o Options) (*Edge, error) {
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}
+		if e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != "" {
+			e.trunks[i].health = &health{}
+		}
 	}
 	so.Allowed = e.knows
 	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
@@ -114,6 +117,9 @@ func New(o Options) (*Edge, error) {
 		}
 		if t := &e.trunks[i]; t.places != nil {
 			e.watching.Go(func() { watch.watch(ctx, t) })
+		}
+		if t := &e.trunks[i]; t.health != nil {
+			e.watching.Go(func() { e.probe(ctx, t) }) // until ctx is over
 		}
 	}
 	return e, nil

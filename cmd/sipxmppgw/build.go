@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +66,8 @@ type daemon struct {
 	up     chan struct{} // closed when the stream was up for the first time
 	ended  chan struct{} // closed when the stream has ended
 	booked chan struct{} // closed when accounts is at rest
+
+	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 
 	mu    sync.Mutex
 	hooks []func(gateway.Record) // told of ended calls
@@ -125,6 +128,10 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	opened = append(opened, closer(d.closeStore))
+	routes.Down = func(trunk string) bool { // calls may come before the SIP side is complete
+		e := d.probing.Load()
+		return e != nil && e.Down(trunk)
+	}
 	d.pres = presenceOf(c, routes, d.store, log)
 	opened = append(opened, closer(d.pres.Close))
 	d.g = gateway.New(gateway.Options{
@@ -255,7 +262,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 		}
 		trunk := signaling.Trunk{
 			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
-			Identity: t.TLSIdentity, Keepalive: t.Keepalive,
+			Identity: t.TLSIdentity, Keepalive: t.Keepalive, Probe: c.ProbeOf(t),
 			Messages: messageModes[t.Messages],
 		}
 		for j, s := range t.Sources {
@@ -271,6 +278,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 	if d.sip, err = signaling.New(o); err != nil {
 		return fmt.Errorf("sip: %w", err)
 	}
+	d.probing.Store(d.sip)
 	d.g.SetDialer(gateway.SIP, d.sip)
 	d.mail.SetCarrier(gateway.SIP, d.sip)
 	return d.register(c)
