@@ -176,7 +176,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		l.retries.required = []string{"replaces"} // or it would be a call like any other
 	}
 	l.hops = target.Hops
-	l.haste = stack.Haste{Within: target.Within, Next: target.Hasty}
+	l.haste = stack.Haste{
+		Within: target.Within, Next: target.Hasty, Why: reasonHeaders(translate.CancelReasons(call.Timeout)),
+	}
 	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)
 	if !e.enlist(l) {

@@ -97,7 +97,7 @@ func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	req.SetBody(nil)
 	heard := make(chan bool, 1)
-	e.stack.Request(req, t.Next, func(ev stack.Event) { // Close does not wait for it
+	e.stack.Hurry(req, t.Next, stack.Haste{Within: answerTime}, func(ev stack.Event) { // Close does not wait for it
 		if ev.Err != nil || !ev.Response.IsProvisional() {
 			select {
 			case heard <- ev.Err == nil && ev.Response.StatusCode != 503:
@@ -105,15 +105,12 @@ func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
 			}
 		}
 	})
-	late := time.NewTimer(answerTime)
-	defer late.Stop()
 	select {
 	case ok := <-heard:
 		return ok
-	case <-late.C:
 	case <-ctx.Done():
+		return false
 	}
-	return false
 }
 
 // Down reports whether a trunk is known not to be there.

@@ -53,6 +53,7 @@ type ClientTx struct {
 	until  time.Time     // after which no other target is tried
 	within time.Duration // for the first word of an INVITE
 	hasty  bool          // each target has Limits.Next to say something, the last too
+	why    []sip.Header  // of a CANCEL for a target that was left
 	inside bool          // of a dialog, which has one target
 	hop    Target        // what the targets are of
 
@@ -86,11 +87,14 @@ func (s *Stack) Request(req *sip.Request, to Target, on func(Event)) *ClientTx {
 
 // Haste is for a request whose user has somewhere else to go.
 type Haste struct {
-	// Within stands for [Limits.Silence]; 0 leaves that as it is.
+	// Within is how long an INVITE may be without a word, where that is less than
+	// [Limits.Silence], and any other request without an answer; 0 leaves that as it is.
 	Within time.Duration
 	// Next gives the last target no longer than the others to say something, over a
 	// connection too.
 	Next bool
+	// Why are headers of the CANCEL for a target that was left and says something after all.
+	Why []sip.Header
 }
 
 // Hurry is Request in haste.
@@ -98,7 +102,7 @@ func (s *Stack) Hurry(req *sip.Request, to Target, h Haste, on func(Event)) *Cli
 	req = complete(req)
 	tx := &ClientTx{
 		s: s, req: req, queue: s.queueOf(req), on: on, hop: to, inside: inDialog(req),
-		within: s.limits.Silence, hasty: h.Next,
+		within: s.limits.Silence, hasty: h.Next, why: h.Why,
 	}
 	if h.Within > 0 {
 		tx.within = min(tx.within, h.Within)
@@ -108,7 +112,7 @@ func (s *Stack) Hurry(req *sip.Request, to Target, h Haste, on func(Event)) *Cli
 		return tx
 	}
 	tx.until = time.Now().Add(tx.within)
-	if req.Method == sip.INVITE && !tx.inside {
+	if (req.Method == sip.INVITE || h.Within > 0) && !tx.inside {
 		tx.mu.Lock()
 		tx.silence = time.AfterFunc(tx.within, func() { tx.queue.post(tx.giveUp) })
 		tx.mu.Unlock()
@@ -180,7 +184,7 @@ func (tx *ClientTx) hurry(a *attempt) {
 	case tx.hasty && !tx.more():
 		tx.giveUp()
 	case tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}):
-		a.leave()
+		a.leave(tx.why)
 	}
 }
 
@@ -222,7 +226,7 @@ func (tx *ClientTx) hear(a *attempt, e Event) {
 		tx.live = a
 		tx.mu.Unlock()
 		if live != nil {
-			live.leave()
+			live.leave(tx.why)
 		}
 		tx.finish(e)
 	case live != a:
@@ -313,7 +317,7 @@ func (tx *ClientTx) giveUp() {
 	}
 	tx.finish(Event{Err: fmt.Errorf("%w in time", ErrTimeout)})
 	if a != nil {
-		a.leave()
+		a.leave(tx.why)
 	}
 }
 

@@ -17,6 +17,7 @@
 //	sip BYE in=1                                        in the first dialog, whoever began it
 //	sip answers NOTIFY 200                              to all that come; nothing ends it
 //	sip acks off                                        refusals get no ACK; on: from now on
+//	sip2 503                                            the same of the second trunk
 //
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.
@@ -164,10 +165,12 @@ func (p *player) act(text string) error {
 	}
 	rest = p.variables(rest)
 	p.acting = "xmpp"
-	if word == "sip" {
-		p.acting = "sip"
+	if word == "sip" || word == "sip2" {
+		p.acting = word
 	}
 	switch {
+	case word == "sip2" && p.world.sip2 != nil:
+		return p.world.sip2.command(rest, sdpNamed)
 	case word == "sip":
 		return p.world.sip.command(rest, sdpNamed)
 	case word == "xmpp":
@@ -237,11 +240,21 @@ func (p *player) collect() bool {
 	// would go on meanwhile.
 	var answers []func() error
 	for {
+		from := func(lane string, s *sipSide, m *sipMessage) {
+			s.note(m)
+			add(m.at, lane, m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			answers = append(answers, func() error { return s.acknowledge(m) })
+		}
+		var second chan *sipMessage
+		if p.world.sip2 != nil {
+			second = p.world.sip2.got
+		}
 		select {
 		case m := <-p.world.sip.got:
-			p.world.sip.note(m)
-			add(m.at, "sip", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
-			answers = append(answers, func() error { return p.world.sip.acknowledge(m) })
+			from("sip", p.world.sip, m)
+			continue
+		case m := <-second:
+			from("sip2", p.world.sip2, m)
 			continue
 		case s := <-p.world.xmpp.got:
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
@@ -295,12 +308,16 @@ func (p *player) rank(lane string) int {
 	switch lane {
 	case p.acting:
 		return 0
-	case "media":
-		return 2
-	case "=":
-		return 3
-	default:
+	case "sip":
 		return 1
+	case "xmpp":
+		return 2
+	case "sip2":
+		return 3
+	case "media":
+		return 4
+	default: // "="
+		return 5
 	}
 }
 
