@@ -210,6 +210,10 @@ func (a *actor) read(l letter) {
 	case l.flood:
 		a.g.metrics.floods.Inc()
 		a.log.Warn("peer floods its leg", "leg", l.seat.side.String())
+		if a.hunting != nil && l.seat.side == call.B && a.hunting.takes(l.seat) { // the others have done nothing
+			a.hunting.fail(l.seat, call.Overloaded, call.Detail{Text: "too many messages"})
+			break
+		}
 		a.step(call.Aborted{Cause: call.Overloaded, Detail: call.Detail{Text: "too many messages"}})
 	case l.last:
 		a.step(call.TimerFired{Timer: call.TimerLinger})

@@ -71,7 +71,10 @@ func (a *actor) sendTo(t Target, closed bool) error {
 	if err != nil {
 		return err
 	}
-	t = dialer.Aim(hasty(t, 0))
+	if len(t.Others) > 0 {
+		t = hasty(t, true, 0)
+	}
+	t = dialer.Aim(t)
 	in, old, turn := a.in, a.legs[call.B], a.newTurn()
 	in.Target = t
 	b := a.newSeat(call.B, member{t.Edge, t.Trunk, t.To, t.Policy})

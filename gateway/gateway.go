@@ -156,7 +156,9 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 
 // begin makes a call to one target, with its second leg.
 func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
-	in.Target = hasty(in.Target, 0)
+	if len(in.Target.Others) > 0 {
+		in.Target = hasty(in.Target, true, 0)
+	}
 	a := &actor{g: g, id: id, owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}, in: in}
 	a.log = g.log.With("call", string(a.id))
 	a.rec = Record{

@@ -71,17 +71,18 @@ func newHunting(a *actor) *hunting {
 // branch is what the hunt knows of a place. On one bridge there is only one at a time.
 func (h *hunting) branch(t Target) hunt.Branch {
 	if h.early() {
-		return hunt.Branch{Round: len(h.tries)}
+		return hunt.Branch{Round: len(h.tries) - 1}
 	}
 	return hunt.Branch{Round: t.Round, Lead: t.Lead, Person: t.Person}
 }
 
 func (h *hunting) early() bool { return h.tries[0].target.Early }
 
-// hasty says how long the way to a callee may be silent, if it is one of several.
-func hasty(t Target, spent time.Duration) Target {
-	if t.Person == "" && len(t.Others) > 0 {
-		t.Hasty, t.Within = true, hunt.Total-spent
+// hasty says how long one of several ways to a callee may be silent. more says that another
+// comes after it, and spent how long those before it took.
+func hasty(t Target, more bool, spent time.Duration) Target {
+	if t.Person == "" {
+		t.Hasty, t.Within = more, hunt.Total-spent
 	}
 	return t
 }
@@ -166,13 +167,7 @@ func (h *hunting) dial(i int) error {
 	if err != nil {
 		return err
 	}
-	if t.target.Person == "" && h.h.More(i) {
-		t.target.Hasty = true
-	}
-	if t.target.Person == "" {
-		t.target.Within = hunt.Total - time.Since(h.begun)
-	}
-	t.target = dialer.Aim(t.target)
+	t.target = dialer.Aim(hasty(t.target, h.h.More(i), time.Since(h.begun)))
 	t.bridge, t.turn = a.bridge, a.turn
 	if !h.early() {
 		t.turn = a.newTurn()
@@ -338,6 +333,14 @@ func (h *hunting) won(t *try) {
 func (h *hunting) closed(s call.Side) bool {
 	return h != nil && s == call.B && h.a.legs[call.B].ended
 }
+
+// fail ends the place in a seat, for a fault that is its own.
+func (h *hunting) fail(s *seat, cause call.Cause, detail call.Detail) {
+	h.carryOut(h.h.Fail(h.index(s), cause, detail))
+}
+
+// takes reports whether somebody may take the call from the place in a seat.
+func (h *hunting) takes(s *seat) bool { return !h.begun.IsZero() && h.h.Trying(h.index(s)) }
 
 // settle has the place in a seat win: somebody is about to take the call from there.
 func (h *hunting) settle(s *seat) { h.carryOut(h.h.Answered(h.index(s))) }

@@ -583,6 +583,53 @@ func TestPanicWhileHunting(t *testing.T) {
 	})
 }
 
+// One of three floods its leg: that one is ended, and another answers.
+func TestFloodWhileHunting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(nil)
+		v.call(t, SIP, at("a", "b"))
+		for v.legs["a"].in.Peer(call.LegRinging{Side: call.B}) {
+		}
+		synctest.Wait()
+		if got := v.heard("a") + "; " + v.heard("b"); got != "offer, end overloaded; offer" {
+			t.Errorf("they heard %q", got)
+		}
+		v.says("b", call.LegAnswered{Side: call.B, Media: some})
+		post(v.a.in, call.LegConfirmed{Side: call.A})
+		post(v.a.in, call.LegEnded{Side: call.A})
+		if c := v.ended[0].Cause; c != call.Normal {
+			t.Errorf("it ended for %s", c)
+		}
+		v.gone(t)
+	})
+}
+
+// Whoever was told to end is not picked up from.
+func TestPickedUpTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(nil)
+		v.mute["b"] = true
+		target := Ring(Together, 0,
+			Target{Edge: XMPP, To: Party{JID: "a"}, Person: "p"}, Target{Edge: XMPP, To: Party{JID: "b"}, Person: "p"},
+			Target{Edge: XMPP, To: Party{JID: "c"}, Person: "q"})
+		v.call(t, SIP, target)
+		v.says("a", ends(call.Declined, 0)) // and so b is told to end
+		refused := 0
+		v.legs["b"].in.Take(Taking{
+			Edge: SIP, Offer: some,
+			Leg:     func(Inbox) Leg { t.Error("it was let in"); return nil },
+			Refused: func(*call.Refusal) { refused++ },
+		})
+		synctest.Wait()
+		if got := v.heard("b") + "; " + v.heard("c"); got != "offer, end declined; offer" || refused != 1 {
+			t.Errorf("they heard %q, %d refused", got, refused)
+		}
+		post(v.a.in, call.LegEnded{Side: call.A})
+		time.Sleep(time.Minute)
+		v.gone(t)
+	})
+}
+
 // The gateway goes down while three ring, and one of them does not let go.
 func TestDrainWhileHunting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

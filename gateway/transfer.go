@@ -156,7 +156,7 @@ func (a *actor) inPlace(number int) *seat {
 }
 
 func (a *actor) takes(s *seat) (now, later bool) {
-	if s == nil || s.gone || s.side == call.C {
+	if s == nil || s.gone || s.side == call.C || a.hunting != nil && s.side == call.B && !a.hunting.takes(s) {
 		return false, false
 	}
 	return a.c.Takes(s.side)
