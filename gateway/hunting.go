@@ -322,7 +322,6 @@ func (h *hunting) won(t *try) {
 	}
 	a.legs[call.B] = t.seat
 	a.in.Target = t.target
-	a.in.Target.onBusy, a.in.Target.onNoAnswer = nil, nil
 	a.owner = owner(a.in)
 	a.rec.Callee, a.rec.Rule, a.rec.Diverted, a.rec.edges[call.B] = t.target.To, t.target.Rule, t.target.Diverted, t.target.Edge
 	a.rec.Trunk = strings.Join(placesOf(a.in)[1:], " ")

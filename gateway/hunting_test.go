@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/hunt"
 	"sipxmppgw/gateway/media"
 )
 
@@ -227,7 +228,11 @@ func TestNextTrunkInEagerMode(t *testing.T) {
 		v.call(t, XMPP, target)
 		post(v.a.in, call.LegConfirmed{Side: call.A})
 		v.says("first", ends(call.Overloaded, 503))
+		v.bridges[0].post(call.MediaCandidates{Side: call.B, Media: some})
 		v.says("second", call.LegProgress{Side: call.B, Media: some})
+		if got := v.heard("first") + "; " + v.heard("second"); got != "offer; offer, candidates" {
+			t.Errorf("the trunks heard %q", got)
+		}
 		v.says("second", ends(call.Overloaded, 503))
 		if got := v.heard("third"); got != "not called" {
 			t.Errorf("after the caller heard the second, the third is %s", got)
@@ -304,7 +309,7 @@ func TestTrunksThatCannotBeCalled(t *testing.T) {
 		if got := v.heard("first") + "; " + v.heard("last"); got != "offer; offer" {
 			t.Errorf("the trunks heard %q", got)
 		}
-		if n := v.g.quotas.used["first"].calls; n != 0 {
+		if n := v.g.quotas.used["first"].calls + v.g.quotas.used["away"].calls; n != 0 {
 			t.Errorf("%d calls are counted at the trunk that was left", n)
 		}
 		post(v.a.in, call.LegEnded{Side: call.A})
@@ -320,6 +325,24 @@ func TestTrunksThatCannotBeCalled(t *testing.T) {
 		_, err := v.g.Accept(Incoming{Edge: XMPP, Offer: some, Target: over("a", "b")})
 		if r := new(call.Refusal); err == nil || !asRefusal(err, &r) || r.Cause != call.Unreachable {
 			t.Errorf("it is refused with %v", err)
+		}
+		v.gone(t)
+	})
+}
+
+// Without ports for another bridge the next place cannot be called, nor any after it.
+func TestNoMediaForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(func(o *Options) { o.Quotas = map[string]Quota{"second": {Calls: 1}} })
+		v.call(t, XMPP, over("first", "second"))
+		v.noMedia = &call.Refusal{Cause: call.Overloaded}
+		v.says("first", ends(call.Timeout, 408))
+		if n := v.g.quotas.used["second"].calls; n != 0 || v.heard("second") != "not called" {
+			t.Errorf("%d calls are counted at the second, which heard %q", n, v.heard("second"))
+		}
+		post(v.a.in, call.LegEnded{Side: call.A})
+		if c := v.ended[0].Cause; c != call.Timeout {
+			t.Errorf("it ended for %s", c)
 		}
 		v.gone(t)
 	})
@@ -362,6 +385,61 @@ func TestCallerGivesUpWhileHunting(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A leg ends before it was called: it is told nothing more, and the next is called.
+func TestPlaceEndsBeforeTheHunt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(nil)
+		target := over("first", "second")
+		target.Policy.Inner = true // its bridge makes no offer yet
+		v.call(t, XMPP, target)
+		v.says("first", ends(call.Unreachable, 0))
+		v.bridges[0].post(call.MediaCandidates{Side: call.B, Media: some})
+		v.bridges[0].post(call.MediaOffered{Op: 1, Media: some})
+		synctest.Wait()
+		if got := v.heard("first") + "; " + v.heard("second"); got != "; offer" {
+			t.Errorf("they heard %q", got)
+		}
+		post(v.a.in, call.LegEnded{Side: call.A})
+		v.gone(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(nil)
+		target := over("first", "second")
+		target.Policy.Inner = true
+		v.call(t, XMPP, target)
+		v.says("first", ends(call.Unreachable, 0))
+		post(v.a.in, call.LegEnded{Side: call.A})
+		if got := v.heard("first") + "; " + v.heard("second"); got != "; not called" {
+			t.Errorf("they heard %q", got)
+		}
+		v.gone(t)
+	})
+}
+
+// What a telephone may ask only in a call is refused while others ring too; what the bridge of
+// one that has ended says is nobody's; and a timer that was stopped as it fired is none.
+func TestWhatHasNoPlaceWhileHunting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(nil)
+		target := Ring(InTurn, 10*time.Second, at("a"), at("b"), at("c"))
+		v.call(t, SIP, target)
+		v.says("a", call.LegOffered{Side: call.B, Media: some})
+		v.says("a", call.LegTransfer{Side: call.B})
+		v.says("a", call.LegDigit{Side: call.B, Digit: call.Digit{Key: '1'}})
+		v.says("a", ends(call.Busy, 0))
+		v.bridges[0].post(call.MediaFailed{Side: call.A, Cause: call.MediaLost})
+		actor := v.legs["b"].in.(inbox).a
+		actor.box.put(letter{hunt: actor.hunting, timer: hunt.TimerLead, gen: actor.hunting.timers[hunt.TimerLead].gen - 1})
+		synctest.Wait()
+		got := []string{v.a.heard(), v.heard("a"), v.heard("b"), v.heard("c")}
+		if want := []string{"", "offer, refuse update conflict, refuse transfer conflict", "offer", "not called"}; !slices.Equal(got, want) {
+			t.Errorf("they heard %q, want %q", got, want)
+		}
+		post(v.a.in, call.LegEnded{Side: call.A})
+		v.gone(t)
+	})
 }
 
 // The caller gives up before anybody was called, and as the bridge makes its offer.
@@ -408,6 +486,10 @@ func TestFirstOfThreeHasTheCall(t *testing.T) {
 		v.says("c", ends(call.Declined, 603))
 		post(v.a.in, call.LegConfirmed{Side: call.A})
 		v.bridges[0].post(call.MediaFailed{Side: call.B, Cause: call.MediaLost}) // of the bridge that was given back
+		synctest.Wait()
+		if owner := v.legs["b"].in.(inbox).a.owner; owner != "b" {
+			t.Errorf("the call is that of %q", owner)
+		}
 		time.Sleep(time.Hour)
 		v.says("b", call.LegDigit{Side: call.B, Digit: call.Digit{Key: '7'}})
 		if got := v.a.heard(); got != "ring, answer, digit 7" {
@@ -620,6 +702,12 @@ func TestPickedUpTooLate(t *testing.T) {
 			Leg:     func(Inbox) Leg { t.Error("it was let in"); return nil },
 			Refused: func(*call.Refusal) { refused++ },
 		})
+		synctest.Wait()
+		v.legs["a"].in.Take(Taking{Edge: SIP, Offer: some, Refused: func(r *call.Refusal) {
+			if r.Cause != call.Declined {
+				t.Errorf("of one that has ended: %v", r)
+			}
+		}})
 		synctest.Wait()
 		if got := v.heard("b") + "; " + v.heard("c"); got != "offer, end declined; offer" || refused != 1 {
 			t.Errorf("they heard %q, %d refused", got, refused)

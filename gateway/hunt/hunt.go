@@ -173,7 +173,7 @@ func (h *Hunt) mean(i int) {
 	case h.given != nil:
 	case b.Person == "" && (h.committed || !wayFailed(b.cause, b.detail)):
 		// The callee has answered, by whatever way.
-		h.close(b.cause, b.detail, func(j int) bool { return h.branches[j].Person == "" })
+		h.close(b.cause, b.detail, func(int) bool { return true })
 	case b.Person != "" && (b.cause == call.Declined || b.cause == call.Rejected):
 		h.close(b.cause, b.detail, func(j int) bool { return h.branches[j].Person == b.Person })
 	}
