@@ -113,7 +113,7 @@ func (h *hunting) carryOut(orders []hunt.Order) {
 		case hunt.Try:
 			orders = append(orders, h.try(o.Branch)...)
 		case hunt.End:
-			h.tries[o.Branch].seat.leg.End(o.Cause, o.Detail)
+			h.end(o)
 		case hunt.Start:
 			h.start(o)
 		case hunt.Stop:
@@ -135,6 +135,7 @@ func (h *hunting) try(i int) []hunt.Order {
 			r := &call.Refusal{Cause: call.Failed}
 			_ = errors.As(refusal(err), &r)
 			a.log.Info("place not called", "place", i, "edge", t.target.Edge.String(), "trunk", t.target.Trunk, "cause", r.Cause.String(), "why", r.Detail.Text)
+			h.count(t, "failed")
 			return h.h.Ended(i, r.Cause, r.Detail)
 		}
 		a.log.Info("place called", "place", i, "edge", t.target.Edge.String(), "trunk", t.target.Trunk, "rule", t.target.Rule)
@@ -142,6 +143,7 @@ func (h *hunting) try(i int) []hunt.Order {
 	}
 	switch {
 	case t.ended != nil:
+		h.count(t, "failed")
 		return h.h.Ended(i, t.ended.Cause, t.ended.Detail)
 	case h.early():
 		a.legs[call.B] = t.seat
@@ -155,6 +157,18 @@ func (h *hunting) try(i int) []hunt.Order {
 		}
 	}
 	return nil
+}
+
+// end closes a place that is tried.
+func (h *hunting) end(o hunt.End) {
+	t := h.tries[o.Branch]
+	h.count(t, "left")
+	t.seat.leg.End(o.Cause, o.Detail)
+}
+
+// count notes what came of a place.
+func (h *hunting) count(t *try, outcome string) {
+	h.a.g.metrics.places.WithLabelValues(t.target.Edge.String(), outcome).Inc()
 }
 
 // opOfTry numbers the request for an offer that the machine knows nothing of.
@@ -220,6 +234,9 @@ func (h *hunting) hear(s *seat, e call.Event) {
 	case call.LegEnded:
 		h.a.log.Info("place ended", "place", i, "edge", t.target.Edge.String(), "trunk", t.target.Trunk,
 			"cause", e.Cause.String(), "status", e.Detail.Status)
+		if h.h.Trying(i) {
+			h.count(t, "failed")
+		}
 		s.gone = true
 		h.part(t)
 		h.carryOut(h.h.Ended(i, e.Cause, e.Detail))
@@ -304,6 +321,7 @@ func (h *hunting) candidates(c call.CandidatesMedia) {
 func (h *hunting) won(t *try) {
 	a := h.a
 	a.hunting = nil
+	h.count(t, "answered")
 	for _, other := range h.tries {
 		if other == t {
 			continue
@@ -362,7 +380,7 @@ func (h *hunting) giveUp(cause call.Cause, detail call.Detail) {
 func (h *hunting) leave(cause call.Cause) {
 	for _, o := range h.h.GiveUp(cause, call.Detail{}) {
 		if end, is := o.(hunt.End); is {
-			h.tries[end.Branch].seat.leg.End(end.Cause, end.Detail)
+			h.end(end)
 		}
 	}
 	for _, t := range h.tries {

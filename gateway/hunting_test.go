@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 // of its own, by the name of its trunk or, without one, by its JID.
 type village struct {
 	*house
+	lock    sync.Mutex // for what follows, of which much happens by itself
 	legs    map[string]*fakeLeg
 	targets map[string]Target // as they were dialled
 	bridges []*villageBridge  // in the order in which they were opened
@@ -54,6 +56,8 @@ func (v *village) Open(_ call.ID, p [2]media.Policy, post func(call.Event)) (Bri
 		return nil, v.noMedia
 	}
 	b := &villageBridge{fakeBridge: fakeBridge{post: post}, slow: p[call.B].Inner}
+	v.lock.Lock()
+	defer v.lock.Unlock()
 	v.bridges = append(v.bridges, b)
 	return b, nil
 }
@@ -62,6 +66,8 @@ func (v *village) Aim(t Target) Target { return t }
 
 func (v *village) Dial(t Target, in Inbox) (Leg, error) {
 	name := nameOf(t)
+	v.lock.Lock()
+	defer v.lock.Unlock()
 	if err := v.refuses[name]; err != nil {
 		return nil, err
 	}
@@ -105,13 +111,22 @@ func (v *village) call(t *testing.T, from Edge, target Target) Inbox {
 }
 
 // says has a leg report something.
-func (v *village) says(name string, e call.Event) { post(v.legs[name].in, e) }
+func (v *village) says(name string, e call.Event) { post(v.leg(name).in, e) }
+
+// leg returns that of a place, nil if it was not called.
+func (v *village) leg(name string) *fakeLeg {
+	v.lock.Lock()
+	defer v.lock.Unlock()
+	return v.legs[name]
+}
 
 func (v *village) heard(name string) string {
-	if v.legs[name] == nil {
+	synctest.Wait()
+	l := v.leg(name)
+	if l == nil {
 		return "not called"
 	}
-	return v.legs[name].heard()
+	return l.heard()
 }
 
 // gone checks that nothing is left of any call.
@@ -430,7 +445,7 @@ func TestWhatHasNoPlaceWhileHunting(t *testing.T) {
 		v.says("a", call.LegDigit{Side: call.B, Digit: call.Digit{Key: '1'}})
 		v.says("a", ends(call.Busy, 0))
 		v.bridges[0].post(call.MediaFailed{Side: call.A, Cause: call.MediaLost})
-		actor := v.legs["b"].in.(inbox).a
+		actor := v.leg("b").in.(inbox).a
 		actor.box.put(letter{hunt: actor.hunting, timer: hunt.TimerLead, gen: actor.hunting.timers[hunt.TimerLead].gen - 1})
 		synctest.Wait()
 		got := []string{v.a.heard(), v.heard("a"), v.heard("b"), v.heard("c")}
@@ -481,13 +496,13 @@ func TestFirstOfThreeHasTheCall(t *testing.T) {
 		v.says("c", call.LegRinging{Side: call.B})
 		v.bridges[1].post(call.MediaConnected{Side: call.B})
 		// Both answer in the same moment.
-		v.legs["b"].in.Post(call.LegAnswered{Side: call.B, Media: some})
+		v.leg("b").in.Post(call.LegAnswered{Side: call.B, Media: some})
 		v.says("a", call.LegAnswered{Side: call.B, Media: some})
 		v.says("c", ends(call.Declined, 603))
 		post(v.a.in, call.LegConfirmed{Side: call.A})
 		v.bridges[0].post(call.MediaFailed{Side: call.B, Cause: call.MediaLost}) // of the bridge that was given back
 		synctest.Wait()
-		if owner := v.legs["b"].in.(inbox).a.owner; owner != "b" {
+		if owner := v.leg("b").in.(inbox).a.owner; owner != "b" {
 			t.Errorf("the call is that of %q", owner)
 		}
 		time.Sleep(time.Hour)
@@ -505,6 +520,12 @@ func TestFirstOfThreeHasTheCall(t *testing.T) {
 			}
 		}
 		v.says("b", ends(call.Normal, 0))
+		metrics := v.scrape(t)
+		for _, line := range []string{`answered"} 1`, `failed"} 0`, `left"} 2`} {
+			if !strings.Contains(metrics, "\nsipxmppgw_call_places_total{edge=\"xmpp\",outcome=\""+line+"\n") {
+				t.Errorf("the metrics do not say %s", line)
+			}
+		}
 		r := v.ended[0]
 		if r.Callee.JID != "b" || r.Cause != call.Normal || r.EndedBy != "xmpp" || r.Connected.IsZero() || r.Leg(XMPP).Sent.Packets != 6 {
 			t.Errorf("record %+v", r)
@@ -627,7 +648,7 @@ func TestPickedUpFromAGroup(t *testing.T) {
 		v.call(t, SIP, at("a", "b"))
 		v.says("b", call.LegRinging{Side: call.B})
 		var taker *fakeLeg
-		v.legs["b"].in.Take(Taking{
+		v.leg("b").in.Take(Taking{
 			Edge: SIP, Offer: some,
 			Leg: func(in Inbox) Leg {
 				taker = &fakeLeg{in: in}
@@ -653,8 +674,8 @@ func TestPanicWhileHunting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVillage(nil)
 		v.call(t, SIP, at("a", "b", "c"))
-		v.legs["b"].panic = true
-		v.legs["b"].in.Post(call.LegRinging{Side: call.B})
+		v.leg("b").panic = true
+		v.leg("b").in.Post(call.LegRinging{Side: call.B})
 		synctest.Wait()
 		for _, name := range []string{"a", "b", "c"} {
 			if got := v.heard(name); got != "offer, end failed" {
@@ -670,7 +691,7 @@ func TestFloodWhileHunting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVillage(nil)
 		v.call(t, SIP, at("a", "b"))
-		for v.legs["a"].in.Peer(call.LegRinging{Side: call.B}) {
+		for v.leg("a").in.Peer(call.LegRinging{Side: call.B}) {
 		}
 		synctest.Wait()
 		if got := v.heard("a") + "; " + v.heard("b"); got != "offer, end overloaded; offer" {
@@ -697,13 +718,13 @@ func TestPickedUpTooLate(t *testing.T) {
 		v.call(t, SIP, target)
 		v.says("a", ends(call.Declined, 0)) // and so b is told to end
 		refused := 0
-		v.legs["b"].in.Take(Taking{
+		v.leg("b").in.Take(Taking{
 			Edge: SIP, Offer: some,
 			Leg:     func(Inbox) Leg { t.Error("it was let in"); return nil },
 			Refused: func(*call.Refusal) { refused++ },
 		})
 		synctest.Wait()
-		v.legs["a"].in.Take(Taking{Edge: SIP, Offer: some, Refused: func(r *call.Refusal) {
+		v.leg("a").in.Take(Taking{Edge: SIP, Offer: some, Refused: func(r *call.Refusal) {
 			if r.Cause != call.Declined {
 				t.Errorf("of one that has ended: %v", r)
 			}
