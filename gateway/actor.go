@@ -299,9 +299,13 @@ func (a *actor) do(actions []call.Action) {
 				a.leg(x.Side).Digit(x.Digit)
 			}
 		case call.ProbeLeg:
-			a.leg(x.Side).Probe(x.On)
+			if !a.hunting.closed(x.Side) {
+				a.leg(x.Side).Probe(x.On)
+			}
 		case call.PictureLeg:
-			a.leg(x.Side).Picture()
+			if !a.hunting.closed(x.Side) {
+				a.leg(x.Side).Picture()
+			}
 		case call.EndLeg:
 			a.endLeg(x)
 		case call.RefuseTransfer:

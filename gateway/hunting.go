@@ -242,6 +242,8 @@ func (h *hunting) hear(s *seat, e call.Event) {
 		h.carryOut(h.h.Ended(i, e.Cause, e.Detail))
 	case call.LegCandidates:
 		t.bridge.Candidates(call.B, e.Media)
+	case call.LegAway:
+		t.bridge.Listen(call.B)
 	case call.LegOffered: // there is nobody yet who could follow
 		s.leg.RefuseUpdate(call.Conflict)
 	case call.LegTransfer:
@@ -290,6 +292,10 @@ func (h *hunting) ofBridge(i int, e call.Event) {
 			return
 		}
 		t.keep(e)
+	case call.MediaSilent:
+		if e.Side == call.B && h.h.Trying(i) {
+			t.seat.leg.Probe(true)
+		}
 	case call.MediaConnected:
 		t.keep(e)
 	}

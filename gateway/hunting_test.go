@@ -38,6 +38,8 @@ func (b *villageBridge) Candidates(side call.Side, _ media.Description) {
 	b.said = append(b.said, side.String())
 }
 
+func (b *villageBridge) Listen(side call.Side) { b.post(call.MediaSilent{Side: side}) }
+
 func (b *villageBridge) Offer(op call.Op, side call.Side, other media.Description) {
 	if !b.slow {
 		b.fakeBridge.Offer(op, side, other)
@@ -453,6 +455,29 @@ func TestWhatHasNoPlaceWhileHunting(t *testing.T) {
 			t.Errorf("they heard %q, want %q", got, want)
 		}
 		post(v.a.in, call.LegEnded{Side: call.A})
+		v.gone(t)
+	})
+}
+
+// The device of one of three has gone, and is not heard: that leg is asked, and ends. The others
+// go on.
+func TestDeviceLeavesWhileHunting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(nil)
+		v.call(t, SIP, at("a", "b", "c"))
+		v.says("b", call.LegAway{Side: call.B})
+		v.bridges[2].post(call.MediaSilent{Side: call.A}) // which has not been answered yet
+		got := []string{v.a.heard(), v.heard("a"), v.heard("b"), v.heard("c")}
+		if want := []string{"", "offer", "offer, probe true", "offer"}; !slices.Equal(got, want) {
+			t.Errorf("they heard %q, want %q", got, want)
+		}
+		v.says("b", ends(call.Unavailable, 0))
+		v.says("c", call.LegAnswered{Side: call.B, Media: some})
+		post(v.a.in, call.LegConfirmed{Side: call.A})
+		post(v.a.in, call.LegEnded{Side: call.A})
+		if c := v.ended[0].Cause; c != call.Normal {
+			t.Errorf("it ended for %s", c)
+		}
 		v.gone(t)
 	})
 }
