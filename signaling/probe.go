@@ -13,6 +13,8 @@ import (
 const (
 	// answerTime is how long a trunk has to answer a probe.
 	answerTime = 4 * time.Second
+	// firstProbe is how long after the start a trunk is asked for the first time.
+	firstProbe = 100 * time.Millisecond
 	// maxMisses is how many probes in a row go unanswered until a trunk is down.
 	maxMisses = 3
 	// sooner is how much sooner than at other times a trunk is asked again that is in doubt.
@@ -48,7 +50,7 @@ func (p *pulse) doubtful() bool { return p.known && 0 < p.misses && p.misses < m
 // (RELIABILITY section 7, row 4).
 func (e *Edge) probe(ctx context.Context, t *Trunk) {
 	var p pulse
-	timer := time.NewTimer(e.jitter(t.Probe / 10))
+	timer := time.NewTimer(firstProbe + e.jitter(t.Probe/10))
 	defer timer.Stop()
 	for {
 		select {

@@ -58,7 +58,7 @@ func TestProbe(t *testing.T) {
 		if got := strings.Join(w.edge.Probed(), " "); got != "pbx" {
 			t.Errorf("probed are %q", got)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
 		asked()
 		p.answer("405 Method Not Allowed", "p1", "", "")
 		wait := 13500 * time.Millisecond
