@@ -104,6 +104,9 @@ func syntax(err error) (line int, what string) {
 	return 0, what
 }
 
+// named is a group of settings that may be written as its name alone.
+type named interface{ name(string) }
+
 var durationType = reflect.TypeFor[time.Duration]()
 
 // value reads a node into a value of any type a setting has.
@@ -121,6 +124,10 @@ func (r *reader) value(n *yaml.Node, v reflect.Value, path string) {
 		} else if err := u.UnmarshalText([]byte(n.Value)); err != nil {
 			r.problem(n.Line, path, "%q is not an address", n.Value)
 		}
+		return
+	}
+	if name, ok := v.Addr().Interface().(named); ok && n.Kind == yaml.ScalarNode {
+		name.name(n.Value)
 		return
 	}
 	switch {

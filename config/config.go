@@ -6,6 +6,7 @@
 package config
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	// Users are telephone numbers or SIP addresses, and whose they are, by bare JID. A number
 	// that ends in * stands for all that begin so; a * in the JID, for the rest of it.
 	Users map[string]string `yaml:"numbers"`
+	// Groups are numbers that several ring at. Default none.
+	Groups []Group `yaml:"groups"`
 	// Tenants are further components in the same process.
 	Tenants []Tenant `yaml:"tenants"`
 }
@@ -439,6 +442,11 @@ type Trunk struct {
 	Voicemail bool `yaml:"voicemail"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
+	// Probe is how often it is asked, by OPTIONS, whether it is there, from 5s to 10m, or off. One
+	// that has answered before and then not three times is down: calls go to the others of
+	// their route at once, or are refused. It is up when it answers again. Default: 15s if a
+	// route names another trunk beside it, or else off.
+	Probe string `yaml:"probe"`
 }
 
 // A Register is an address of ours at a registrar.
@@ -467,8 +475,11 @@ type Route struct {
 	// Dial is what is dialled instead of the number: $0 stands for it, $1 to $9 for the
 	// groups of a regular expression. Default: the number.
 	Dial string `yaml:"dial"`
-	// Trunk is where it goes. Required unless Deny.
-	Trunk string `yaml:"trunk"`
+	// Trunk is where it goes: the name of a trunk, or a list of up to 8. Of several the next is
+	// tried, within the call, when one cannot be reached, is silent for 4s, or has trouble of its
+	// own (503, 408, 5xx), for 12s in all and not once it rings. Names alone are tried in their
+	// order. Required unless Deny.
+	Trunk []Way `yaml:"trunk"`
 	// Premium lets calls to numbers through that cost more: premium rates, satellites.
 	// Default false.
 	Premium bool `yaml:"premium"`
@@ -477,6 +488,47 @@ type Route struct {
 	// Hide keeps who calls from whom they call: From is anonymous, and a trusted trunk, which is
 	// told all the same, is asked not to pass it on (Privacy: id, RFC 3323). Default false.
 	Hide bool `yaml:"hide_caller"`
+}
+
+// A Way is one of the trunks of a route. It may be written as its name alone.
+type Way struct {
+	// Name is that of the trunk. Required.
+	Name string `yaml:"name"`
+	// Priority is when it is tried: lower numbers before higher. Default 0, to 1000.
+	Priority int `yaml:"priority"`
+	// Weight is its share of the calls among those of its priority. Default 1, to 1000.
+	Weight int `yaml:"weight"`
+}
+
+// inOrder is the priority of a way that is written as a name alone.
+const inOrder = math.MinInt
+
+// name implements named.
+func (w *Way) name(s string) { *w = Way{Name: s, Priority: inOrder} }
+
+// A Group is a telephone number, or SIP address, that several ring at. Who answers first has the
+// call; the others are told that it was answered elsewhere.
+type Group struct {
+	// Number is what is called: a number in full, or a SIP address of ours. Required.
+	Number string `yaml:"number"`
+	// Members are up to 10 bare JIDs, or SIP addresses such as sip:101@pbx.example.org. Required.
+	Members []string `yaml:"members"`
+	// Trunk is where SIP addresses among them are. Required if there are any.
+	Trunk string `yaml:"trunk"`
+	// Order is who rings when: together; xmpp_first or sip_first, the others after Lead;
+	// in_turn, each after another Lead. Those before go on ringing. Default together.
+	Order string `yaml:"order"`
+	// Lead is how long those who are first ring alone. Default 10s, from 1s to 5m.
+	Lead time.Duration `yaml:"lead"`
+	// NoAnswer is how long they ring before Fallback does. Default calls.no_answer, from 5s to
+	// 10m.
+	NoAnswer time.Duration `yaml:"no_answer"`
+	// Fallback are those who ring when nobody of the members has answered, or all are busy.
+	// Default nobody.
+	Fallback []string `yaml:"fallback"`
+	// OnePerson says that the members are one person's: who declines on one of them has declined.
+	// Default false.
+	OnePerson bool `yaml:"one_person"`
 }
 
 // A Secret is a value that is never printed.

@@ -222,6 +222,7 @@ func (r *reader) rules(c *Config) {
 	r.accounts(c)
 	r.trunks(c)
 	r.routes(c)
+	r.groups(c)
 	for number, jid := range c.Users {
 		prefix, ranged := strings.CutSuffix(number, "*")
 		digits, global := strings.CutPrefix(prefix, "+")
@@ -333,6 +334,16 @@ func (r *reader) trunks(c *Config) {
 		if calls && t.Address == "" && t.Domain == "" {
 			t.Domain = t.TLSIdentity
 			r.need(at("domain"), t.Domain)
+		}
+		if every, err := time.ParseDuration(t.Probe); t.Probe != "" && t.Probe != "off" {
+			if err != nil {
+				r.at(at("probe"), "%q is neither a time such as 15s nor off", t.Probe)
+			} else {
+				r.span(at("probe"), every, 5*time.Second, 10*time.Minute)
+			}
+			if t.Address == "" {
+				r.at(at("probe"), "is for a trunk with an address; one that connects by itself is up while it is connected")
+			}
 		}
 		if t.ICE && c.Media.Engine == "rtpengine" {
 			r.at(at("ice"), "is for the gateway's own relay, not for rtpengine")
@@ -454,15 +465,133 @@ func (r *reader) routes(c *Config) {
 		if t.From != "" && t.From != "*" && !bareJID(t.From) {
 			r.host(at("from"), t.From)
 		}
-		known := slices.ContainsFunc(c.Trunks, func(k Trunk) bool { return k.Name == t.Trunk })
 		switch {
-		case t.Deny && t.Trunk != "":
+		case t.Deny && len(t.Trunk) > 0:
 			r.at(at("trunk"), "stands in a route that denies")
-		case !t.Deny && t.Trunk == "":
+		case !t.Deny && len(t.Trunk) == 0:
 			r.at(at("trunk"), "is missing")
-		case !t.Deny && !known:
-			r.at(at("trunk"), "%q is not the name of a trunk", t.Trunk)
+		case len(t.Trunk) > maxWays:
+			r.at(at("trunk"), "are more than %d", maxWays)
 		}
+		for j := range t.Trunk {
+			path := at("trunk")
+			if len(t.Trunk) > 1 {
+				path += fmt.Sprintf("[%d]", j)
+			}
+			r.way(c, t.Trunk, j, path)
+		}
+	}
+}
+
+// maxWays and maxMembers bound the places that one call may go to.
+const (
+	maxWays    = 8
+	maxMembers = 10
+)
+
+// way holds what must be true of one of the trunks of a route.
+func (r *reader) way(c *Config, all []Way, i int, path string) {
+	w := &all[i]
+	if w.Priority == inOrder {
+		w.Priority = i
+	}
+	if w.Weight == 0 {
+		w.Weight = 1
+	}
+	r.between(path+".priority", w.Priority, 0, 1000)
+	r.between(path+".weight", w.Weight, 1, 1000)
+	t, ok := c.trunk(w.Name)
+	if !ok {
+		r.at(path, "%q is not the name of a trunk", w.Name)
+		return
+	}
+	for _, before := range all[:i] {
+		b, _ := c.trunk(before.Name)
+		switch {
+		case before.Name == w.Name:
+			r.at(path, "%q stands there twice", w.Name)
+		case (t.EarlyMedia || b.EarlyMedia) && !sameMedia(t, b):
+			r.at(path, "%q differs from %q in early_media, codecs, video, srtp, ice or nat; after early_media the next trunk has to go on with the same media", w.Name, b.Name)
+		}
+	}
+}
+
+// sameMedia reports whether what is offered to one trunk may be offered to another.
+func sameMedia(a, b Trunk) bool {
+	return a.EarlyMedia == b.EarlyMedia && slices.Equal(a.Codecs, b.Codecs) && a.Video == b.Video && a.SRTP == b.SRTP && a.ICE == b.ICE && a.NAT == b.NAT
+}
+
+func (c *Config) trunk(name string) (Trunk, bool) {
+	i := slices.IndexFunc(c.Trunks, func(t Trunk) bool { return t.Name == name })
+	if i < 0 {
+		return Trunk{}, false
+	}
+	return c.Trunks[i], true
+}
+
+// ProbeOf returns how often a trunk is asked whether it is there; 0 for never.
+func (c *Config) ProbeOf(t Trunk) time.Duration {
+	if t.Probe != "" {
+		every, _ := time.ParseDuration(t.Probe) // off is none; it was checked
+		return every
+	}
+	for _, r := range c.Routes {
+		if t.Address != "" && len(r.Trunk) > 1 && slices.ContainsFunc(r.Trunk, func(w Way) bool { return w.Name == t.Name }) {
+			return 15 * time.Second
+		}
+	}
+	return 0
+}
+
+// groups holds what must be true of the numbers that several ring at.
+func (r *reader) groups(c *Config) {
+	known := map[string]bool{}
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		at := func(name string) string { return fmt.Sprintf("groups[%d].%s", i, name) }
+		r.need(at("number"), g.Number)
+		if _, used := c.Users[g.Number]; used || known[g.Number] {
+			r.at(at("number"), "%q is also that of a user, or of another group", g.Number)
+		}
+		known[g.Number] = true
+		if len(g.Members) == 0 {
+			r.at(at("members"), "is missing")
+		}
+		r.members(c, g, at("members"), g.Members)
+		r.members(c, g, at("fallback"), g.Fallback)
+		if g.Order == "" {
+			g.Order = "together"
+		}
+		r.oneOf(at("order"), g.Order, "together", "xmpp_first", "sip_first", "in_turn")
+		if g.Lead == 0 {
+			g.Lead = 10 * time.Second
+		}
+		r.span(at("lead"), g.Lead, time.Second, 5*time.Minute)
+		if g.NoAnswer != 0 {
+			r.span(at("no_answer"), g.NoAnswer, 5*time.Second, 10*time.Minute)
+		}
+	}
+}
+
+func (r *reader) members(c *Config, g *Group, path string, members []string) {
+	if len(members) > maxMembers {
+		r.at(path, "are more than %d", maxMembers)
+	}
+	seen := map[string]bool{}
+	for i, m := range members {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		address, phone := strings.CutPrefix(m, "sip:")
+		switch _, known := c.trunk(g.Trunk); {
+		case !bareJID(address):
+			r.at(at, "%q is neither an address such as juliet@example.org nor one such as sip:101@pbx.example.org", m)
+		case phone && g.Trunk == "":
+			r.at(at, "%q needs the trunk of the group", m)
+		case phone && !known:
+			r.at(parent(path)+".trunk", "%q is not the name of a trunk", g.Trunk)
+		case seen[m]:
+			r.at(at, "%q stands there twice", m)
+		}
+		seen[m] = true
 	}
 }
 

@@ -33,20 +33,22 @@ type Tenant struct {
 	Routes []Route `yaml:"routes"`
 	// Users are whose its numbers and addresses are.
 	Users map[string]string `yaml:"numbers"`
+	// Groups are numbers that several of its users, and phones behind its trunks, ring at.
+	Groups []Group `yaml:"groups"`
 }
 
 // tenant is the part of a configuration that is one component's own.
 func (c Config) tenant() Tenant {
 	return Tenant{
 		XMPP: c.XMPP, SIP: c.SIP.Addressing, Media: c.Media.Carrier, Calls: c.Calls, Messages: c.Messages, Accounts: c.Accounts,
-		Contacts: c.Contacts, Trunks: c.Trunks, Routes: c.Routes, Users: c.Users,
+		Contacts: c.Contacts, Trunks: c.Trunks, Routes: c.Routes, Users: c.Users, Groups: c.Groups,
 	}
 }
 
 // of is the configuration as a tenant sees it: what is shared, and its own.
 func (c Config) of(t Tenant) Config {
 	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Messages, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Messages, t.Accounts
-	c.Contacts, c.Trunks, c.Routes, c.Users, c.Tenants = t.Contacts, t.Trunks, t.Routes, t.Users, nil
+	c.Contacts, c.Trunks, c.Routes, c.Users, c.Groups, c.Tenants = t.Contacts, t.Trunks, t.Routes, t.Users, t.Groups, nil
 	return c
 }
 

@@ -126,7 +126,11 @@ func (l *leg) dispatch(s dialog.Send, req *sip.Request, to stack.Target) {
 	}
 	l.e.begun()
 	over := false // of the stack's worker
-	tx := l.e.stack.Request(req, to, func(e stack.Event) {
+	var haste stack.Haste
+	if s.Method == "INVITE" && s.Tag == "" {
+		haste = l.haste
+	}
+	tx := l.e.stack.Hurry(req, to, haste, func(e stack.Event) {
 		if !over && (e.Err != nil || !e.Response.IsProvisional()) {
 			over = true
 			l.e.finished()

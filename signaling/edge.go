@@ -85,6 +85,9 @@ func New(o Options) (*Edge, error) {
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}
+		if e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != "" {
+			e.trunks[i].health = &health{}
+		}
 	}
 	so.Allowed = e.knows
 	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
@@ -118,6 +121,9 @@ func New(o Options) (*Edge, error) {
 		}
 		if t := &e.trunks[i]; t.places != nil {
 			e.watching.Go(func() { watch.watch(ctx, t) })
+		}
+		if t := &e.trunks[i]; t.health != nil {
+			e.watching.Go(func() { e.probe(ctx, t) }) // until ctx is over
 		}
 	}
 	return e, nil
@@ -174,6 +180,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		l.retries.required = []string{"replaces"} // or it would be a call like any other
 	}
 	l.hops = target.Hops
+	l.haste = stack.Haste{
+		Within: target.Within, Next: target.Hasty, Why: reasonHeaders(translate.CancelReasons(call.Timeout)),
+	}
 	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)
 	if !e.enlist(l) {

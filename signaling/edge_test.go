@@ -57,6 +57,11 @@ func play(t *testing.T, f func(t *testing.T, w *world)) {
 
 func newWorld(t *testing.T, n *memnet.Net) *world {
 	t.Helper()
+	return newWorldOf(t, n, func(*Options) {})
+}
+
+func newWorldOf(t *testing.T, n *memnet.Net, change func(*Options)) *world {
+	t.Helper()
 	w := &world{t: t, net: n, calls: newFakeCalls()}
 	packet, err := n.ListenPacket(ours)
 	if err != nil {
@@ -72,7 +77,7 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 	}
 	ids := 0
 	var mu sync.Mutex
-	w.edge, err = New(Options{
+	o := Options{
 		Calls: w.calls,
 		Stack: stack.Options{
 			Listeners: []stack.Listener{{Transport: stack.UDP, Packet: packet}, {Transport: stack.TCP, Stream: stream}, {Transport: stack.WS, Stream: web}},
@@ -104,7 +109,9 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 			return "id" + strconv.Itoa(ids)
 		},
 		Rand: func(int) int { return 7 },
-	})
+	}
+	change(&o)
+	w.edge, err = New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

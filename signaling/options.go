@@ -79,6 +79,9 @@ type Trunk struct {
 	// UDP (RFC 5626 section 4.4.2), empty lines over connections. 0 is for never over UDP.
 	Keepalive time.Duration
 
+	// Probe is how often it is asked whether it is there; 0 is for never. It needs a Host.
+	Probe time.Duration
+
 	// Sources are where calls may come from. No source means the addresses that Next has
 	// by DNS, if its Host is a name, or else nobody. Requests in dialogs may also come from
 	// where requests go.
@@ -104,6 +107,7 @@ type Trunk struct {
 
 	places *places                // nil if Next has an IP literal
 	login  *atomic.Pointer[login] // that has changed; nil for an account
+	health *health                // nil if it is not probed
 }
 
 // A MessageMode is how a trunk is spoken to in messages.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,6 +54,8 @@ type daemon struct {
 	relayAt netip.Addr // where the relay is
 
 	store store.Store // of all tenants; nil if nothing is kept
+
+	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 
 	mu    sync.Mutex
 	stop  context.CancelFunc // ends the streams
@@ -205,6 +208,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	if d.sip, err = signaling.New(o); err != nil {
 		return fmt.Errorf("sip: %w", err)
 	}
+	d.probing.Store(d.sip)
 	return nil
 }
 

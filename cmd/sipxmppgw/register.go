@@ -42,6 +42,11 @@ func (d *daemon) degraded() []string {
 			causes = append(causes, registrationText(name, s))
 		}
 	}
+	for _, name := range d.sip.Probed() {
+		if d.sip.Down(name) {
+			causes = append(causes, "trunk "+name+": it does not answer OPTIONS")
+		}
+	}
 	slices.Sort(causes)
 	for _, t := range d.tenants {
 		causes = append(causes, t.unready()...)

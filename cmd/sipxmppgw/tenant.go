@@ -73,6 +73,10 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	if t.routes, err = routesOf(c, local, listeners); err != nil {
 		return err
 	}
+	t.routes.Down = func(trunk string) bool { // calls may come before the SIP side is complete
+		e := t.d.probing.Load()
+		return e != nil && e.Down(trunk)
+	}
 	zone, err := zoneOf(c)
 	if err != nil {
 		return err
@@ -171,7 +175,7 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 		}
 		trunk := signaling.Trunk{
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
-			Identity: own.TLSIdentity, Keepalive: own.Keepalive,
+			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
 			Messages: messageModes[own.Messages], Tenant: t.sip,
 		}
 		for j, s := range own.Sources {

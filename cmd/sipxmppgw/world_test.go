@@ -83,6 +83,7 @@ type setup struct {
 	media  string // and of media
 	xmpp   string // and of xmpp
 	trunks string // further trunks
+	routes string // that go before the others
 	more   string // further sections
 	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
 	trace  func(xmppserver.Stanza)
@@ -239,7 +240,7 @@ trunks:
 	for i := range max(s.users, 1) {
 		fmt.Fprintf(&b, "  %q: %s\n", number(i), account(i))
 	}
-	b.WriteString("routes:\n")
+	b.WriteString("routes:\n" + s.routes)
 	for i := range w.sip {
 		fmt.Fprintf(&b, "  - {from: \"*\", to: \"+4940%d\", trunk: t%d}\n", i, i)
 	}

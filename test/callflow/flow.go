@@ -17,6 +17,7 @@
 //	sip BYE in=1                                        in the first dialog, whoever began it
 //	sip answers NOTIFY 200                              to all that come; nothing ends it
 //	sip acks off                                        refusals get no ACK; on: from now on
+//	sip2 503                                            the same of the second trunk
 //
 // With a second tenant (tenant.go) its trunk is sip2, its server xmpp2, and its users are those of two.example:
 //
@@ -172,10 +173,12 @@ func (p *player) act(text string) error {
 	}
 	rest = p.variables(rest)
 	p.acting = "xmpp"
-	if word == "sip" {
-		p.acting = "sip"
+	if word == "sip" || word == "sip2" {
+		p.acting = word
 	}
 	switch {
+	case word == "sip2" && p.world.sip2 != nil:
+		return p.world.sip2.command(rest, sdpNamed)
 	case word == "sip":
 		return p.world.sip.command(rest, sdpNamed)
 	case word == "xmpp":
@@ -245,11 +248,21 @@ func (p *player) collect() bool {
 	// would go on meanwhile.
 	var answers []func() error
 	for {
+		from := func(lane string, s *sipSide, m *sipMessage) {
+			s.note(m)
+			add(m.at, lane, m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			answers = append(answers, func() error { return s.acknowledge(m) })
+		}
+		var second chan *sipMessage
+		if p.world.sip2 != nil {
+			second = p.world.sip2.got
+		}
 		select {
 		case m := <-p.world.sip.got:
-			p.world.sip.note(m)
-			add(m.at, "sip", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
-			answers = append(answers, func() error { return p.world.sip.acknowledge(m) })
+			from("sip", p.world.sip, m)
+			continue
+		case m := <-second:
+			from("sip2", p.world.sip2, m)
 			continue
 		case s := <-p.world.xmpp.got:
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
@@ -312,12 +325,18 @@ func (p *player) rank(lane string) int {
 	switch lane {
 	case p.acting:
 		return 0
-	case "media":
-		return 2
-	case "=":
-		return 3
-	default:
+	case "sip":
 		return 1
+	case "xmpp":
+		return 2
+	case "sip2":
+		return 3
+	case "xmpp2":
+		return 4
+	case "media":
+		return 5
+	default: // "="
+		return 6
 	}
 }
 

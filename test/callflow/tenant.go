@@ -68,7 +68,7 @@ func newTenant(t *testing.T, w *world, network *memnet.Net, gw net.Addr, sipPoli
 	check(t, err)
 	mapping.Provision(romeo, translate.URI{Scheme: "tel", User: "+4312345678"})
 	mapping.AccountURI[romeo] = translate.URI{Scheme: "sip", User: "+4312345678", Host: twoPBX, Phone: true}
-	table, err := route.New([]route.Rule{{From: twoUsers, To: "*", Trunk: "trunk2"}}, route.Plan{Domains: []string{twoPBX}})
+	table, err := route.New([]route.Rule{{From: twoUsers, To: "*", Trunks: route.Via("trunk2")}}, route.Plan{Domains: []string{twoPBX}})
 	check(t, err)
 	routes := &gateway.Routes{
 		Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy,
@@ -136,9 +136,9 @@ func (two *tenant) dial(ctx context.Context) (net.Conn, error) {
 	two.mu.Lock()
 	defer two.mu.Unlock()
 	near, far := net.Pipe()
-	x := &xmppSide{domain: twoDomain, conn: far, got: two.got, results: true, last: map[string]string{}}
+	x := &xmppSide{domain: twoDomain, conn: far, got: two.got, results: true, last: map[string]string{}, own: map[string]string{}}
 	if two.xmpp != nil { // calls outlive the connection
-		x.last, x.ids = two.xmpp.last, two.xmpp.ids
+		x.last, x.own, x.ids = two.xmpp.last, two.xmpp.own, two.xmpp.ids
 	}
 	x.done.Add(1)
 	go x.serve() // ends when the connection is closed
