@@ -72,7 +72,7 @@ func (t *transport) controlRoute(r *route) *route {
 		c.gate = t.gateOf(1)
 	}
 	if t.keys != nil {
-		c.rx = t.keys.control
+		c.reports = t.keys.apart()
 	}
 	return c
 }

@@ -262,7 +262,7 @@ func (e *end) events() *eventWay {
 	way.clock = l.agreed[i].ClockRate
 	way.hop = hop{out: &l.out, to: l.t.via, dest: l.t.remote, pt: l.agreed[i].PT}
 	if l.t.secure {
-		way.hop.protect = l.t.keys.flows[l.kind]
+		way.hop.protect = l.t.keys.flow(l.kind)
 	}
 	return way
 }

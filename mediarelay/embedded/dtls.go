@@ -25,16 +25,15 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
-	"github.com/pion/srtp/v3"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/srtp"
 )
 
 const (
-	helloQueue   = 32                     // DTLS records that wait for the association
-	flightEvery  = 200 * time.Millisecond // between the first retransmissions
-	certYears    = 10
-	replayWindow = 128
+	helloQueue  = 32                     // DTLS records that wait for the association
+	flightEvery = 200 * time.Millisecond // between the first retransmissions
+	certYears   = 10
 )
 
 var (
@@ -353,9 +352,16 @@ func exportKeys(conn *dtls.Conn, active bool) (*keys, error) {
 	if !ok {
 		return nil, errNoProfile
 	}
-	c := srtp.Config{Profile: srtp.ProtectionProfile(chosen)}
-	if err := c.ExtractSessionKeysFromDTLS(&state, active); err != nil {
+	profile := srtp.Profile(chosen)
+	key, salt := profile.Lengths()
+	material, err := state.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 2*(key+salt))
+	if err != nil {
 		return nil, fmt.Errorf("export SRTP keys: %w", err)
 	}
-	return newKeys(c)
+	salts := material[2*key:]
+	client, server := master{material[:key], salts[:salt]}, master{material[key : 2*key], salts[salt:]}
+	if active {
+		return newKeys(profile, client, server)
+	}
+	return newKeys(profile, server, client)
 }

@@ -157,7 +157,7 @@ func (e *end) noise() *fill {
 func (l *lane) own(pt uint8, mark bool) hop {
 	h := hop{out: &l.out, to: l.t.via, dest: l.t.remote, pt: pt, mark: mark}
 	if l.t.secure {
-		h.protect = l.t.keys.flows[l.kind]
+		h.protect = l.t.keys.flow(l.kind)
 	}
 	return h
 }

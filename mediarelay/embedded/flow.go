@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/srtp"
 )
 
 // The bounds of a plausible sequence of packets (RFC 3550 A.1).
@@ -206,6 +207,18 @@ func (o *outflow) skip(in *inflow, seq uint16) {
 // drops count the packets of a transport that were not passed on, by reason.
 type drops struct {
 	wrongSource, badAuth, replayed, noRoute, malformed atomic.Int64
+}
+
+// unprotected counts a packet that SRTP refuses.
+func (d *drops) unprotected(err error) {
+	switch err {
+	case srtp.ErrForged:
+		d.badAuth.Add(1)
+	case srtp.ErrReplayed:
+		d.replayed.Add(1)
+	default:
+		d.malformed.Add(1)
+	}
 }
 
 func (d *drops) read() media.Drops {

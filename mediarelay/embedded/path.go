@@ -2,17 +2,15 @@ package embedded
 
 import (
 	"encoding/binary"
-	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
 
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/srtp"
 )
 
 const (
@@ -50,9 +48,6 @@ type socket struct {
 	spare   [spareLen]byte // for packets of ours
 	told    int            // digits heard lately, one less every digitLeast
 	toldAt  int64
-
-	header rtp.Header // scratch for the SRTP contexts
-	out    rtp.Header
 }
 
 // A route says what becomes of the packets of a socket. It is never changed.
@@ -61,7 +56,8 @@ type route struct {
 	peer          netip.AddrPort // with ICE: who may come in, beside those the mux knows
 	mine          *sync.Mutex    // held for a packet when two sockets feed the same flows, else nil
 	secure        bool           // only what rx unprotects comes in
-	rx            *srtp.Context
+	rx            *srtp.Receiver
+	reports       *srtp.ReportReceiver
 	lanes         []*lane // that RTCP is about
 	hops          []hop
 	events        *eventWay    // for digits of ours; nil if they cannot be heard
@@ -76,12 +72,12 @@ type route struct {
 // A hop is what becomes of one payload type.
 type hop struct {
 	in      *inflow
-	out     *outflow      // nil if the other end has no such media
-	to      *socket       // nil: pending, lost or on hold; after hold, what follows begins anew
-	protect *srtp.Context // nil for clear RTP
-	cache   *cache        // nil if nothing is sent again
-	name    *string       // of the codec, for statistics
-	clock   uint32        // in hertz; 0 for events and noise, which keep to the stream's
+	out     *outflow     // nil if the other end has no such media
+	to      *socket      // nil: pending, lost or on hold; after hold, what follows begins anew
+	protect *srtp.Sender // nil for clear RTP
+	cache   *cache       // nil if nothing is sent again
+	name    *string      // of the codec, for statistics
+	clock   uint32       // in hertz; 0 for events and noise, which keep to the stream's
 	pt      uint8
 	mark    bool       // the marker means a talk spurt, as in audio
 	picture bool       // it is video
@@ -237,16 +233,12 @@ func (s *socket) enters(rt *route, from netip.AddrPort, pt uint8, ssrc uint32, s
 // unprotect decrypts in place. Anything but a genuine packet is dropped and counted; it
 // never ends a call.
 func (s *socket) unprotect(rt *route, buf []byte, n int) (length int, ok bool) {
-	clear, err := rt.rx.DecryptRTP(buf[:0], buf[:n], &s.header)
-	switch {
-	case err == nil:
-		return len(clear), true
-	case errors.Is(err, srtp.ErrFailedToVerifyAuthTag):
-		s.t.drops.badAuth.Add(1)
-	default:
-		s.t.drops.replayed.Add(1)
+	length, err := rt.rx.Unprotect(buf[:n])
+	if err != nil {
+		s.t.drops.unprotected(err)
+		return 0, false
 	}
-	return 0, false
+	return length, true
 }
 
 // send rewrites the packet in place, with a plain header before its payload, protects it
@@ -318,7 +310,7 @@ func (s *socket) transmit(h *hop, p []byte, payload int) {
 	seq := sequence(p)
 	if h.protect != nil {
 		var err error
-		if p, err = h.protect.EncryptRTP(p[:0], p, &s.out); err != nil {
+		if p, err = h.protect.Protect(p); err != nil {
 			s.t.drops.noRoute.Add(1)
 			return
 		}

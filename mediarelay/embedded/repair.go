@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/srtp/v3"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/srtp"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // A cache keeps the last packets of a flow of pictures as they were sent. It belongs to
 // the goroutine that reads the other end's packets, as the flow does.
 type cache struct {
-	protect *srtp.Context // that they were protected by
+	protect *srtp.Sender // that they were protected by
 	slots   [repairMax]slot
 	octets  []byte
 }
@@ -37,7 +37,7 @@ type slot struct {
 func newCache() *cache { return &cache{octets: make([]byte, repairMax*repairLen)} }
 
 // keep adds a packet in place of an older one.
-func (c *cache) keep(seq uint16, p []byte, protect *srtp.Context) {
+func (c *cache) keep(seq uint16, p []byte, protect *srtp.Sender) {
 	if c.protect != protect {
 		c.slots, c.protect = [repairMax]slot{}, protect
 	}
@@ -69,7 +69,7 @@ type repair struct {
 	out     *outflow
 	to      *socket
 	dest    netip.AddrPort
-	protect *srtp.Context
+	protect *srtp.Sender
 }
 
 type (

@@ -9,7 +9,7 @@ import (
 func (e *end) route(t *transport, far *end) *route {
 	r := &route{mine: t.mine, secure: t.secure}
 	if t.keys != nil {
-		r.rx = t.keys.rx
+		r.rx, r.reports = t.keys.rx, t.keys.reports
 	}
 	if t.ice != nil {
 		r.peer = t.remote
@@ -95,7 +95,7 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 	}
 	h.to, h.dest = to.t.via, to.t.remote
 	if to.t.secure {
-		h.protect = to.t.keys.flows[to.kind]
+		h.protect = to.t.keys.flow(to.kind)
 	}
 	return h, c.PT
 }

@@ -1,12 +1,10 @@
 package embedded
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/srtp/v3"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -38,19 +36,16 @@ func (s *socket) reports(buf []byte, n int, from netip.AddrPort, now int64) {
 	}
 	p := buf[:n]
 	if rt.secure {
-		if rt.rx == nil {
+		if rt.reports == nil {
 			s.t.drops.noRoute.Add(1)
 			return
 		}
-		var err error
-		if p, err = rt.rx.DecryptRTCP(buf[:0], p, nil); err != nil {
-			if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) {
-				s.t.drops.badAuth.Add(1)
-			} else {
-				s.t.drops.replayed.Add(1)
-			}
+		length, err := rt.reports.Unprotect(p)
+		if err != nil {
+			s.t.drops.unprotected(err)
 			return
 		}
+		p = p[:length]
 	}
 	packets, err := rtcp.Unmarshal(p)
 	if err != nil {
@@ -245,7 +240,7 @@ func (t *transport) sendReports(packets []rtcp.Packet) {
 		return
 	}
 	if t.secure {
-		if p, err = t.keys.tx.EncryptRTCP(nil, p, nil); err != nil {
+		if p, err = t.keys.tx.Protect(p); err != nil {
 			return
 		}
 	}

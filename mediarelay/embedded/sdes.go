@@ -9,27 +9,25 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pion/srtp/v3"
-
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/srtp"
 )
 
 // A suite is a way of SRTP whose keys may be in signalling (RFC 4568, RFC 6188, RFC 7714).
 type suite struct {
-	name      string
-	profile   srtp.ProtectionProfile
-	key, salt int // octets
+	name    string
+	profile srtp.Profile
 }
 
 // suites are those we know, in the order we offer them: the cheapest to compute first, and
 // the one with the short tag last.
 var suites = []suite{
-	{"AEAD_AES_128_GCM", srtp.ProtectionProfileAeadAes128Gcm, 16, 12},
-	{"AES_CM_128_HMAC_SHA1_80", srtp.ProtectionProfileAes128CmHmacSha1_80, 16, 14},
-	{"AEAD_AES_256_GCM", srtp.ProtectionProfileAeadAes256Gcm, 32, 12},
-	{"AES_256_CM_HMAC_SHA1_80", srtp.ProtectionProfileAes256CmHmacSha1_80, 32, 14},
-	{"AES_CM_128_HMAC_SHA1_32", srtp.ProtectionProfileAes128CmHmacSha1_32, 16, 14},
+	{"AEAD_AES_128_GCM", srtp.AES128GCM},
+	{"AES_CM_128_HMAC_SHA1_80", srtp.AES128CM80},
+	{"AEAD_AES_256_GCM", srtp.AES256GCM},
+	{"AES_256_CM_HMAC_SHA1_80", srtp.AES256CM80},
+	{"AES_CM_128_HMAC_SHA1_32", srtp.AES128CM32},
 }
 
 const (
@@ -74,7 +72,7 @@ func (k *keying) chosen(answer []media.SDES) (mine, theirs media.SDES, ok bool) 
 	i := slices.IndexFunc(k.offered, func(o media.SDES) bool {
 		return o.Tag == theirs.Tag && strings.EqualFold(o.Suite, theirs.Suite)
 	})
-	if _, _, ok = readKey(theirs); !ok || i < 0 {
+	if _, ok = readKey(theirs); !ok || i < 0 {
 		return mine, theirs, false
 	}
 	return k.offered[i], theirs, true
@@ -94,7 +92,7 @@ func (k *keying) answer(theirs media.SDES) media.SDES {
 // pick returns the first key of an offer that can be used (RFC 4568 section 5.1.2).
 func pick(offered []media.SDES) (theirs media.SDES, ok bool) {
 	for _, o := range offered {
-		if _, _, ok := readKey(o); ok {
+		if _, ok := readKey(o); ok {
 			return o, true
 		}
 	}
@@ -117,9 +115,15 @@ func suiteOf(k media.SDES) *suite {
 	return nil
 }
 
+// octets is how many a key and its salt have.
+func (s *suite) octets() int {
+	key, salt := s.profile.Lengths()
+	return key + salt
+}
+
 // newKey makes a key of ours.
 func (s *suite) newKey(tag int) media.SDES {
-	secret := make([]byte, s.key+s.salt)
+	secret := make([]byte, s.octets())
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
 	return media.SDES{Tag: tag, Suite: s.name, KeyParams: inline + base64.StdEncoding.EncodeToString(secret)}
 }
@@ -127,27 +131,28 @@ func (s *suite) newKey(tag int) media.SDES {
 // readKey returns the master key and salt of a line. ok is false for what we do not do:
 // several keys and key identifiers, keys that wear out soon, and session parameters that
 // weaken the protection or are unknown (RFC 4568 section 6).
-func readKey(k media.SDES) (key, salt []byte, ok bool) {
-	s := suiteOf(k)
-	if s == nil || len(k.KeyParams) < len(inline) || !strings.EqualFold(k.KeyParams[:len(inline)], inline) {
-		return nil, nil, false
+func readKey(k media.SDES) (m master, ok bool) {
+	is := suiteOf(k)
+	if is == nil || len(k.KeyParams) < len(inline) || !strings.EqualFold(k.KeyParams[:len(inline)], inline) {
+		return m, false
 	}
 	parts := strings.Split(k.KeyParams[len(inline):], "|")
 	switch {
 	case strings.Contains(k.KeyParams, ";") || len(parts) > 2 || len(parts) == 2 && !lasts(parts[1]):
-		return nil, nil, false
+		return m, false
 	}
 	for _, p := range strings.Fields(k.SessionParams) {
 		if !strings.HasPrefix(p, "-") && !strings.HasPrefix(strings.ToUpper(p), "WSH=") {
-			return nil, nil, false
+			return m, false
 		}
 	}
 	// COMPAT(old phones): some leave out the padding.
-	secret, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(parts[0], "="))
-	if err != nil || len(secret) != s.key+s.salt {
-		return nil, nil, false
+	both, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(parts[0], "="))
+	key, salt := is.profile.Lengths()
+	if err != nil || len(both) != key+salt {
+		return m, false
 	}
-	return secret[:s.key], secret[s.key:], true
+	return master{both[:key], both[key:]}, true
 }
 
 // lasts reports whether the lifetime of a key is long enough; a key identifier is none.
@@ -169,10 +174,9 @@ func (t *transport) protect(mine, theirs media.SDES) error {
 	if same && t.keys != nil && sameKey(old, theirs) {
 		return nil
 	}
-	c := srtp.Config{Profile: suiteOf(mine).profile}
-	c.Keys.LocalMasterKey, c.Keys.LocalMasterSalt, _ = readKey(mine)
-	c.Keys.RemoteMasterKey, c.Keys.RemoteMasterSalt, _ = readKey(theirs)
-	fresh, err := newKeys(c)
+	ours, _ := readKey(mine)
+	other, _ := readKey(theirs)
+	fresh, err := newKeys(suiteOf(mine).profile, ours, other)
 	if err != nil {
 		return err
 	}
@@ -184,9 +188,9 @@ func (t *transport) protect(mine, theirs media.SDES) error {
 }
 
 func sameKey(a, b media.SDES) bool {
-	x, xs, _ := readKey(a)
-	y, ys, _ := readKey(b)
-	return subtle.ConstantTimeCompare(x, y) == 1 && bytes.Equal(xs, ys)
+	x, _ := readKey(a)
+	y, _ := readKey(b)
+	return subtle.ConstantTimeCompare(x.key, y.key) == 1 && bytes.Equal(x.salt, y.salt)
 }
 
 // bare gives up keys in signalling: the media is in the clear, or DTLS protects it.

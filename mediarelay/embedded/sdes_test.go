@@ -41,17 +41,17 @@ func (p *keyedPhone) Describe(profile media.Profile, keys []media.SDES, codecs .
 // key takes what both sides agreed on.
 func (p *keyedPhone) key(mine, relays media.SDES) {
 	p.T.Helper()
-	profile := suiteOf(mine).profile
+	profile := srtp.ProtectionProfile(suiteOf(mine).profile)
 	var err error
-	k, s, ok := readKey(relays)
+	k, ok := readKey(relays)
 	if !ok {
 		p.T.Fatalf("the relay's key is bad: %q", relays.KeyParams)
 	}
-	if p.rx, err = srtp.CreateContext(k, s, profile); err != nil {
+	if p.rx, err = srtp.CreateContext(k.key, k.salt, profile); err != nil {
 		p.T.Fatal(err)
 	}
-	k, s, _ = readKey(mine)
-	if p.tx, err = srtp.CreateContext(k, s, profile); err != nil {
+	k, _ = readKey(mine)
+	if p.tx, err = srtp.CreateContext(k.key, k.salt, profile); err != nil {
 		p.T.Fatal(err)
 	}
 }
@@ -110,7 +110,7 @@ func TestPhoneOffersKeys(t *testing.T) {
 			if i%2 == 0 {
 				profile = media.AVP // RFC 8643
 			}
-			mine := keyLine(7, s.name, s.key+s.salt, 'k')
+			mine := keyLine(7, s.name, s.octets(), 'k')
 			b.Call(g.Offered(1, call.B, a.Describe(profile, []media.SDES{keyLine(3, "F8_128_HMAC_SHA1_80", 30, 'f'), mine}, pcmu())))
 			answer := g.Answered(2, call.A, b.Describe(pcmu()))
 			if tr := answer.Streams[0].Transport; tr.Profile != profile || tr.DTLS != nil {
@@ -134,7 +134,7 @@ func TestPhoneOffersKeys(t *testing.T) {
 			}
 			say(t, a, 0, b, 0, 1005)
 			// Another key of the peer gets another of ours.
-			mine = keyLine(1, s.name, s.key+s.salt, 'n')
+			mine = keyLine(1, s.name, s.octets(), 'n')
 			again = g.Joined(4, call.A, a.Describe(profile, []media.SDES{mine}, pcmu()))
 			if k := onlyKey(t, again, 1, s.name); k.KeyParams == relays.KeyParams {
 				t.Error("the key goes on though the peer's has changed")
@@ -155,7 +155,7 @@ func TestPhoneIsOfferedKeys(t *testing.T) {
 			if want := map[bool]media.Profile{false: media.SAVP, true: media.AVP}[clear]; tr.Profile != want || len(tr.SDES) != len(suites) {
 				t.Fatalf("offered %v with %v, want %v", tr.Profile, tr.SDES, want)
 			}
-			mine := keyLine(tr.SDES[i].Tag, s.name, s.key+s.salt, 'k')
+			mine := keyLine(tr.SDES[i].Tag, s.name, s.octets(), 'k')
 			a.Call(g.Answered(2, call.A, b.Describe(tr.Profile, []media.SDES{mine}, pcmu())))
 			b.key(mine, tr.SDES[i])
 			b.Call(offer)

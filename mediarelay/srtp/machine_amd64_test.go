@@ -1,0 +1,3 @@
+package srtp
+
+func setMachine(c, h bool) { ciphers, hashes = c, h }
