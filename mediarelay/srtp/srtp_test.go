@@ -216,9 +216,30 @@ func TestReceiverRefuses(t *testing.T) {
 			i    int
 			want error
 		}{
-			{0, ErrReplayed}, {130, nil}, {3, nil}, {3, ErrReplayed}, {2, ErrReplayed}, {129, nil}, {131, nil},
-			{4, nil}, {3, ErrReplayed}, {70, nil}, {67, nil}, {66, nil}, {67, ErrReplayed}, {195, nil}, {70, ErrReplayed}, {131, ErrReplayed},
-			{399, nil}, {271, ErrReplayed}, {272, nil}, {399, ErrReplayed}, {272, ErrReplayed}, {335, nil}, {336, nil}, {335, ErrReplayed},
+			{0, ErrReplayed},
+			{130, nil},
+			{3, nil},
+			{3, ErrReplayed},
+			{2, ErrReplayed},
+			{129, nil},
+			{131, nil},
+			{4, nil},
+			{3, ErrReplayed},
+			{70, nil},
+			{67, nil},
+			{66, nil},
+			{67, ErrReplayed},
+			{195, nil},
+			{70, ErrReplayed},
+			{131, ErrReplayed},
+			{399, nil},
+			{271, ErrReplayed},
+			{272, nil},
+			{399, ErrReplayed},
+			{272, ErrReplayed},
+			{335, nil},
+			{336, nil},
+			{335, ErrReplayed},
 		} {
 			if err := take(step.i); !errors.Is(err, step.want) {
 				t.Errorf("%v: packet %d: got %v, want %v", p, step.i, err, step.want)
