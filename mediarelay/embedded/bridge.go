@@ -30,6 +30,8 @@ type Bridge struct {
 	inputs   []input
 	wake     chan struct{} // one slot: there are inputs
 	released chan struct{}
+	tick     chan time.Time // one slot: it is time to look
+	beat     int            // of the pulse
 
 	reported   time.Time
 	share      *Share
@@ -167,8 +169,7 @@ func (b *Bridge) flush() {
 
 // run owns the ends until Release; then it closes them and waits for what ran on them.
 func (b *Bridge) run() {
-	ticker := time.NewTicker(b.relay.options.Times.Tick)
-	defer ticker.Stop()
+	b.relay.pulse.join(b)
 	for {
 		select {
 		case <-b.released:
@@ -183,7 +184,7 @@ func (b *Bridge) run() {
 				b.take(in)
 				b.flush()
 			}
-		case now := <-ticker.C:
+		case now := <-b.tick:
 			b.watch(now)
 			b.flush()
 		}
@@ -191,6 +192,7 @@ func (b *Bridge) run() {
 }
 
 func (b *Bridge) close() {
+	b.relay.pulse.leave(b)
 	b.giveBack()
 	for _, e := range b.ends {
 		e.leave()

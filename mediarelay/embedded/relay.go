@@ -24,6 +24,7 @@ type Relay struct {
 	identity identity
 	began    time.Time
 	sounds   *sounds
+	pulse    *pulse
 
 	transcoders *transcoders
 	all         *Share // of whoever opens bridges without one
@@ -32,7 +33,7 @@ type Relay struct {
 	bridges map[*Bridge]bool
 	stopped bool
 	past    Counters       // of bridges that are closed
-	work    sync.WaitGroup // bridges
+	work    sync.WaitGroup // bridges, and their pulse
 
 	hubsMu sync.Mutex
 	hubs   map[worker]*hub
@@ -59,6 +60,7 @@ func New(o Options) (*Relay, error) {
 		bridges:  map[*Bridge]bool{},
 		hubs:     map[worker]*hub{},
 	}
+	r.pulse = newPulse(o.Times.Tick, &r.work)
 	r.transcoders = newTranscoders(o.Transcodes, r.now)
 	r.all = r.Share(o.Transcodes)
 	return r, nil
@@ -92,6 +94,7 @@ func (s *Share) Open(id call.ID, policies [2]media.Policy, post func(call.Event)
 		post:     post,
 		wake:     make(chan struct{}, 1),
 		released: make(chan struct{}),
+		tick:     make(chan time.Time, 1),
 		reported: time.Now(),
 	}
 	r.mu.Lock()
