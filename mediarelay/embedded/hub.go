@@ -105,7 +105,14 @@ type claim struct {
 
 // packet hands a datagram to its owner.
 func (l *line) packet(buf []byte, n int, from netip.AddrPort, now int64) {
-	s := l.owner(from)
+	l.take(l.owner(from), buf, n, from, now)
+}
+
+// take hands a datagram to its owner, which may be nobody, or not be known yet.
+func (l *line) take(s *socket, buf []byte, n int, from netip.AddrPort, now int64) {
+	if s == nil {
+		s = l.owner(from) // what came just before may have told
+	}
 	if n >= stunHeader && buf[0] < 4 {
 		s = l.checked(buf[:n], from, s)
 	}

@@ -326,8 +326,11 @@ func (s *socket) transmit(h *hop, p []byte, payload int) {
 	}
 }
 
-// touch reads what the next packet of the socket will need, in three steps, each of what
-// the one before has found. What it returns means nothing. Done for many sockets in turn,
+// touches are the steps in which touch goes.
+const touches = 4
+
+// touch reads what the next packet of the socket will need, step by step, each of what the
+// one before has found. What it returns means nothing. Done for many sockets in turn,
 // their waits for memory go on side by side.
 func (s *socket) touch(step int) (sum uint32) {
 	h := s.warm
@@ -337,8 +340,15 @@ func (s *socket) touch(step int) (sum uint32) {
 		return h.clock + uint32(s.seen.types[0])
 	case step == 2 && h.to != nil && h.to.wire != nil:
 		return uint32(h.in.high) + h.in.highest.Load() + h.out.ssrc + uint32(h.out.packets.Load())
+	case step == 3:
+		if h.protect != nil {
+			sum = h.protect.Touch()
+		}
+		if s.seen.rx != nil {
+			sum += s.seen.rx.Touch()
+		}
 	}
-	return 0
+	return sum
 }
 
 // payloadStart returns where the payload begins: behind contributing sources and the

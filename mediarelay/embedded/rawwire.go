@@ -41,7 +41,9 @@ type rawWire struct {
 // A batch is datagrams for one system call, in or out. Its parts point at each other and
 // are never moved.
 type batch struct {
-	n       int // to be sent
+	n       int // to be sent, or that came last
+	from    [batchMax]netip.AddrPort
+	owners  [batchMax]*socket // whose they are; nil for nobody's
 	headers [batchMax]mmsghdr
 	vectors [batchMax]unix.Iovec
 	names   [batchMax]sockaddr
@@ -211,33 +213,39 @@ func (w *rawWire) readBatch(now int64) (n int) {
 		t.in = newBatch()
 	}
 	b := t.in
-	for i := range b.headers {
+	for i := range b.n { // as the kernel has left them
 		b.headers[i].header.Namelen = uint32(len(b.names[i]))
 	}
+	b.n = 0
 	got, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(w.fd),
 		uintptr(unsafe.Pointer(&b.headers[0])), batchMax, 0, 0, 0)
 	if errno != 0 {
 		return 0
 	}
-	w.touch(b, int(got))
-	for i := range int(got) {
-		w.to.packet(b.octets[i][:], int(b.headers[i].n), b.names[i].get(), now)
+	b.n = int(got)
+	w.touch(b)
+	for i := range b.n {
+		if w.line != nil {
+			w.line.take(b.owners[i], b.octets[i][:], int(b.headers[i].n), b.from[i], now)
+		} else {
+			w.to.packet(b.octets[i][:], int(b.headers[i].n), b.from[i], now)
+		}
 	}
-	return int(got)
+	clear(b.owners[:b.n]) // lest they stay when their calls are over
+	return b.n
 }
 
-// touch warms the cache for a batch that has come.
-func (w *rawWire) touch(b *batch, n int) {
-	if w.line == nil {
-		return
+// touch finds out whose a batch is that has come, and warms the cache for it.
+func (w *rawWire) touch(b *batch) {
+	for i := range b.n {
+		b.from[i] = b.names[i].get()
+		if w.line != nil {
+			b.owners[i] = w.line.owner(b.from[i])
+		}
 	}
-	var owners [batchMax]*socket
-	for step := range 3 {
-		for i := range n {
-			if step == 0 {
-				owners[i] = w.line.owner(b.names[i].get())
-			}
-			if s := owners[i]; s != nil {
+	for step := range touches {
+		for _, s := range b.owners[:b.n] {
+			if s != nil {
 				w.thread.sum += s.touch(step)
 			}
 		}

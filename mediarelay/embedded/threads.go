@@ -210,7 +210,7 @@ func (t *thread) run() {
 
 // touch warms the cache for what a turn will need.
 func (t *thread) touch(n int) {
-	for step := range 3 {
+	for step := range touches {
 		for i := range n {
 			slot := t.events[i].Fd
 			if slot < 0 {
