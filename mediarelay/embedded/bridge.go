@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/dtls/v3"
+
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 )
@@ -80,6 +82,9 @@ type (
 		t     *transport
 		assoc *association
 		keys  *keys
+		conn  *dtls.Conn
+		from  *records
+		first bool // we began, so that the peer has had the last word
 	}
 	unsecuredInput struct {
 		t     *transport

@@ -43,6 +43,12 @@ type playing struct {
 	after  time.Time // when the next digit may begin
 }
 
+// A waiting digit is one that is to be played at a socket.
+type waiting struct {
+	event  byte
+	length time.Duration
+}
+
 // Digit plays a DTMF digit to the peer of side, after those before it: as events, or, if
 // the relay may, as tones. If neither can be, MediaDigit is posted, for signalling to
 // carry it.
@@ -63,7 +69,7 @@ func (b *Bridge) digit(in digitInput) {
 	}
 	s := far.lanes[media.Audio].t.sockets[0]
 	select {
-	case s.digits <- playing{event: byte(key), length: min(max(length, digitLeast), digitMost)}:
+	case s.digits <- waiting{event: byte(key), length: min(max(length, digitLeast), digitMost)}:
 		s.wire.poke(s)
 	default:
 		b.relay.options.Log.Info("digit dropped", "call", b.id, "leg", in.side)
@@ -80,7 +86,7 @@ func (s *socket) play(rt *route, now time.Time) (next time.Time) {
 	if s.playing == nil {
 		select {
 		case d := <-s.digits:
-			s.playing = &d
+			s.playing = &playing{event: d.event, length: d.length}
 		default:
 			return time.Time{}
 		}

@@ -18,7 +18,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,27 +114,29 @@ func matches(der []byte, announced []media.Fingerprint) bool {
 	return false
 }
 
-// An association is the DTLS of a transport. It is the connection that pion's state
-// machine reads and writes: records come in by deliver, and go out on the transport's
-// pair. Before there is a pair, records are kept, few of them, from addresses that have
-// checked in.
+// An association is the DTLS of a transport. Records come in by deliver, and go out on the
+// transport's pair. Before there is a pair, records are kept, few of them, from addresses
+// that have checked in.
 type association struct {
 	t      *transport
 	expect []media.Fingerprint
 	setup  media.Setup // ours: Active, Passive, or SetupNone to wait for the peer first
 
-	in     chan datagram
+	in     chan *datagram
 	arrive chan struct{} // closed when the first record from the pair has come
 	once   sync.Once
 	peer   atomic.Pointer[pathway]
 
-	mu       sync.Mutex
-	deadline time.Time
-	wake     chan struct{} // closed when the deadline changes
-	begun    bool
-	cancel   context.CancelFunc
-	closed   chan struct{}
-	ended    sync.Once
+	begun  bool
+	cancel context.CancelFunc
+	closed chan struct{}
+	ended  sync.Once
+
+	conn    *dtls.Conn  // that is done with its handshake and awake; of the bridge's goroutine
+	records *records    // that it reads
+	since   int64       // on the relay's clock
+	asleep  atomic.Bool // state is all there is
+	state   *dtls.State
 }
 
 // A pathway is where records go.
@@ -148,9 +149,8 @@ type pathway struct {
 func (t *transport) expectPeer() {
 	a := &association{
 		t:      t,
-		in:     make(chan datagram, helloQueue),
+		in:     make(chan *datagram, helloQueue),
 		arrive: make(chan struct{}),
-		wake:   make(chan struct{}),
 		closed: make(chan struct{}),
 	}
 	t.assoc.Store(a)
@@ -166,9 +166,10 @@ func (a *association) deliver(p []byte, from netip.AddrPort) {
 		return
 	}
 	select {
-	case a.in <- datagram{bytes.Clone(p), from}:
+	case a.in <- &datagram{bytes.Clone(p), from}:
 	default:
 	}
+	a.rouse()
 	if peer != nil {
 		a.once.Do(func() { close(a.arrive) })
 	}
@@ -197,22 +198,18 @@ func (a *association) start(setup media.Setup, expect []media.Fingerprint) {
 // run shakes hands and then waits for the peer to close.
 func (a *association) run(ctx context.Context) {
 	defer a.cancel()
-	conn, k, err := a.handshake(ctx)
+	r := newRecords(a)
+	conn, active, k, err := a.handshake(ctx, r)
 	if err != nil {
 		a.t.b.tellSelf(unsecuredInput{a.t, a, err})
 		return
 	}
-	a.t.b.tellSelf(securedInput{a.t, a, k})
-	buf := make([]byte, maxPacket)
-	for err == nil {
-		_, err = conn.Read(buf) // nothing is said over DTLS itself
-	}
-	a.t.b.tellSelf(alertInput{a.t, a})
-	conn.Close()
+	a.t.b.tellSelf(securedInput{a.t, a, k, conn, r, active})
+	a.listen(conn, r)
 }
 
-func (a *association) handshake(ctx context.Context) (*dtls.Conn, *keys, error) {
-	active := a.setup == media.Active
+func (a *association) handshake(ctx context.Context, r *records) (conn *dtls.Conn, active bool, k *keys, err error) {
+	active = a.setup == media.Active
 	if a.setup == media.SetupNone {
 		// COMPAT(old clients): an answer without a role means an active peer, but one
 		// that waits is helped after a while.
@@ -223,34 +220,31 @@ func (a *association) handshake(ctx context.Context) (*dtls.Conn, *keys, error) 
 		case <-wait.C:
 			active = true
 		case <-a.closed:
-			return nil, nil, net.ErrClosed
+			return nil, false, nil, net.ErrClosed
 		}
 	}
-	conn, err := a.dial(active)
-	if err != nil {
-		return nil, nil, err
+	if conn, err = a.dial(r, active); err != nil {
+		return nil, false, nil, err
 	}
-	if err := conn.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, nil, err
+	if err = conn.HandshakeContext(ctx); err == nil {
+		k, err = exportKeys(conn, active)
 	}
-	k, err := exportKeys(conn, active)
 	if err != nil {
 		conn.Close()
-		return nil, nil, err
+		return nil, false, nil, err
 	}
-	return conn, k, nil
+	return conn, active, k, nil
 }
 
-func (a *association) dial(active bool) (*dtls.Conn, error) {
-	remote := net.UDPAddrFromAddrPort(a.peer.Load().to)
+// options are those of both roles.
+func (a *association) options() []dtls.Option {
 	verify := func(certs [][]byte, _ [][]*x509.Certificate) error {
 		if len(certs) == 0 || !matches(certs[0], a.expect) {
 			return errMismatch
 		}
 		return nil
 	}
-	both := []dtls.Option{
+	return []dtls.Option{
 		dtls.WithCertificates(a.t.relay.identity.certificate),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
@@ -259,22 +253,28 @@ func (a *association) dial(active bool) (*dtls.Conn, error) {
 		dtls.WithFlightInterval(flightEvery),
 		dtls.WithLoggerFactory(quiet()),
 	}
+}
+
+func (a *association) dial(r *records, active bool) (*dtls.Conn, error) {
 	if active {
 		var options []dtls.ClientOption
-		for _, o := range both {
+		for _, o := range a.options() {
 			options = append(options, o)
 		}
-		return dtls.ClientWithOptions(a, remote, options...)
+		return dtls.ClientWithOptions(r, a.remote(), options...)
 	}
 	options := []dtls.ServerOption{
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),
 		dtls.WithInsecureSkipVerifyHello(true), // ICE has shown that the peer is there
 	}
-	for _, o := range both {
+	for _, o := range a.options() {
 		options = append(options, o)
 	}
-	return dtls.ServerWithOptions(a, remote, options...)
+	return dtls.ServerWithOptions(r, a.remote(), options...)
 }
+
+// remote returns where the peer is.
+func (a *association) remote() net.Addr { return net.UDPAddrFromAddrPort(a.peer.Load().to) }
 
 // close ends the association, at whatever point.
 func (a *association) close() {
@@ -285,62 +285,6 @@ func (a *association) close() {
 		}
 	})
 }
-
-// ReadFrom gives pion the next record of the peer, whichever of its addresses it is from:
-// deliver has seen to it that it is one. Pion takes what it is given for its one peer's.
-func (a *association) ReadFrom(p []byte) (int, net.Addr, error) {
-	for {
-		a.mu.Lock()
-		deadline, wake := a.deadline, a.wake
-		a.mu.Unlock()
-		if !deadline.IsZero() && !time.Now().Before(deadline) {
-			return 0, nil, os.ErrDeadlineExceeded
-		}
-		var late <-chan time.Time
-		if !deadline.IsZero() {
-			late = time.After(time.Until(deadline))
-		}
-		select {
-		case d := <-a.in:
-			return copy(p, d.p), net.UDPAddrFromAddrPort(a.peer.Load().to), nil
-		case <-late:
-		case <-wake:
-		case <-a.closed:
-			return 0, nil, net.ErrClosed
-		}
-	}
-}
-
-// WriteTo sends a record of ours to where the peer is now.
-func (a *association) WriteTo(p []byte, _ net.Addr) (int, error) {
-	way := a.peer.Load()
-	return len(p), way.via.wire.write(p, way.to)
-}
-
-// Close is called by pion's connection; the transport's sockets stay open.
-func (a *association) Close() error {
-	a.close()
-	return nil
-}
-
-// LocalAddr returns the address of the socket records go out on.
-func (a *association) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(a.peer.Load().via.local) }
-
-// SetDeadline sets the deadline of reads; writes never wait.
-func (a *association) SetDeadline(t time.Time) error { return a.SetReadDeadline(t) }
-
-// SetReadDeadline sets the deadline of reads, those under way too.
-func (a *association) SetReadDeadline(t time.Time) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.deadline = t
-	close(a.wake)
-	a.wake = make(chan struct{})
-	return nil
-}
-
-// SetWriteDeadline does nothing: a datagram is sent or lost at once.
-func (a *association) SetWriteDeadline(time.Time) error { return nil }
 
 // exportKeys makes the SRTP contexts of a finished handshake (RFC 5764 section 4.2).
 func exportKeys(conn *dtls.Conn, active bool) (*keys, error) {

@@ -27,11 +27,12 @@ func TestHandshakeOverAnyPairOfThePeer(t *testing.T) {
 			}
 		}
 	}
-	if err := a.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+	r := newRecords(a)
+	if err := r.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 4 { // and all are read
-		if _, _, err := a.ReadFrom(make([]byte, 1)); err != nil {
+		if _, _, err := r.ReadFrom(make([]byte, 1)); err != nil {
 			t.Fatalf("record %d of 4: %v", i, err)
 		}
 	}

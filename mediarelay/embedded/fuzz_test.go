@@ -182,7 +182,7 @@ func FuzzSTUN(f *testing.F) {
 			s.t.crowding.Store(true) // the bridge is not to look into it
 			s.lead, h.s = s, s
 			s.t.mux = newMux([]*socket{s})
-			s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: name, in: make(chan datagram, checkQueue)}}
+			s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: name, in: make(chan *datagram, checkQueue)}}
 			s.t.mux.know(name, "secret")
 			h.know(name, "secret")
 			calls[i] = s

@@ -119,7 +119,7 @@ func TestPeerOfManyAddresses(t *testing.T) {
 	s := &socket{t: &transport{}, wire: h}
 	s.lead, h.s = s, s
 	s.t.mux = newMux([]*socket{s})
-	s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: "ufra", in: make(chan datagram, 4*claimsMax)}}
+	s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: "ufra", in: make(chan *datagram, 4*claimsMax)}}
 	s.t.mux.know("ufra", "secret")
 	h.know("ufra", "secret")
 	m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername("ufra:you"), stun.NewShortTermIntegrity("secret"))

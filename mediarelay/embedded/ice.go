@@ -8,6 +8,7 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
+	"github.com/pion/transport/v5/stdnet"
 
 	"sipxmppgw/gateway/media"
 )
@@ -47,6 +48,10 @@ type iceSide struct {
 	relayed netip.AddrPort // our address at a TURN server; not valid for none
 }
 
+// A bareNet has no interfaces, so that no agent asks the system for them: our sockets are
+// there.
+type bareNet struct{ *stdnet.Net }
+
 // quiet is a factory of loggers that say nothing: what pion logs is peers' noise.
 func quiet() logging.LoggerFactory {
 	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
@@ -75,6 +80,7 @@ func (t *transport) newICE(checks *mux, first *iceSide) (*iceSide, error) {
 	consent := t.relay.options.Times.Consent
 	agent, err := ice.NewAgentWithOptions(
 		ice.WithUDPMux(checks),
+		ice.WithNet(bareNet{&stdnet.Net{}}),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),

@@ -69,7 +69,7 @@ func (m *mux) GetConn(ufrag string, local net.Addr) (net.PacketConn, error) {
 		if a := net.UDPAddrFromAddrPort(s.local); a.String() == local.String() {
 			c := &muxConn{
 				mux: m, socket: s, ufrag: ufrag, addr: a,
-				in: make(chan datagram, checkQueue), closed: make(chan struct{}),
+				in: make(chan *datagram, checkQueue), closed: make(chan struct{}),
 			}
 			m.conns = append(m.conns, c)
 			if h, ok := s.wire.(*share); ok {
@@ -164,7 +164,7 @@ func (m *mux) deliver(s *socket, p []byte, from netip.AddrPort) {
 		return
 	}
 	select {
-	case to.in <- datagram{bytes.Clone(p), from}:
+	case to.in <- &datagram{bytes.Clone(p), from}:
 	default: // the agent is flooded; peers ask again
 	}
 }
@@ -230,7 +230,7 @@ type muxConn struct {
 	socket *socket
 	ufrag  string
 	addr   net.Addr
-	in     chan datagram
+	in     chan *datagram
 	once   sync.Once
 	closed chan struct{}
 }

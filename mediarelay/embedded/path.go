@@ -40,7 +40,7 @@ type socket struct {
 	checks  *mux     // of ICE for RTCP alone; nil for none
 	local   netip.AddrPort
 
-	digits  chan playing         // that wait to be played
+	digits  chan waiting         // to be played
 	missed  chan []rtcp.NackPair // that the other end's peer asks for
 	filling filling
 	claims  int            // addresses that are this share's; guarded by its line

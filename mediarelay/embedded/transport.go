@@ -81,7 +81,7 @@ func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*trans
 		t.mine = b.worker.lock()
 	}
 	for _, w := range ports.rtp {
-		t.sockets = append(t.sockets, &socket{t: t, wire: w, local: w.local(), digits: make(chan playing, digitQueue), missed: make(chan []rtcp.NackPair, repairQueue)})
+		t.sockets = append(t.sockets, &socket{t: t, wire: w, local: w.local(), digits: make(chan waiting, digitQueue), missed: make(chan []rtcp.NackPair, repairQueue)})
 	}
 	for _, w := range ports.rtcp {
 		t.control = append(t.control, &socket{t: t, wire: w, local: w.local(), rtcp: true})
@@ -304,8 +304,14 @@ func (t *transport) proceed() {
 
 // secured takes the keys of a finished handshake.
 func (t *transport) secured(in securedInput) {
-	if t.assoc.Load() == in.assoc {
-		t.keys = in.keys
+	a := in.assoc
+	if t.assoc.Load() != a {
+		return
+	}
+	t.keys = in.keys
+	a.conn, a.records, a.since = in.conn, in.from, t.relay.now()
+	if in.first { // nothing of ours will be asked for again (RFC 6347 section 4.2.4)
+		a.rest()
 	}
 }
 
@@ -331,6 +337,9 @@ func (t *transport) unconnected() {
 
 // watch looks at what ends by time.
 func (t *transport) watch(now time.Time) {
+	if a := t.assoc.Load(); a != nil && a.conn != nil && t.heardSince(a.since) {
+		a.rest()
+	}
 	if !t.deadline.IsZero() && now.After(t.deadline) {
 		t.fail(call.Unreachable, "no way to the other side was found in time")
 	}

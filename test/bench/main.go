@@ -36,12 +36,12 @@ var kinds = []kind{
 // contestants in the order in which they take their turns.
 var contestants = []struct {
 	name string
-	make func(host string) (relay, error)
+	make func(host, profile string) (relay, error)
 }{
-	{"ours", func(host string) (relay, error) { return startOurs(host, "") }},
-	{"portable", func(host string) (relay, error) { return startOurs(host, "portable") }},
-	{"rtpengine", startRTPEngine},
-	{"c", startFloor},
+	{"ours", func(host, profile string) (relay, error) { return startOurs(host, "", profile) }},
+	{"portable", func(host, _ string) (relay, error) { return startOurs(host, "portable", "") }},
+	{"rtpengine", func(host, _ string) (relay, error) { return startRTPEngine(host) }},
+	{"c", func(host, _ string) (relay, error) { return startFloor(host) }},
 }
 
 func main() {
@@ -53,9 +53,10 @@ func main() {
 	big := flag.Int("big", 2000, "calls of a last run with plain legs, if the machine carries them; 0 for none")
 	serve := flag.String("serve", "", "be a relay on this address; used by the benchmark itself")
 	engine := flag.String("engine", "", "of a relay that is served")
+	profile := flag.String("profile", "", "begin of the names of files that get the profiles of ours, by what the calls carry")
 	flag.Parse()
 	if *serve != "" {
-		serveRelay(*serve, *engine)
+		serveRelay(*serve, *engine, *profile)
 		return
 	}
 	priority := "with the priority of others"
@@ -69,11 +70,11 @@ func main() {
 	rate := 0.0
 	for _, k := range kinds {
 		if slices.Contains(strings.Split(*only, ","), k.name) {
-			lines = append(lines, measure(k, *calls, *rounds, time.Duration(*seconds)*time.Second, *among, true, &rate)...)
+			lines = append(lines, measure(k, *calls, *rounds, time.Duration(*seconds)*time.Second, *among, *profile, true, &rate)...)
 		}
 	}
 	if *big > *calls {
-		lines = append(lines, measure(kinds[0], *big, *rounds, time.Duration(*seconds)*time.Second, *among, false, &rate)...)
+		lines = append(lines, measure(kinds[0], *big, *rounds, time.Duration(*seconds)*time.Second, *among, *profile, false, &rate)...)
 	}
 	if rate > 0 {
 		lines = append(lines, setups(rate))
@@ -86,7 +87,7 @@ func main() {
 
 // measure lets the contestants take their turns with calls of one kind, and returns the
 // lines to end with. rate gets how many set-ups by ICE and DTLS ours does in a CPU-second.
-func measure(k kind, calls, rounds int, turn time.Duration, among string, delays bool, rate *float64) []string {
+func measure(k kind, calls, rounds int, turn time.Duration, among, profile string, delays bool, rate *float64) []string {
 	fmt.Printf("\n%s, %d calls, %d packets a second\n", k.name, calls, calls*100)
 	suffix := k.name
 	if !delays {
@@ -99,11 +100,14 @@ func measure(k kind, calls, rounds int, turn time.Duration, among string, delays
 			e.relay.stop()
 		}
 	}()
+	if profile != "" {
+		profile += "-" + suffix
+	}
 	for i, c := range contestants {
 		if !slices.Contains(strings.Split(among, ","), c.name) {
 			continue
 		}
-		r, err := c.make(fmt.Sprintf("127.0.1.%d", i+1))
+		r, err := c.make(fmt.Sprintf("127.0.1.%d", i+1), profile)
 		if err != nil {
 			fmt.Printf("  %-10s left out: %v\n", c.name, err)
 			continue

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
+	"runtime/pprof"
 	"sync"
 	"time"
 
@@ -38,8 +40,12 @@ type response struct {
 	Problem   string
 }
 
-// serveRelay is the other process.
-func serveRelay(host, engine string) {
+// serveRelay is the other process. With a profile it writes, when the benchmark has done
+// with it, what it spent its time on and what its memory is to NAME.cpu and NAME.heap.
+func serveRelay(host, engine, profile string) {
+	if profile != "" {
+		defer writeProfiles(profile)()
+	}
 	o := embedded.Options{
 		Addresses: []netip.Addr{netip.MustParseAddr(host)}, AllowLoopback: true,
 		PortMin: 10000, PortMax: 29999,
@@ -93,6 +99,29 @@ func serveRelay(host, engine string) {
 	}
 }
 
+// writeProfiles begins to note what the time goes to; what it returns writes it down.
+func writeProfiles(name string) (done func()) {
+	cpu, err := os.Create(name + ".cpu")
+	if err == nil {
+		err = pprof.StartCPUProfile(cpu)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		heap, err := os.Create(name + ".heap")
+		if err == nil {
+			runtime.GC()
+			err = pprof.WriteHeapProfile(heap)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}
+
 func policies(secure bool) [2]media.Policy {
 	sip := media.Policy{Codecs: media.DefaultCodecs()}
 	jingle := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
@@ -105,16 +134,17 @@ func policies(secure bool) [2]media.Policy {
 // ours is the benchmark's side of it.
 type ours struct {
 	child
-	in  *json.Encoder
-	out *json.Decoder
+	in   *json.Encoder
+	out  *json.Decoder
+	over io.Closer // what it reads, if it writes profiles when that ends; else nil
 }
 
-func startOurs(host, engine string) (relay, error) {
+func startOurs(host, engine, profile string) (relay, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-serve", host, "-engine", engine)
+	cmd := exec.Command(self, "-serve", host, "-engine", engine, "-profile", profile)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -125,7 +155,20 @@ func startOurs(host, engine string) (relay, error) {
 		return nil, err
 	}
 	c, err := spawn(cmd)
-	return &ours{c, json.NewEncoder(in), json.NewDecoder(out)}, err
+	o := &ours{child: c, in: json.NewEncoder(in), out: json.NewDecoder(out)}
+	if profile != "" {
+		o.over = in
+	}
+	return o, err
+}
+
+func (o *ours) stop() {
+	if o.over != nil {
+		o.over.Close()
+		o.cmd.Wait()
+		return
+	}
+	o.child.stop()
 }
 
 // open sets up the calls, a few at a time; those with SRTP by ICE and DTLS, as clients do.
