@@ -8,6 +8,7 @@ import (
 	"crypto/cipher"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -41,13 +42,24 @@ func compile(source []byte, name string) (dir string, err error) {
 	if err = os.WriteFile(file, source, 0o600); err == nil {
 		var text []byte
 		if text, err = exec.Command("gcc", "-O2", "-Wall", "-Wno-deprecated-declarations", "-o", filepath.Join(dir, name), file, "-lssl", "-lcrypto").CombinedOutput(); err != nil {
-			err = fmt.Errorf("gcc: %w: %s", err, strings.TrimSpace(string(text)))
+			err = whyNot(err, string(text))
 		}
 	}
 	if err != nil {
 		os.RemoveAll(dir)
 	}
 	return dir, err
+}
+
+// whyNot says why a program could not be built.
+func whyNot(err error, text string) error {
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("it is built by gcc, which is not installed")
+	case strings.Contains(text, "openssl/"), strings.Contains(text, "-lssl"), strings.Contains(text, "-lcrypto"):
+		return errors.New("it is built with OpenSSL's headers and libraries, which are not installed (Debian: libssl-dev)")
+	}
+	return fmt.Errorf("gcc: %w: %s", err, strings.TrimSpace(text))
 }
 
 func startFloor(host string) (relay, error) {

@@ -30,14 +30,15 @@ const (
 // counts what arrives. Neither is woken by packets, so that sending costs a relay the same
 // whoever it is.
 type load struct {
-	calls []*talk
-	epoll int
-	stop  chan struct{}
-	work  sync.WaitGroup
-	late  atomic.Bool // note delays
-	took  []time.Duration
-	got   atomic.Int64
-	sent  atomic.Int64
+	calls  []*talk
+	speech bool // what comes is speech that was transcoded
+	epoll  int
+	stop   chan struct{}
+	work   sync.WaitGroup
+	late   atomic.Bool // note delays
+	took   []time.Duration
+	got    atomic.Int64
+	sent   atomic.Int64
 }
 
 // A talk is one call.
@@ -56,6 +57,9 @@ type leg struct {
 	broken error         // of the first packet that could not be read
 	heard  bool
 	shake  *shaking // ICE and DTLS of the far end; nil without
+	says   [][]byte // payloads, over and over; nil for the time
+	pt     uint8
+	step   uint32 // of the timestamps
 }
 
 func newLoad(host string, k kind, calls int) (*load, error) {
@@ -64,7 +68,7 @@ func newLoad(host string, k kind, calls int) (*load, error) {
 		limit.Cur = limit.Max
 		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	}
-	l := &load{stop: make(chan struct{})}
+	l := &load{stop: make(chan struct{}), speech: k.speech}
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -79,6 +83,9 @@ func newLoad(host string, k kind, calls int) (*load, error) {
 				return nil, err
 			}
 			*at = g
+			if k.speech && n == 0 {
+				g.speak(pcmuSpeech(), 0, payloadLen)
+			}
 		}
 	}
 	l.work.Go(l.receive) // until close
@@ -98,7 +105,7 @@ func (l *load) newLeg(host string, n uint32) (*leg, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &leg{load: l, fd: fd, ssrc: 0x10000 + n, seq: uint16(n), ts: 160 * n}
+	g := &leg{load: l, fd: fd, ssrc: 0x10000 + n, seq: uint16(n), ts: 160 * n, step: payloadLen}
 	g.addr = netip.AddrPortFrom(ip, uint16(name.(*unix.SockaddrInet4).Port))
 	return g, unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(n)})
 }
@@ -171,7 +178,7 @@ func (l *load) send(d time.Duration, calls int) {
 		defer close(done)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		buf := make([]byte, packetLen+32)
+		buf := make([]byte, 1500)
 		began := time.Now()
 		for n := 0; time.Duration(n)*step < d; n++ {
 			if wait := time.Until(began.Add(time.Duration(n) * step)); wait > 0 {
@@ -190,13 +197,17 @@ func (l *load) send(d time.Duration, calls int) {
 // say sends the leg's next packet, with the time in it.
 func (g *leg) say(buf []byte) {
 	p := buf[:packetLen]
-	p[0], p[1] = 0x80, 0
+	p[0], p[1] = 0x80, g.pt
 	g.seq++
-	g.ts += payloadLen
+	g.ts += g.step
 	binary.BigEndian.PutUint16(p[2:], g.seq)
 	binary.BigEndian.PutUint32(p[4:], g.ts)
 	binary.BigEndian.PutUint32(p[8:], g.ssrc)
-	binary.BigEndian.PutUint64(p[12:], uint64(time.Now().UnixNano()))
+	if g.says != nil {
+		p = append(p[:12], g.says[int(g.seq)%len(g.says)]...)
+	} else {
+		binary.BigEndian.PutUint64(p[12:], uint64(time.Now().UnixNano()))
+	}
 	if g.tx != nil {
 		var err error
 		if p, err = g.tx.EncryptRTP(p[:0], p, nil); err != nil {
@@ -292,6 +303,12 @@ func (g *leg) verify(p []byte) error {
 		if p, err = g.rx.DecryptRTP(nil, p, nil); err != nil {
 			return err
 		}
+	}
+	if g.load.speech {
+		if len(p) <= 12 || p[1]&0x7f != g.pt {
+			return fmt.Errorf("a packet of %d octets of type %d", len(p), p[1]&0x7f)
+		}
+		return nil
 	}
 	if len(p) != packetLen {
 		return fmt.Errorf("a packet of %d octets", len(p))

@@ -5,6 +5,9 @@
 // it compiles. All contestants run at once and are measured in turns, on one machine, with
 // the same packets: what counts is the ratios.
 //
+// The delay is measured in turns too. A last run has calls with Opus on one leg and G.711 on
+// the other, of ours and of rtpengine's: how many a core carries.
+//
 // It needs gcc and OpenSSL's headers for the C relay, and rtpengine-daemon; a contestant
 // that cannot be had is left out, and said so.
 package main
@@ -25,6 +28,7 @@ type kind struct {
 	secure string // SRTP profile of one leg, as SDES names it (RFC 4568, RFC 7714); empty for none
 	key    int    // octets of its master key and salt
 	salt   int
+	speech bool // real speech, G.711 on one leg and Opus on the other
 }
 
 var kinds = []kind{
@@ -32,6 +36,9 @@ var kinds = []kind{
 	{name: "srtp-cm80", secure: "AES_CM_128_HMAC_SHA1_80", key: 16, salt: 14},
 	{name: "srtp-gcm", secure: "AEAD_AES_128_GCM", key: 16, salt: 12},
 }
+
+// transcoded is what the calls of the last run carry.
+var transcoded = kind{name: "opus-pcmu", speech: true}
 
 // contestants in the order in which they take their turns.
 var contestants = []struct {
@@ -51,6 +58,7 @@ func main() {
 	only := flag.String("kinds", "plain,srtp-cm80,srtp-gcm", "what the calls carry")
 	among := flag.String("among", "ours,portable,rtpengine,c", "who takes part")
 	big := flag.Int("big", 2000, "calls of a last run with plain legs, if the machine carries them; 0 for none")
+	coded := flag.Int("transcoded", 20, "calls of a run with Opus on one leg and G.711 on the other; 0 for none")
 	serve := flag.String("serve", "", "be a relay on this address; used by the benchmark itself")
 	engine := flag.String("engine", "", "of a relay that is served")
 	profile := flag.String("profile", "", "begin of the names of files that get the profiles of ours, by what the calls carry")
@@ -76,6 +84,9 @@ func main() {
 	if *big > *calls {
 		lines = append(lines, measure(kinds[0], *big, *rounds, time.Duration(*seconds)*time.Second, *among, *profile, false, &rate)...)
 	}
+	if *coded > 0 {
+		lines = append(lines, measure(transcoded, *coded, *rounds, time.Duration(*seconds)*time.Second, *among, *profile, false, &rate)...)
+	}
 	if rate > 0 {
 		lines = append(lines, setups(rate))
 	}
@@ -90,7 +101,7 @@ func main() {
 func measure(k kind, calls, rounds int, turn time.Duration, among, profile string, delays bool, rate *float64) []string {
 	fmt.Printf("\n%s, %d calls, %d packets a second\n", k.name, calls, calls*100)
 	suffix := k.name
-	if !delays {
+	if !delays && !k.speech {
 		suffix = fmt.Sprintf("%s-%d", k.name, calls)
 	}
 	var all []*entry
@@ -104,7 +115,7 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 		profile += "-" + suffix
 	}
 	for i, c := range contestants {
-		if !slices.Contains(strings.Split(among, ","), c.name) {
+		if !slices.Contains(strings.Split(among, ","), c.name) || k.speech && c.name == "c" {
 			continue
 		}
 		r, err := c.make(fmt.Sprintf("127.0.1.%d", i+1), profile)
@@ -130,10 +141,10 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 		for _, e := range all {
 			e.turn(turn)
 		}
-	}
-	if delays {
 		for _, e := range all {
-			e.delays(turn)
+			if delays {
+				e.delays(turn / 2)
+			}
 		}
 	}
 	var lines []string
@@ -153,8 +164,12 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 			lines = append(lines, fmt.Sprintf("ratio %s %s %.2f", other, suffix, median(ours.costs)/median(e.costs)))
 		}
 	}
-	if e := result["rtpengine"]; delays && e != nil && e.p99 > 0 && ours.p99 > 0 {
-		lines = append(lines, fmt.Sprintf("ratio rtpengine delay-p99-%s %.2f", suffix, float64(ours.p99)/float64(e.p99)))
+	for _, other := range []string{"rtpengine", "c"} {
+		if e := result[other]; delays && e != nil && len(e.p99) > 0 && len(ours.p99) > 0 {
+			lines = append(lines,
+				fmt.Sprintf("ratio %s delay-p50-%s %.2f", other, suffix, median(ours.p50)/median(e.p50)),
+				fmt.Sprintf("ratio %s delay-p99-%s %.2f", other, suffix, median(ours.p99)/median(e.p99)))
+		}
 	}
 	if k.secure != "" {
 		*rate = ours.setups
@@ -170,9 +185,9 @@ type entry struct {
 	load     *load
 	costs    []float64 // CPU-microseconds a packet, of the turns that count
 	void     int       // turns that do not
-	p50, p99 time.Duration
-	memory   float64 // octets a call
-	setups   float64 // calls that were set up in a CPU-second
+	p50, p99 []float64 // microseconds under way, of each turn
+	memory   float64   // octets a call
+	setups   float64   // calls that were set up in a CPU-second
 	foreign  []float64
 }
 
@@ -204,7 +219,7 @@ func (e *entry) turn(d time.Duration) {
 	})
 	foreign := (machineBusy() - busy) - (cpuOf(e.relay.pid()) + cpuOf(os.Getpid()) - own)
 	e.foreign = append(e.foreign, 100*foreign.Seconds()/time.Since(began).Seconds())
-	if lost := sent - got; lost > sent/1000 {
+	if lost := sent - got; lost > sent/1000 && !e.load.speech || lost > sent/20 {
 		fmt.Printf("  %-10s a turn does not count: %d of %d packets lost\n", e.name, lost, sent)
 		e.void++
 		return
@@ -212,14 +227,15 @@ func (e *entry) turn(d time.Duration) {
 	e.costs = append(e.costs, cost)
 }
 
-// delays measures, with half the calls, how long packets are under way.
+// delays measures once, with half the calls, how long packets are under way.
 func (e *entry) delays(d time.Duration) {
 	took := e.load.delays(d, len(e.load.calls)/2)
 	if len(took) == 0 {
 		return
 	}
 	slices.Sort(took)
-	e.p50, e.p99 = took[len(took)/2], took[len(took)*99/100]
+	micros := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+	e.p50, e.p99 = append(e.p50, micros(took[len(took)/2])), append(e.p99, micros(took[len(took)*99/100]))
 }
 
 func (e *entry) print() {
@@ -228,8 +244,11 @@ func (e *entry) print() {
 		return
 	}
 	fmt.Printf("  %-10s %6.2f us a packet (%s)", e.name, median(e.costs), strings.Trim(fmt.Sprintf("%.2f", e.costs), "[]"))
-	if e.p99 > 0 {
-		fmt.Printf(", delay p50 %d us p99 %d us at half load", e.p50.Microseconds(), e.p99.Microseconds())
+	if len(e.p99) > 0 {
+		fmt.Printf(", delay p50 %.0f us p99 %.0f us (%s) at half load", median(e.p50), median(e.p99), strings.Trim(fmt.Sprintf("%.0f", e.p99), "[]"))
+	}
+	if e.load.speech {
+		fmt.Printf(", %.0f calls a core", 1e6/(2*float64(time.Second/spacing)*median(e.costs)))
 	}
 	fmt.Printf(", %.0f KB a call; others used %.0f %% of a core\n", e.memory/1024, median(e.foreign))
 }

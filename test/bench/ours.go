@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 type request struct {
 	Call   int
 	Secure bool
+	Speech bool // one leg is to be transcoded
 	Phone  *media.Description
 	Client *media.Description
 }
@@ -48,7 +50,7 @@ func serveRelay(host, engine, profile string) {
 	}
 	o := embedded.Options{
 		Addresses: []netip.Addr{netip.MustParseAddr(host)}, AllowLoopback: true,
-		PortMin: 10000, PortMax: 29999,
+		PortMin: 10000, PortMax: 29999, Transcodes: 1000,
 		Times: embedded.Times{First: time.Hour, Silence: time.Hour},
 	}
 	if engine == "portable" {
@@ -76,7 +78,7 @@ func serveRelay(host, engine, profile string) {
 			open[q.Call].Answer(2, call.A, *q.Client)
 			continue
 		}
-		b, err := r.Open(call.ID(fmt.Sprint(q.Call)), policies(q.Secure), func(e call.Event) {
+		b, err := r.Open(call.ID(fmt.Sprint(q.Call)), policies(q.Secure, q.Speech), func(e call.Event) {
 			switch e := e.(type) {
 			case call.MediaOffered:
 				say(response{Call: q.Call, Offer: &e.Media})
@@ -122,8 +124,8 @@ func writeProfiles(name string) (done func()) {
 	}
 }
 
-func policies(secure bool) [2]media.Policy {
-	sip := media.Policy{Codecs: media.DefaultCodecs()}
+func policies(secure, speech bool) [2]media.Policy {
+	sip := media.Policy{Codecs: media.DefaultCodecs(), Transcode: speech}
 	jingle := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
 	if secure {
 		return [2]media.Policy{sip, jingle}
@@ -178,8 +180,8 @@ func (o *ours) open(l *load, k kind) error {
 	problems := make(chan error, len(l.calls))
 	for ready < len(l.calls) {
 		for begun < len(l.calls) && begun-ready < together {
-			own := plainOf(l.calls[begun].phone)
-			if err := o.in.Encode(request{Call: begun, Secure: k.secure != "", Phone: &own}); err != nil {
+			own := plainOf(l.calls[begun].phone, pcmu)
+			if err := o.in.Encode(request{Call: begun, Secure: k.secure != "", Speech: k.speech, Phone: &own}); err != nil {
 				return err
 			}
 			begun++
@@ -196,7 +198,15 @@ func (o *ours) open(l *load, k kind) error {
 		case p.Problem != "":
 			return errors.New(p.Problem)
 		case p.Offer != nil:
-			own := plainOf(t.client)
+			own := plainOf(t.client, pcmu)
+			if k.speech {
+				i := slices.IndexFunc(p.Offer.Streams[0].Codecs, func(c media.Codec) bool { return c.Name == "opus" })
+				if i < 0 {
+					return errors.New("opus is not offered")
+				}
+				own = plainOf(t.client, p.Offer.Streams[0].Codecs[i])
+				t.client.speak(opusSpeech(), own.Streams[0].Codecs[0].PT, 960)
+			}
 			if k.secure != "" {
 				var err error
 				if own, err = t.client.secure(*p.Offer, k, problems); err != nil {
@@ -229,10 +239,12 @@ func (o *ours) open(l *load, k kind) error {
 	return nil
 }
 
-func plainOf(g *leg) media.Description {
+var pcmu = media.Codec{PT: 0, Name: "PCMU", ClockRate: 8000, Channels: 1}
+
+func plainOf(g *leg, c media.Codec) media.Description {
 	return media.Description{Streams: []media.Stream{{
 		Kind:      media.Audio,
-		Codecs:    []media.Codec{{PT: 0, Name: "PCMU", ClockRate: 8000, Channels: 1}},
+		Codecs:    []media.Codec{c},
 		Transport: media.Transport{Addr: g.addr},
 	}}}
 }

@@ -103,6 +103,7 @@ func (r *rtpengine) ask(patience time.Duration, pairs ...any) (string, error) {
 
 var (
 	mediaLine  = regexp.MustCompile(`m=audio (\d+) `)
+	opusLine   = regexp.MustCompile(`a=rtpmap:(\d+) opus/48000`)
 	cryptoLine = regexp.MustCompile(`a=crypto:(\d+) (\S+) inline:([^\s|]+)`)
 )
 
@@ -116,9 +117,13 @@ func (r *rtpengine) open(l *load, k kind) error {
 		if k.secure != "" {
 			profile = "RTP/SAVP"
 		}
+		flags := []string{}
+		if k.speech {
+			flags = []string{"codec-strip-PCMU", "codec-transcode-opus"}
+		}
 		answer, err := r.ask(ngPatience, "command", "offer", "call-id", id, "from-tag", "a",
-			"sdp", sdpOf(t.phone, "RTP/AVP", ""), "ICE", "remove", "transport-protocol", profile,
-			"replace", []string{"origin"}, "DTLS", "off")
+			"sdp", sdpOf(t.phone, "RTP/AVP", pcmuMap), "ICE", "remove", "transport-protocol", profile,
+			"replace", []string{"origin"}, "DTLS", "off", "flags", flags)
 		if err != nil {
 			return err
 		}
@@ -128,14 +133,25 @@ func (r *rtpengine) open(l *load, k kind) error {
 		}
 		port, _ := strconv.Atoi(m[1])
 		t.client.aim(netip.AddrPortFrom(ip, uint16(port)))
-		crypto := ""
+		more := pcmuMap
+		if k.speech {
+			m := opusLine.FindStringSubmatch(answer)
+			if m == nil {
+				return fmt.Errorf("no opus in %q", answer)
+			}
+			pt, _ := strconv.Atoi(m[1])
+			more = fmt.Sprintf("%d\r\na=rtpmap:%d opus/48000/2\r\n", pt, pt)
+			t.client.speak(opusSpeech(), uint8(pt), 960)
+		}
 		if k.secure != "" {
-			if crypto, err = t.client.sdes(answer, k); err != nil {
+			crypto, err := t.client.sdes(answer, k)
+			if err != nil {
 				return err
 			}
+			more += crypto
 		}
 		if answer, err = r.ask(ngPatience, "command", "answer", "call-id", id, "from-tag", "a", "to-tag", "b",
-			"sdp", sdpOf(t.client, profile, crypto), "ICE", "remove", "transport-protocol", "RTP/AVP"); err != nil {
+			"sdp", sdpOf(t.client, profile, more), "ICE", "remove", "transport-protocol", "RTP/AVP"); err != nil {
 			return err
 		}
 		if m = mediaLine.FindStringSubmatch(answer); m == nil {
@@ -175,7 +191,10 @@ func keyOf(k kind, n uint32) []byte {
 	return p
 }
 
-func sdpOf(g *leg, profile, crypto string) string {
-	return fmt.Sprintf("v=0\r\no=- 1 1 IN IP4 %[1]s\r\ns=-\r\nc=IN IP4 %[1]s\r\nt=0 0\r\nm=audio %[2]d %[3]s 0\r\na=rtpmap:0 PCMU/8000\r\n%[4]s",
-		g.addr.Addr(), g.addr.Port(), profile, crypto)
+// pcmuMap is a media line's payload type and what belongs to it.
+const pcmuMap = "0\r\na=rtpmap:0 PCMU/8000\r\n"
+
+func sdpOf(g *leg, profile, types string) string {
+	return fmt.Sprintf("v=0\r\no=- 1 1 IN IP4 %[1]s\r\ns=-\r\nc=IN IP4 %[1]s\r\nt=0 0\r\nm=audio %[2]d %[3]s %[4]s",
+		g.addr.Addr(), g.addr.Port(), profile, types)
 }
