@@ -157,7 +157,7 @@ func (s *socket) stepTone(f *fill, d *playing, now time.Time) (next time.Time) {
 		d.ts += uint32(f.step)
 	}
 	loop := s.t.relay.sounds.digits[d.event].laws[f.law]
-	p := s.spare[:headerLen]
+	p := s.room()
 	for i := range f.step {
 		p = append(p, loop[(d.tones*f.step+i)%len(loop)])
 	}

@@ -220,7 +220,7 @@ func (s *socket) fillUp(rt *route) (due int64) {
 // emit sends the next packet of a fill.
 func (s *socket) emit(f *fill, ts uint32, begins bool, now int64) {
 	g := &s.filling
-	p := s.spare[:headerLen]
+	p := s.room()
 	if f.packets != nil {
 		p = append(p, f.packets[g.next]...)
 		g.next = (g.next + 1) % len(f.packets)
@@ -230,6 +230,14 @@ func (s *socket) emit(f *fill, ts uint32, begins bool, now int64) {
 		g.next = (g.next + 1) % len(f.samples)
 	}
 	s.own(&f.hop, p, ts, begins, now)
+}
+
+// room returns where a packet of ours is made, with that of its header; few sockets have any.
+func (s *socket) room() []byte {
+	if s.spare == nil {
+		s.spare = make([]byte, spareLen)
+	}
+	return s.spare[:headerLen]
 }
 
 // own sends a packet of ours that stands for speech.

@@ -43,10 +43,10 @@ type socket struct {
 	digits  chan waiting         // to be played
 	missed  chan []rtcp.NackPair // that the other end's peer asks for
 	filling filling
-	claims  int            // addresses that are this share's; guarded by its line
-	due     int64          // when look is to be called, on the relay's clock; 0 for never
-	spare   [spareLen]byte // for packets of ours
-	told    int            // digits heard lately, one less every digitLeast
+	claims  int    // addresses that are this share's; guarded by its line
+	due     int64  // when look is to be called, on the relay's clock; 0 for never
+	spare   []byte // for packets of ours; nil before the first
+	told    int    // digits heard lately, one less every digitLeast
 	toldAt  int64
 }
 
