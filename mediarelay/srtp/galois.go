@@ -4,8 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
-	"reflect"
-	"unsafe"
 )
 
 // A galois is AES in Galois counter mode (RFC 7714).
@@ -14,7 +12,6 @@ type galois struct {
 	salt [12]byte
 	iv   [12]byte // scratch
 	more [reportHeader + indexLen]byte
-	lies []uint64 // the memory of aead, for touch
 }
 
 func newGalois(key, salt []byte) (*galois, error) {
@@ -23,13 +20,8 @@ func newGalois(key, salt []byte) (*galois, error) {
 		return nil, err
 	}
 	g := &galois{salt: [12]byte(salt)}
-	if g.aead, err = cipher.NewGCM(block); err != nil {
-		return nil, err
-	}
-	if v := reflect.ValueOf(g.aead); v.Kind() == reflect.Pointer {
-		g.lies = unsafe.Slice((*uint64)(v.UnsafePointer()), v.Type().Elem().Size()/8)
-	}
-	return g, nil
+	g.aead, err = cipher.NewGCM(block)
+	return g, err
 }
 
 // nonce works out the IV from what it is made of (RFC 7714 sections 8.1 and 9.1).
@@ -82,10 +74,5 @@ func (g *galois) overhead(report bool) int {
 
 func (g *galois) wordAt(n int) int { return n - indexLen }
 
-func (g *galois) touch() uint32 {
-	sum := uint64(g.salt[0])
-	for i := 0; i < len(g.lies); i += 8 { // a line of the cache each
-		sum += g.lies[i]
-	}
-	return uint32(sum)
-}
+// touch reads what there is here; how the library keeps its keys is its own.
+func (g *galois) touch() uint32 { return uint32(g.salt[0]) }
