@@ -189,6 +189,7 @@ type entry struct {
 	memory   float64   // octets a call
 	setups   float64   // calls that were set up in a CPU-second
 	foreign  []float64
+	pace     []float64 // of the sender, in percent of what it should be
 }
 
 // setUp makes the calls and lets media flow, so that what a call needs is there.
@@ -213,8 +214,9 @@ func (e *entry) turn(d time.Duration) {
 	var cost float64
 	began := time.Now()
 	sent, got := e.load.run(d, func(run func()) {
-		packets, cpu := e.load.received(), cpuOf(e.relay.pid())
+		packets, cpu, from := e.load.received(), cpuOf(e.relay.pid()), time.Now()
 		run()
+		e.pace = append(e.pace, min(100*d.Seconds()/time.Since(from).Seconds(), 100))
 		cost = float64((cpuOf(e.relay.pid()) - cpu).Nanoseconds()) / 1000 / float64(e.load.received()-packets)
 	})
 	foreign := (machineBusy() - busy) - (cpuOf(e.relay.pid()) + cpuOf(os.Getpid()) - own)
@@ -249,6 +251,9 @@ func (e *entry) print() {
 	}
 	if e.load.speech {
 		fmt.Printf(", %.0f calls a core", 1e6/(2*float64(time.Second/spacing)*median(e.costs)))
+	}
+	if p := median(e.pace); p < 98 {
+		fmt.Printf(", sent at %.0f %% of the pace", p)
 	}
 	fmt.Printf(", %.0f KB a call; others used %.0f %% of a core\n", e.memory/1024, median(e.foreign))
 }
