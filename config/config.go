@@ -19,6 +19,8 @@ type Config struct {
 	Calls Calls `yaml:"calls"`
 	HTTP  HTTP  `yaml:"http"`
 	Log   Log   `yaml:"log"`
+	// Trace is what is kept in memory of the last calls, for the commands ladder, why and pcap.
+	Trace Trace `yaml:"trace"`
 	// Messages are what becomes of instant messages.
 	Messages Messages `yaml:"messages"`
 	// Store is what outlives the process.
@@ -300,6 +302,14 @@ type Log struct {
 	Format string `yaml:"format"`
 }
 
+// Trace is what is kept of calls, in memory alone, without passwords and keys.
+type Trace struct {
+	// Calls is how many calls are kept, those that live first. Default 500, from 1 to 100000.
+	Calls int `yaml:"calls"`
+	// Memory is what all of them may take, in mebibytes. Default 32, from 1 to 4096.
+	Memory int `yaml:"memory"`
+}
+
 // Store is where things are kept.
 type Store struct {
 	// File is a SQLite file. It is made if it does not exist. Default none: nothing is kept.
@@ -555,6 +565,7 @@ func defaults() Config {
 		Messages: Messages{Keep: 5 * time.Minute, PerUser: 5},
 		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
 		Log:      Log{Level: "info", Format: "text"},
+		Trace:    Trace{Calls: 500, Memory: 32},
 		Accounts: Accounts{
 			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",
 		},

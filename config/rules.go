@@ -198,6 +198,8 @@ func (r *reader) rules(c *Config) {
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
+	r.between("trace.calls", c.Trace.Calls, 1, 100_000)
+	r.between("trace.memory", c.Trace.Memory, 1, 4096)
 	if c.HTTP.Listen != "" {
 		r.hostPort("http.listen", c.HTTP.Listen)
 	}

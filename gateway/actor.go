@@ -46,6 +46,7 @@ type actor struct {
 	box     *mailbox[letter]
 	timers  [4]timer
 	rec     Record
+	diary   diary
 	longest *time.Timer // ends a call that lasts too long; nil before the answer
 	log     *slog.Logger
 	coming  *letter // a leg that takes a place as soon as it may
@@ -260,6 +261,7 @@ func (a *actor) step(e call.Event) bool {
 	}
 	before := a.c.State()
 	actions, ok := a.c.Step(e)
+	a.diary.step(e, actions, a.c.State(), ok)
 	if !ok {
 		a.log.Debug("event out of place", "event", fmt.Sprintf("%T", e), "state", before.String())
 		return false
@@ -268,6 +270,7 @@ func (a *actor) step(e call.Event) bool {
 	if now := a.c.State(); now != before {
 		a.log.Info("call state", "from", before.String(), "to", now.String())
 		a.noteState(now)
+		a.diary.mark(time.Now(), "", now.String())
 	}
 	a.do(actions)
 	return true
@@ -392,6 +395,7 @@ func (a *actor) note(e call.Event) {
 	case call.LegAnswered:
 		first(&a.rec.Answered, now)
 	case call.MediaConnected:
+		a.diary.media(now, a.legs[e.Side].edge, a.bridge.Stats()[e.Side&1])
 		if a.rec.Connected.IsZero() && a.legs[e.Side].edge == XMPP {
 			a.rec.Connected = now
 		}
@@ -426,6 +430,16 @@ func (a *actor) noteState(s call.State) {
 	case s >= call.Ending && a.rec.EndedBy == "": // no leg has ended
 		a.rec.EndedBy = "gateway"
 	}
+}
+
+// begin makes the machine of a call, or of one that is sent on, and returns the first that it
+// wants done.
+func (a *actor) begin(in Incoming) []call.Action {
+	of := call.Beginning{Limits: a.g.limits(in.Target), Offer: in.Offer, Mode: modeOf(in)}
+	var actions []call.Action
+	a.c, actions = call.New(of.Limits, of.Offer, of.Mode)
+	a.diary.begin(of, actions)
+	return actions
 }
 
 func first(at *time.Time, now time.Time) {

@@ -146,7 +146,7 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 		g.metrics.refused(in.Edge, err)
 		return nil, err
 	}
-	a.c, a.first = call.New(g.limits(a.in.Target), in.Offer, modeOf(a.in))
+	a.first = a.begin(a.in)
 	a.hunting = newHunting(a)
 	box := inbox{a, a.legs[call.A]}
 	box.s.leg = in.Leg(box)
@@ -161,6 +161,7 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 	}
 	a := &actor{g: g, id: id, owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}, in: in}
 	a.log = g.log.With("call", string(a.id))
+	a.diary = diary{g.opt.Trace, string(a.id)}
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
 		Trunk: strings.Join(placesOf(in)[1:], " "), Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
@@ -168,7 +169,9 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 	}
 	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
 	a.newSeat(call.B, member{in.Target.Edge, in.Target.Trunk, in.Target.To, in.Target.Policy})
+	a.diary.open(a.rec.Attempt)
 	if err := g.admit(a, in); err != nil {
+		a.diary.drop()
 		a.log.Info("call refused", "from", in.Edge.String(), "trunk", a.rec.Trunk, "why", err.Error())
 		return nil, err
 	}
@@ -273,7 +276,7 @@ func (g *Gateway) Trace(id call.ID, m Message) {
 		return
 	}
 	g.opt.Trace.Add(string(id), trace.Message{
-		Lane: m.Edge.String(), Sent: m.Sent, Peer: m.Peer, Title: m.Title, Raw: m.Raw, Time: m.Occurred,
+		Lane: m.Edge.String(), Sent: m.Sent, Peer: m.Peer, Local: m.Local, Transport: m.Transport, Title: m.Title, Raw: string(m.Raw), Time: m.Occurred,
 	})
 }
 
@@ -357,6 +360,7 @@ func (g *Gateway) ended(a *actor) {
 		g.calling(a, false)
 	}
 	g.metrics.ended(a)
+	a.diary.close(&a.rec)
 	a.log.Info("call ended", "cause", a.rec.Cause.String(), "status", a.rec.Detail.Status, "by", a.rec.EndedBy,
 		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds(), "unheard", strings.Join(a.rec.Unheard(), "; "))
 	if g.opt.Ended != nil {

@@ -37,7 +37,7 @@ var rooms = []room{
 	{path: "gateway/route", may: []string{"gateway/translate"}, pure: true, why: "data in, choice out"},
 	{path: "gateway/contacts", may: []string{"gateway/translate"}, why: "files and names"},
 	{path: "gateway/account", may: []string{"gateway/store", "gateway/translate"}, why: "what users set up has no syntax"},
-	{path: "gateway/trace", why: "it records what others did"},
+	{path: "gateway/trace", may: []string{"gateway/call"}, why: "it records what others did, and tells a machine of it again"},
 	{path: "gateway/store/...", may: []string{"gateway/store"}, why: "no decision is taken there"},
 	{path: "gateway/console", may: []string{"gateway", "gateway/trace", "gateway/store"}, why: "it reads, and asks the shell"},
 	{path: "gateway", may: []string{"gateway/..."}, why: "edges import the shell, never the reverse"},

@@ -34,9 +34,6 @@ import (
 	"sipxmppgw/signaling/stack"
 )
 
-// tracedCalls is how many of the last calls are kept as ladders.
-const tracedCalls = 64
-
 // A daemon is the gateway with its edges, its media and its listeners: everything that one
 // configuration makes.
 type daemon struct {
@@ -78,8 +75,9 @@ type daemon struct {
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
-		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {},
-		up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
+		log: log, reg: prometheus.NewRegistry(), stop: func() {},
+		trace: trace.NewRecorder(trace.Limits{Calls: c.Trace.Calls, Octets: c.Trace.Memory << 20}, nil),
+		up:    make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
 	}
 	var opened []interface{ Close() error }
 	defer func() {

@@ -407,7 +407,8 @@ func (x *demo) show(ctx context.Context, out io.Writer) bool {
 		}
 	}
 	if len(results) > 0 && results[0].record.Call != "" {
-		fmt.Fprintf(out, "The first call, message by message:\n\n%s\n", trace.Ladder(x.d.trace.Call(string(results[0].record.Call))))
+		r, _ := x.d.trace.Call(string(results[0].record.Call))
+		fmt.Fprintf(out, "The first call, message by message:\n\n%s\n", trace.Ladder(r))
 	}
 	printResults(out, results)
 	for _, f := range x.server.Faults() {
