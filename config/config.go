@@ -68,8 +68,8 @@ type XMPP struct {
 	// offered, but taken from a client that offers it). With an rtpengine preferred is as
 	// required. Default preferred.
 	DTLS string `yaml:"dtls"`
-	// Language is what users are told things in whose clients do not say theirs: en or de.
-	// Default en.
+	// Language is what users are told things in whose clients do not say theirs: en, de, fr
+	// or es. Default en.
 	Language string `yaml:"language"`
 }
 
@@ -341,7 +341,7 @@ type Accounts struct {
 	// KeepCalls is how long a user's last calls are remembered; 0 for not at all. Default
 	// 720h, to 8760h.
 	KeepCalls time.Duration `yaml:"keep_calls"`
-	// Language is that of users whose clients do not say theirs: en or de. Default en.
+	// Language is that of users whose clients do not say theirs: en, de, fr or es. Default en.
 	Language string `yaml:"language"`
 }
 
@@ -580,3 +580,6 @@ var Countries = []string{
 
 // Codecs are the codecs a trunk may name, in the order of the default.
 var codecs = []string{"opus", "G722", "PCMA", "PCMU"}
+
+// languages are those that users can be spoken to in.
+var languages = []string{"en", "de", "fr", "es"}

@@ -136,7 +136,7 @@ func (r *reader) rules(c *Config) {
 	r.need("xmpp.domain", c.XMPP.Domain)
 	r.host("xmpp.domain", c.XMPP.Domain)
 	r.hostPort("xmpp.server", c.XMPP.Server)
-	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
+	r.oneOf("xmpp.language", c.XMPP.Language, languages...)
 	r.host("sip.domain", c.SIP.Domain)
 	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, l := range c.SIP.Listen {
@@ -243,7 +243,7 @@ func (r *reader) accounts(c *Config) {
 	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
-	r.oneOf("accounts.language", a.Language, "en", "de")
+	r.oneOf("accounts.language", a.Language, languages...)
 }
 
 // engine holds what must be true of who carries the media.

@@ -35,6 +35,7 @@ var rooms = []room{
 	{path: "gateway/message", pure: true, why: "what becomes of a message has no syntax"},
 	{path: "gateway/translate", may: []string{"gateway/call", "gateway/media", "gateway/message", "gateway/presence"}, pure: true, why: "tables, not actions"},
 	{path: "gateway/route", may: []string{"gateway/translate"}, pure: true, why: "data in, choice out"},
+	{path: "gateway/why", may: []string{"gateway/call", "gateway/media", "gateway/translate"}, pure: true, why: "facts in, words out"},
 	{path: "gateway/contacts", may: []string{"gateway/translate"}, why: "files and names"},
 	{path: "gateway/account", may: []string{"gateway/store", "gateway/translate"}, why: "what users set up has no syntax"},
 	{path: "gateway/trace", may: []string{"gateway/call"}, why: "it records what others did, and tells a machine of it again"},

@@ -210,7 +210,7 @@ func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
 		Domain: c.XMPP.Domain, Calls: d.g, Messages: d.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
-		Accounts: d.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: routes.Names,
+		Accounts: d.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: routes.Names,
 		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: d.pres, Language: c.XMPP.Language,
 	})
 	var once sync.Once

@@ -74,12 +74,3 @@ func TestMaskOfNothing(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
-
-func FuzzMask(f *testing.F) {
-	f.Add(invite, propose)
-	f.Fuzz(func(t *testing.T, sip, xmpp string) {
-		r := Mask(Recording{Messages: []Message{{Lane: "sip", Raw: sip}, {Lane: "xmpp", Raw: xmpp}}})
-		SVG(r)
-		Ladder(r)
-	})
-}
