@@ -31,6 +31,8 @@ type letter struct {
 	media bool // event is of a bridge
 	hunt  *hunting
 	timer hunt.Timer // of hunt, which has fired
+
+	tell chan<- Record // of who asks how the call is
 }
 
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
@@ -49,8 +51,9 @@ type actor struct {
 	diary   diary
 	longest *time.Timer // ends a call that lasts too long; nil before the answer
 	log     *slog.Logger
-	coming  *letter // a leg that takes a place as soon as it may
-	owner   string  // bare JID of the XMPP user whose call it is
+	unread  []letter // when the call was over
+	coming  *letter  // a leg that takes a place as soon as it may
+	owner   string   // bare JID of the XMPP user whose call it is
 
 	places []string // the quotas that it counts in
 
@@ -154,11 +157,13 @@ func (a *actor) run() {
 		return
 	}
 	for {
-		for _, l := range a.box.take() {
+		batch := a.box.take()
+		for i, l := range batch {
 			if l.peer {
 				l.seat.pending.Add(-1)
 			}
 			if !a.guard(func() { a.read(l) }) || a.c.State() == call.Ended {
+				a.unread = batch[i+1:]
 				return
 			}
 		}
@@ -205,6 +210,9 @@ func (a *actor) abandon() {
 
 func (a *actor) read(l letter) {
 	switch {
+	case l.tell != nil:
+		a.tell(l.tell)
+		return
 	case l.take != nil:
 		a.arrives(l)
 	case l.flood && l.seat.gone:
@@ -280,6 +288,9 @@ func (a *actor) do(actions []call.Action) {
 	for _, action := range actions {
 		switch x := action.(type) {
 		case call.OfferLeg:
+			if x.Side <= call.B {
+				a.rec.codecs[x.Side].offered = speech(x.Media)
+			}
 			a.offer(x)
 		case call.RingLeg:
 			a.leg(x.Side).Ring()
@@ -389,6 +400,7 @@ func (a *actor) finish(f call.Finish) {
 // note keeps what the record wants of an event.
 func (a *actor) note(e call.Event) {
 	now := time.Now()
+	a.describes(e)
 	switch e := e.(type) {
 	case call.LegRinging:
 		first(&a.rec.Rang, now)

@@ -104,6 +104,7 @@ func (a *actor) sendTo(t Target, closed bool) error {
 	}
 	a.in, a.turn = in, turn
 	a.rec.Callee, a.rec.Rule, a.rec.Diverted, a.rec.edges[call.B] = t.To, t.Rule, t.Diverted, t.Edge
+	a.rec.trunks[call.B], a.rec.codecs[call.B] = t.Trunk, codecs{allowed: names(t.Policy.Codecs)}
 	a.rec.Trunk = strings.Join(placesOf(in)[1:], " ")
 	a.log.Info("call sent on", "rule", t.Rule, "trunk", a.rec.Trunk)
 	actions := a.begin(in)

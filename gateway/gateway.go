@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -40,6 +41,8 @@ type Options struct {
 	Registry prometheus.Registerer
 	// Trace keeps the last calls' messages. Default: none.
 	Trace *trace.Recorder
+	// KeepEnded is how many records of ended calls are kept for those who ask. Default 500.
+	KeepEnded int
 	// Ended is told of every call that has ended, on the call's goroutine; it must not
 	// wait. Default: none.
 	Ended func(Record)
@@ -66,6 +69,7 @@ type Gateway struct {
 	mu       sync.Mutex
 	dialers  [2]Dialer
 	calls    map[call.ID]*actor
+	past     past
 	early    int
 	quotas   *quotas
 	draining bool
@@ -86,10 +90,13 @@ func New(opt Options) *Gateway {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
+	if opt.KeepEnded == 0 {
+		opt.KeepEnded = 500
+	}
 	if opt.NewID == nil {
 		opt.NewID = newID
 	}
-	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas)}
+	g := &Gateway{opt: opt, past: past{keep: opt.KeepEnded}, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas)}
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -118,6 +125,7 @@ func (g *Gateway) Route(q Query) (Target, error) {
 		return t, nil
 	}
 	g.metrics.refused(q.Edge, err)
+	g.refusedOf(q.Edge, q.Trunk, q.From, q.To, err)
 	var r *call.Refusal
 	if errors.As(err, &r) {
 		g.log.Info("call not routed", "from", q.Edge.String(), "trunk", q.Trunk, "cause", r.Cause.String(), "why", r.Detail.Text, "rules", r.Log)
@@ -144,6 +152,7 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	}
 	if err != nil {
 		g.metrics.refused(in.Edge, err)
+		g.refusedOf(in.Edge, strings.Join(placesOf(in)[1:], " "), in.Target.From, cmp.Or(in.Target.To.URI, in.Target.To.JID), err)
 		return nil, err
 	}
 	a.first = a.begin(a.in)
@@ -165,7 +174,8 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
 		Trunk: strings.Join(placesOf(in)[1:], " "), Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
-		edges: [2]Edge{in.Edge, in.Target.Edge},
+		edges: [2]Edge{in.Edge, in.Target.Edge}, trunks: [2]string{in.Trunk, in.Target.Trunk},
+		codecs: [2]codecs{{offers: speech(in.Offer), allowed: names(in.Policy.Codecs)}, {allowed: names(in.Target.Policy.Codecs)}},
 	}
 	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
 	a.newSeat(call.B, member{in.Target.Edge, in.Target.Trunk, in.Target.To, in.Target.Policy})
@@ -361,6 +371,7 @@ func (g *Gateway) ended(a *actor) {
 	}
 	g.metrics.ended(a)
 	a.diary.close(&a.rec)
+	g.past.end(a.rec)
 	a.log.Info("call ended", "cause", a.rec.Cause.String(), "status", a.rec.Detail.Status, "by", a.rec.EndedBy,
 		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds(), "unheard", strings.Join(a.rec.Unheard(), "; "))
 	if g.opt.Ended != nil {

@@ -13,6 +13,7 @@ const invite = "INVITE sip:romeo%40capulet.lit@192.0.2.77:5060 SIP/2.0\r\n" +
 	"P-Asserted-Identity: <tel:+49301234567>\r\n" +
 	"Contact: <sip:audio@[2001:67c:1::5]:5062>\r\n" +
 	"CSeq: 100 INVITE\r\n" +
+	"Content-Type: application/sdp\r\n" +
 	"Content-Length: 999\r\n\r\n" +
 	"v=0\r\no=giulia 1 1 IN IP4 93.184.216.34\r\nc=IN IP4 93.184.216.34\r\nm=audio 4000 RTP/AVP 0\r\n"
 
