@@ -21,6 +21,10 @@ type Config struct {
 	Log   Log   `yaml:"log"`
 	// Trace is what is kept in memory of the last calls, for the commands ladder, why and pcap.
 	Trace Trace `yaml:"trace"`
+	// Control is how commands reach the running gateway.
+	Control Control `yaml:"control"`
+	// HEP tells a collector, such as Homer, of every message of calls.
+	HEP HEP `yaml:"hep"`
 	// Messages are what becomes of instant messages.
 	Messages Messages `yaml:"messages"`
 	// Store is what outlives the process.
@@ -302,6 +306,25 @@ type Log struct {
 	Format string `yaml:"format"`
 }
 
+// Control is for the commands that ask a running gateway: calls, why, ladder and others.
+type Control struct {
+	// Socket is a unix socket, which the gateway's user and group can open, and with it see and
+	// end calls. Commands look at /run/sipxmppgw/control.sock unless they are told another.
+	// Default none.
+	Socket string `yaml:"socket"`
+}
+
+// HEP is a collector of HEP version 3. It is told of SIP messages and stanzas as they are but
+// for passwords and keys, unprotected: the way to it must be.
+type HEP struct {
+	// Server is where it listens, as host:port, over UDP. Default none.
+	Server string `yaml:"server"`
+	// CaptureID tells us from other senders. Default 1, to 4294967295.
+	CaptureID int `yaml:"capture_id"`
+	// Key is what the collector wants of senders. Default none.
+	Key Secret `yaml:"key"`
+}
+
 // Trace is what is kept of calls, in memory alone, without passwords and keys.
 type Trace struct {
 	// Calls is how many calls are kept, those that live first. Default 500, from 1 to 100000.
@@ -566,6 +589,7 @@ func defaults() Config {
 		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
 		Log:      Log{Level: "info", Format: "text"},
 		Trace:    Trace{Calls: 500, Memory: 32},
+		HEP:      HEP{CaptureID: 1},
 		Accounts: Accounts{
 			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",
 		},

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -54,7 +55,7 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, r.problems
 	}
-	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile} {
+	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile, &c.Control.Socket} {
 		if *name != "" {
 			*name = r.beside(*name)
 		}
@@ -200,6 +201,13 @@ func (r *reader) rules(c *Config) {
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
 	r.between("trace.calls", c.Trace.Calls, 1, 100_000)
 	r.between("trace.memory", c.Trace.Memory, 1, 4096)
+	r.between("hep.capture_id", c.HEP.CaptureID, 0, math.MaxUint32)
+	if c.HEP.Server != "" {
+		r.hostPort("hep.server", c.HEP.Server)
+	}
+	if len(c.Control.Socket) > 107 { // what the kernel takes
+		r.at("control.socket", "is longer than 107 octets")
+	}
 	if c.HTTP.Listen != "" {
 		r.hostPort("http.listen", c.HTTP.Listen)
 	}

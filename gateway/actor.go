@@ -278,7 +278,9 @@ func (a *actor) step(e call.Event) bool {
 	if now := a.c.State(); now != before {
 		a.log.Info("call state", "from", before.String(), "to", now.String())
 		a.noteState(now)
-		a.diary.mark(time.Now(), "", now.String())
+		if now != call.Ended { // the end is told with its cause
+			a.diary.mark(time.Now(), "", now.String())
+		}
 	}
 	a.do(actions)
 	return true

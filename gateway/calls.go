@@ -114,3 +114,18 @@ func (a *actor) tell(answers chan<- Record) {
 	r.Transfers = slices.Clone(r.Transfers)
 	answers <- r // it has room for all who were asked
 }
+
+// Using returns how many calls there are over each trunk.
+func (g *Gateway) Using() map[string]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := map[string]int{}
+	for _, a := range g.calls {
+		for _, place := range a.places {
+			if place != "" {
+				n[place]++
+			}
+		}
+	}
+	return n
+}

@@ -21,6 +21,7 @@ import (
 	"sipxmppgw/gateway"
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/trace"
@@ -51,7 +52,10 @@ type daemon struct {
 	reg    *prometheus.Registry
 	admin  *http.Server
 	web    net.Listener // of admin; nil if it is turned off
-	sipUp  []string     // the sockets, as they are bound
+	ask    *http.Server
+	asked  net.Listener    // of ask; nil if there is none
+	hep    *trace.Exporter // nil if nobody is told
+	sipUp  []string        // the sockets, as they are bound
 	secure *stack.Secure
 	bound  []string // trunks that we register with
 
@@ -60,6 +64,7 @@ type daemon struct {
 	testing  testCalls
 	mediaAt  netip.Addr // where the relay is
 
+	told   chan struct{} // closed when a command wants the gateway to stop
 	up     chan struct{} // closed when the stream was up for the first time
 	ended  chan struct{} // closed when the stream has ended
 	booked chan struct{} // closed when accounts is at rest
@@ -76,8 +81,7 @@ type daemon struct {
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
 		log: log, reg: prometheus.NewRegistry(), stop: func() {},
-		trace: trace.NewRecorder(trace.Limits{Calls: c.Trace.Calls, Octets: c.Trace.Memory << 20}, nil),
-		up:    make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
+		told: make(chan struct{}), up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
 	}
 	var opened []interface{ Close() error }
 	defer func() {
@@ -87,6 +91,12 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			}
 		}
 	}()
+	if err := d.openTrace(c); err != nil {
+		return nil, err
+	}
+	if d.hep != nil {
+		opened = append(opened, d.hep)
+	}
 	d.dns = resolverOf(c)
 	opened = append(opened, closer(d.dns.Close))
 	if d.secure, err = secureOf(c, log); err != nil {
@@ -112,6 +122,12 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			return nil, fmt.Errorf("http.listen: %w", err)
 		}
 		opened = append(opened, d.web)
+	}
+	if c.Control.Socket != "" {
+		if d.asked, err = control.Listen(c.Control.Socket); err != nil {
+			return nil, fmt.Errorf("control.socket: %w", err)
+		}
+		opened = append(opened, d.asked)
 	}
 	routes, err := routesOf(c, local, listeners)
 	if err != nil {
@@ -144,6 +160,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		Log:         log,
 		Registry:    d.reg,
 		Trace:       d.trace,
+		KeepEnded:   c.Trace.Calls,
 		Ended: func(r gateway.Record) {
 			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
 				d.xmpp.Missed(user, r)
@@ -175,6 +192,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		log.Error("messages", "error", err)
 	}
 	d.admin = newAdmin(d.reg, d.unready, d.degraded)
+	d.ask = d.newControl(c)
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		d.counters(), d.pres,
@@ -320,7 +338,7 @@ func (d *daemon) run(ctx context.Context) error {
 	d.mu.Lock()
 	d.stop = stop
 	d.mu.Unlock()
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go d.resume(streaming) // ends with stop
 	go func() {            // ends with stop
 		defer close(d.booked)
@@ -339,8 +357,17 @@ func (d *daemon) run(ctx context.Context) error {
 			}
 		}()
 	}
+	if d.asked != nil {
+		go func() { // ends when close shuts the server down
+			if err := d.ask.Serve(d.asked); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("control.socket: %w", err)
+			}
+		}()
+	}
 	select {
 	case <-ctx.Done():
+		return nil
+	case <-d.told:
 		return nil
 	case err := <-failed:
 		return err
@@ -373,6 +400,10 @@ func (d *daemon) close(ctx context.Context) {
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = d.admin.Shutdown(last)
+	_ = d.ask.Shutdown(last)
+	if d.hep != nil {
+		_ = d.hep.Close()
+	}
 }
 
 // unready says why the gateway cannot take calls; nothing if it can.

@@ -26,6 +26,9 @@ const (
 	exitOK      = 0
 	exitProblem = 1 // what was asked for went wrong
 	exitUsage   = 2 // the command or the configuration is wrong
+
+	exitUnreachable = 3 // no gateway runs where it was asked
+	exitTimeout     = 4 // it did not answer in time
 )
 
 const usage = `usage: sipxmppgw COMMAND [FLAGS]
@@ -35,6 +38,23 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   route NUMBER --as JID [--config FILE]
                         say where a call would go, rule by rule, and what would be sent;
                         with --from-sip TRUNK, where one of that trunk would
+  calls [--ended|--refused]
+                        list the calls there are, those that have ended, or those that were
+                        not begun
+  call CALL             say what is known of one; CALL is its id, the beginning of that, or
+                        "last" for the one that ended last
+  hangup CALL           end one
+  why CALL [--lang L]   say why one ended, and what to do about it
+  ladder CALL [--format text|svg|json] [--mask]
+                        draw its SIP messages and stanzas side by side; --mask replaces
+                        persons, numbers and addresses
+  pcap CALL [--mask] > FILE
+                        write them for Wireshark
+  replay FILE           tell a call machine anew what that of a ladder in JSON was told
+  trunks                list the SIP peers, and how they fare
+  drain                 refuse new calls, and stop when the last has ended
+  reload                read certificates again
+                        All that ask a running gateway take --socket, --timeout and --json.
   demo [--stay]         place real calls through a gateway on this machine
   version               say which version this is
 `
@@ -56,6 +76,24 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return checkConfig(args[1:], out, errs)
 	case "route":
 		return routeCall(args[1:], out, errs)
+	case "calls":
+		return askCalls(ctx, args[1:], out, errs)
+	case "call":
+		return askCall(ctx, args[1:], out, errs)
+	case "hangup":
+		return askHangup(ctx, args[1:], out, errs)
+	case "why":
+		return askWhy(ctx, args[1:], out, errs)
+	case "ladder":
+		return askLadder(ctx, args[1:], out, errs)
+	case "pcap":
+		return askPcap(ctx, args[1:], out, errs)
+	case "replay":
+		return replay(args[1:], out, errs)
+	case "drain", "reload":
+		return askOrder(ctx, args[0], args[1:], out, errs)
+	case "trunks":
+		return askTrunks(ctx, args[1:], out, errs)
 	case "demo":
 		return runDemo(ctx, args[1:], out, errs)
 	case "version":

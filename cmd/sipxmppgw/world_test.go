@@ -87,6 +87,7 @@ type setup struct {
 	more   string // further groups of settings
 	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
 	trace  func(xmppserver.Stanza)
+	socket string // for commands; none when empty
 }
 
 // A world is a gateway between an XMPP server and SIP phones, in one process.
@@ -94,6 +95,7 @@ type world struct {
 	t      *testing.T
 	server *xmppserver.Server
 	secret string
+	socket string // for commands
 	d      *daemon
 	sip    []*sipphone.Phone
 	log    *lines
@@ -149,7 +151,7 @@ func (l *lines) with(text string) string {
 // transaction may be left, and the server must have found no fault.
 func newWorld(t *testing.T, s setup) *world {
 	t.Helper()
-	w := &world{t: t, secret: "s3cret-of-" + strings.Map(letters, t.Name()), log: &lines{}}
+	w := &world{t: t, socket: s.socket, secret: "s3cret-of-" + strings.Map(letters, t.Name()), log: &lines{}}
 	var err error
 	w.server, err = xmppserver.Listen(xmppserver.Options{
 		Domain: testDomain, Components: map[string]string{testGW: w.secret}, Trace: s.trace,
@@ -231,8 +233,9 @@ sip: {%s, default_domain: pbx.example}
 media: {addresses: [%s], allow_loopback: true, port_min: 20000, port_max: 29999%s}
 calls: {drain: 1s, per_second: 10000%s}
 http: {listen: "127.0.0.1:0"}
+control: {socket: %q}
 trunks:
-`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls)
+`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls, s.socket)
 	for i, phone := range w.sip {
 		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
 	}

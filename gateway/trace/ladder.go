@@ -78,7 +78,7 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // arrow draws a titled arrow over one lane, to the right or to the left.
 func arrow(title string, right bool) string {
 	const room = lane - 4
-	title = printable(title)
+	title = Printable(title)
 	if r := []rune(title); len(r) > room {
 		title = string(r[:room-1]) + "…"
 	}
@@ -89,8 +89,8 @@ func arrow(title string, right bool) string {
 	return "<" + line + title + "-"
 }
 
-// printable keeps what a peer wrote from moving the cursor of whoever reads it.
-func printable(s string) string {
+// Printable keeps what a peer wrote from moving the cursor of whoever reads it.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '?'

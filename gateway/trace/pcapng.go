@@ -118,7 +118,7 @@ func hostName(jid string) string {
 			return '_'
 		}
 		return r
-	}, printable(jid))
+	}, Printable(jid))
 }
 
 func (p *pcap) message(m *Message, marks []string) {
@@ -181,7 +181,7 @@ func (p *pcap) packet(data []byte, at time.Time, comments []string, flags uint32
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(data)))
 	b = pad(append(b, data...))
 	for _, c := range comments {
-		b = option(b, optComment, []byte(printable(c)))
+		b = option(b, optComment, []byte(Printable(c)))
 	}
 	b = option(b, optFlags, binary.LittleEndian.AppendUint32(nil, flags))
 	p.block(blockPacket, option(b, optEnd, nil))
@@ -272,4 +272,3 @@ func sumOf(b []byte) uint16 {
 	}
 	return ^uint16(sum)
 }
-

@@ -66,7 +66,7 @@ func Replay(r Recording) (flow string, differences int, err error) {
 
 func write(b *strings.Builder, margin string, actions []string, state string) {
 	for _, a := range actions {
-		fmt.Fprintf(b, "%s%s\n", margin, printable(a))
+		fmt.Fprintf(b, "%s%s\n", margin, Printable(a))
 	}
-	fmt.Fprintf(b, "%s= %s\n", margin, printable(state))
+	fmt.Fprintf(b, "%s= %s\n", margin, Printable(state))
 }

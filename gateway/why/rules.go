@@ -91,6 +91,9 @@ func by(who string) func(*Facts) (*Leg, bool) {
 	return func(f *Facts) (*Leg, bool) { return f.failed(), f.By == who }
 }
 
+// told is an end that the gateway itself gives a reason for.
+func told(f *Facts) (*Leg, bool) { return f.failed(), f.By == "gateway" && f.Detail.Text != "" }
+
 // rules are tried in order; the first that fits is the one. The last of each cause fits
 // always.
 var rules = []rule{
@@ -157,6 +160,17 @@ var rules = []rule{
 		"Ábrale los puertos UDP de medios y compruebe que alcanza media.external_address; si está detrás de un NAT, ponga nat: true en el trunk.",
 	}},
 
+	{cause: call.Normal, when: told, sentence: text{
+		"The gateway ended the call ({text}).",
+		"Das Gateway hat den Anruf beendet ({text}).",
+		"La passerelle a terminé l’appel ({text}).",
+		"La pasarela ha terminado la llamada ({text}).",
+	}, advice: text{
+		"Someone or some setting wanted it so; of settings see calls.max_duration and calls.drain.",
+		"Jemand oder eine Einstellung wollte es so; siehe calls.max_duration und calls.drain.",
+		"Quelqu’un ou un réglage l’a voulu ; voyez calls.max_duration et calls.drain.",
+		"Alguien o un ajuste lo quiso así; vea calls.max_duration y calls.drain.",
+	}},
 	{cause: call.Normal, advice: fine},
 	{cause: call.Cancelled, advice: fine},
 	{cause: call.Busy, advice: fine},

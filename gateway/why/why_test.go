@@ -47,6 +47,7 @@ func TestExplain(t *testing.T) {
 		advice   string // begins so
 	}{
 		{"hung up", talked(out(call.Normal, call.Detail{}, "xmpp"), func(*Facts) {}), "The call was hung up.", "Nothing needs"},
+		{"ended by the operator", talked(out(call.Normal, call.Detail{Text: "the operator ended the call"}, "gateway"), func(*Facts) {}), "The gateway ended the call (the operator ended the call).", "Someone"},
 		{"given up", out(call.Cancelled, call.Detail{}, "xmpp"), "The caller hung up before the call was answered.", "Nothing"},
 		{"busy", out(call.Busy, answered(486, "Busy Here"), "sip"), "Trunk office answered 486 Busy Here: The other party is in another call.", "Nothing"},
 		{"busy at the client", in(call.Busy, call.Detail{}, "xmpp"), "The other party is in another call.", "Nothing"},

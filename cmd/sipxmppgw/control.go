@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway/control"
+	"sipxmppgw/gateway/trace"
+)
+
+// openTrace makes the recorder, and whoever is told of what it keeps.
+func (d *daemon) openTrace(c config.Config) error {
+	var sink func(string, trace.Message)
+	if c.HEP.Server != "" {
+		var err error
+		d.hep, err = trace.NewExporter(trace.HEP{Server: c.HEP.Server, Capture: uint32(c.HEP.CaptureID), Key: string(c.HEP.Key)})
+		if err != nil {
+			return fmt.Errorf("hep.server: %w", err)
+		}
+		sink = d.hep.Add
+	}
+	d.trace = trace.NewRecorder(trace.Limits{Calls: c.Trace.Calls, Octets: c.Trace.Memory << 20}, sink)
+	return nil
+}
+
+// newControl returns the server of the operator's commands.
+func (d *daemon) newControl(c config.Config) *http.Server {
+	return control.New(control.Options{
+		Calls: d.g, Trace: d.trace, Version: versionOf(),
+		Trunks: func() []control.Trunk { return d.trunks(c) },
+		Drain:  sync.OnceFunc(func() { close(d.told) }),
+		Reload: d.secure.Keys.Reload,
+	})
+}
+
+// trunks says how the SIP peers of the configuration fare.
+func (d *daemon) trunks(c config.Config) []control.Trunk {
+	standings := d.sip.Standings()
+	using := d.g.Using()
+	all := []control.Trunk{}
+	for _, t := range c.Trunks {
+		trunk := control.Trunk{Name: t.Name, Address: t.Address, Transport: t.Transport, Calls: using[t.Name], MaxCalls: t.MaxCalls}
+		if slices.Contains(d.bound, t.Name) {
+			s := standings[t.Name]
+			trunk.Registration = s.State.String()
+			if text := registrationText(t.Name, s); strings.Contains(text, trunk.Registration+":") {
+				_, trunk.Problem, _ = strings.Cut(text, trunk.Registration+": ")
+			}
+		}
+		all = append(all, trunk)
+	}
+	return all
+}
+
+// hepCounters are the figures of what a collector is told.
+func (d *daemon) hepCounters(desc func(name, help string, labels ...string) *prometheus.Desc, count func(*prometheus.Desc, func() uint64, ...string)) {
+	of := func() (sent, dropped, failed uint64) {
+		if d.hep == nil {
+			return 0, 0, 0
+		}
+		return d.hep.Counts()
+	}
+	told := desc("hep_messages_total", "Messages of calls for the collector of HEP, by what became of them.", "result")
+	count(told, func() uint64 { n, _, _ := of(); return n }, "sent")
+	count(told, func() uint64 { _, n, _ := of(); return n }, "dropped")
+	count(told, func() uint64 { _, _, n := of(); return n }, "failed")
+}
