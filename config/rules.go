@@ -37,6 +37,12 @@ func Load(file string) (Config, error) {
 // Parse reads and checks the text of a file. Relative names of files in it are relative to
 // the file's folder. An error is [Problems].
 func Parse(file string, text io.Reader, env Env) (Config, error) {
+	c, _, err := parse(file, text, env)
+	return c, err
+}
+
+// parse is Parse that also says where everything stood.
+func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 	if env.Getenv == nil {
 		env.Getenv = func(string) string { return "" }
 	}
@@ -53,7 +59,7 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 	}
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-		return Config{}, r.problems
+		return Config{}, r, r.problems
 	}
 	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile, &c.Control.Socket} {
 		if *name != "" {
@@ -64,7 +70,7 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 		c.Contacts[i] = r.beside(c.Contacts[i])
 	}
 	c.complete()
-	return c, nil
+	return c, r, nil
 }
 
 // beside returns the name of a file that the configuration names.

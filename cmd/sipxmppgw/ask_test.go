@@ -231,4 +231,3 @@ func decode(t *testing.T, text string, v any) {
 		t.Fatalf("%v in %s", err, text)
 	}
 }
-

@@ -38,6 +38,13 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   route NUMBER --as JID [--config FILE]
                         say where a call would go, rule by rule, and what would be sent;
                         with --from-sip TRUNK, where one of that trunk would
+  config show [--config FILE] [--defaults]
+                        list the settings and where each comes from; without --defaults,
+                        those that someone has set
+  snippet KIND [--trunk NAME] [--config FILE]
+                        write what the other side needs: KIND is prosody, ejabberd,
+                        asterisk, freeswitch or kamailio
+  completion SHELL      write what bash, zsh or fish needs to complete these
   calls [--ended|--refused]
                         list the calls there are, those that have ended, or those that were
                         not begun
@@ -56,7 +63,7 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   reload                read certificates again
                         All that ask a running gateway take --socket, --timeout and --json.
   demo [--stay]         place real calls through a gateway on this machine
-  version               say which version this is
+  version [--running]   say which version this is, or the one that runs
 `
 
 func main() {
@@ -74,6 +81,12 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return runDaemon(ctx, args[1:], errs)
 	case "check-config":
 		return checkConfig(args[1:], out, errs)
+	case "config":
+		return configCommand(args[1:], out, errs)
+	case "snippet":
+		return snippet(args[1:], out, errs)
+	case "completion":
+		return completion(args[1:], out, errs)
 	case "route":
 		return routeCall(args[1:], out, errs)
 	case "calls":
@@ -97,8 +110,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	case "demo":
 		return runDemo(ctx, args[1:], out, errs)
 	case "version":
-		fmt.Fprintln(out, "sipxmppgw", versionOf())
-		return exitOK
+		return sayVersion(ctx, args[1:], out, errs)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(out, usage)
 		return exitOK

@@ -18,6 +18,7 @@ import (
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/trace"
 	"sipxmppgw/test/peer/audio"
 	"sipxmppgw/test/peer/jinglephone"
 	"sipxmppgw/test/peer/phone"
@@ -264,6 +265,12 @@ func (w *world) close() {
 		for _, p := range w.sip {
 			for _, f := range p.Faults() {
 				w.t.Errorf("the SIP phone %s found fault: %s", p.URI(), f)
+			}
+		}
+		for _, id := range w.d.trace.Calls() {
+			r, _ := w.d.trace.Call(id)
+			if flow, n, err := trace.Replay(r); r.Left == 0 && (err != nil || n > 0) {
+				w.t.Errorf("the call %s is another when it is replayed, in %d steps, %v:\n%s", id, n, err, flow)
 			}
 		}
 		if n := w.log.count("level=ERROR"); n > 0 {
