@@ -23,6 +23,8 @@ type Config struct {
 	Trace Trace `yaml:"trace"`
 	// Control is how commands reach the running gateway.
 	Control Control `yaml:"control"`
+	// Records are call detail records: a line for every call that has ended.
+	Records Records `yaml:"records"`
 	// HEP tells a collector, such as Homer, of every message of calls.
 	HEP HEP `yaml:"hep"`
 	// Messages are what becomes of instant messages.
@@ -314,6 +316,20 @@ type Control struct {
 	Socket string `yaml:"socket"`
 }
 
+// Records are written when calls have ended. No call waits for it.
+type Records struct {
+	// File is where. It is made if it does not exist, in a folder that must. Default none:
+	// nothing is written.
+	File string `yaml:"file"`
+	// Format is json, an object a line, or csv. Default json.
+	Format string `yaml:"format"`
+	// MaxSize is how large the file may be, in mebibytes, before it is put aside as File.1, that
+	// as File.2, and so on; 0 is without limit. Default 100, to 100000.
+	MaxSize int `yaml:"max_size"`
+	// Keep is how many files put aside are kept. Default 10, to 1000.
+	Keep int `yaml:"keep"`
+}
+
 // HEP is a collector of HEP version 3. It is told of SIP messages and stanzas as they are but
 // for passwords and keys, unprotected: the way to it must be.
 type HEP struct {
@@ -590,6 +606,7 @@ func defaults() Config {
 		Log:      Log{Level: "info", Format: "text"},
 		Trace:    Trace{Calls: 500, Memory: 32},
 		HEP:      HEP{CaptureID: 1},
+		Records:  Records{Format: "json", MaxSize: 100, Keep: 10},
 		Accounts: Accounts{
 			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",
 		},

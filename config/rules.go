@@ -61,7 +61,7 @@ func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, r, r.problems
 	}
-	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile, &c.Control.Socket} {
+	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile, &c.Control.Socket, &c.Records.File} {
 		if *name != "" {
 			*name = r.beside(*name)
 		}
@@ -207,6 +207,9 @@ func (r *reader) rules(c *Config) {
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
 	r.between("trace.calls", c.Trace.Calls, 1, 100_000)
 	r.between("trace.memory", c.Trace.Memory, 1, 4096)
+	r.oneOf("records.format", c.Records.Format, "json", "csv")
+	r.between("records.max_size", c.Records.MaxSize, 0, 100_000)
+	r.between("records.keep", c.Records.Keep, 0, 1000)
 	r.between("hep.capture_id", c.HEP.CaptureID, 0, math.MaxUint32)
 	if c.HEP.Server != "" {
 		r.hostPort("hep.server", c.HEP.Server)

@@ -40,6 +40,7 @@ var rooms = []room{
 	{path: "gateway/account", may: []string{"gateway/store", "gateway/translate"}, why: "what users set up has no syntax"},
 	{path: "gateway/trace", may: []string{"gateway/call"}, why: "it records what others did, and tells a machine of it again"},
 	{path: "gateway/store/...", may: []string{"gateway/store"}, why: "no decision is taken there"},
+	{path: "gateway/cdr", may: []string{"gateway"}, why: "it writes what the shell made"},
 	{path: "gateway/control", may: []string{"gateway", "gateway/call", "gateway/trace", "gateway/translate"}, why: "it reads, and asks the shell"},
 	{path: "gateway/console", may: []string{"gateway", "gateway/trace", "gateway/store"}, why: "it reads, and asks the shell"},
 	{path: "gateway", may: []string{"gateway/..."}, why: "edges import the shell, never the reverse"},

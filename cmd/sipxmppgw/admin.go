@@ -166,7 +166,7 @@ func (d *daemon) counters() counters {
 		return 0
 	})
 
-	d.hepCounters(desc, count)
+	d.recordCounters(desc, count)
 	if d.remote != nil {
 		d.remoteCounters(desc, add)
 		return cs

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/control"
@@ -109,7 +110,8 @@ func TestAnOperatorLooksAtACall(t *testing.T) {
 
 func TestWhyOfARefusedCall(t *testing.T) {
 	t.Parallel()
-	w := askable(t, setup{})
+	file := filepath.Join(t.TempDir(), "calls.jsonl")
+	w := askable(t, setup{records: file})
 	user := w.client(0, "phone", jinglephone.Options{})
 	user.OnIncoming(func(c *jinglephone.Call) { _ = c.Busy() })
 	if _, err := w.sip[0].Dial(w.uri(0)); err != nil {
@@ -143,6 +145,16 @@ func TestWhyOfARefusedCall(t *testing.T) {
 		return len(refused) == 1
 	}) || refused[0].Outcome == "" || !strings.Contains(refused[0].Callee, "81312345678") {
 		t.Errorf("what was not begun is %+v", refused)
+	}
+	w.down(time.Second)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written gateway.Line
+	decode(t, string(text), &written)
+	if written.Call != last.Call || written.Explain != last.Explain {
+		t.Errorf("the call record is %s", text)
 	}
 }
 

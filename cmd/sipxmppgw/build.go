@@ -21,6 +21,7 @@ import (
 	"sipxmppgw/gateway"
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/cdr"
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
@@ -55,6 +56,7 @@ type daemon struct {
 	ask    *http.Server
 	asked  net.Listener    // of ask; nil if there is none
 	hep    *trace.Exporter // nil if nobody is told
+	cdr    *cdr.Writer     // nil if nothing is written
 	sipUp  []string        // the sockets, as they are bound
 	secure *stack.Secure
 	bound  []string // trunks that we register with
@@ -96,6 +98,12 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	}
 	if d.hep != nil {
 		opened = append(opened, d.hep)
+	}
+	if err := d.openRecords(c); err != nil {
+		return nil, err
+	}
+	if d.cdr != nil {
+		opened = append(opened, d.cdr)
 	}
 	d.dns = resolverOf(c)
 	opened = append(opened, closer(d.dns.Close))
@@ -164,6 +172,9 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		Ended: func(r gateway.Record) {
 			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
 				d.xmpp.Missed(user, r)
+			}
+			if d.cdr != nil {
+				d.cdr.Add(r.Line(r.Ended))
 			}
 			d.tell(r)
 		},
@@ -403,6 +414,9 @@ func (d *daemon) close(ctx context.Context) {
 	_ = d.ask.Shutdown(last)
 	if d.hep != nil {
 		_ = d.hep.Close()
+	}
+	if d.cdr != nil { // all calls have ended
+		_ = d.cdr.Close()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sipxmppgw/config"
+	"sipxmppgw/gateway/cdr"
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/trace"
 )
@@ -26,6 +27,21 @@ func (d *daemon) openTrace(c config.Config) error {
 		sink = d.hep.Add
 	}
 	d.trace = trace.NewRecorder(trace.Limits{Calls: c.Trace.Calls, Octets: c.Trace.Memory << 20}, sink)
+	return nil
+}
+
+// openRecords opens the file of call records, if there is to be one.
+func (d *daemon) openRecords(c config.Config) error {
+	if c.Records.File == "" {
+		return nil
+	}
+	var err error
+	d.cdr, err = cdr.Open(cdr.Options{
+		File: c.Records.File, CSV: c.Records.Format == "csv", MaxSize: int64(c.Records.MaxSize) << 20, Keep: c.Records.Keep, Log: d.log,
+	})
+	if err != nil {
+		return fmt.Errorf("records.file: %w", err)
+	}
 	return nil
 }
 
@@ -58,8 +74,8 @@ func (d *daemon) trunks(c config.Config) []control.Trunk {
 	return all
 }
 
-// hepCounters are the figures of what a collector is told.
-func (d *daemon) hepCounters(desc func(name, help string, labels ...string) *prometheus.Desc, count func(*prometheus.Desc, func() uint64, ...string)) {
+// recordCounters are the figures of what a collector is told, and of call records.
+func (d *daemon) recordCounters(desc func(name, help string, labels ...string) *prometheus.Desc, count func(*prometheus.Desc, func() uint64, ...string)) {
 	of := func() (sent, dropped, failed uint64) {
 		if d.hep == nil {
 			return 0, 0, 0
@@ -70,4 +86,14 @@ func (d *daemon) hepCounters(desc func(name, help string, labels ...string) *pro
 	count(told, func() uint64 { n, _, _ := of(); return n }, "sent")
 	count(told, func() uint64 { _, n, _ := of(); return n }, "dropped")
 	count(told, func() uint64 { _, _, n := of(); return n }, "failed")
+	lines := func() (written, dropped, failed uint64) {
+		if d.cdr == nil {
+			return 0, 0, 0
+		}
+		return d.cdr.Counts()
+	}
+	records := desc("records_total", "Lines of call records, by what became of them.", "result")
+	count(records, func() uint64 { n, _, _ := lines(); return n }, "written")
+	count(records, func() uint64 { _, n, _ := lines(); return n }, "dropped")
+	count(records, func() uint64 { _, _, n := lines(); return n }, "failed")
 }

@@ -78,17 +78,18 @@ type behind struct {
 
 // A setup is what a world is made of. The zero value is one phone and one user.
 type setup struct {
-	phones []behind
-	users  int
-	calls  string // further settings of calls
-	media  string // and of media
-	xmpp   string // and of xmpp
-	trunks string // further trunks
-	routes string // that go before the others
-	more   string // further groups of settings
-	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
-	trace  func(xmppserver.Stanza)
-	socket string // for commands; none when empty
+	phones  []behind
+	users   int
+	calls   string // further settings of calls
+	media   string // and of media
+	xmpp    string // and of xmpp
+	trunks  string // further trunks
+	routes  string // that go before the others
+	more    string // further groups of settings
+	sip     string // sockets and further settings of sip; IPv4 on loopback when empty
+	trace   func(xmppserver.Stanza)
+	socket  string // for commands; none when empty
+	records string // file of call records; none when empty
 }
 
 // A world is a gateway between an XMPP server and SIP phones, in one process.
@@ -235,8 +236,9 @@ media: {addresses: [%s], allow_loopback: true, port_min: 20000, port_max: 29999%
 calls: {drain: 1s, per_second: 10000%s}
 http: {listen: "127.0.0.1:0"}
 control: {socket: %q}
+records: {file: %q}
 trunks:
-`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls, s.socket)
+`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls, s.socket, s.records)
 	for i, phone := range w.sip {
 		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
 	}
