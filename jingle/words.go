@@ -10,7 +10,11 @@ import (
 // words are those of gateway/translate as a session asks for them, in the person's language.
 func (l *leg) words() session.Words {
 	return session.Words{Cause: l.causeOf, Error: errorMeans, Reason: func(cause call.Cause, d call.Detail) wire.Reason {
-		return reasonOf(l.e.spoken(l.key.peer), cause, d)
+		language := l.e.spoken(l.key.peer)
+		if said := l.lang.Load(); said != nil { // by the stanzas of this session
+			language = *said
+		}
+		return reasonOf(language, cause, d)
 	}}
 }
 
