@@ -16,11 +16,31 @@ func TestEventsComeBack(t *testing.T) {
 	}}, Bundle: []string{"0"}}
 	det := Detail{Status: 486, Q850: 17, Text: "Besetzt ☎", Elsewhere: "sip:a@b"}
 	events := []Event{
-		LegRinging{B}, LegProgress{B, d}, LegAnswered{B, d}, LegOffered{A, d}, LegUpdated{A, d}, LegRefused{A, Busy},
-		LegConfirmed{A, media.Description{}}, LegCandidates{A, d}, LegDigit{A, Digit{'#', time.Second}}, LegPicture{C}, LegAway{B},
-		LegTransfer{A, Destination{Address: "x", Call: "c", Seat: 2}}, LegReferred{A, true, Normal, det}, LegEnded{B, Busy, det},
-		MediaOffered{3, d}, MediaAnswered{3, d}, MediaCandidates{A, d}, MediaDigit{B, Digit{'1', 0}}, MediaPicture{B}, MediaConnected{B}, MediaSilent{A},
-		MediaFailed{3, B, Incompatible, det}, Taken{B, d}, TimerFired{TimerLinger}, Aborted{Normal, det},
+		LegRinging{B},
+		LegProgress{B, d},
+		LegAnswered{B, d},
+		LegOffered{A, d},
+		LegUpdated{A, d},
+		LegRefused{A, Busy},
+		LegConfirmed{A, media.Description{}},
+		LegCandidates{A, d},
+		LegDigit{A, Digit{'#', time.Second}},
+		LegPicture{C},
+		LegAway{B},
+		LegTransfer{A, Destination{Address: "x", Call: "c", Seat: 2}},
+		LegReferred{A, true, Normal, det},
+		LegEnded{B, Busy, det},
+		MediaOffered{3, d},
+		MediaAnswered{3, d},
+		MediaCandidates{A, d},
+		MediaDigit{B, Digit{'1', 0}},
+		MediaPicture{B},
+		MediaConnected{B},
+		MediaSilent{A},
+		MediaFailed{3, B, Incompatible, det},
+		Taken{B, d},
+		TimerFired{TimerLinger},
+		Aborted{Normal, det},
 	}
 	if len(events) != int(kinds) {
 		t.Fatalf("%d events of %d kinds", len(events), kinds)

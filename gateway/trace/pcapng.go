@@ -126,7 +126,7 @@ func (p *pcap) message(m *Message, marks []string) {
 	for i := range comments {
 		comments[i] = "before: " + comments[i]
 	}
-	local, remote, packet := p.us, p.us, []byte(nil)
+	var packet []byte
 	if m.Lane == "sip" {
 		from, errFrom := netip.ParseAddrPort(m.Local)
 		to, errTo := netip.ParseAddrPort(m.Peer)
@@ -147,14 +147,14 @@ func (p *pcap) message(m *Message, marks []string) {
 		if s == nil {
 			s = &stream{addr: netip.AddrFrom4([4]byte{192, 0, 2, 251}), in: 1, away: 1}
 		}
-		remote = s.addr
+		us, peer := netip.AddrPortFrom(p.us, gatewayPort), netip.AddrPortFrom(s.addr, xmppPort)
 		comments = append(comments, "stanza of "+m.Peer+"; its addresses stand for the JID")
 		n := uint32(len(m.Raw))
 		if m.Sent {
-			packet = tcp(netip.AddrPortFrom(local, gatewayPort), netip.AddrPortFrom(remote, xmppPort), s.away, s.in, m.Raw)
+			packet = tcp(us, peer, s.away, s.in, m.Raw)
 			s.away += n
 		} else {
-			packet = tcp(netip.AddrPortFrom(remote, xmppPort), netip.AddrPortFrom(local, gatewayPort), s.in, s.away, m.Raw)
+			packet = tcp(peer, us, s.in, s.away, m.Raw)
 			s.in += n
 		}
 	}

@@ -13,23 +13,31 @@ func TestSecretsAreNotKept(t *testing.T) {
 	const key = "s3cretS3cret"
 	k := stand(key)
 	tests := []struct{ name, lane, in, want string }{
-		{"an answer to a challenge", "sip",
+		{
+			"an answer to a challenge", "sip",
 			"REGISTER sip:x SIP/2.0\r\nVia: v\r\nauthorization : Digest response=" + key + ",\r\n cnonce=" + key + "\r\nTo: t\r\n\r\n",
-			"REGISTER sip:x SIP/2.0\r\nVia: v\r\nauthorization : (left out)\r\nTo: t\r\n\r\n"},
+			"REGISTER sip:x SIP/2.0\r\nVia: v\r\nauthorization : (left out)\r\nTo: t\r\n\r\n",
+		},
 		{"one for a proxy, cut off", "sip", "Proxy-Authorization:" + key, "Proxy-Authorization: (left out)"},
 		{"a header that only looks so", "sip", "P-Asserted-Identity: <sip:a@b>\r\nSubject: x\r\n", "P-Asserted-Identity: <sip:a@b>\r\nSubject: x\r\n"},
 		{"a password of ICE", "sip", "\r\n\r\na=ice-ufrag:u\r\na=ice-pwd:" + key + "\r\n", "\r\n\r\na=ice-ufrag:u\r\na=ice-pwd:" + k + "\r\n"},
-		{"keys", "sip",
+		{
+			"keys", "sip",
 			"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + key + "|2^20|1:4;inline:" + key + " KDR=1\n",
-			"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + k + "|2^20|1:4;inline:" + k + " KDR=1\n"},
+			"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + k + "|2^20|1:4;inline:" + k + " KDR=1\n",
+		},
 		{"a digit", "sip", "\r\n\r\nSignal= 5\r\nDuration=160\r\n", "\r\n\r\nSignal=0\r\nDuration=160\r\n"},
-		{"a password of Jingle", "xmpp",
+		{
+			"a password of Jingle", "xmpp",
 			`<transport ufrag='u' pwd='` + key + `'/><transport pwd = "` + key + `">`,
-			`<transport ufrag='u' pwd='` + k + `'/><transport pwd = "` + k + `">`},
+			`<transport ufrag='u' pwd='` + k + `'/><transport pwd = "` + k + `">`,
+		},
 		{"one cut off", "xmpp", `<transport pwd='` + key, `<transport pwd='` + k},
-		{"keys of Jingle", "xmpp",
+		{
+			"keys of Jingle", "xmpp",
 			`<crypto tag='1' key-params='inline:` + key + `|2^20' crypto-suite='x'/>`,
-			`<crypto tag='1' key-params='inline:` + k + `|2^20' crypto-suite='x'/>`},
+			`<crypto tag='1' key-params='inline:` + k + `|2^20' crypto-suite='x'/>`,
+		},
 		{"a digit of Jingle", "xmpp", `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='5'/><error code='404'/>`, `<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='0'/><error code='404'/>`},
 		{"nothing of the kind", "xmpp", `<iq nopwd='a'>pwd=</iq>`, `<iq nopwd='a'>pwd=</iq>`},
 	}
