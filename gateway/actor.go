@@ -415,6 +415,10 @@ func (a *actor) note(e call.Event) {
 		}
 	case call.LegAway:
 		a.log.Info("device has left", "leg", e.Side.String())
+	case call.MediaSilent:
+		a.diary.mark(now, a.legs[e.Side].edge.String(), "nothing is heard from this side")
+	case call.MediaFailed:
+		a.diary.mark(now, "", "media failed: "+e.Cause.String())
 	case call.LegEnded:
 		s := a.legs[e.Side]
 		if a.rec.EndedBy == "" && a.c.State() >= call.Ending {

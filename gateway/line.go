@@ -19,7 +19,7 @@ type Line struct {
 	Version   int        `json:"v"`
 	Call      string     `json:"call"`
 	State     string     `json:"state,omitempty"` // while it lives
-	Direction string     `json:"direction"`       // "sip_to_xmpp" and so on
+	Direction string     `json:"direction"`       // "sip_to_xmpp" and so on, by the legs that it had last
 	XMPPUser  string     `json:"xmpp_user"`       // bare JID of the user
 	XMPPPeer  string     `json:"xmpp_peer"`       // JID of whoever is at the other end
 	SIPFrom   string     `json:"sip_from"`

@@ -131,18 +131,30 @@ func Listen(path string) (net.Listener, error) {
 		_ = l.Close()
 		return nil, err
 	}
-	return &limited{Listener: l, room: make(chan struct{}, maxClients)}, nil
+	return &limited{Listener: l, room: make(chan struct{}, maxClients), shut: make(chan struct{})}, nil
 }
 
 // A limited listener has few connections at once; others wait outside.
 type limited struct {
 	net.Listener
 	room chan struct{}
+	shut chan struct{}
+	once sync.Once
+}
+
+// Close implements [net.Listener].
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.shut) })
+	return l.Listener.Close()
 }
 
 // Accept implements [net.Listener].
 func (l *limited) Accept() (net.Conn, error) {
-	l.room <- struct{}{}
+	select {
+	case l.room <- struct{}{}:
+	case <-l.shut:
+		return nil, net.ErrClosed
+	}
 	c, err := l.Listener.Accept()
 	if err != nil {
 		<-l.room
