@@ -38,12 +38,11 @@ var snippets = map[string]struct {
 	text   string
 	codecs map[string]string // how it calls ours
 }{
-	"prosody": {text: `-- Put this at the end of prosody.cfg.lua, after the VirtualHost of your users.
--- component_secret is {{.Secret}}.
--- Prosody must listen for components at {{.Address}}, port {{.Port}}:
+	"prosody": {text: `-- These two lines go to the top of prosody.cfg.lua, before any VirtualHost.
 component_ports = { {{.Port}} }
 component_interfaces = { "{{.Address}}" }
 
+-- This goes to its end. component_secret is {{.Secret}}.
 Component "{{.Domain}}"
 	component_secret = "..."
 	component_conflict_resolve = "kick_old"
