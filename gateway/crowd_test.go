@@ -491,7 +491,7 @@ func TestTenThousandCalls(t *testing.T) {
 	before := runtime.NumGoroutine()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(func(o *Options) {
-			o.Media = c
+			o.Media, o.Trace = c, nil
 			o.NewID = c.newID
 			o.MaxCalls, o.MaxEarly = 230, 200
 			o.Ended = func(r Record) {
