@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sipxmppgw/config"
+	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/cdr"
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/trace"
@@ -48,7 +49,7 @@ func (d *daemon) openRecords(c config.Config) error {
 // newControl returns the server of the operator's commands.
 func (d *daemon) newControl(c config.Config) *http.Server {
 	return control.New(control.Options{
-		Calls: d.g, Trace: d.trace, Version: versionOf(),
+		Calls: []*gateway.Gateway{d.g}, Trace: d.trace, Version: versionOf(),
 		Trunks: func() []control.Trunk { return d.trunks(c) },
 		Drain:  sync.OnceFunc(func() { close(d.told) }),
 		Reload: d.secure.Keys.Reload,

@@ -25,7 +25,7 @@ import (
 
 // Options are what there is to ask about.
 type Options struct {
-	Calls   *gateway.Gateway
+	Calls   []*gateway.Gateway // one for each component
 	Trace   *trace.Recorder
 	Trunks  func() []Trunk
 	Drain   func() // has the gateway refuse calls and stop when the last has ended
@@ -180,13 +180,28 @@ type server struct{ o Options }
 func (s *server) live(r *http.Request) []gateway.Record {
 	ctx, cancel := context.WithTimeout(r.Context(), askFor)
 	defer cancel()
-	return s.o.Calls.Live(ctx)
+	var all []gateway.Record
+	for _, g := range s.o.Calls {
+		all = append(all, g.Live(ctx)...)
+	}
+	slices.SortStableFunc(all, func(a, b gateway.Record) int { return a.Attempt.Compare(b.Attempt) })
+	return all
+}
+
+// ended returns the last calls that have ended, in that order.
+func (s *server) ended() []gateway.Record {
+	var all []gateway.Record
+	for _, g := range s.o.Calls {
+		all = append(all, g.Ended()...)
+	}
+	slices.SortStableFunc(all, func(a, b gateway.Record) int { return a.Ended.Compare(b.Ended) })
+	return all
 }
 
 func (s *server) calls(w http.ResponseWriter, r *http.Request) {
 	records := s.live(r)
 	if r.FormValue("ended") != "" {
-		records = s.o.Calls.Ended()
+		records = s.ended()
 	}
 	lines := []gateway.Line{}
 	for i := range records {
@@ -197,7 +212,12 @@ func (s *server) calls(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) refused(w http.ResponseWriter, _ *http.Request) {
 	lines := []Refused{}
-	for _, r := range s.o.Calls.Refused() {
+	var all []gateway.Refused
+	for _, g := range s.o.Calls {
+		all = append(all, g.Refused()...)
+	}
+	slices.SortStableFunc(all, func(a, b gateway.Refused) int { return a.Time.Compare(b.Time) })
+	for _, r := range all {
 		lines = append(lines, Refused{
 			Time: r.Time.UTC().Truncate(time.Millisecond), From: r.From.String(), Trunk: r.Trunk, Caller: r.Caller, Callee: r.Callee,
 			Outcome: r.Cause.String(), Text: r.Text, Rules: r.Rules,
@@ -220,7 +240,7 @@ func (s *server) of(do func(http.ResponseWriter, *http.Request, *gateway.Record)
 
 func (s *server) find(r *http.Request) (*gateway.Record, error) {
 	id := r.PathValue("id")
-	ended := s.o.Calls.Ended()
+	ended := s.ended()
 	if id == Latest {
 		if len(ended) == 0 {
 			return nil, errors.New("no call has ended yet")
@@ -251,7 +271,8 @@ func (s *server) call(w http.ResponseWriter, _ *http.Request, of *gateway.Record
 }
 
 func (s *server) hangup(w http.ResponseWriter, _ *http.Request, of *gateway.Record) {
-	if !s.o.Calls.End(of.Call, call.Normal, "the operator ended the call") {
+	ends := func(g *gateway.Gateway) bool { return g.End(of.Call, call.Normal, "the operator ended the call") }
+	if !slices.ContainsFunc(s.o.Calls, ends) {
 		fail(w, http.StatusConflict, fmt.Errorf("the call %s is over", of.Call))
 		return
 	}
