@@ -43,6 +43,8 @@ type Config struct {
 	Users map[string]string `yaml:"numbers"`
 	// Groups are numbers that several ring at. Default none.
 	Groups []Group `yaml:"groups"`
+	// Tenants are further components in the same process.
+	Tenants []Tenant `yaml:"tenants"`
 }
 
 // XMPP is the component connection (XEP-0114).
@@ -100,6 +102,11 @@ type SIP struct {
 	// WebSocketOrigins are the web pages, such as https://phone.example.org, that may open a
 	// WebSocket; "*" is for all. Programs that are no browser need none. Default none.
 	WebSocketOrigins []string `yaml:"websocket_origins"`
+	Addressing       `yaml:",inline"`
+}
+
+// Addressing is how addresses and numbers are meant.
+type Addressing struct {
 	// Domain is the host in addresses of XMPP users on the SIP side. Default: the external
 	// address.
 	Domain string `yaml:"domain"`
@@ -153,20 +160,7 @@ type TLS struct {
 
 // Media is who carries the media, and how.
 type Media struct {
-	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
-	// which have their own addresses and ports. Default embedded.
-	Engine string `yaml:"engine"`
-	// RTPEngine are the rtpengines. Required if they are the engine.
-	RTPEngine []RTPEngine `yaml:"rtpengine"`
-	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
-	// another. Default 2s, from 200ms to 10s.
-	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
-	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
-	// Default false: the legs of a call agree on one codec.
-	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
-	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
-	// Default false.
-	RTPEngineRecord bool `yaml:"rtpengine_record"`
+	Carrier `yaml:",inline"`
 	// Addresses are where media sockets are bound and, unless there is an external
 	// address, what is offered: at most one of IPv4 and one of IPv6. Default: the address
 	// that leads to the first trunk or, if that is loopback, the one that leads out.
@@ -207,6 +201,24 @@ type Media struct {
 	// Silence is how long a leg without ICE may say nothing, off hold, before its peer is asked
 	// whether it is there; the call ends if it is not. Default 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
+}
+
+// Carrier is who carries the media.
+type Carrier struct {
+	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
+	// which have their own addresses and ports. Default embedded.
+	Engine string `yaml:"engine"`
+	// RTPEngine are the rtpengines. Required if they are the engine.
+	RTPEngine []RTPEngine `yaml:"rtpengine"`
+	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
+	// another. Default 2s, from 200ms to 10s.
+	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
+	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
+	// Default false: the legs of a call agree on one codec.
+	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
+	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
+	// Default false.
+	RTPEngineRecord bool `yaml:"rtpengine_record"`
 	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`
 }
@@ -256,6 +268,10 @@ type Calls struct {
 	PerUser int `yaml:"per_user"`
 	// AttemptsPerUser is how many calls one XMPP user may begin in a minute. Default 20.
 	AttemptsPerUser int `yaml:"attempts_per_user"`
+	// UserMinutes is how many minutes one XMPP user may talk over trunks in a day, from
+	// midnight of sip.time_zone on; then what is up ends. What was talked is forgotten at a
+	// restart. Default 0: as many as they like; to 100000.
+	UserMinutes int `yaml:"user_minutes_per_day"`
 	// MaxDuration is how long a call may last after the answer. Default 12h, from 1m to
 	// 168h.
 	MaxDuration time.Duration `yaml:"max_duration"`
@@ -367,7 +383,8 @@ type Accounts struct {
 	// Servers are the domains that accounts may be at, with those below them. Default any.
 	Servers []string `yaml:"servers"`
 	// PrivateServers lets accounts be at servers whose addresses are not public, such as
-	// those of this machine's networks. Default false.
+	// those of this machine's networks. If another tenant's may not, names of servers lead to
+	// public addresses alone, for all. Default false.
 	PrivateServers bool `yaml:"private_servers"`
 	// PerUser is how many accounts one user may have. Default 1, to 100.
 	PerUser int `yaml:"per_user"`
@@ -437,6 +454,9 @@ type Trunk struct {
 	// MaxCalls is how many calls over it there may be at once, so that it cannot take the
 	// place of others. Default: calls.max.
 	MaxCalls int `yaml:"max_calls"`
+	// MinutesPerDay is how long calls over it, either way, may last in a day, all together, as
+	// calls.user_minutes_per_day is for a user. Default 0: as long as they like; to 10000000.
+	MinutesPerDay int `yaml:"minutes_per_day"`
 	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
 	// announcements (eager mode). Default false.
 	EarlyMedia bool `yaml:"early_media"`
@@ -580,13 +600,12 @@ func defaults() Config {
 		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred", Language: "en", SignalledTones: true},
 		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"}},
 		Media: Media{
-			Engine:           "embedded",
-			RTPEngineTimeout: 2 * time.Second,
-			PortMin:          10000,
-			PortMax:          19999,
-			OnHold:           "noise",
-			Silence:          time.Minute,
-			Ringback:         "de",
+			Carrier:  Carrier{Engine: "embedded", RTPEngineTimeout: 2 * time.Second},
+			PortMin:  10000,
+			PortMax:  19999,
+			OnHold:   "noise",
+			Silence:  time.Minute,
+			Ringback: "de",
 		},
 		Calls: Calls{
 			Max:             500,

@@ -400,8 +400,10 @@ func isSetting(line string) int {
 
 func settingsOf(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its fields follow
+		}
 		names = append(names, f.Tag.Get("yaml"))
 		inner := f.Type
 		if inner.Kind() == reflect.Slice {

@@ -53,9 +53,13 @@ func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 	r := &reader{file: file, lines: map[string]int{}}
 	r.document(text, &c)
 	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
-		r.secret(&c, env)
-		r.passwords(&c, env)
-		r.rules(&c)
+		r.shared(&c)
+		r.each(&c, func(c *Config) {
+			r.secret(c, env)
+			r.passwords(c, env)
+			r.rules(c)
+		})
+		r.apart(&c)
 	}
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -66,10 +70,12 @@ func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 			*name = r.beside(*name)
 		}
 	}
-	for i := range c.Contacts {
-		c.Contacts[i] = r.beside(c.Contacts[i])
-	}
-	c.complete()
+	r.each(&c, func(c *Config) {
+		for i := range c.Contacts {
+			c.Contacts[i] = r.beside(c.Contacts[i])
+		}
+		c.complete()
+	})
 	return c, r, nil
 }
 
@@ -84,7 +90,12 @@ func (r *reader) beside(name string) string {
 // secret finds the component's secret: in the environment, which is the operator's last
 // word, in a file, in a systemd credential, or in the configuration itself.
 func (r *reader) secret(c *Config, env Env) {
-	if s := env.Getenv("SIPXMPPGW_XMPP_SECRET"); s != "" {
+	variable, credential := "SIPXMPPGW_XMPP_SECRET", "xmpp_secret"
+	if r.of != "" {
+		variable += "_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(c.XMPP.Domain))
+		credential += "_" + c.XMPP.Domain
+	}
+	if s := env.Getenv(variable); s != "" {
 		c.XMPP.Secret = Secret(s)
 		return
 	}
@@ -98,9 +109,9 @@ func (r *reader) secret(c *Config, env Env) {
 	case file != "":
 		file = r.beside(file)
 	case env.Getenv("CREDENTIALS_DIRECTORY") != "":
-		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), "xmpp_secret")
+		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), credential)
 	default:
-		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or SIPXMPPGW_XMPP_SECRET in the environment")
+		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or %s in the environment", variable)
 		return
 	}
 	text, err := env.ReadFile(file)
@@ -138,14 +149,20 @@ func (r *reader) passwords(c *Config, env Env) {
 	}
 }
 
-// rules holds what must be true of the values.
-func (r *reader) rules(c *Config) {
-	r.need("xmpp.domain", c.XMPP.Domain)
-	r.host("xmpp.domain", c.XMPP.Domain)
-	r.hostPort("xmpp.server", c.XMPP.Server)
-	r.oneOf("xmpp.language", c.XMPP.Language, languages...)
-	r.host("sip.domain", c.SIP.Domain)
-	r.host("sip.default_domain", c.SIP.DefaultDomain)
+// shared holds what must be true of what all components have in common.
+func (r *reader) shared(c *Config) {
+	r.between("trace.calls", c.Trace.Calls, 1, 100_000)
+	r.between("trace.memory", c.Trace.Memory, 1, 4096)
+	r.oneOf("records.format", c.Records.Format, "json", "csv")
+	r.between("records.max_size", c.Records.MaxSize, 0, 100_000)
+	r.between("records.keep", c.Records.Keep, 0, 1000)
+	r.between("hep.capture_id", c.HEP.CaptureID, 0, math.MaxUint32)
+	if c.HEP.Server != "" {
+		r.hostPort("hep.server", c.HEP.Server)
+	}
+	if len(c.Control.Socket) > 107 { // what the kernel takes
+		r.at("control.socket", "is longer than 107 octets")
+	}
 	for i, l := range c.SIP.Listen {
 		if _, _, err := ParseListen(l); err != nil {
 			r.at(fmt.Sprintf("sip.listen[%d]", i), "%v", err)
@@ -155,6 +172,33 @@ func (r *reader) rules(c *Config) {
 		r.at("sip.listen", "has no socket")
 	}
 	r.reached(c)
+	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
+	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
+	if c.Media.PortMin > c.Media.PortMax {
+		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
+	}
+	r.between("media.workers", c.Media.Workers, 0, 64)
+	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
+	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
+		r.at("media.music_file", "stands without media.on_hold: music")
+	}
+	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
+	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
+	if c.HTTP.Listen != "" {
+		r.hostPort("http.listen", c.HTTP.Listen)
+	}
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "text", "json")
+}
+
+// rules holds what must be true of what is one component's own.
+func (r *reader) rules(c *Config) {
+	r.need("xmpp.domain", c.XMPP.Domain)
+	r.host("xmpp.domain", c.XMPP.Domain)
+	r.hostPort("xmpp.server", c.XMPP.Server)
+	r.oneOf("xmpp.language", c.XMPP.Language, languages...)
+	r.host("sip.domain", c.SIP.Domain)
+	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, d := range c.SIP.DirectDomains {
 		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
 	}
@@ -179,23 +223,12 @@ func (r *reader) rules(c *Config) {
 		r.at("sip.time_zone", "%q is not a time zone such as Europe/Berlin", c.SIP.TimeZone)
 	}
 	r.engine(c)
-	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
-	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
-	if c.Media.PortMin > c.Media.PortMax {
-		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
-	}
-	r.between("media.workers", c.Media.Workers, 0, 64)
-	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
-	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
-		r.at("media.music_file", "stands without media.on_hold: music")
-	}
-	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
-	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
 	r.between("media.transcoding.max", c.Media.Transcoding.Max, 0, 10000)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
 	r.between("calls.per_second", c.Calls.PerSecond, 1, 10_000)
 	r.between("calls.per_user", c.Calls.PerUser, 1, 1000)
+	r.between("calls.user_minutes_per_day", c.Calls.UserMinutes, 0, 100_000)
 	r.between("calls.attempts_per_user", c.Calls.AttemptsPerUser, 1, 10_000)
 	r.span("calls.max_duration", c.Calls.MaxDuration, time.Minute, 168*time.Hour)
 	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
@@ -205,23 +238,6 @@ func (r *reader) rules(c *Config) {
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
-	r.between("trace.calls", c.Trace.Calls, 1, 100_000)
-	r.between("trace.memory", c.Trace.Memory, 1, 4096)
-	r.oneOf("records.format", c.Records.Format, "json", "csv")
-	r.between("records.max_size", c.Records.MaxSize, 0, 100_000)
-	r.between("records.keep", c.Records.Keep, 0, 1000)
-	r.between("hep.capture_id", c.HEP.CaptureID, 0, math.MaxUint32)
-	if c.HEP.Server != "" {
-		r.hostPort("hep.server", c.HEP.Server)
-	}
-	if len(c.Control.Socket) > 107 { // what the kernel takes
-		r.at("control.socket", "is longer than 107 octets")
-	}
-	if c.HTTP.Listen != "" {
-		r.hostPort("http.listen", c.HTTP.Listen)
-	}
-	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	r.oneOf("log.format", c.Log.Format, "text", "json")
 	r.accounts(c)
 	r.trunks(c)
 	r.routes(c)
@@ -256,7 +272,7 @@ func (r *reader) accounts(c *Config) {
 		r.host(fmt.Sprintf("accounts.servers[%d]", i), s)
 	}
 	r.between("accounts.per_user", a.PerUser, 1, 100)
-	r.between("accounts.max", a.Max, 1, 10_000)
+	r.between("accounts.max", a.Max, 1, maxAccounts)
 	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
@@ -373,6 +389,7 @@ func (r *reader) trunks(c *Config) {
 			t.MaxCalls = c.Calls.Max
 		}
 		r.between(at("max_calls"), t.MaxCalls, 1, 100_000)
+		r.between(at("minutes_per_day"), t.MinutesPerDay, 0, 10_000_000)
 		if t.Register.Expires == 0 {
 			t.Register.Expires = time.Hour
 		}

@@ -59,8 +59,9 @@ func (s *shower) walk(v, was reflect.Value, path string) {
 		if !was.IsValid() {
 			was = reflect.Zero(t)
 		}
-		for i, name := range fieldsOf(t) {
-			s.walk(v.Field(i), was.Field(i), join(path, name))
+		names, at := fieldsOf(t)
+		for i, name := range names {
+			s.walk(v.FieldByIndex(at[i]), was.FieldByIndex(at[i]), join(path, name))
 		}
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && !isText(t.Elem()):
 		for i := range v.Len() {

@@ -63,8 +63,10 @@ type actor struct {
 	hunting *hunting // while the call may go to several places; nil else
 
 	// Guarded by the gateway's lock.
-	late     bool // no longer among the calls without an answer
-	recorded bool // its media figures are in those of ended calls
+	late     bool        // no longer among the calls without an answer
+	talking  []string    // the quotas that it counts in as a call that is up
+	minute   *time.Timer // when to look at them again; nil for never
+	recorded bool        // its media figures are in those of ended calls
 }
 
 type timer struct {
@@ -438,6 +440,7 @@ func (a *actor) noteState(s call.State) {
 		if a.rec.Active.IsZero() {
 			a.rec.Active = time.Now()
 			a.g.calling(a, true)
+			a.g.talks(a)
 		}
 		a.g.answered(a)
 		if limit := a.g.opt.MaxDuration; limit > 0 && a.longest == nil {

@@ -33,6 +33,8 @@ type Options struct {
 	MaxEarly int
 	// Quotas are what calls may use, by trunk; the empty name is all of them together.
 	Quotas map[string]Quota
+	// Zone is where the days of quotas begin. Default: [time.Local].
+	Zone *time.Location
 	// MaxDuration is how long a call may last after the answer. Default: for ever.
 	MaxDuration time.Duration
 	// Log gets a call's states at info. Default: [slog.Default].
@@ -96,7 +98,7 @@ func New(opt Options) *Gateway {
 	if opt.NewID == nil {
 		opt.NewID = newID
 	}
-	g := &Gateway{opt: opt, past: past{keep: opt.KeepEnded}, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas)}
+	g := &Gateway{opt: opt, past: past{keep: opt.KeepEnded}, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas, opt.Zone)}
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -235,6 +237,9 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		return &call.Refusal{Cause: call.Unreachable}
 	}
 	a.places = placesOf(in)
+	if user := g.quotas.payer(in); user != "" {
+		a.places = append(a.places, user)
+	}
 	if r := g.quotas.take(time.Now(), a.places...); r != nil {
 		g.mu.Unlock()
 		return r
@@ -384,6 +389,7 @@ func (g *Gateway) forget(a *actor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.calls, a.id)
+	g.hushes(a)
 	g.quotas.leave(a.places...)
 	g.leave(a)
 	if g.draining && len(g.calls) == 0 {

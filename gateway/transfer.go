@@ -114,6 +114,9 @@ func (g *Gateway) joins(a *actor, target Target) (Dialer, error) {
 			return nil, r
 		}
 		a.places = append(a.places, target.Trunk)
+		if a.talking != nil {
+			a.talking = append(a.talking, g.quotas.talks(time.Now(), target.Trunk)...)
+		}
 	}
 	return dialer, nil
 }

@@ -193,7 +193,7 @@ func (l *leg) reply(r dialog.Reply) {
 	var hs []sip.Header
 	switch {
 	case status == 0:
-		status, phrase, hs = l.e.refusal(r.Cause, r.Detail)
+		status, phrase, hs = l.e.refusal(l.trunk, r.Cause, r.Detail)
 	case status >= 300 && r.Cause != call.Normal:
 		_, q850 := translate.StatusOf(r.Cause, call.Detail{Q850: r.Detail.Q850})
 		hs = append(reasonHeaders(translate.ResponseReasons(q850)), explain(status)...)

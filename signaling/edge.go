@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway"
@@ -31,6 +32,7 @@ var methods = []string{
 // An Edge is the SIP side of the gateway. It is a [gateway.Dialer].
 type Edge struct {
 	o         Options
+	own       Tenant // of the options
 	trunks    trunks
 	stack     *stack.Stack
 	legs      *registry
@@ -65,6 +67,7 @@ func New(o Options) (*Edge, error) {
 		trace: newTracer(o.Calls), bindings: newBindings(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
+	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
 	e.trunks = slices.Clone(e.o.Trunks)
 	so := e.o.Stack
 	if so.Locate == nil {
@@ -78,6 +81,7 @@ func New(o Options) (*Edge, error) {
 	}
 	so.Locate = watch
 	for i := range e.trunks {
+		e.trunks[i].login = new(atomic.Pointer[login])
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}
@@ -148,7 +152,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
 	}
 	l := e.newLeg(trunk, in)
-	l.callID = e.callID(target.CallID)
+	l.callID = e.callID(trunk, target.CallID)
 	l.tag = e.o.NewID()
 	l.session.begin(target.CallID, l.token)
 	who := sender(target.From, trunk.Trusted)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway"
@@ -98,11 +99,15 @@ type Trunk struct {
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
 
+	// Tenant is whom it belongs to. Default: that of the options.
+	Tenant *Tenant
+
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
 
-	places *places // nil if Next has an IP literal
-	health *health // nil if it is not probed
+	places *places                // nil if Next has an IP literal
+	login  *atomic.Pointer[login] // that has changed; nil for an account
+	health *health                // nil if it is not probed
 }
 
 // A MessageMode is how a trunk is spoken to in messages.

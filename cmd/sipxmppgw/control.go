@@ -6,14 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"syscall"
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/cdr"
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/trace"
+	"sipxmppgw/signaling"
 )
 
 // openTrace makes the recorder, and whoever is told of what it keeps.
@@ -47,21 +47,38 @@ func (d *daemon) openRecords(c config.Config) error {
 }
 
 // newControl returns the server of the operator's commands.
-func (d *daemon) newControl(c config.Config) *http.Server {
+func (d *daemon) newControl() *http.Server {
+	var all []*gateway.Gateway
+	for _, t := range d.tenants {
+		all = append(all, t.g)
+	}
 	return control.New(control.Options{
-		Calls: []*gateway.Gateway{d.g}, Trace: d.trace, Version: versionOf(),
-		Trunks: func() []control.Trunk { return d.trunks(c) },
+		Calls: all, Trace: d.trace, Version: versionOf(),
+		Trunks: func() []control.Trunk { return d.trunks() },
 		Drain:  sync.OnceFunc(func() { close(d.told) }),
-		Reload: d.secure.Keys.Reload,
+		Reload: func() {
+			select {
+			case d.hup <- syscall.SIGHUP:
+			default: // it is about to, or nobody is there to do it
+			}
+		},
 	})
 }
 
 // trunks says how the SIP peers of the configuration fare.
-func (d *daemon) trunks(c config.Config) []control.Trunk {
+func (d *daemon) trunks() []control.Trunk {
 	standings := d.sip.Standings()
-	using := d.g.Using()
 	all := []control.Trunk{}
-	for _, t := range c.Trunks {
+	for _, own := range d.tenants {
+		all = append(all, d.trunksOf(own, standings)...)
+	}
+	return all
+}
+
+func (d *daemon) trunksOf(own *tenant, standings map[string]signaling.Standing) []control.Trunk {
+	var all []control.Trunk
+	using := own.g.Using()
+	for _, t := range own.c.Trunks {
 		trunk := control.Trunk{Name: t.Name, Address: t.Address, Transport: t.Transport, Calls: using[t.Name], MaxCalls: t.MaxCalls}
 		if slices.Contains(d.bound, t.Name) {
 			s := standings[t.Name]
@@ -76,7 +93,7 @@ func (d *daemon) trunks(c config.Config) []control.Trunk {
 }
 
 // recordCounters are the figures of what a collector is told, and of call records.
-func (d *daemon) recordCounters(desc func(name, help string, labels ...string) *prometheus.Desc, count func(*prometheus.Desc, func() uint64, ...string)) {
+func (d *daemon) recordCounters(cs *counters) {
 	of := func() (sent, dropped, failed uint64) {
 		if d.hep == nil {
 			return 0, 0, 0
@@ -84,9 +101,9 @@ func (d *daemon) recordCounters(desc func(name, help string, labels ...string) *
 		return d.hep.Counts()
 	}
 	told := desc("hep_messages_total", "Messages of calls for the collector of HEP, by what became of them.", "result")
-	count(told, func() uint64 { n, _, _ := of(); return n }, "sent")
-	count(told, func() uint64 { _, n, _ := of(); return n }, "dropped")
-	count(told, func() uint64 { _, _, n := of(); return n }, "failed")
+	cs.count(told, func() uint64 { n, _, _ := of(); return n }, "sent")
+	cs.count(told, func() uint64 { _, n, _ := of(); return n }, "dropped")
+	cs.count(told, func() uint64 { _, _, n := of(); return n }, "failed")
 	lines := func() (written, dropped, failed uint64) {
 		if d.cdr == nil {
 			return 0, 0, 0
@@ -94,7 +111,7 @@ func (d *daemon) recordCounters(desc func(name, help string, labels ...string) *
 		return d.cdr.Counts()
 	}
 	records := desc("records_total", "Lines of call records, by what became of them.", "result")
-	count(records, func() uint64 { n, _, _ := lines(); return n }, "written")
-	count(records, func() uint64 { _, n, _ := lines(); return n }, "dropped")
-	count(records, func() uint64 { _, _, n := lines(); return n }, "failed")
+	cs.count(records, func() uint64 { n, _, _ := lines(); return n }, "written")
+	cs.count(records, func() uint64 { _, n, _ := lines(); return n }, "dropped")
+	cs.count(records, func() uint64 { _, _, n := lines(); return n }, "failed")
 }

@@ -60,7 +60,7 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   replay FILE           tell a call machine anew what that of a ladder in JSON was told
   trunks                list the SIP peers, and how they fare
   drain                 refuse new calls, and stop when the last has ended
-  reload                read certificates again
+  reload                read certificates and secrets again, as SIGHUP does
                         All that ask a running gateway take --socket, --timeout and --json.
   demo [--stay]         place real calls through a gateway on this machine
   version [--running]   say which version this is, or the one that runs
@@ -143,7 +143,13 @@ func checkConfig(args []string, out, errs io.Writer) int {
 	}
 	c, err := config.Load(args[0])
 	if err == nil { // numbers, hours and expressions are read by those who use them
-		if _, err = routesOf(c, nobody, nil); err == nil {
+		for i, own := range c.Each() {
+			if _, err = routesOf(own, nobody, nil); err != nil {
+				err = inTenant(i, err)
+				break
+			}
+		}
+		if err == nil {
 			_, err = secureOf(c, nil)
 		}
 		if err != nil {
@@ -183,11 +189,13 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
+	d.hup = again
 	defer close(again)
 	defer signal.Stop(again)
 	go func() { // ends with again
 		for range again {
 			d.secure.Keys.Reload()
+			d.reload(*file)
 		}
 	}()
 

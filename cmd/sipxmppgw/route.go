@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ func routeCall(args []string, out, errs io.Writer) int {
 	file := flags.String("config", "/etc/sipxmppgw/config.yaml", "the configuration `FILE`")
 	as := flags.String("as", "", "who calls: a `JID`, or with --from-sip a number or SIP address")
 	trunk := flags.String("from-sip", "", "the call comes from this `TRUNK`")
+	domain := flags.String("domain", "", "of several components the one with this `DOMAIN` is called; default the first")
 	asJSON := flags.Bool("json", false, "print JSON")
 	var words []string
 	for len(args) > 0 { // flags may stand behind the number
@@ -62,7 +64,7 @@ func routeCall(args []string, out, errs io.Writer) int {
 		}
 	}
 	if len(words) == 0 || *as == "" {
-		fmt.Fprintln(errs, "usage: sipxmppgw route NUMBER --as JID [--from-sip TRUNK] [--config FILE] [--json]")
+		fmt.Fprintln(errs, "usage: sipxmppgw route NUMBER --as JID [--from-sip TRUNK] [--domain DOMAIN] [--config FILE] [--json]")
 		return exitUsage
 	}
 	c, err := config.Load(*file)
@@ -77,7 +79,12 @@ func routeCall(args []string, out, errs io.Writer) int {
 	if given, _, err := config.ParseExternal(c.SIP.ExternalAddress...); err == nil && len(given) > 0 {
 		local = given[0]
 	}
-	routes, err := routesOf(c, local, nil)
+	own, err := componentOf(c, *domain, *trunk)
+	if err != nil {
+		fmt.Fprintln(errs, "sipxmppgw:", err)
+		return exitUsage
+	}
+	routes, err := routesOf(own, local, nil)
 	if err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitUsage
@@ -98,6 +105,22 @@ func routeCall(args []string, out, errs io.Writer) int {
 		return exitProblem
 	}
 	return exitOK
+}
+
+// componentOf returns the configuration as the component sees it that a call belongs to: the one
+// of a trunk, or of a domain.
+func componentOf(c config.Config, domain, trunk string) (config.Config, error) {
+	all := c.Each()
+	for _, own := range all {
+		has := slices.ContainsFunc(own.Trunks, func(t config.Trunk) bool { return t.Name == trunk })
+		if (domain == "" || own.XMPP.Domain == domain) && (trunk == "" || has) {
+			return own, nil
+		}
+	}
+	if domain == "" {
+		return all[0], nil // which says that there is no such trunk
+	}
+	return config.Config{}, fmt.Errorf("%s is no component with that trunk", domain)
 }
 
 // routed asks the router as the edges do.

@@ -182,6 +182,36 @@ If nobody has answered after 25s, the call goes to nurse@example.org.
 	}
 }
 
+// A call belongs to the component that is called, or whose trunk it comes over.
+func TestRouteOfSeveralComponents(t *testing.T) {
+	file := configFile(t, dialPlan+`tenants:
+  - xmpp: {domain: tel.example.net, secret: s}
+    trunks: [{name: net, address: 192.0.2.50}]
+    numbers: {"+4312345": otto@example.net}
+    routes: [{from: "*", to: "+43", trunk: net}]
+`)
+	for _, tt := range []struct {
+		name, args, want string
+		code             int
+	}{
+		{"over the first's trunk", "+4930123456 --as +4940123 --from-sip pbx", "rings at juliet@example.org, from +4940123\\40gw.example.org@tel.example.org", exitOK},
+		{"over the other's", "+4312345 --as +4340123 --from-sip net", "rings at otto@example.net, from +4340123\\40192.0.2.5@tel.example.net", exitOK},
+		{"the other's number over the first's", "+4312345 --as +4940123 --from-sip pbx", "The call is refused", exitProblem},
+		{"the first's number over the other's", "+4930123456 --as +4340123 --from-sip net", "The call is refused", exitProblem},
+		{"the first is called if nothing is said", "+43999 --as juliet@example.org", "The call is refused", exitProblem},
+		{"the other is called", "+43999 --as juliet@example.org --domain tel.example.net", "goes to trunk net", exitOK},
+		{"by a trunk of another", "+43999 --as +43 --from-sip pbx --domain tel.example.net", "tel.example.net is no component with that trunk", exitUsage},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			code := run(t.Context(), append([]string{"route", "--config", file}, strings.Fields(tt.args)...), &out, &errs)
+			if said := out.String() + errs.String(); code != tt.code || !strings.Contains(said, tt.want) {
+				t.Errorf("exit code %d, want %d; said %s, want %s", code, tt.code, said, tt.want)
+			}
+		})
+	}
+}
+
 func TestCheckConfigReadsHoursExpressionsAndRegions(t *testing.T) {
 	tests := []struct{ name, change, to, problem string }{
 		{"good", "", "", ""},
@@ -194,6 +224,7 @@ func TestCheckConfigReadsHoursExpressionsAndRegions(t *testing.T) {
 		{"a form of numbers", "number_format: digits", "number_format: roman", "trunks[2].number_format"},
 		{"a range", `"+49301237*"`, `"301237*"`, "numbers"},
 		{"a star for nothing", "juliet@", "j*@", "numbers"},
+		{"a tenant's region", "\nroutes:\n", "\ntenants: [{xmpp: {domain: tel.example.net, secret: s}, sip: {region: Austria}, trunks: [{name: net, address: 192.0.2.50}]}]\nroutes:\n", "tenants[0]: sip.region"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -104,14 +104,23 @@ func planOf(c config.Config) (translate.DialPlan, error) {
 	return plan, nil
 }
 
+// zoneOf is where hours and days are.
+func zoneOf(c config.Config) (*time.Location, error) {
+	if c.SIP.TimeZone == "" {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(c.SIP.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("sip.time_zone: %w", err)
+	}
+	return zone, nil
+}
+
 // rulesOf returns the routes as the table wants them.
 func rulesOf(c config.Config) ([]route.Rule, error) {
-	zone := time.Local
-	if c.SIP.TimeZone != "" {
-		var err error
-		if zone, err = time.LoadLocation(c.SIP.TimeZone); err != nil {
-			return nil, fmt.Errorf("sip.time_zone: %w", err)
-		}
+	zone, err := zoneOf(c)
+	if err != nil {
+		return nil, err
 	}
 	rules := make([]route.Rule, len(c.Routes))
 	for i, r := range c.Routes {

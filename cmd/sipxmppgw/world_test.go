@@ -208,9 +208,9 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	t.Cleanup(w.close)
 	select {
-	case <-w.d.up:
+	case <-w.d.tenants[0].up:
 	case <-w.limit().Done():
-		t.Fatalf("the component is not connected: %+v", w.d.stream.State())
+		t.Fatalf("the component is not connected: %+v", w.d.tenants[0].stream.State())
 	}
 	return w
 }
@@ -306,8 +306,8 @@ func (w *world) quiet() {
 		c := w.d.relay.Counters()
 		return c.PortsUsed - c.PortsKept
 	}
-	if !poll(patience, func() bool { return w.d.g.Active() == 0 && ports() == 0 }) {
-		w.t.Errorf("%d calls and %d media ports are left", w.d.g.Active(), ports())
+	if !poll(patience, func() bool { return w.d.active() == 0 && ports() == 0 }) {
+		w.t.Errorf("%d calls and %d media ports are left", w.d.active(), ports())
 	}
 }
 

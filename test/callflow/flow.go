@@ -19,6 +19,10 @@
 //	sip acks off                                        refusals get no ACK; on: from now on
 //	sip2 503                                            the same of the second trunk
 //
+// With a second tenant (tenant.go) its trunk is sip2, its server xmpp2, and its users are those of two.example:
+//
+//	xmpp2 goes, xmpp2 comes back                        its stream is lost for a while
+//
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.
 // $contact is the Contact of the last REGISTER, $binding the address in it.
@@ -163,6 +167,10 @@ func (p *player) act(text string) error {
 		p.world = newWorld(p.t, p.set)
 		p.settle()
 	}
+	if lane := p.world.two.acts(word); lane != "" {
+		p.acting = lane
+		return p.world.two.act(word, rest)
+	}
 	rest = p.variables(rest)
 	p.acting = "xmpp"
 	if word == "sip" || word == "sip2" {
@@ -260,6 +268,15 @@ func (p *player) collect() bool {
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
 			answers = append(answers, func() error { return p.world.xmpp.note(s) })
 			continue
+		case m := <-p.world.two.sipGot():
+			p.world.two.sip.note(m)
+			add(m.at, "sip2", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			answers = append(answers, func() error { return p.world.two.sip.acknowledge(m) })
+			continue
+		case s := <-p.world.two.xmppGot():
+			add(s.at, "xmpp2", s.show(p.bodies), s.raw)
+			answers = append(answers, func() error { return p.world.two.server().note(s) })
+			continue
 		case r := <-p.world.ended:
 			add(r.Ended, "=", []string{fmt.Sprintf("call ended %s by %s", r.Cause, r.EndedBy)}, "")
 			continue
@@ -314,10 +331,12 @@ func (p *player) rank(lane string) int {
 		return 2
 	case "sip2":
 		return 3
-	case "media":
+	case "xmpp2":
 		return 4
-	default: // "="
+	case "media":
 		return 5
+	default: // "="
+		return 6
 	}
 }
 
@@ -349,7 +368,7 @@ func (p *player) ending() {
 		p.out.Reset()
 		p.out.WriteString(text[:mark] + afterwards + "\n" + text[mark:])
 	}
-	if n := p.world.g.Active(); n != 0 {
+	if n := p.world.g.Active() + p.world.two.active(); n != 0 {
 		p.t.Errorf("%d calls are left\n%s", n, p.out.String())
 	}
 	if n := p.world.plane.left(); n != 0 {

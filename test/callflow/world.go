@@ -71,6 +71,7 @@ type settings struct {
 	missed    bool
 	language  string
 	messages  signaling.MessageMode
+	tenant    bool // there is a second component (tenant.go)
 }
 
 func (s *settings) apply(text string) error {
@@ -89,6 +90,8 @@ func (s *settings) apply(text string) error {
 			s.announce = true
 		case "no_tones":
 			s.noTones = true
+		case "tenant":
+			s.tenant = true
 		case "hide_caller":
 			s.hide = true
 		case "cpim":
@@ -178,6 +181,7 @@ type world struct {
 	plane    *plane
 	edge     *signaling.Edge
 	pres     *gateway.Presences // nil unless a play wants it
+	two      *tenant            // nil unless a play wants it
 	accounts *account.Book      // nil if users have none
 	stop     context.CancelFunc
 	stream   sync.WaitGroup
@@ -288,6 +292,10 @@ func newWorld(t *testing.T, set settings) *world {
 			Name: "second", Next: stack.Target{Host: "198.51.100.19", Port: 5060, Transport: stack.UDP}, Policy: sipPolicy, Probe: set.probe,
 		})
 	}
+	if set.tenant {
+		w.two = newTenant(t, w, network, ours.LocalAddr(), sipPolicy, xmppPolicy)
+		peers = append(peers, w.two.trunk(sipPolicy))
+	}
 	w.edge, err = signaling.New(signaling.Options{
 		Calls: w.g, Presence: w.pres, Messages: w.mail,
 		Stack:    stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
@@ -300,6 +308,9 @@ func newWorld(t *testing.T, set settings) *world {
 	})
 	check(t, err)
 	w.g.SetDialer(gateway.SIP, w.edge)
+	if w.two != nil {
+		w.two.meet(w.edge)
+	}
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
@@ -406,7 +417,13 @@ func (w *world) close() {
 	if w.pres != nil {
 		w.pres.Close()
 	}
+	if w.two != nil {
+		w.two.close()
+	}
 	_ = w.edge.Close()
+	if w.two != nil {
+		w.two.closed()
+	}
 	w.stop()
 	w.xmpp.close()
 	w.sip.close()
