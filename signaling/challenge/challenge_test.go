@@ -109,13 +109,29 @@ func TestVerdicts(t *testing.T) {
 func TestCounts(t *testing.T) {
 	r := realm(Options{})
 	asked := r.Ask(home, false, start)[0]
-	at := func(count int) bool { return r.Spend(answer(t, asked, "desk", "secret", "INVITE", uri, count), home, start) }
+	at := func(count int) bool {
+		return r.Spend(answer(t, asked, "desk", "secret", "INVITE", uri, count), home, start)
+	}
 	for i, step := range []struct {
 		count int
 		want  bool
 	}{
-		{1, true}, {1, false}, {2, true}, {5, true}, {3, true}, {3, false}, {4, true}, {5, false},
-		{70, true}, {7, true}, {6, false}, {2, false}, {1 << 30, true}, {70, false}, {1<<30 - 63, true}, {1<<30 - 64, false},
+		{1, true},
+		{1, false},
+		{2, true},
+		{5, true},
+		{3, true},
+		{3, false},
+		{4, true},
+		{5, false},
+		{70, true},
+		{7, true},
+		{6, false},
+		{2, false},
+		{1 << 30, true},
+		{70, false},
+		{1<<30 - 63, true},
+		{1<<30 - 64, false},
 	} {
 		if got := at(step.count); got != step.want {
 			t.Errorf("step %d: count %d: %v, want %v", i, step.count, got, step.want)
