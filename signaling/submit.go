@@ -121,6 +121,9 @@ func failed(err error) message.Outcome {
 func (s *submission) request() *sip.Request {
 	e, m := s.e, s.m
 	req := sip.NewRequest(sip.MESSAGE, s.uri)
+	for _, r := range e.route(s.trunk) {
+		req.AppendHeader(header("Route", r))
+	}
 	hops := maxForwards
 	if m.Left > 0 {
 		hops = min(m.Left, maxForwards)

@@ -161,9 +161,14 @@ func (s *Stack) screened(msg sip.Message, from arrival) bool {
 	}
 	switch {
 	case j.Take:
+		local := netip.AddrPort{}
 		if from.conn != nil {
 			from.conn.known.Store(true)
+			local = from.conn.local
+		} else {
+			local = from.port.local
 		}
+		s.trace(false, from.transport(), local, from.remote, []byte(req.String()))
 		return true
 	case j.Status != 0:
 		s.refuse(req, from, j.Status, j.Headers...)
@@ -193,7 +198,9 @@ func (s *Stack) inTime(from arrival, raw []byte) bool {
 // judge traces and checks one raw message. It returns the clean one, or nil, and
 // whether the stream that it came over can go on.
 func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPort, answer func([]byte, netip.AddrPort)) ([]byte, bool) {
-	s.trace(false, t, local, from.remote, raw)
+	if from.known || s.o.Screen == nil { // of strangers, what passes the screen
+		s.trace(false, t, local, from.remote, raw)
+	}
 	rules := s.o.Gate
 	if t.web() { // cut like a datagram, but of any size
 		rules.Datagram = or(rules.Stream, 65535)
