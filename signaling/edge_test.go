@@ -39,9 +39,12 @@ type world struct {
 }
 
 // play runs f in a world of its own, in fake time, and then closes it.
-func play(t *testing.T, f func(t *testing.T, w *world)) {
+func play(t *testing.T, f func(t *testing.T, w *world)) { playWith(t, func(*Options) {}, f) }
+
+// playWith is play with other options.
+func playWith(t *testing.T, change func(*Options), f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, memnet.New())
+		w := newWorld(t, memnet.New(), change)
 		defer func() {
 			if err := w.edge.Close(); err != nil {
 				t.Error(err)
@@ -55,7 +58,7 @@ func play(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, n *memnet.Net) *world {
+func newWorld(t *testing.T, n *memnet.Net, change func(*Options)) *world {
 	t.Helper()
 	w := &world{t: t, net: n, calls: newFakeCalls()}
 	packet, err := n.ListenPacket(ours)
@@ -72,7 +75,7 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 	}
 	ids := 0
 	var mu sync.Mutex
-	w.edge, err = New(Options{
+	o := Options{
 		Calls: w.calls,
 		Stack: stack.Options{
 			Listeners: []stack.Listener{{Transport: stack.UDP, Packet: packet}, {Transport: stack.TCP, Stream: stream}, {Transport: stack.WS, Stream: web}},
@@ -104,7 +107,9 @@ func newWorld(t *testing.T, n *memnet.Net) *world {
 			return "id" + strconv.Itoa(ids)
 		},
 		Rand: func(int) int { return 7 },
-	})
+	}
+	change(&o)
+	w.edge, err = New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,8 +68,8 @@ type leg struct {
 	met         []sip.Header // who is at the other end now, if that has changed
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	session     sessionID
-	expires     bool       // the peer's INVITE has said how long it waits
-	bells    [][]bell // of a phone that we call
+	expires     bool     // the peer's INVITE has said how long it waits
+	bells       [][]bell // of a phone that we call
 
 	mu      sync.Mutex
 	silent  bool // the peer is not heard any more

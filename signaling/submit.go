@@ -79,6 +79,9 @@ func refusedFor(condition, typ, text string) message.Outcome {
 // send makes the request and gives it to the stack.
 func (s *submission) send() {
 	req := s.request()
+	for _, r := range s.e.route(s.trunk) {
+		req.PrependHeader(header("Route", r))
+	}
 	to := s.to
 	if len(req.String())+viaLength > maxDatagram && s.trunk.transport() == stack.UDP {
 		if _, tcp := s.e.stack.Local(stack.TCP, s.trunk.at()); !tcp || !to.Stream {
@@ -121,9 +124,6 @@ func failed(err error) message.Outcome {
 func (s *submission) request() *sip.Request {
 	e, m := s.e, s.m
 	req := sip.NewRequest(sip.MESSAGE, s.uri)
-	for _, r := range e.route(s.trunk) {
-		req.AppendHeader(header("Route", r))
-	}
 	hops := maxForwards
 	if m.Left > 0 {
 		hops = min(m.Left, maxForwards)

@@ -48,8 +48,11 @@ type member struct {
 	secret challenge.Secret
 }
 
-// maxLines is how many failures are logged in a second.
-const maxLines = 10
+// maxLines is how many failures are logged in a second, and moreLines how many further bans.
+const (
+	maxLines  = 10
+	moreLines = 10
+)
 
 func newWarden(o Options, count *counters) *warden {
 	w := &warden{
@@ -163,10 +166,10 @@ func (w *warden) refusal(req *sip.Request, p stack.Peer, v challenge.Verdict) st
 	case challenge.Wrong:
 		w.count.unproved.Add(1)
 		ban := w.guard.Failed(p.Addr.Addr(), now)
-		w.reject(now, "src", p.Addr.Addr().Unmap().String(), "reason", "credentials", "method", string(req.Method), "transport", string(p.Transport))
+		w.reject(now, maxLines, "src", p.Addr.Addr().Unmap().String(), "reason", "credentials", "method", string(req.Method), "transport", string(p.Transport))
 		if ban > 0 {
 			w.count.bans.Add(1)
-			w.reject(now, "src", p.Addr.Addr().Unmap().String(), "reason", "banned", "for", ban.String())
+			w.reject(now, maxLines+moreLines, "src", p.Addr.Addr().Unmap().String(), "reason", "banned", "for", ban.String())
 		}
 	case challenge.Unasked, challenge.Stale, challenge.Proved:
 		w.count.challenged.Add(1)
@@ -180,11 +183,12 @@ func (w *warden) refusal(req *sip.Request, p stack.Peer, v challenge.Verdict) st
 
 // reject logs a line for who watches the log for addresses to shut out. It is for the holder
 // of the lock.
-func (w *warden) reject(now time.Time, words ...any) {
+func (w *warden) reject(now time.Time, limit int, words ...any) {
 	if w.second != now.Unix() {
 		w.second, w.lines = now.Unix(), 0
 	}
-	if w.lines++; w.lines <= maxLines {
+	if w.lines < limit {
+		w.lines++
 		w.log.Warn("sip_reject", words...)
 	}
 }
