@@ -42,6 +42,8 @@ type Routes struct {
 	Table route.Table
 	// Trunks are the SIP peers.
 	Trunks []TrunkRoute
+	// Phones are those that register with us.
+	Phones []PhoneRoute
 	// XMPP is the policy of media on the XMPP side.
 	XMPP media.Policy
 	// NoAnswer is how long a callee may ring; 0 leaves the limit of calls.
@@ -84,7 +86,11 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		}
 	}
 	choice := r.Table.Lookup(from, uri, time.Now())
-	if a, trunk, ok := r.line(from); ok && !choice.Denied {
+	if p := r.phoneAt(uri, ""); p != nil && !choice.Denied && (r.Table.Serves(from) || from.Bare().String() == p.Owner) {
+		choice.Allowed, choice.Trunk, choice.Rule = true, p.Trunk.Name, "own phone"
+	}
+	phone := r.phone(choice.Trunk)
+	if a, trunk, ok := r.line(from); ok && !choice.Denied && phone == nil {
 		t := r.overLine(a, trunk, q, from, uri, choice)
 		t.To.JID = to.Bare().String()
 		t.From.Anonymous = choice.Hide || r.hidden(from)
@@ -94,15 +100,22 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed"}, Log: strings.Join(choice.Why, "; ")}
 	}
 	i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == choice.Trunk })
-	if i < 0 {
+	if i < 0 && phone == nil {
 		return Target{}, &call.Refusal{Cause: call.Unreachable, Log: "there is no trunk " + choice.Trunk}
 	}
-	trunk := r.Trunks[i]
-	uri = r.dialled(uri, from, choice, trunk)
 	sender, err := r.Mapping.SenderURI(from.Bare())
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
+	if phone != nil {
+		return r.ring(phone, Target{
+			From: Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
+			To:   Party{JID: to.Bare().String()},
+			Hops: q.Hops, Rule: choice.Rule, Why: choice.Why,
+		}), nil
+	}
+	trunk := r.Trunks[i]
+	uri = r.dialled(uri, from, choice, trunk)
 	return Target{
 		Edge:     SIP,
 		From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
@@ -154,8 +167,11 @@ func (r *Routes) Owner(user, trunk string) (Party, bool) {
 	return Party{URI: r.dialled(uri, j, choice, r.Trunks[i]).String(), JID: j.Bare().String()}, true
 }
 
-// toXMPP routes a call that came from a trunk.
+// toXMPP routes a call that came from a trunk or a phone.
 func (r *Routes) toXMPP(q Query) (Target, error) {
+	if p := r.phone(q.Trunk); p != nil {
+		return r.fromPhone(q, p)
+	}
 	request, err := translate.ParseURI(q.To)
 	if err != nil {
 		return Target{}, addressRefusal(err)
@@ -164,12 +180,16 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}
 	}
 	to, q, provisioned := r.owner(q)
+	var phone *PhoneRoute
 	if !provisioned {
+		phone = r.phoneAt(request, q.Trunk)
+	}
+	if !provisioned && phone == nil {
 		if to, provisioned, err = r.target(request, q.Trunk); err != nil {
 			return Target{}, addressRefusal(err)
 		}
 	}
-	if !provisioned && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
+	if !provisioned && phone == nil && !r.reachable(to) {
 		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}, Log: "no route lets this user call, so it is not called either"}
 	}
 	caller := r.Mapping.Caller(q.Claim, token())
@@ -180,6 +200,12 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		if name := translate.CleanName(r.Names(caller.URI)); name != "" {
 			caller.Name = name
 		}
+	}
+	if phone != nil {
+		return r.ring(phone, Target{
+			From: Party{URI: caller.URI.String(), JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous, Verdict: caller.Verdict},
+			Hops: max(0, q.Hops-1), Rule: "own phone", Diverted: q.Diverted,
+		}), nil
 	}
 	return r.wished(q, to, Target{
 		Edge: XMPP,
@@ -194,6 +220,11 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		Rule:     "own user",
 		Diverted: q.Diverted,
 	})
+}
+
+// reachable reports whether a user may be called who has no number or address of its own.
+func (r *Routes) reachable(user translate.JID) bool {
+	return r.Table.Serves(user) || slices.Contains(r.Mapping.DirectDomains, user.Domain)
 }
 
 // target returns whom a Request-URI means. Any name of ours stands for SIPHost, and a
