@@ -124,6 +124,20 @@ func (d *daemon) counters() counters {
 	count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
 	count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
 	count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
+	count(dropped, func() uint64 { return d.sip.Stats().Barred }, "shut_out")
+	count(dropped, func() uint64 { return d.sip.Stats().Scanned }, "scanner")
+	proofs := desc("sip_proofs_total", "Requests whose sender had to prove who it is, by what came of it: asked, or wrong.", "result")
+	count(proofs, func() uint64 { return d.sip.Stats().Challenged }, "asked")
+	count(proofs, func() uint64 { return d.sip.Stats().Unproved }, "wrong")
+	count(desc("sip_bans_total", "Times that an address was shut out for guessing."), func() uint64 { return d.sip.Stats().Bans })
+	gauge(desc("sip_addresses_banned", "Addresses that are shut out now."), func() int { return d.sip.Stats().Banned })
+	gauge(desc("sip_phone_contacts", "Places where phones are registered with the gateway now."), func() int { return d.sip.Stats().Registered })
+	gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0)."), func() int {
+		if d.load.busy() {
+			return 1
+		}
+		return 0
+	})
 	registrations := desc("sip_registrations", "Registrations at SIP peers there are now, by state.", "state")
 	for s := registration.Down; s <= registration.Failing; s++ {
 		gauge(registrations, func() int { return d.registrations(s) }, s.String())

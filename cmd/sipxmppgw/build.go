@@ -29,6 +29,7 @@ import (
 	"sipxmppgw/mediarelay/embedded"
 	"sipxmppgw/mediarelay/rtpengine"
 	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/challenge"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
@@ -59,6 +60,7 @@ type daemon struct {
 
 	store    store.Store    // nil if nothing is kept
 	accounts *accounts.Book // nil if users have none
+	load     *load
 	testing  testCalls
 	mediaAt  netip.Addr // where the relay is
 
@@ -76,7 +78,7 @@ type daemon struct {
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
 		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {},
-		up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
+		load: newLoad(c.Calls.MaxCPU, log), up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
 	}
 	var opened []interface{ Close() error }
 	defer func() {
@@ -136,6 +138,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		MaxEarly:    c.Calls.MaxUnanswered,
 		Quotas:      quotasOf(c),
 		MaxDuration: c.Calls.MaxDuration,
+		Busy:        d.load.busy,
 		Log:         log,
 		Registry:    d.reg,
 		Trace:       d.trace,
@@ -188,6 +191,9 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 	for _, t := range c.Trunks {
 		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
 	}
+	all[signaling.PhonePrefix] = gateway.Quota{
+		Calls: c.Calls.PerUser, Rate: float64(c.Calls.AttemptsPerUser) / 60, Burst: c.Calls.AttemptsPerUser, Reason: "all lines of the phone are taken",
+	}
 	return all
 }
 
@@ -239,11 +245,16 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 		Presence:   d.pres,
 		Messages:   d.mail,
 		PublicOnly: !c.Accounts.PrivateServers,
-		Stack:      stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
-		Host:       routes.Mapping.SIPHost,
-		Refusals:   translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
-		UserAgent:  "sipxmppgw/" + strings.Fields(versionOf())[0],
-		Log:        d.log,
+		Stack: stack.Options{
+			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
+			Busy: func(method string) bool {
+				return method == "INVITE" && d.g.Hurried() || method != "OPTIONS" && d.load.busy()
+			},
+		},
+		Host:      routes.Mapping.SIPHost,
+		Refusals:  translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
+		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
+		Log:       d.log,
 	}
 	if !c.SIP.Unmarked {
 		o.Stack.Control = mark
@@ -257,6 +268,8 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
 			Identity: t.TLSIdentity, Keepalive: t.Keepalive,
 			Messages: messageModes[t.Messages],
+			Inbound:  signaling.Credentials{User: t.Inbound.Username, Secret: challenge.Secret{Password: string(t.Inbound.Password)}},
+			Proxy:    proxyOf(t),
 		}
 		for j, s := range t.Sources {
 			p, err := config.ParsePrefix(s)
@@ -266,6 +279,9 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 			trunk.Sources = append(trunk.Sources, p)
 		}
 		o.Trunks = append(o.Trunks, trunk)
+	}
+	if err := d.phones(c, routes, &o); err != nil {
+		return err
 	}
 	var err error
 	if d.sip, err = signaling.New(o); err != nil {
@@ -297,15 +313,35 @@ func nextHop(t config.Trunk) (stack.Target, error) {
 	if t.Address == "" {
 		return next, nil
 	}
-	host, port, err := config.SplitAddress(t.Address)
+	at := t.Address
+	if t.OutboundProxy != "" {
+		at = t.OutboundProxy
+	}
+	host, port, err := config.SplitAddress(at)
 	if err != nil {
 		return stack.Target{}, err
 	}
 	next.Host, next.Port = strings.Trim(host, "[]"), port
-	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" {
+	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" && t.OutboundProxy == "" {
 		next.Identity = strings.Trim(t.Domain, "[]")
 	}
 	return next, nil
+}
+
+// proxyOf is the URI of a trunk's outbound proxy; empty if it has none.
+func proxyOf(t config.Trunk) string {
+	if t.OutboundProxy == "" {
+		return ""
+	}
+	uri := "sip:" + t.OutboundProxy
+	if t.Transport != "" && t.Transport != "udp" {
+		over := t.Transport
+		if over == "wss" {
+			over = "ws"
+		}
+		uri += ";transport=" + over
+	}
+	return uri + ";lr"
 }
 
 // run serves until ctx is done. An error is a listener that failed.
@@ -315,8 +351,9 @@ func (d *daemon) run(ctx context.Context) error {
 	d.stop = stop
 	d.mu.Unlock()
 	failed := make(chan error, 1)
-	go d.resume(streaming) // ends with stop
-	go func() {            // ends with stop
+	go d.resume(streaming)   // ends with stop
+	go d.load.run(streaming) // ends with stop
+	go func() {              // ends with stop
 		defer close(d.booked)
 		if d.accounts != nil {
 			d.accounts.Run(streaming)

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -65,6 +66,9 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 			Numbers: translate.NumberForm(t.NumberFormat), Refer: t.ReferTowardSIP,
 		})
 	}
+	for _, p := range c.Phones {
+		r.Phones = append(r.Phones, phoneRoute(c, p))
+	}
 	return r, nil
 }
 
@@ -116,7 +120,11 @@ func rulesOf(c config.Config) ([]route.Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d].hours: %w", i, err)
 		}
-		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: r.Trunk, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
+		trunk := r.Trunk
+		if r.Phone != "" {
+			trunk = signaling.PhonePrefix + r.Phone
+		}
+		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: trunk, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
 	}
 	return rules, nil
 }
