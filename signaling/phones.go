@@ -93,15 +93,16 @@ func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	}
 }
 
-func (p *phones) register(in registrar.Request) registrar.Result {
+// register takes a REGISTER. It is news if the phone is at more places, or fewer, than before.
+func (p *phones) register(in registrar.Request) (out registrar.Result, news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.changed(nil, nil, p.r.Lapse(now))
 	before := p.r.Bindings(in.User, now)
-	out := p.r.Register(in, now)
+	out = p.r.Register(in, now)
 	p.changed(before, out.Kept, out.Gone)
-	return out
+	return out, out.Status == 200 && len(out.Bindings) != len(before)
 }
 
 // broken takes out a binding whose flow is not there any more, if the phone listens nowhere
@@ -220,7 +221,7 @@ func (e *Edge) registering(tx *stack.ServerTx) {
 		return
 	}
 	in := registerOf(tx, m.trunk.station.User)
-	out := e.phones.register(in)
+	out, news := e.phones.register(in)
 	switch {
 	case out.Status == 423:
 		_ = tx.Reply(423, "", header("Min-Expires", digits(int(out.Least/time.Second))))
@@ -229,8 +230,10 @@ func (e *Edge) registering(tx *stack.ServerTx) {
 		_ = tx.Reply(out.Status, "", header("Warning", translate.Warning(e.o.Host, out.Problem)))
 		return
 	}
-	e.o.Log.Info("phone registered", "phone", m.trunk.station.User, "contacts", len(out.Bindings), "transport", string(tx.Transport()))
-	e.o.Log.Debug("phone registered", "phone", m.trunk.station.User, "remote", tx.Source().String())
+	if news {
+		e.o.Log.Info("phone registered", "phone", m.trunk.station.User, "contacts", len(out.Bindings), "transport", string(tx.Transport()))
+	}
+	e.o.Log.Debug("phone registers", "phone", m.trunk.station.User, "remote", tx.Source().String(), "contacts", len(out.Bindings))
 	_ = tx.Reply(200, "", e.boundOf(in, out, supportsTag(req, "gruu"), aor)...)
 }
 

@@ -175,10 +175,26 @@ func (w *warden) refusal(req *sip.Request, p stack.Peer, v challenge.Verdict) st
 		w.count.challenged.Add(1)
 	}
 	var hs []sip.Header
-	for _, c := range w.realm.Ask(p.Addr.Addr().Unmap(), v == challenge.Stale, now) {
+	for _, c := range w.realm.Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
 		hs = append(hs, header("WWW-Authenticate", c))
 	}
 	return stack.Judgement{Status: 401, Headers: hs}
+}
+
+// knows are the algorithms that who a request says it is from can answer.
+func (w *warden) knows(req *sip.Request) []challenge.Algorithm {
+	// COMPAT(baresip 1.0.0): gives up at an algorithm that it does not know, also beside one that it does; drop when Debian 12 is gone.
+	if agent := value(req, "User-Agent"); strings.HasPrefix(agent, "baresip v1.0.") || strings.HasPrefix(agent, "baresip v0.") {
+		return []challenge.Algorithm{challenge.MD5}
+	}
+	name := ""
+	if from, ok := requestURI(address(value(req, "From")).URI); ok {
+		name = from.User
+	}
+	if a, ok := w.answer(req); ok {
+		name = a.User
+	}
+	return w.users[name].secret.Knows()
 }
 
 // reject logs a line for who watches the log for addresses to shut out. It is for the holder

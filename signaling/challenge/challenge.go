@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,6 +53,15 @@ type Secret struct {
 	// Hashes are H(user:realm:password) in hexadecimal digits (RFC 7616 section 3.4.2): 64 of
 	// SHA-256, 32 of MD5.
 	Hashes []string
+}
+
+// Knows are the algorithms that it can be proved by.
+func (s Secret) Knows() []Algorithm {
+	all := []Algorithm{SHA256, MD5}
+	if s.Password != "" || len(s.Hashes) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(a Algorithm) bool { return s.a1(a, "", "") == "" })
 }
 
 // zero reports whether nobody can know the secret.
@@ -119,17 +129,22 @@ func New(o Options) *Realm {
 // Name is the realm's name.
 func (r *Realm) Name() string { return r.o.Name }
 
-// Ask returns the challenges for who sends from an address, the best first. stale says that
-// only the nonce was wrong (RFC 7616 section 3.3).
-func (r *Realm) Ask(source netip.Addr, stale bool, now time.Time) []string {
+// Ask returns the challenges for who sends from an address, the best first, of some algorithms
+// as far as they are good enough; of all that are if none of them is. stale says that only the
+// nonce was wrong (RFC 7616 section 3.3).
+func (r *Realm) Ask(source netip.Addr, some []Algorithm, stale bool, now time.Time) []string {
 	r.next++
 	text := r.format(nonce{uint32(now.Unix()), r.next}, source)
-	algorithms := []Algorithm{SHA256}
+	good := []Algorithm{SHA256}
 	if r.o.MD5 {
-		algorithms = append(algorithms, MD5)
+		good = append(good, MD5)
+	}
+	asked := slices.DeleteFunc(slices.Clone(good), func(a Algorithm) bool { return !slices.Contains(some, a) })
+	if len(asked) == 0 {
+		asked = good
 	}
 	var all []string
-	for _, a := range algorithms {
+	for _, a := range asked {
 		c := `Digest realm="` + r.o.Name + `", nonce="` + text + `", opaque="` + r.opaque() + `", algorithm=` + string(a) + `, qop="auth"`
 		if stale {
 			c += ", stale=true"

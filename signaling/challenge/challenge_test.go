@@ -15,6 +15,8 @@ var (
 	other = netip.MustParseAddr("203.0.113.8")
 )
 
+var all = []Algorithm{SHA256, MD5}
+
 const uri = "sip:romeo@gw.example"
 
 func realm(o Options) *Realm {
@@ -85,7 +87,7 @@ func TestVerdicts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := realm(Options{MD5: tt.md5})
-			challenges := r.Ask(home, false, start)
+			challenges := r.Ask(home, all, false, start)
 			if want := map[bool]int{false: 1, true: 2}[tt.md5]; len(challenges) != want || !strings.Contains(challenges[0], "SHA-256") {
 				t.Fatalf("the challenges are %q", challenges)
 			}
@@ -108,7 +110,7 @@ func TestVerdicts(t *testing.T) {
 // TestCounts: an answer is good once, in any order within reason.
 func TestCounts(t *testing.T) {
 	r := realm(Options{})
-	asked := r.Ask(home, false, start)[0]
+	asked := r.Ask(home, all, false, start)[0]
 	at := func(count int) bool {
 		return r.Spend(answer(t, asked, "desk", "secret", "INVITE", uri, count), home, start)
 	}
@@ -137,7 +139,7 @@ func TestCounts(t *testing.T) {
 			t.Errorf("step %d: count %d: %v, want %v", i, step.count, got, step.want)
 		}
 	}
-	again := r.Ask(home, false, start)[0]
+	again := r.Ask(home, all, false, start)[0]
 	if !r.Spend(answer(t, again, "desk", "secret", "INVITE", uri, 1), home, start) {
 		t.Error("another nonce of the same second is another")
 	}
@@ -146,24 +148,24 @@ func TestCounts(t *testing.T) {
 // TestUsedNoncesAreBounded: what is forgotten is not good any more.
 func TestUsedNoncesAreBounded(t *testing.T) {
 	r := realm(Options{Nonces: 3})
-	var all []Answer
+	var said []Answer
 	for i := range 5 {
 		now := start.Add(time.Duration(i) * time.Second)
-		a := answer(t, r.Ask(home, false, now)[0], "desk", "secret", "INVITE", uri, 1)
-		if all = append(all, a); !r.Spend(a, home, now) {
+		a := answer(t, r.Ask(home, all, false, now)[0], "desk", "secret", "INVITE", uri, 1)
+		if said = append(said, a); !r.Spend(a, home, now) {
 			t.Fatalf("answer %d is not taken", i)
 		}
 	}
 	if len(r.used) != 3 || len(r.order) != 3 {
 		t.Errorf("%d are remembered, want 3", len(r.used))
 	}
-	for i, a := range all {
+	for i, a := range said {
 		a.Count = 2
 		if got, want := r.Spend(a, home, start.Add(5*time.Second)), i >= 2; got != want {
 			t.Errorf("nonce %d used again: %v, want %v", i, got, want)
 		}
 	}
-	r.Spend(answer(t, r.Ask(home, false, start.Add(time.Hour))[0], "desk", "secret", "INVITE", uri, 1), home, start.Add(time.Hour))
+	r.Spend(answer(t, r.Ask(home, all, false, start.Add(time.Hour))[0], "desk", "secret", "INVITE", uri, 1), home, start.Add(time.Hour))
 	if len(r.used) != 1 {
 		t.Errorf("%d are remembered an hour later, want 1", len(r.used))
 	}
@@ -174,7 +176,7 @@ func TestAskingCostsNothing(t *testing.T) {
 	r := realm(Options{})
 	seen := map[string]bool{}
 	for range 1000 {
-		c := r.Ask(home, true, start)[0]
+		c := r.Ask(home, all, true, start)[0]
 		if seen[c] || !strings.HasSuffix(c, ", stale=true") {
 			t.Fatalf("challenge %q", c)
 		}
@@ -229,4 +231,37 @@ func FuzzParseAnswer(f *testing.F) {
 			t.Errorf("%q is %v", s, v)
 		}
 	})
+}
+
+// TestWhatIsAsked: the better algorithm first, and none that would be asked in vain.
+func TestWhatIsAsked(t *testing.T) {
+	md5, sha := strings.Repeat("a", 32), strings.Repeat("b", 64)
+	tests := []struct {
+		name   string
+		md5    bool
+		secret Secret
+		want   string
+	}{
+		{"a password", true, Secret{Password: "a"}, "SHA-256 MD5"},
+		{"nobody", true, Secret{}, "SHA-256 MD5"},
+		{"a password, without MD5", false, Secret{Password: "a"}, "SHA-256"},
+		{"both hashes", true, Secret{Hashes: []string{md5, sha}}, "SHA-256 MD5"},
+		{"a hash of MD5", true, Secret{Hashes: []string{md5}}, "MD5"},
+		{"a hash of SHA-256", true, Secret{Hashes: []string{sha}}, "SHA-256"},
+		{"a hash of MD5, without MD5", false, Secret{Hashes: []string{md5}}, "SHA-256"},
+	}
+	for _, tt := range tests {
+		var got []string
+		for _, c := range realm(Options{MD5: tt.md5}).Ask(home, tt.secret.Knows(), false, start) {
+			d, err := digest.ParseChallenge(c)
+			if err != nil || !d.SupportsQOP("auth") || d.Realm != "gw.example" || d.Opaque == "" {
+				t.Errorf("%s: %q, %v", tt.name, c, err)
+				continue
+			}
+			got = append(got, d.Algorithm)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }

@@ -1,0 +1,149 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sipDomain is where phones register.
+const sipDomain = "sip.example.test"
+
+// A registered phone of the configuration.
+type registered struct{ User, Password, Settings string }
+
+// TestPhones: phones that register straight with the gateway call a user, and are called by
+// one, over each transport; and what is not a phone is not let in.
+func TestPhones(t *testing.T) {
+	s, i := startProsody(t), newIssuer(t)
+	own := i.issue(t, sipDomain)
+	tls, ws := freePort(t), freePort(t)
+	g := startGateway(t, s, gatewayOptions{template: "phones.yaml", values: map[string]any{
+		"TLS": tls, "WS": ws, "Certificate": own, "Key": own, "CA": i.ca,
+		"Registered": []registered{
+			{"udp", "pw-udp", "number: '+4930777'"}, {"tcp", "pw-tcp", ""}, {"tls", "pw-tls", ""}, {"web", "pw-web", "srtp: dtls, ice: true"},
+		},
+	}})
+	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
+	for _, o := range []phoneOptions{
+		{user: "udp", password: "pw-udp", proxy: g.sip},
+		{user: "tcp", password: "pw-tcp", proxy: g.sip, transport: "tcp"},
+		{user: "tls", password: "pw-tls", proxy: tls, transport: "tls", port: freePorts(t, 2), certificate: i.issue(t, "phone.example.test"), ca: i.ca},
+	} {
+		o.domain = sipDomain
+		t.Run("baresip over "+o.user, func(t *testing.T) {
+			before := size(g.log)
+			p := startPhone(t, o)
+			g.registered(t, o.user, before)
+			b := *b
+			b.phone = p
+			b.perform(t, play{"", callsAndIsCalled})
+			if o.user == "udp" {
+				t.Run("by its numbers", func(t *testing.T) { b.perform(t, play{"", calledByNumber}) })
+			}
+			if text := since(g.log, before); strings.Contains(text, "sip_reject") || !strings.Contains(text, "phone registered") {
+				t.Errorf("the gateway printed\n%s", text)
+			}
+		})
+	}
+	t.Run("JsSIP over a WebSocket", func(t *testing.T) { b.perform(t, play{"", func(t *testing.T, b *bench) { browserRegisters(t, b, ws) }}) })
+	t.Run("not registered", func(t *testing.T) {
+		user := b.login(t)
+		user.do(t, nil, "propose", jidOf("tls"))
+		user.ended(t, "reject", "timeout")
+	})
+}
+
+// registered waits until a phone is, after what was logged before.
+func (g *gateway) registered(t *testing.T, user string, before int64) {
+	t.Helper()
+	eventually(t, 10*time.Second, "phone "+user+" is registered", func() error {
+		if line := `msg="phone registered" phone=` + user + " contacts=1"; !strings.Contains(since(g.log, before), line) {
+			return fmt.Errorf("no %s", line)
+		}
+		return nil
+	})
+}
+
+// callsAndIsCalled has the bench's phone call a user and be called by one.
+func callsAndIsCalled(t *testing.T, b *bench) {
+	user := b.login(t)
+	b.phone.dial(t, uriOf("romeo"))
+	e := user.rings(t)
+	if !strings.HasPrefix(e.From, "juliet") {
+		t.Errorf("the call is from %s, want the owner of the phone", e.From)
+	}
+	user.do(t, nil, "proceed", e.From, e.SID)
+	user.wait(t, "initiate")
+	user.connected(t)
+	b.phone.wait(t, "CALL_ESTABLISHED")
+	user.hears(t, e.SID, phoneTone)
+	talk()
+	b.phone.command(t, "hangup", "")
+	user.ended(t, "terminate", "success")
+	b.phone.wait(t, "CALL_CLOSED")
+	b.phone.heard(t, userTone)
+
+	sid := user.proposes(t, b.phone.user)
+	b.phone.accepts(t)
+	user.connected(t)
+	user.hears(t, sid, phoneTone)
+	talk()
+	b.ends(t, user, sid)
+
+	user.proposes(t, b.phone.user)
+	b.phone.wait(t, "CALL_INCOMING")
+	b.phone.command(t, "hangup", "")
+	user.ended(t, "reject", "busy")
+}
+
+// calledByNumber has the phone called by its own number and by one that a route gives it.
+func calledByNumber(t *testing.T, b *bench) {
+	user := b.login(t)
+	for _, number := range []string{"+4930777", "+4972111"} {
+		sid := user.proposes(t, number)
+		b.phone.wait(t, "CALL_INCOMING")
+		user.do(t, nil, "retract", sid)
+		b.phone.wait(t, "CALL_CLOSED")
+	}
+}
+
+// browserRegisters is the same for a page.
+func browserRegisters(t *testing.T, b *bench, port int) {
+	user, phone := b.login(t), b.browser.login(t, b.server, clientOptions{user: "juliet"})
+	phone.do(t, nil, "connectSIP", map[string]any{"url": "ws://" + local(port), "uri": "sip:web@" + sipDomain, "password": "pw-web"})
+	sid := user.proposes(t, "web")
+	e := phone.wait(t, "sip-incoming")
+	phone.do(t, nil, "refuseSIP", e.SID, 486)
+	user.ended(t, "reject", "busy")
+	talks := func(theirs, ours string) {
+		t.Helper()
+		user.connected(t)
+		user.hears(t, theirs, userTone)
+		eventually(t, 10*time.Second, "the page hears", func() error {
+			var packets int
+			if phone.do(t, &packets, "heardSIP", ours); packets < 50 {
+				return fmt.Errorf("%d packets", packets)
+			}
+			return nil
+		})
+	}
+	sid = user.proposes(t, "web")
+	e = phone.wait(t, "sip-incoming")
+	phone.do(t, nil, "answerSIP", e.SID)
+	talks(sid, e.SID)
+	user.do(t, nil, "end", sid, "success")
+	phone.wait(t, "sip-ended")
+	var ours string
+	phone.do(t, &ours, "callSIP", uriOf("romeo"))
+	r := user.rings(t)
+	user.do(t, nil, "proceed", r.From, r.SID)
+	user.wait(t, "initiate")
+	talks(r.SID, ours)
+	phone.do(t, nil, "endSIP", ours)
+	user.ended(t, "terminate", "success")
+	phone.do(t, nil, "closeSIP")
+}
