@@ -450,6 +450,8 @@ type Inbound struct {
 	// SIPXMPPGW_INBOUND_PASSWORD_ and the trunk's name, as with the trunk's own.
 	Password     Secret `yaml:"password"`
 	PasswordFile string `yaml:"password_file"`
+	// HA1 are hashes instead of the password, as with a phone.
+	HA1 []Secret `yaml:"ha1"`
 }
 
 // A Phone is one that registers with the gateway.
@@ -460,7 +462,7 @@ type Phone struct {
 	Password     Secret `yaml:"password"`
 	PasswordFile string `yaml:"password_file"`
 	// HA1 are hashes instead of the password, of user:realm:password in hexadecimal digits: 64
-	// of SHA-256, 32 of MD5. With one alone the phone must know that algorithm.
+	// of SHA-256, 32 of MD5. With one alone that algorithm is the only one that is asked for.
 	HA1 []Secret `yaml:"ha1"`
 	// JID is the bare JID of whose phone it is: it calls as that user, with that user's number
 	// and permissions. Required.

@@ -134,8 +134,8 @@ func (r *reader) passwords(c *Config, env Env) {
 		} else {
 			r.passwordOf(at("inbound.password_file"), &in.Password, in.PasswordFile, env)
 		}
-		if (in.Username == "") != (in.Password == "") {
-			r.at(at("inbound"), "needs a username and a password")
+		if given := in.Password != "" || len(in.HA1) > 0; (in.Username != "") != given || in.Password != "" && len(in.HA1) > 0 {
+			r.at(at("inbound"), "needs a username, and a password or ha1")
 		}
 	}
 	for i := range c.Phones {
@@ -175,6 +175,7 @@ func (r *reader) phones(c *Config) {
 		t := &c.Trunks[i]
 		at := func(name string) string { return fmt.Sprintf("trunks[%d].%s", i, name) }
 		taken(at("inbound.username"), t.Inbound.Username)
+		r.hashes(at("inbound.ha1"), t.Inbound.HA1)
 		if t.Inbound.Username != "" && t.Address == "" {
 			r.at(at("address"), "is missing: a trunk that proves who it is by inbound has one, or else it is a phone")
 		}
@@ -198,11 +199,7 @@ func (r *reader) phones(c *Config) {
 		if (p.Password == "") == (len(p.HA1) == 0) {
 			r.at(at("password"), "is missing; either a password or ha1 is needed")
 		}
-		for j, h := range p.HA1 {
-			if n := len(h); n != 32 && n != 64 || strings.Trim(strings.ToLower(string(h)), "0123456789abcdef") != "" {
-				r.at(fmt.Sprintf("phones[%d].ha1[%d]", i, j), "is neither 32 (MD5) nor 64 (SHA-256) hexadecimal digits")
-			}
-		}
+		r.hashes(at("ha1"), p.HA1)
 		if !bareJID(p.JID) {
 			r.at(at("jid"), "%q is not an address such as juliet@example.org", p.JID)
 		}
@@ -234,6 +231,15 @@ func (r *reader) phones(c *Config) {
 	r.between("sip.max_failures", c.SIP.MaxFailures, 1, 1000)
 	if strings.ContainsAny(c.SIP.Realm, "\"\\\r\n") || len(c.SIP.Realm) > 128 {
 		r.at("sip.realm", "%q has quotes or is longer than 128", c.SIP.Realm)
+	}
+}
+
+// hashes looks at hashes of passwords.
+func (r *reader) hashes(path string, all []Secret) {
+	for i, h := range all {
+		if n := len(h); n != 32 && n != 64 || strings.Trim(strings.ToLower(string(h)), "0123456789abcdef") != "" {
+			r.at(fmt.Sprintf("%s[%d]", path, i), "is neither 32 (MD5) nor 64 (SHA-256) hexadecimal digits")
+		}
 	}
 }
 

@@ -29,7 +29,6 @@ import (
 	"sipxmppgw/mediarelay/embedded"
 	"sipxmppgw/mediarelay/rtpengine"
 	"sipxmppgw/signaling"
-	"sipxmppgw/signaling/challenge"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
@@ -268,7 +267,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *ga
 			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
 			Identity: t.TLSIdentity, Keepalive: t.Keepalive,
 			Messages: messageModes[t.Messages],
-			Inbound:  signaling.Credentials{User: t.Inbound.Username, Secret: challenge.Secret{Password: string(t.Inbound.Password)}},
+			Inbound:  signaling.Credentials{User: t.Inbound.Username, Secret: secretOf(t.Inbound.Password, t.Inbound.HA1)},
 			Proxy:    proxyOf(t),
 		}
 		for j, s := range t.Sources {

@@ -34,11 +34,7 @@ func (d *daemon) phones(c config.Config, routes *gateway.Routes, o *signaling.Op
 	o.Realm, o.MD5, o.MaxFailures, o.Hosts = c.SIP.Realm, c.SIP.DigestMD5, c.SIP.MaxFailures, routes.Hosts
 	o.Bindings = registrar.Options{Least: c.Registrar.MinExpires, Most: c.Registrar.MaxExpires, Contacts: c.Registrar.MaxContacts}
 	for _, p := range c.Phones {
-		phone := signaling.Phone{User: p.User, Secret: challenge.Secret{Password: string(p.Password)}, Policy: phonePolicy(c, p)}
-		for _, h := range p.HA1 {
-			phone.Secret.Hashes = append(phone.Secret.Hashes, string(h))
-		}
-		o.Phones = append(o.Phones, phone)
+		o.Phones = append(o.Phones, signaling.Phone{User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(c, p)})
 	}
 	if len(o.Phones) == 0 || d.store == nil {
 		return nil
@@ -57,6 +53,15 @@ func (d *daemon) phones(c config.Config, routes *gateway.Routes, o *signaling.Op
 	o.Keep = func(b registrar.Binding) { d.store.Put(rowOf(b), nil) }
 	o.Drop = func(b registrar.Binding) { d.store.Delete(store.Bindings, keyOf(b), nil) }
 	return nil
+}
+
+// secretOf is what a phone or a trunk proves to know.
+func secretOf(password config.Secret, hashes []config.Secret) challenge.Secret {
+	s := challenge.Secret{Password: string(password)}
+	for _, h := range hashes {
+		s.Hashes = append(s.Hashes, string(h))
+	}
+	return s
 }
 
 // A bound is a binding in the store.

@@ -68,7 +68,7 @@ type phoneOptions struct {
 	domain    string // where it registers; empty for nowhere
 	transport string // to its proxy: tcp, tls; empty for UDP
 	password  string
-	watch      string // SIP URI of whose presence it asks for; then it also shows its own
+	watch     string // SIP URI of whose presence it asks for; then it also shows its own
 }
 
 // phoneCodecs are baresip's codecs: how the account and the module call them, and the sound

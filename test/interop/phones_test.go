@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"crypto/md5"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func TestPhones(t *testing.T) {
 	own := i.issue(t, sipDomain)
 	tls, ws := freePort(t), freePort(t)
 	g := startGateway(t, s, gatewayOptions{template: "phones.yaml", values: map[string]any{
-		"TLS": tls, "WS": ws, "Certificate": own, "Key": own, "CA": i.ca,
+		"TLS": tls, "WS": ws, "OldHash": fmt.Sprintf("%x", md5.Sum([]byte("old:"+sipDomain+":s3cret"))), "Certificate": own, "Key": own, "CA": i.ca,
 		"Registered": []registered{
 			{"udp", "pw-udp", "number: '+4930777'"}, {"tcp", "pw-tcp", ""}, {"tls", "pw-tls", ""}, {"web", "pw-web", "srtp: dtls, ice: true"},
 		},
@@ -49,7 +50,10 @@ func TestPhones(t *testing.T) {
 			}
 		})
 	}
-	t.Run("JsSIP over a WebSocket", func(t *testing.T) { b.perform(t, play{"", func(t *testing.T, b *bench) { browserRegisters(t, b, ws) }}) })
+	t.Run("JsSIP over a WebSocket", func(t *testing.T) {
+		b.perform(t, play{"", func(t *testing.T, b *bench) { browserRegisters(t, b, ws) }})
+	})
+	t.Run("a trunk that proves who it is", func(t *testing.T) { b.perform(t, play{"", carrierCalls}) })
 	t.Run("not registered", func(t *testing.T) {
 		user := b.login(t)
 		user.do(t, nil, "propose", jidOf("tls"))
@@ -146,4 +150,32 @@ func browserRegisters(t *testing.T, b *bench, port int) {
 	phone.do(t, nil, "endSIP", ours)
 	user.ended(t, "terminate", "success")
 	phone.do(t, nil, "closeSIP")
+}
+
+// carrierCalls has SIPp, which knows MD5 alone, call from where nobody knows it: with the right password, and with a
+// wrong one until nothing comes back any more.
+func carrierCalls(t *testing.T, b *bench) {
+	user := b.login(t)
+	from := func(host, secret string) sippOptions {
+		return sippOptions{host: host, target: b.gateway.sip, uri: uriOf("romeo"), user: "old", secret: secret}
+	}
+	c := startSipp(t, from("127.0.3.1", "s3cret"),
+		"send INVITE; recv 401 | WWW-Authenticate: algorithm=MD5; send ACK; send INVITE | auth; recv 180; recv 200; send ACK; recv BYE; send 200")
+	sid := user.answers(t)
+	user.do(t, nil, "end", sid, "success")
+	c.finished(t)
+	// A wrong password, three times; then not even the question comes back.
+	for range 3 {
+		startSipp(t, from("127.0.3.2", "guess"), "send INVITE; recv 401; send ACK; send INVITE | auth; recv 401; send ACK").finished(t)
+	}
+	shut := startSipp(t, from("127.0.3.2", "s3cret"), "send INVITE | once; recv 401 | within 1000")
+	if err := shut.result(); err == nil {
+		t.Error("it is still answered")
+	}
+	startSipp(t, from("127.0.3.3", "s3cret"), "send INVITE; recv 401; send ACK").finished(t)
+	for _, line := range []string{"msg=sip_reject src=127.0.3.2 reason=credentials method=INVITE transport=UDP", "msg=sip_reject src=127.0.3.2 reason=banned for=1m0s"} {
+		if !strings.Contains(since(b.gateway.log, 0), line) {
+			t.Errorf("the gateway has not printed %s", line)
+		}
+	}
 }
