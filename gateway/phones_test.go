@@ -88,3 +88,36 @@ func TestPhonesAreRouted(t *testing.T) {
 		})
 	}
 }
+
+// TestPhoneHandsOver: a phone may transfer where its owner may call, over whichever trunk.
+func TestPhoneHandsOver(t *testing.T) {
+	kept := Party{JID: "romeo@example.org/x", URI: "sip:romeo%40example.org@x.gw.example"}
+	tests := []struct {
+		name, to string
+		edge     Edge
+		trunk    string
+		cause    call.Cause
+	}{
+		{name: "to a number", to: "sip:+498912@x.gw.example", trunk: "office"},
+		{name: "to another phone", to: "sip:201@x.gw.example", trunk: "phone/201"},
+		{name: "to a user", to: "sip:100@x.gw.example", edge: XMPP},
+		{name: "to a number that its owner may not call", to: "sip:+1212@x.gw.example", cause: call.Forbidden},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := withPhones(t).Transfer(Handover{
+				Edge: SIP, Trunk: "phone/desk", User: "romeo@example.org", Kept: kept, From: XMPP, To: tt.to, By: Party{URI: "sip:desk@x.gw.example"},
+			})
+			if tt.cause != call.Normal {
+				var r *call.Refusal
+				if !errors.As(err, &r) || r.Cause != tt.cause {
+					t.Fatalf("got %+v, %v", got, err)
+				}
+				return
+			}
+			if err != nil || got.Edge != tt.edge || got.Trunk != tt.trunk || got.From.URI != kept.URI {
+				t.Errorf("got %v over %q from %s, %v", got.Edge, got.Trunk, got.From.URI, err)
+			}
+		})
+	}
+}

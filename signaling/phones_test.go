@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/message"
 	"sipxmppgw/signaling/challenge"
 	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
@@ -631,5 +633,93 @@ func TestPathOfAPhone(t *testing.T) {
 			t.Errorf("Route is %q", got)
 		}
 		p.answer("404 Not Found", "k1", "", "")
+	})
+}
+
+// TestMessageToAPhone goes where its calls go.
+func TestMessageToAPhone(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		var got []message.Outcome
+		m := message.Message{
+			Key: "k1", Trunk: "phone/desk", Way: message.ToSIP, Kind: message.Words, Body: "Hello",
+			From: message.Address{URI: "sip:mira@jabber.example"}, To: message.Address{URI: "sip:desk@gw.jabber.example"},
+		}
+		done := func(o message.Outcome) { got = append(got, o) }
+		w.edge.Carry(m, done)
+		if len(got) != 1 || got[0].Result != message.Away {
+			t.Fatalf("it is not registered: %+v", got)
+		}
+		p := w.peer(deskAddr)
+		p.registers("desk", "1234", "<sip:desk@10.0.0.2:5060>")
+		w.edge.Carry(m, done)
+		p.wants("MESSAGE sip:desk@10.0.0.2:5060 SIP/2.0")
+		if got := p.field("to"); got != "<sip:desk@gw.jabber.example>" {
+			t.Errorf("To is %s", got)
+		}
+		p.answer("200 OK", "k1", "", "")
+		synctest.Wait()
+		if len(got) != 2 || got[1].Result != message.Done {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// TestThroughAProxy: what begins a dialog or none goes through a trunk's proxy, and says so;
+// what is in the dialog goes where the peer has said.
+func TestThroughAProxy(t *testing.T) {
+	playWith(t, func(o *Options) {
+		o.Trunks[1].Next = stack.Target{Host: "198.51.100.45", Port: 5070, Transport: stack.UDP}
+		o.Trunks[1].Proxy = "sip:198.51.100.45:5070;lr"
+	}, func(t *testing.T, w *world) {
+		proxy, other := w.peer("198.51.100.45:5070"), w.peer("198.51.100.40:5060")
+		if err := w.edge.Register("other", Binding{AOR: "sip:gw@other.example"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		proxy.wants("REGISTER sip:other.example SIP/2.0")
+		if got := proxy.field("route"); got != "<sip:198.51.100.45:5070;lr>" {
+			t.Errorf("Route of REGISTER is %q", got)
+		}
+		proxy.answer("200 OK", "r", "Contact: "+proxy.field("contact")+"\nService-Route: <sip:198.51.100.45:5070;lr>, <sip:core.other.example;lr>", "")
+		synctest.Wait()
+		target := toOtto()
+		target.Trunk, target.To.URI = "other", "sip:otto@other.example"
+		c := w.dial(target)
+		invite := proxy.wants("INVITE sip:otto@other.example SIP/2.0")
+		if want := "Route: <sip:198.51.100.45:5070;lr>\r\nRoute: <sip:core.other.example;lr>\r\n"; !strings.Contains(invite, want) || strings.Count(invite, "\r\nRoute:") != 2 {
+			t.Errorf("got\n%s\nwant\n%s", invite, want)
+		}
+		proxy.answer("200 OK", "k1", "Contact: <sip:otto@198.51.100.40>", theirSDP)
+		c.wants(t, "answers PCMA")
+		if ack := other.wants("ACK sip:otto@198.51.100.40 SIP/2.0"); strings.Contains(ack, "\r\nRoute:") {
+			t.Errorf("got\n%s", ack)
+		}
+		c.do(func() { c.leg.End(call.Normal, call.Detail{}) })
+		other.wants("BYE")
+		other.answer("200 OK", "", "", "")
+	})
+}
+
+// TestKeptOpen: the gateway answers what a phone keeps its flow open with (RFC 5626 section
+// 4.4), and nobody else's.
+func TestKeptOpen(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		const binding = "\x00\x01\x00\x00\x21\x12\xa4\x42123456789012"
+		p := w.peer(deskAddr)
+		p.raw(binding)
+		p.silent()
+		p.registers("desk", "1234", "<sip:desk@10.0.0.2:5060>")
+		p.raw(binding)
+		if got := p.wants("\x01\x01"); !strings.HasSuffix(got[:20], "123456789012") {
+			t.Errorf("got %q", got)
+		}
+		s := w.stream("203.0.113.51")
+		if _, err := s.conn.Write([]byte("\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		pong := make([]byte, 2)
+		if _, err := io.ReadFull(s.r, pong); err != nil || string(pong) != "\r\n" {
+			t.Errorf("got %q, %v", pong, err)
+		}
+		s.close()
 	})
 }

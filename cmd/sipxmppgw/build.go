@@ -296,11 +296,14 @@ var messageModes = map[string]signaling.MessageMode{
 	"on": signaling.PlainMessages, "cpim": signaling.CPIMMessages, "off": signaling.NoMessages,
 }
 
-// trunksWithMessages are the trunks that take messages.
+// trunksWithMessages are the trunks and phones that take messages.
 func trunksWithMessages(c config.Config) map[string]bool {
 	all := map[string]bool{}
 	for _, t := range c.Trunks {
 		all[t.Name] = messageModes[t.Messages] != signaling.NoMessages
+	}
+	for _, p := range c.Phones {
+		all[signaling.PhonePrefix+p.User] = true
 	}
 	return all
 }

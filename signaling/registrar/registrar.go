@@ -267,7 +267,7 @@ func (r *Registrar) clear(req Request, held []Binding, now time.Time) Result {
 
 // bind is the binding that a contact asks for. Another status than 0 refuses it.
 func (r *Registrar) bind(req Request, c Contact, now time.Time) (b Binding, status int, problem string) {
-	if sameContact(c.URI) == "" || len(c.URI) > maxURI || len(c.Instance) > maxInstance {
+	if sameContact(c.URI) == "" || strings.Contains(c.URI, "?") || len(c.URI) > maxURI || len(c.Instance) > maxInstance {
 		return b, 400, "contact is not an address, or too long"
 	}
 	b = Binding{

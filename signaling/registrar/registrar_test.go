@@ -75,6 +75,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "clears all, without a time", in: func() Request { r := all; r.Expires = -1; return r }(), status: 400},
 		{name: "clears all, and adds one", in: func() Request { r := all; r.Contacts = []Contact{contact(deskURI, 60)}; return r }(), status: 400},
 		{name: "contact of another scheme", in: register(1, contact("tel:+4930", 600)), status: 400},
+		{name: "contact with headers", in: register(1, contact("sip:desk@b?Subject=x", 600)), status: 400},
 		{name: "contact without a host", in: register(1, contact("sip:desk@;lr", 600)), status: 400},
 		{name: "contact of a thousand octets", in: register(1, contact("sip:"+strings.Repeat("a", 1000)+"@b", 600)), status: 400},
 		{name: "flow", in: register(1, flow), status: 200, want: deskURI + " 1h0m0s"},
