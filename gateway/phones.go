@@ -53,15 +53,11 @@ func (r *Routes) inFull(u translate.URI, trunk string) string {
 	return full
 }
 
-// address is where a phone is called.
-func (r *Routes) address(p *PhoneRoute) string {
-	return translate.URI{Scheme: "sip", User: p.User, Host: r.Mapping.SIPHost}.String()
-}
-
-// ring completes a target whose caller is known to one on a phone.
-func (r *Routes) ring(p *PhoneRoute, t Target) Target {
+// ring completes a target whose caller is known to one on a phone, or on the one of its
+// places that a GRUU names (RFC 5627).
+func (r *Routes) ring(p *PhoneRoute, gruu string, t Target) Target {
 	t.Edge, t.Trunk, t.Policy, t.NoAnswer = SIP, p.Trunk.Name, p.Trunk.Policy, r.NoAnswer
-	t.To.URI = r.address(p)
+	t.To.URI = translate.URI{Scheme: "sip", User: p.User, Host: r.Mapping.SIPHost, GRUU: gruu}.String()
 	return t
 }
 

@@ -62,6 +62,7 @@ func TestPhonesAreRouted(t *testing.T) {
 		{name: "a phone calls a user by the address", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:romeo%40example.org@x.gw.example", Claim: fromDesk}, edge: XMPP, from: "sip:+4930123@pbx.example;user=phone", to: "romeo@example.org"},
 		{name: "a phone calls a user of a direct domain", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:tybalt@direct.example", Claim: fromDesk}, edge: XMPP, from: "sip:+4930123@pbx.example;user=phone", to: "tybalt@direct.example"},
 		{name: "a phone calls another", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:201@x.gw.example", Claim: fromDesk}, trunk: "phone/201", from: "sip:+4930123@pbx.example;user=phone", to: "sip:201@x.gw.example"},
+		{name: "a phone calls one of the places of another", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:201@x.gw.example;gr=urn:uuid:1", Claim: fromDesk}, trunk: "phone/201", from: "sip:+4930123@pbx.example;user=phone", to: "sip:201@x.gw.example;gr=urn:uuid:1"},
 		{name: "a phone calls nobody", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:nobody@other.example", Claim: fromDesk}, cause: call.Forbidden},
 		{name: "no hops are left", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:+498912@x.gw.example", Hops: 1}, cause: call.Loop},
 	}

@@ -108,7 +108,7 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		return Target{}, addressRefusal(err)
 	}
 	if phone != nil {
-		return r.ring(phone, Target{
+		return r.ring(phone, "", Target{
 			From: Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
 			To:   Party{JID: to.Bare().String()},
 			Hops: q.Hops, Rule: choice.Rule, Why: choice.Why,
@@ -202,7 +202,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		}
 	}
 	if phone != nil {
-		return r.ring(phone, Target{
+		return r.ring(phone, request.GRUU, Target{
 			From: Party{URI: caller.URI.String(), JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous, Verdict: caller.Verdict},
 			Hops: max(0, q.Hops-1), Rule: "own phone", Diverted: q.Diverted,
 		}), nil

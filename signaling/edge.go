@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -236,6 +237,9 @@ func (e *Edge) dialed(l *leg, target gateway.Target, in gateway.Inbox, local net
 // dialPhone is Dial for a phone: to where it is registered now.
 func (e *Edge) dialPhone(trunk *Trunk, uri sip.Uri, target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
 	gr, _ := uri.UriParams.Get("gr")
+	if plain, err := url.PathUnescape(gr); err == nil {
+		gr = plain
+	}
 	bells := e.phones.bells(e, trunk, gr)
 	if len(bells) == 0 {
 		return nil, &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Text: "the phone is not registered"}}

@@ -723,3 +723,31 @@ func TestKeptOpen(t *testing.T) {
 		s.close()
 	})
 }
+
+// TestOnePlaceOfAPhone: a GRUU names one of its instances, and nobody else is called.
+func TestOnePlaceOfAPhone(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		for i, a := range []string{deskAddr, sofaAddr} {
+			s := registerBy("desk", fmt.Sprintf(`<sip:desk@10.0.0.%d>;+sip.instance="<urn:uuid:%d>"`, i, i))
+			s.callID, s.branch = fmt.Sprint("reg", i), fmt.Sprint("reg", i)
+			p := w.peer(a)
+			p.says(s, "desk", "1234")
+			p.wants("SIP/2.0 200")
+			if err := p.conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		desk, sofa := w.peer(deskAddr), w.peer(sofaAddr)
+		target := toDesk()
+		target.To.URI += ";gr=urn:uuid:1"
+		c := w.dial(target)
+		sofa.wants("INVITE sip:desk@10.0.0.1 SIP/2.0")
+		desk.silent()
+		sofa.answer("486 Busy Here", "k", "", "")
+		c.wants(t, "ends busy 486/0 Busy Here")
+		target.To.URI = "sip:desk@gw.jabber.example;gr=urn:uuid:7"
+		if _, err := w.edge.Dial(target, w.calls.call(call.B)); err == nil {
+			t.Error("nobody is there by that name")
+		}
+	})
+}
