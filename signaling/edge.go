@@ -316,14 +316,14 @@ func (e *Edge) enlist(l *leg) bool {
 	e.mu.Lock()
 	open := !e.closing
 	if open {
+		if l.trunk.flows != nil && l.uri != "" {
+			l.hold(remoteOf(l.next))
+		}
 		e.legs.add(l)
 	}
 	e.mu.Unlock()
 	if open {
 		e.trace.begin(l.callID, l.in.Call())
-		if l.trunk.flows != nil && l.uri != "" {
-			l.hold(remoteOf(l.next))
-		}
 	}
 	return open
 }

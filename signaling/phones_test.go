@@ -751,3 +751,65 @@ func TestOnePlaceOfAPhone(t *testing.T) {
 		}
 	})
 }
+
+// TestGuessingFromWithin: who is known, as a phone or by an address, cannot try the names of
+// others without end, but goes on by its own.
+func TestGuessingFromWithin(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		p := w.peer(deskAddr)
+		p.registers("desk", "1234", "<sip:desk@10.0.0.2:5060>")
+		s := registerBy("sofa", "<sip:sofa@10.0.0.2:5060>")
+		for i := range 10 {
+			s.branch, s.callID = fmt.Sprint("g", i), fmt.Sprint("g", i)
+			p.says(s, "sofa", fmt.Sprint(i))
+			p.wants("SIP/2.0 401")
+		}
+		s.branch, s.callID = "gx", "gx"
+		p.says(s, "sofa", "4321")
+		if got := p.wants("SIP/2.0 503"); !strings.Contains(got, "\r\nRetry-After: 60\r\n") {
+			t.Errorf("got\n%s", got)
+		}
+		own := registerBy("desk", "<sip:desk@10.0.0.2:5060>")
+		own.branch, own.callID = "own", "own"
+		p.says(own, "desk", "1234")
+		p.wants("SIP/2.0 200")
+		time.Sleep(time.Minute)
+		s.branch, s.callID = "gy", "gy"
+		p.says(s, "sofa", "4321")
+		p.wants("SIP/2.0 200")
+	})
+}
+
+// TestGuessingOverAConnection: it is closed when its address is shut out.
+func TestGuessingOverAConnection(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		p := w.stream("203.0.113.52")
+		s := registerBy("desk", "")
+		for i := range 10 {
+			s.branch, s.callID, s.proof = fmt.Sprint("g", i), fmt.Sprint("g", i), ""
+			p.send(s.text("TCP 203.0.113.52"), "")
+			asked := p.wants("SIP/2.0 401")
+			s.branch, s.proof = s.branch+"p", proofOf(t, asked, "", "desk", fmt.Sprint(i), s, 1)
+			p.send(s.text("TCP 203.0.113.52"), "")
+			if i < 9 {
+				p.wants("SIP/2.0 401")
+			}
+		}
+		if _, err := io.ReadAll(p.r); err != nil {
+			t.Errorf("it is not closed: %v", err)
+		}
+	})
+}
+
+// TestPhoneAsksWhetherWeAreThere: only who is registered has an answer.
+func TestPhoneAsksWhetherWeAreThere(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		p := w.peer(deskAddr)
+		s := say{method: "OPTIONS", uri: "sip:gw.jabber.example", from: "sip:desk@gw.jabber.example", to: "sip:gw.jabber.example", branch: "o1", callID: "o1", cseq: 1}
+		p.send(s.text("UDP 10.0.0.2:5060"), "")
+		p.silent()
+		p.registers("desk", "1234", "<sip:desk@10.0.0.2:5060>")
+		p.send(s.text("UDP 10.0.0.2:5060"), "")
+		p.wants("SIP/2.0 200")
+	})
+}

@@ -28,6 +28,10 @@ func (e *Edge) request(tx *stack.ServerTx) {
 			trunk = b.trunk
 		}
 	}
+	if trunk == nil && req.Method == sip.OPTIONS && e.flows.known(peer.Transport, peer.Addr) {
+		e.outside(tx, nil) // a phone that asks whether we are there
+		return
+	}
 	if e.asks(req, peer, trunk, served) {
 		m, ok := e.prove(tx)
 		if ok {

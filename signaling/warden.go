@@ -219,9 +219,24 @@ func (w *warden) bans() int {
 	return w.guard.Bans(time.Now())
 }
 
+// guesses reports whether a request must not even be judged: its address is shut out, and it is
+// not from who is known at its very flow. For who is known, being shut out means no more.
+func (e *Edge) guesses(tx *stack.ServerTx) bool {
+	a, ok := e.warden.answer(tx.Request())
+	if !ok || e.warden.open(tx.Source().Addr().Unmap()) {
+		return false
+	}
+	m, known := e.warden.users[a.User]
+	return !known || !e.flows.holds(m.trunk, tx.Transport(), tx.Source())
+}
+
 // prove asks who a request is from, if it does not say so well. Then it has its answer, and
 // ok is false.
 func (e *Edge) prove(tx *stack.ServerTx) (m member, ok bool) {
+	if e.guesses(tx) {
+		e.reply(tx, 503, header("Retry-After", "60"))
+		return member{}, false
+	}
 	m, v := e.warden.admit(tx.Request(), tx.Peer())
 	if v == challenge.Proved {
 		tx.Welcome()

@@ -160,6 +160,9 @@ func (s *Stack) screened(msg sip.Message, from arrival) bool {
 		j = s.o.Screen.Judge(req, from.peer())
 	}
 	switch {
+	case from.conn != nil && !s.o.Screen.Open(from.remote.Addr().Unmap()):
+		from.conn.Close() // shut out meanwhile, perhaps by this
+		return false
 	case j.Take:
 		local := netip.AddrPort{}
 		if from.conn != nil {

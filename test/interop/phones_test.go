@@ -119,7 +119,7 @@ func calledByNumber(t *testing.T, b *bench) {
 func browserRegisters(t *testing.T, b *bench, port int) {
 	user, phone := b.login(t), b.browser.login(t, b.server, clientOptions{user: "juliet"})
 	phone.do(t, nil, "connectSIP", map[string]any{"url": "ws://" + local(port), "uri": "sip:web@" + sipDomain, "password": "pw-web"})
-	sid := user.proposes(t, "web")
+	user.proposes(t, "web")
 	e := phone.wait(t, "sip-incoming")
 	phone.do(t, nil, "refuseSIP", e.SID, 486)
 	user.ended(t, "reject", "busy")
@@ -135,7 +135,7 @@ func browserRegisters(t *testing.T, b *bench, port int) {
 			return nil
 		})
 	}
-	sid = user.proposes(t, "web")
+	sid := user.proposes(t, "web")
 	e = phone.wait(t, "sip-incoming")
 	phone.do(t, nil, "answerSIP", e.SID)
 	talks(sid, e.SID)
