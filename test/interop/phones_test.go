@@ -5,6 +5,7 @@ package interop
 import (
 	"crypto/md5"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ func TestPhones(t *testing.T) {
 			b.perform(t, play{"", callsAndIsCalled})
 			if o.user == "udp" {
 				t.Run("by its numbers", func(t *testing.T) { b.perform(t, play{"", calledByNumber}) })
+				t.Run("calls a number, and sends a user on", func(t *testing.T) { b.perform(t, play{"", callsOut}) })
 			}
 			if text := since(g.log, before); strings.Contains(text, "sip_reject") || !strings.Contains(text, "phone registered") {
 				t.Errorf("the gateway printed\n%s", text)
@@ -58,6 +60,12 @@ func TestPhones(t *testing.T) {
 		user := b.login(t)
 		user.do(t, nil, "propose", jidOf("tls"))
 		user.ended(t, "reject", "timeout")
+	})
+	t.Run("there after a restart", func(t *testing.T) {
+		before := size(g.log)
+		b.phone = startPhone(t, phoneOptions{user: "udp", password: "pw-udp", proxy: g.sip, domain: sipDomain})
+		g.registered(t, "udp", before)
+		outlives(t, b)
 	})
 }
 
@@ -113,6 +121,53 @@ func calledByNumber(t *testing.T, b *bench) {
 		user.do(t, nil, "retract", sid)
 		b.phone.wait(t, "CALL_CLOSED")
 	}
+}
+
+// callsOut has the phone call a number over a trunk, as its owner, and send a user on there.
+func callsOut(t *testing.T, b *bench) {
+	const number = "sip:+33123@" + sipDomain
+	answered := "recv INVITE | From: juliet; send 180; send 200; recv ACK; recv BYE; send 200"
+	callee := startSipp(t, sippOptions{host: "127.0.2.1", port: b.gateway.sipp}, answered)
+	b.phone.dial(t, number)
+	b.phone.wait(t, "CALL_ESTABLISHED")
+	b.phone.command(t, "hangup", "")
+	b.phone.wait(t, "CALL_CLOSED")
+	callee.finished(t)
+
+	b.phone.dial(t, "sip:+44123@"+sipDomain) // no route lets its owner call there
+	b.phone.closed(t, "403")
+
+	user := b.login(t)
+	callee = startSipp(t, sippOptions{host: "127.0.2.1", port: b.gateway.sipp}, "recv INVITE | From: romeo; send 180; send 200; recv ACK; recv BYE; send 200")
+	sid := b.up(t, user)
+	b.phone.command(t, "transfer", number)
+	b.phone.wait(t, "CALL_CLOSED")
+	user.hears(t, sid, userTone) // SIPp sends it back
+	user.do(t, nil, "end", sid, "success")
+	callee.finished(t)
+}
+
+// outlives starts the gateway anew: the phone, which knows nothing of it, is called.
+func outlives(t *testing.T, b *bench) {
+	g := b.gateway
+	old := g.process
+	g.stop(t)
+	before := size(g.log)
+	g.process = start(t, "sipxmppgw", processOptions{dir: filepath.Dir(g.config)}, build(t), "run", "--config", g.config)
+	defer func() {
+		g.stop(t)
+		g.process = old
+	}()
+	eventually(t, 10*time.Second, "the gateway is ready", g.ready)
+	user := b.login(t)
+	user.proposes(t, b.phone.user)
+	b.phone.wait(t, "CALL_INCOMING")
+	if strings.Contains(since(g.log, before), "phone registers") {
+		t.Error("the phone has registered again before it was called")
+	}
+	b.phone.command(t, "hangup", "")
+	user.ended(t, "reject", "busy")
+	b.phone.kill(t) // it would wait for an answer that nobody gives any more
 }
 
 // browserRegisters is the same for a page.
