@@ -239,7 +239,6 @@ func (e *Edge) prove(tx *stack.ServerTx) (m member, ok bool) {
 	}
 	m, v := e.warden.admit(tx.Request(), tx.Peer())
 	if v == challenge.Proved {
-		tx.Welcome()
 		return m, true
 	}
 	j := e.warden.refusal(tx.Request(), tx.Peer(), v)

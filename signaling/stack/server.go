@@ -82,14 +82,6 @@ func (tx *ServerTx) Back() Target {
 	return to
 }
 
-// Welcome says that who sent the request is one of ours: a connection is kept as long as
-// theirs are.
-func (tx *ServerTx) Welcome() {
-	if tx.from.conn != nil {
-		tx.from.conn.known.Store(true)
-	}
-}
-
 // Known says whether the source is one that [Options.Allowed] knows.
 func (tx *ServerTx) Known() bool { return tx.from.known }
 
