@@ -431,11 +431,17 @@ func (l *leg) pin(e stack.Event) {
 // reached is pin for a phone: each of its dialogs has a way of its own.
 func (l *leg) reached(e stack.Event) {
 	t := tag(e.Response.To().Params)
-	if _, known := l.ways[t]; t == "" || known || len(l.ways) >= maxBells || e.Response.StatusCode == 100 || e.Response.CSeq().MethodName != sip.INVITE {
+	if t == "" || e.Response.StatusCode == 100 || e.Response.CSeq().MethodName != sip.INVITE {
 		return
 	}
-	l.ways[t] = e.Target
-	if contact, ok := l.e.contactTo(l.token, e.Target); ok && (len(l.ways) == 1 || e.Response.IsSuccess()) {
+	_, known := l.ways[t]
+	if !known && len(l.ways) < maxBells {
+		l.ways[t] = e.Target
+	}
+	if !e.Response.IsSuccess() && (known || len(l.ways) > 1) {
+		return // it is neither the first that rings nor the one that answers
+	}
+	if contact, ok := l.e.contactTo(l.token, e.Target); ok && e.Target == l.ways[t] {
 		l.next, l.contact = e.Target, contact
 	}
 }

@@ -813,3 +813,46 @@ func TestPhoneAsksWhetherWeAreThere(t *testing.T) {
 		p.wants("SIP/2.0 200")
 	})
 }
+
+// TestTheOneThatAnswersHasTheDialog: over UDP one rings first, over TCP the other answers; what
+// follows goes there, and says that we are there.
+func TestTheOneThatAnswersHasTheDialog(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		udp, tcp := w.peer(deskAddr), w.stream("203.0.113.53")
+		udp.registers("desk", "1234", "<sip:desk@10.0.0.1>")
+		s := registerBy("desk", "<sip:desk@10.0.0.2;transport=tcp>")
+		s.callID = "tcp"
+		tcp.send(s.text("TCP 10.0.0.2"), "")
+		s.proof, s.branch, s.cseq = proofOf(t, tcp.wants("SIP/2.0 401"), "", "desk", "1234", s, 1), "t2", 2
+		tcp.send(s.text("TCP 10.0.0.2"), "")
+		tcp.wants("SIP/2.0 200")
+		c := w.dial(toDesk())
+		udp.wants("INVITE sip:desk@10.0.0.1")
+		udp.answer("180 Ringing", "k1", "Contact: <sip:desk@10.0.0.1>", "")
+		c.wants(t, "rings")
+		invite := tcp.wants("INVITE sip:desk@10.0.0.2;transport=tcp")
+		say := func(to, status, more, body string) {
+			f := func(name string) string { return rawHeader([]byte(to), name, name) }
+			head := "SIP/2.0 " + status + "\nVia: " + f("via") + "\nFrom: " + f("from") + "\nTo: " + f("to")
+			if !strings.Contains(f("to"), "tag=") {
+				head += ";tag=k2"
+			}
+			tcp.send(head+"\nCall-ID: "+f("call-id")+"\nCSeq: "+f("cseq")+"\n"+more, body)
+		}
+		say(invite, "180 Ringing", "Contact: <sip:desk@10.0.0.2;transport=tcp>", "")
+		c.wants(t, "rings")
+		say(invite, "200 OK", "Contact: <sip:desk@10.0.0.2;transport=tcp>", theirSDP)
+		c.wants(t, "answers PCMA")
+		tcp.wants("ACK sip:desk@10.0.0.2;transport=tcp")
+		udp.wants("CANCEL")
+		c.do(func() { c.leg.Update(described("PCMU")) })
+		again := tcp.wants("INVITE sip:desk@10.0.0.2;transport=tcp")
+		if got := rawHeader([]byte(again), "contact", "m"); !strings.Contains(got, "transport=tcp") {
+			t.Errorf("our Contact is %s", got)
+		}
+		say(again, "488 Not Acceptable Here", "X: y", "")
+		tcp.wants("ACK")
+		c.do(func() { c.leg.End(call.Normal, call.Detail{}) })
+		say(tcp.wants("BYE"), "200 OK", "X: y", "")
+	})
+}
