@@ -282,6 +282,7 @@ func (s *Stack) begin(req *sip.Request, from arrival, key, merge string) *Server
 	}
 	tx.machine = sip.NewServerTx(key, req, tx.flow, s.quiet)
 	tx.waiting = time.AfterFunc(lifetime, tx.overdue)
+	tx.waiting.Stop() // until there is a machine: where the processors are taken it could be first
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -294,6 +295,7 @@ func (s *Stack) begin(req *sip.Request, from arrival, key, merge string) *Server
 	s.mu.Unlock()
 	tx.machine.OnTerminate(func(string, error) { s.forget(tx) })
 	_ = tx.machine.Init() // it has no error
+	tx.waiting.Reset(lifetime)
 	if req.Method == sip.INVITE {
 		// sipgo's own 100 could overtake a final response. The request given once more
 		// stops it, and does nothing else before there is a response.
