@@ -49,6 +49,7 @@ func (ps Problems) Error() string {
 // A reader reads one document into a Config and remembers where everything stood.
 type reader struct {
 	file     string
+	of       string // what paths are in, such as "tenants[0]."; empty for the file itself
 	lines    map[string]int
 	problems Problems
 }
@@ -59,6 +60,7 @@ func (r *reader) problem(line int, path, format string, args ...any) {
 
 // at reports a problem of a setting, at the line where it, or what it is in, stands.
 func (r *reader) at(path, format string, args ...any) {
+	path = r.of + path
 	line := 0
 	for p := path; p != "" && line == 0; p = parent(p) {
 		line = r.lines[p]
@@ -102,6 +104,9 @@ func syntax(err error) (line int, what string) {
 	return 0, what
 }
 
+// named is a group of settings that may be written as its name alone.
+type named interface{ name(string) }
+
 var durationType = reflect.TypeFor[time.Duration]()
 
 // value reads a node into a value of any type a setting has.
@@ -119,6 +124,10 @@ func (r *reader) value(n *yaml.Node, v reflect.Value, path string) {
 		} else if err := u.UnmarshalText([]byte(n.Value)); err != nil {
 			r.problem(n.Line, path, "%q is not an address", n.Value)
 		}
+		return
+	}
+	if name, ok := v.Addr().Interface().(named); ok && n.Kind == yaml.ScalarNode {
+		name.name(n.Value)
 		return
 	}
 	switch {
@@ -172,7 +181,7 @@ func (r *reader) settings(n *yaml.Node, v reflect.Value, path string) {
 		r.problem(n.Line, path, "is not a group of settings")
 		return
 	}
-	names := fieldsOf(v.Type())
+	names, fields := fieldsOf(v.Type())
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
@@ -185,7 +194,7 @@ func (r *reader) settings(n *yaml.Node, v reflect.Value, path string) {
 			r.problem(key.Line, at, "stands twice")
 		default:
 			seen[key.Value] = true
-			r.value(n.Content[i+1], v.Field(f), at)
+			r.value(n.Content[i+1], v.FieldByIndex(fields[f]), at)
 			r.lines[at] = key.Line // a group begins at its name
 		}
 	}
@@ -201,6 +210,9 @@ func (r *reader) list(n *yaml.Node, v reflect.Value, path string) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
 	for i, item := range items {
+		if t, ok := v.Index(i).Addr().Interface().(*Tenant); ok {
+			*t = defaults().tenant()
+		}
 		r.value(item, v.Index(i), fmt.Sprintf("%s[%d]", path, i))
 	}
 }
@@ -222,12 +234,14 @@ func (r *reader) pairs(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-func fieldsOf(t reflect.Type) []string {
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i] = t.Field(i).Tag.Get("yaml")
+// fieldsOf returns the settings of a struct, those of what is embedded in it among them.
+func fieldsOf(t reflect.Type) (names []string, index [][]int) {
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous {
+			names, index = append(names, f.Tag.Get("yaml")), append(index, f.Index)
+		}
 	}
-	return names
+	return names, index
 }
 
 func join(path, name string) string {

@@ -6,6 +6,7 @@
 package config
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -36,6 +37,10 @@ type Config struct {
 	// Users are telephone numbers or SIP addresses, and whose they are, by bare JID. A number
 	// that ends in * stands for all that begin so; a * in the JID, for the rest of it.
 	Users map[string]string `yaml:"numbers"`
+	// Groups are numbers that several ring at. Default none.
+	Groups []Group `yaml:"groups"`
+	// Tenants are further components in the same process.
+	Tenants []Tenant `yaml:"tenants"`
 }
 
 // XMPP is the component connection (XEP-0114).
@@ -93,6 +98,20 @@ type SIP struct {
 	// WebSocketOrigins are the web pages, such as https://phone.example.org, that may open a
 	// WebSocket; "*" is for all. Programs that are no browser need none. Default none.
 	WebSocketOrigins []string `yaml:"websocket_origins"`
+	// Realm is the one of phones and trunks that prove to us who they are (RFC 7616). Hashes of
+	// passwords are made with it. Default: Domain or, without one, the external address.
+	Realm string `yaml:"realm"`
+	// DigestMD5 lets them do so by MD5, beside SHA-256, which is offered first (RFC 8760): most
+	// phones know nothing better. Default true.
+	DigestMD5 bool `yaml:"digest_md5"`
+	// MaxFailures is how many wrong answers in a row shut an address out: for a minute, then
+	// for two, to an hour at most. From 1 to 1000. Default 10.
+	MaxFailures int `yaml:"max_failures"`
+	Addressing  `yaml:",inline"`
+}
+
+// Addressing is how addresses and numbers are meant.
+type Addressing struct {
 	// Domain is the host in addresses of XMPP users on the SIP side. Default: the external
 	// address.
 	Domain string `yaml:"domain"`
@@ -119,15 +138,6 @@ type SIP struct {
 	Region string `yaml:"region"`
 	// Regions are those of XMPP domains whose users dial in another way. Default none.
 	Regions map[string]string `yaml:"regions"`
-	// Realm is the one of phones and trunks that prove to us who they are (RFC 7616). Hashes of
-	// passwords are made with it. Default: Domain or, without one, the external address.
-	Realm string `yaml:"realm"`
-	// DigestMD5 lets them do so by MD5, beside SHA-256, which is offered first (RFC 8760): most
-	// phones know nothing better. Default true.
-	DigestMD5 bool `yaml:"digest_md5"`
-	// MaxFailures is how many wrong answers in a row shut an address out: for a minute, then
-	// for two, to an hour at most. From 1 to 1000. Default 10.
-	MaxFailures int `yaml:"max_failures"`
 	// TimeZone is where the hours of routes are, such as "Europe/Berlin". Default: that of
 	// this machine.
 	TimeZone string `yaml:"time_zone"`
@@ -155,20 +165,7 @@ type TLS struct {
 
 // Media is who carries the media, and how.
 type Media struct {
-	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
-	// which have their own addresses and ports. Default embedded.
-	Engine string `yaml:"engine"`
-	// RTPEngine are the rtpengines. Required if they are the engine.
-	RTPEngine []RTPEngine `yaml:"rtpengine"`
-	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
-	// another. Default 2s, from 200ms to 10s.
-	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
-	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
-	// Default false: the legs of a call agree on one codec.
-	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
-	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
-	// Default false.
-	RTPEngineRecord bool `yaml:"rtpengine_record"`
+	Carrier `yaml:",inline"`
 	// Addresses are where media sockets are bound and, unless there is an external
 	// address, what is offered: at most one of IPv4 and one of IPv6. Default: the address
 	// that leads to the first trunk or, if that is loopback, the one that leads out.
@@ -209,6 +206,24 @@ type Media struct {
 	// Silence is how long a leg without ICE may say nothing, off hold, before its peer is asked
 	// whether it is there; the call ends if it is not. Default 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
+}
+
+// Carrier is who carries the media.
+type Carrier struct {
+	// Engine is embedded, the relay in this process, or rtpengine, one or several elsewhere,
+	// which have their own addresses and ports. Default embedded.
+	Engine string `yaml:"engine"`
+	// RTPEngine are the rtpengines. Required if they are the engine.
+	RTPEngine []RTPEngine `yaml:"rtpengine"`
+	// RTPEngineTimeout is how long an rtpengine may take to reply; then a new call goes to
+	// another. Default 2s, from 200ms to 10s.
+	RTPEngineTimeout time.Duration `yaml:"rtpengine_timeout"`
+	// RTPEngineTranscode offers every leg all its codecs and has rtpengine translate.
+	// Default false: the legs of a call agree on one codec.
+	RTPEngineTranscode bool `yaml:"rtpengine_transcode"`
+	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
+	// Default false.
+	RTPEngineRecord bool `yaml:"rtpengine_record"`
 	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`
 }
@@ -261,6 +276,10 @@ type Calls struct {
 	PerUser int `yaml:"per_user"`
 	// AttemptsPerUser is how many calls one XMPP user may begin in a minute. Default 20.
 	AttemptsPerUser int `yaml:"attempts_per_user"`
+	// UserMinutes is how many minutes one XMPP user may talk over trunks in a day, from
+	// midnight of sip.time_zone on; then what is up ends. What was talked is forgotten at a
+	// restart. Default 0: as many as they like; to 100000.
+	UserMinutes int `yaml:"user_minutes_per_day"`
 	// MaxDuration is how long a call may last after the answer. Default 12h, from 1m to
 	// 168h.
 	MaxDuration time.Duration `yaml:"max_duration"`
@@ -331,7 +350,8 @@ type Accounts struct {
 	// Servers are the domains that accounts may be at, with those below them. Default any.
 	Servers []string `yaml:"servers"`
 	// PrivateServers lets accounts be at servers whose addresses are not public, such as
-	// those of this machine's networks. Default false.
+	// those of this machine's networks. If another tenant's may not, names of servers lead to
+	// public addresses alone, for all. Default false.
 	PrivateServers bool `yaml:"private_servers"`
 	// PerUser is how many accounts one user may have. Default 1, to 100.
 	PerUser int `yaml:"per_user"`
@@ -407,6 +427,9 @@ type Trunk struct {
 	// MaxCalls is how many calls over it there may be at once, so that it cannot take the
 	// place of others. Default: calls.max.
 	MaxCalls int `yaml:"max_calls"`
+	// MinutesPerDay is how long calls over it, either way, may last in a day, all together, as
+	// calls.user_minutes_per_day is for a user. Default 0: as long as they like; to 10000000.
+	MinutesPerDay int `yaml:"minutes_per_day"`
 	// EarlyMedia answers XMPP callers before the trunk has, so that they hear its
 	// announcements (eager mode). Default false.
 	EarlyMedia bool `yaml:"early_media"`
@@ -441,6 +464,11 @@ type Trunk struct {
 	Voicemail bool `yaml:"voicemail"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
+	// Probe is how often it is asked, by OPTIONS, whether it is there, from 5s to 10m, or off. One
+	// that has answered before and then not three times is down: calls go to the others of
+	// their route at once, or are refused. It is up when it answers again. Default: 15s if a
+	// route names another trunk beside it, or else off.
+	Probe string `yaml:"probe"`
 }
 
 // Inbound are the user name and password that a trunk answers our challenges with.
@@ -513,8 +541,11 @@ type Route struct {
 	// Dial is what is dialled instead of the number: $0 stands for it, $1 to $9 for the
 	// groups of a regular expression. Default: the number.
 	Dial string `yaml:"dial"`
-	// Trunk is where it goes. Required unless Phone or Deny.
-	Trunk string `yaml:"trunk"`
+	// Trunk is where it goes: the name of a trunk, or a list of up to 8. Of several the next is
+	// tried, within the call, when one cannot be reached, is silent for 4s, or has trouble of its
+	// own (503, 408, 5xx), for 12s in all and not once it rings. Names alone are tried in their
+	// order. Required unless Phone or Deny.
+	Trunk []Way `yaml:"trunk"`
 	// Phone is the user of the phone that rings instead.
 	Phone string `yaml:"phone"`
 	// Premium lets calls to numbers through that cost more: premium rates, satellites.
@@ -525,6 +556,48 @@ type Route struct {
 	// Hide keeps who calls from whom they call: From is anonymous, and a trusted trunk, which is
 	// told all the same, is asked not to pass it on (Privacy: id, RFC 3323). Default false.
 	Hide bool `yaml:"hide_caller"`
+}
+
+// A Way is one of the trunks of a route. It may be written as its name alone.
+type Way struct {
+	// Name is that of the trunk. Required.
+	Name string `yaml:"name"`
+	// Priority is when it is tried: lower numbers before higher. Default 0, to 1000.
+	Priority int `yaml:"priority"`
+	// Weight is its share of the calls among those of its priority. Default 1, to 1000.
+	Weight int `yaml:"weight"`
+}
+
+// inOrder is the priority of a way that is written as a name alone.
+const inOrder = math.MinInt
+
+// name implements named.
+func (w *Way) name(s string) { *w = Way{Name: s, Priority: inOrder} }
+
+// A Group is a telephone number, or SIP address, that several ring at. Who answers first has the
+// call; the others are told that it was answered elsewhere.
+type Group struct {
+	// Number is what is called: a number in full, or a SIP address of ours. Required.
+	Number string `yaml:"number"`
+	// Members are up to 10 bare JIDs, SIP addresses such as sip:101@pbx.example.org, or phones of
+	// ours such as phone:desk. Required.
+	Members []string `yaml:"members"`
+	// Trunk is where SIP addresses among them are. Required if there are any.
+	Trunk string `yaml:"trunk"`
+	// Order is who rings when: together; xmpp_first or sip_first, the others after Lead;
+	// in_turn, each after another Lead. Those before go on ringing. Default together.
+	Order string `yaml:"order"`
+	// Lead is how long those who are first ring alone. Default 10s, from 1s to 5m.
+	Lead time.Duration `yaml:"lead"`
+	// NoAnswer is how long they ring before Fallback does. Default calls.no_answer, from 5s to
+	// 10m.
+	NoAnswer time.Duration `yaml:"no_answer"`
+	// Fallback are those who ring when nobody of the members has answered, or all are busy.
+	// Default nobody.
+	Fallback []string `yaml:"fallback"`
+	// OnePerson says that the members are one person's: who declines on one of them has declined.
+	// Default false.
+	OnePerson bool `yaml:"one_person"`
 }
 
 // A Secret is a value that is never printed.
@@ -551,13 +624,12 @@ func defaults() Config {
 		},
 		Registrar: Registrar{MinExpires: time.Minute, MaxExpires: time.Hour, MaxContacts: 10},
 		Media: Media{
-			Engine:           "embedded",
-			RTPEngineTimeout: 2 * time.Second,
-			PortMin:          10000,
-			PortMax:          19999,
-			OnHold:           "noise",
-			Silence:          time.Minute,
-			Ringback:         "de",
+			Carrier:  Carrier{Engine: "embedded", RTPEngineTimeout: 2 * time.Second},
+			PortMin:  10000,
+			PortMax:  19999,
+			OnHold:   "noise",
+			Silence:  time.Minute,
+			Ringback: "de",
 		},
 		Calls: Calls{
 			Max:             500,

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,31 @@ func TestOneProblem(t *testing.T) {
 		},
 		{"presence of a kind that there is not", strings.Replace(smallest, "trunks:\n  - ", "trunks:\n  - presence: maybe\n    ", 1), `trunks[0].presence: "maybe" is none of off, on, dialog`},
 		{"a language that we do not speak", strings.Replace(smallest, "xmpp:\n", "xmpp:\n  language: tlh\n", 1), `xmpp.language: "tlh" is none of en, de`},
+		{"a trunk that there is not, in a list", strings.Replace(smallest, "trunk: pbx", "trunk: [pbx, away]", 1), `routes[0].trunk[1]: "away" is not the name of a trunk`},
+		{"a trunk twice in a list", strings.Replace(smallest, "trunk: pbx", "trunk: [pbx, {name: pbx}]", 1), `routes[0].trunk[1]: "pbx" stands there twice`},
+		{"a list of lists", strings.Replace(smallest, "trunk: pbx", "trunk: [[pbx]]", 1), `routes[0].trunk[0]: is not a group of settings`},
+		{"settings of a trunk outside of a list", strings.Replace(smallest, "trunk: pbx", "trunk: {name: pbx}", 1), `routes[0].trunk: is not a list`},
+		{"too heavy a trunk", strings.Replace(smallest, "trunk: pbx", "trunk: [{name: pbx, weight: 1001}]", 1), `routes[0].trunk.weight: 1001 is not between 1 and 1000`},
+		{"a priority below nothing", strings.Replace(smallest, "trunk: pbx", "trunk: [{name: pbx, priority: -1}]", 1), `routes[0].trunk.priority: -1 is not between 0 and 1000`},
+		{"too many trunks in a list", strings.Replace(smallest, "trunk: pbx", "trunk: [a, b, c, d, e, f, g, h, i]", 1), `routes[0].trunk: are more than 8`},
+		{
+			"early media with two kinds of media",
+			strings.Replace(strings.Replace(smallest, "trunk: pbx", "trunk: [pbx, b]", 1), "trunks:\n", "trunks:\n  - {name: b, address: 192.0.2.9, early_media: true}\n", 1),
+			`routes[0].trunk[1]: "b" differs from "pbx" in early_media`,
+		},
+		{"a probe that is no time", strings.Replace(smallest, "    address:", "    probe: often\n    address:", 1), `trunks[0].probe: "often" is neither a time such as 15s nor off`},
+		{"a probe too often", strings.Replace(smallest, "    address:", "    probe: 1s\n    address:", 1), `trunks[0].probe: 1s is not between 5s and 10m0s`},
+		{"a group of nobody", smallest + "groups: [{number: '+4930'}]\n", `groups[0].members: is missing`},
+		{"a group without a number", smallest + "groups: [{members: [a@b.example]}]\n", `groups[0].number: is missing`},
+		{"a group that is a user", smallest + "groups: [{number: '+4930123456', members: [a@b.example]}]\n", `groups[0].number: "+4930123456" is also that of a user, or of another group`},
+		{"a group twice", smallest + "groups: [{number: '+4930', members: [a@b.example]}, {number: '+4930', members: [a@b.example]}]\n", `groups[1].number: "+4930" is also`},
+		{"a member that is nobody", smallest + "groups: [{number: '+4930', members: [juliet]}]\n", `groups[0].members[0]: "juliet" is neither an address`},
+		{"a member twice", smallest + "groups: [{number: '+4930', members: [a@b.example, a@b.example]}]\n", `groups[0].members[1]: "a@b.example" stands there twice`},
+		{"a telephone without a trunk", smallest + "groups: [{number: '+4930', members: ['sip:101@b.example']}]\n", `groups[0].members[0]: "sip:101@b.example" needs the trunk of the group`},
+		{"a telephone of no trunk", smallest + "groups: [{number: '+4930', trunk: x, fallback: ['sip:101@b.example'], members: [a@b.example]}]\n", `groups[0].trunk: "x" is not the name of a trunk`},
+		{"an order that there is not", smallest + "groups: [{number: '+4930', members: [a@b.example], order: backwards}]\n", `groups[0].order: "backwards" is none of together, xmpp_first, sip_first, in_turn`},
+		{"a lead that is long", smallest + "groups: [{number: '+4930', members: [a@b.example], lead: 1h}]\n", `groups[0].lead: 1h0m0s is not between 1s and 5m0s`},
+		{"a group that rings briefly", smallest + "groups: [{number: '+4930', members: [a@b.example], no_answer: 1s}]\n", `groups[0].no_answer: 1s is not between 5s and 10m0s`},
 		{"two swapped letters", strings.Replace(smallest, "routes", "ruotes", 1), "f.yaml:9: ruotes: is not a setting; did you mean routes?"},
 	}
 	for _, tt := range tests {
@@ -273,6 +299,36 @@ func TestTrunkByName(t *testing.T) {
 	}
 }
 
+func TestTrunksOfARoute(t *testing.T) {
+	text := strings.Replace(smallest, "trunks:\n", "trunks:\n  - {name: b, address: 192.0.2.9}\n  - {name: c, address: 192.0.2.10, probe: off}\n  - {name: d, address: 192.0.2.11, probe: 1m}\n", 1)
+	tests := []struct {
+		trunk  string
+		want   []Way
+		probes []time.Duration // of pbx, b, c and d
+	}{
+		{"pbx", []Way{{"pbx", 0, 1}}, []time.Duration{0, 0, 0, time.Minute}},
+		{"[b, pbx, c]", []Way{{"b", 0, 1}, {"pbx", 1, 1}, {"c", 2, 1}}, []time.Duration{15 * time.Second, 15 * time.Second, 0, time.Minute}},
+		{"[{name: b, weight: 3}, {name: pbx}, c]", []Way{{"b", 0, 3}, {"pbx", 0, 1}, {"c", 2, 1}}, []time.Duration{15 * time.Second, 15 * time.Second, 0, time.Minute}},
+	}
+	for _, tt := range tests {
+		c, err := Parse("f.yaml", strings.NewReader(strings.Replace(text, "trunk: pbx", "trunk: "+tt.trunk, 1)), Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Routes[0].Trunk; !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %+v, want %+v", tt.trunk, got, tt.want)
+		}
+		var probes []time.Duration
+		for _, name := range []string{"pbx", "b", "c", "d"} {
+			trunk, _ := c.trunk(name)
+			probes = append(probes, c.ProbeOf(trunk))
+		}
+		if !slices.Equal(probes, tt.probes) {
+			t.Errorf("%s: probed every %v, want %v", tt.trunk, probes, tt.probes)
+		}
+	}
+}
+
 func TestSplitAddress(t *testing.T) {
 	tests := []struct {
 		in, host string
@@ -344,8 +400,10 @@ func isSetting(line string) int {
 
 func settingsOf(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its fields follow
+		}
 		names = append(names, f.Tag.Get("yaml"))
 		inner := f.Type
 		if inner.Kind() == reflect.Slice {

@@ -46,9 +46,13 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 	r := &reader{file: file, lines: map[string]int{}}
 	r.document(text, &c)
 	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
-		r.secret(&c, env)
-		r.passwords(&c, env)
-		r.rules(&c)
+		r.shared(&c)
+		r.each(&c, func(c *Config) {
+			r.secret(c, env)
+			r.passwords(c, env)
+			r.rules(c)
+		})
+		r.apart(&c)
 	}
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -59,10 +63,12 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 			*name = r.beside(*name)
 		}
 	}
-	for i := range c.Contacts {
-		c.Contacts[i] = r.beside(c.Contacts[i])
-	}
-	c.complete()
+	r.each(&c, func(c *Config) {
+		for i := range c.Contacts {
+			c.Contacts[i] = r.beside(c.Contacts[i])
+		}
+		c.complete()
+	})
 	return c, nil
 }
 
@@ -77,7 +83,12 @@ func (r *reader) beside(name string) string {
 // secret finds the component's secret: in the environment, which is the operator's last
 // word, in a file, in a systemd credential, or in the configuration itself.
 func (r *reader) secret(c *Config, env Env) {
-	if s := env.Getenv("SIPXMPPGW_XMPP_SECRET"); s != "" {
+	variable, credential := "SIPXMPPGW_XMPP_SECRET", "xmpp_secret"
+	if r.of != "" {
+		variable += "_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(c.XMPP.Domain))
+		credential += "_" + c.XMPP.Domain
+	}
+	if s := env.Getenv(variable); s != "" {
 		c.XMPP.Secret = Secret(s)
 		return
 	}
@@ -91,9 +102,9 @@ func (r *reader) secret(c *Config, env Env) {
 	case file != "":
 		file = r.beside(file)
 	case env.Getenv("CREDENTIALS_DIRECTORY") != "":
-		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), "xmpp_secret")
+		file = filepath.Join(env.Getenv("CREDENTIALS_DIRECTORY"), credential)
 	default:
-		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or SIPXMPPGW_XMPP_SECRET in the environment")
+		r.at("xmpp.secret", "is missing; set it, xmpp.secret_file, or %s in the environment", variable)
 		return
 	}
 	text, err := env.ReadFile(file)
@@ -255,14 +266,8 @@ func (r *reader) codecs(path string, names []string) {
 	}
 }
 
-// rules holds what must be true of the values.
-func (r *reader) rules(c *Config) {
-	r.need("xmpp.domain", c.XMPP.Domain)
-	r.host("xmpp.domain", c.XMPP.Domain)
-	r.hostPort("xmpp.server", c.XMPP.Server)
-	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
-	r.host("sip.domain", c.SIP.Domain)
-	r.host("sip.default_domain", c.SIP.DefaultDomain)
+// shared holds what must be true of what all components have in common.
+func (r *reader) shared(c *Config) {
 	for i, l := range c.SIP.Listen {
 		if _, _, err := ParseListen(l); err != nil {
 			r.at(fmt.Sprintf("sip.listen[%d]", i), "%v", err)
@@ -272,6 +277,33 @@ func (r *reader) rules(c *Config) {
 		r.at("sip.listen", "has no socket")
 	}
 	r.reached(c)
+	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
+	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
+	if c.Media.PortMin > c.Media.PortMax {
+		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
+	}
+	r.between("media.workers", c.Media.Workers, 0, 64)
+	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
+	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
+		r.at("media.music_file", "stands without media.on_hold: music")
+	}
+	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
+	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
+	if c.HTTP.Listen != "" {
+		r.hostPort("http.listen", c.HTTP.Listen)
+	}
+	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	r.oneOf("log.format", c.Log.Format, "text", "json")
+}
+
+// rules holds what must be true of what is one component's own.
+func (r *reader) rules(c *Config) {
+	r.need("xmpp.domain", c.XMPP.Domain)
+	r.host("xmpp.domain", c.XMPP.Domain)
+	r.hostPort("xmpp.server", c.XMPP.Server)
+	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
+	r.host("sip.domain", c.SIP.Domain)
+	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, d := range c.SIP.DirectDomains {
 		r.host(fmt.Sprintf("sip.direct_domains[%d]", i), d)
 	}
@@ -296,24 +328,13 @@ func (r *reader) rules(c *Config) {
 		r.at("sip.time_zone", "%q is not a time zone such as Europe/Berlin", c.SIP.TimeZone)
 	}
 	r.engine(c)
-	r.between("media.port_min", c.Media.PortMin, 1024, 65535)
-	r.between("media.port_max", c.Media.PortMax, 1024, 65535)
-	if c.Media.PortMin > c.Media.PortMax {
-		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
-	}
-	r.between("media.workers", c.Media.Workers, 0, 64)
-	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
-	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
-		r.at("media.music_file", "stands without media.on_hold: music")
-	}
-	r.oneOf("media.ringback", c.Media.Ringback, Countries...)
-	r.span("media.silence", c.Media.Silence, 10*time.Second, time.Hour)
 	r.between("media.transcoding.max", c.Media.Transcoding.Max, 0, 10000)
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
 	r.between("calls.per_second", c.Calls.PerSecond, 1, 10_000)
 	r.between("calls.max_cpu", c.Calls.MaxCPU, 10, 100)
 	r.between("calls.per_user", c.Calls.PerUser, 1, 1000)
+	r.between("calls.user_minutes_per_day", c.Calls.UserMinutes, 0, 100_000)
 	r.between("calls.attempts_per_user", c.Calls.AttemptsPerUser, 1, 10_000)
 	r.span("calls.max_duration", c.Calls.MaxDuration, time.Minute, 168*time.Hour)
 	r.span("calls.no_answer", c.Calls.NoAnswer, time.Second, 10*time.Minute)
@@ -323,15 +344,11 @@ func (r *reader) rules(c *Config) {
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
-	if c.HTTP.Listen != "" {
-		r.hostPort("http.listen", c.HTTP.Listen)
-	}
-	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	r.oneOf("log.format", c.Log.Format, "text", "json")
 	r.accounts(c)
 	r.phones(c)
 	r.trunks(c)
 	r.routes(c)
+	r.groups(c)
 	for number, jid := range c.Users {
 		prefix, ranged := strings.CutSuffix(number, "*")
 		digits, global := strings.CutPrefix(prefix, "+")
@@ -362,7 +379,7 @@ func (r *reader) accounts(c *Config) {
 		r.host(fmt.Sprintf("accounts.servers[%d]", i), s)
 	}
 	r.between("accounts.per_user", a.PerUser, 1, 100)
-	r.between("accounts.max", a.Max, 1, 10_000)
+	r.between("accounts.max", a.Max, 1, maxAccounts)
 	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
@@ -447,6 +464,16 @@ func (r *reader) trunks(c *Config) {
 			t.Domain = t.TLSIdentity
 			r.need(at("domain"), t.Domain)
 		}
+		if every, err := time.ParseDuration(t.Probe); t.Probe != "" && t.Probe != "off" {
+			if err != nil {
+				r.at(at("probe"), "%q is neither a time such as 15s nor off", t.Probe)
+			} else {
+				r.span(at("probe"), every, 5*time.Second, 10*time.Minute)
+			}
+			if t.Address == "" {
+				r.at(at("probe"), "is for a trunk with an address; one that connects by itself is up while it is connected")
+			}
+		}
 		if t.ICE && c.Media.Engine == "rtpengine" {
 			r.at(at("ice"), "is for the gateway's own relay, not for rtpengine")
 		}
@@ -472,6 +499,7 @@ func (r *reader) trunks(c *Config) {
 			t.MaxCalls = c.Calls.Max
 		}
 		r.between(at("max_calls"), t.MaxCalls, 1, 100_000)
+		r.between(at("minutes_per_day"), t.MinutesPerDay, 0, 10_000_000)
 		if t.Register.Expires == 0 {
 			t.Register.Expires = time.Hour
 		}
@@ -559,20 +587,143 @@ func (r *reader) routes(c *Config) {
 		if t.From != "" && t.From != "*" && !bareJID(t.From) {
 			r.host(at("from"), t.From)
 		}
-		known := slices.ContainsFunc(c.Trunks, func(k Trunk) bool { return k.Name == t.Trunk })
 		switch {
-		case t.Deny && t.Trunk != "":
+		case t.Deny && len(t.Trunk) > 0:
 			r.at(at("trunk"), "stands in a route that denies")
-		case t.Phone != "" && (t.Deny || t.Trunk != ""):
+		case t.Phone != "" && (t.Deny || len(t.Trunk) > 0):
 			r.at(at("phone"), "stands beside a trunk, or in a route that denies")
 		case t.Phone != "" && !slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.User == t.Phone }):
 			r.at(at("phone"), "%q is not the user of a phone", t.Phone)
 		case t.Phone != "":
-		case !t.Deny && t.Trunk == "":
+		case !t.Deny && len(t.Trunk) == 0:
 			r.at(at("trunk"), "is missing")
-		case !t.Deny && !known:
-			r.at(at("trunk"), "%q is not the name of a trunk", t.Trunk)
+		case len(t.Trunk) > maxWays:
+			r.at(at("trunk"), "are more than %d", maxWays)
 		}
+		for j := range t.Trunk {
+			path := at("trunk")
+			if len(t.Trunk) > 1 {
+				path += fmt.Sprintf("[%d]", j)
+			}
+			r.way(c, t.Trunk, j, path)
+		}
+	}
+}
+
+// maxWays and maxMembers bound the places that one call may go to.
+const (
+	maxWays    = 8
+	maxMembers = 10
+)
+
+// way holds what must be true of one of the trunks of a route.
+func (r *reader) way(c *Config, all []Way, i int, path string) {
+	w := &all[i]
+	if w.Priority == inOrder {
+		w.Priority = i
+	}
+	if w.Weight == 0 {
+		w.Weight = 1
+	}
+	r.between(path+".priority", w.Priority, 0, 1000)
+	r.between(path+".weight", w.Weight, 1, 1000)
+	t, ok := c.trunk(w.Name)
+	if !ok {
+		r.at(path, "%q is not the name of a trunk", w.Name)
+		return
+	}
+	for _, before := range all[:i] {
+		b, _ := c.trunk(before.Name)
+		switch {
+		case before.Name == w.Name:
+			r.at(path, "%q stands there twice", w.Name)
+		case (t.EarlyMedia || b.EarlyMedia) && !sameMedia(t, b):
+			r.at(path, "%q differs from %q in early_media, codecs, video, srtp, ice or nat; after early_media the next trunk has to go on with the same media", w.Name, b.Name)
+		}
+	}
+}
+
+// sameMedia reports whether what is offered to one trunk may be offered to another.
+func sameMedia(a, b Trunk) bool {
+	return a.EarlyMedia == b.EarlyMedia && slices.Equal(a.Codecs, b.Codecs) && a.Video == b.Video && a.SRTP == b.SRTP && a.ICE == b.ICE && a.NAT == b.NAT
+}
+
+func (c *Config) trunk(name string) (Trunk, bool) {
+	i := slices.IndexFunc(c.Trunks, func(t Trunk) bool { return t.Name == name })
+	if i < 0 {
+		return Trunk{}, false
+	}
+	return c.Trunks[i], true
+}
+
+// ProbeOf returns how often a trunk is asked whether it is there; 0 for never.
+func (c *Config) ProbeOf(t Trunk) time.Duration {
+	if t.Probe != "" {
+		every, _ := time.ParseDuration(t.Probe) // off is none; it was checked
+		return every
+	}
+	for _, r := range c.Routes {
+		if t.Address != "" && len(r.Trunk) > 1 && slices.ContainsFunc(r.Trunk, func(w Way) bool { return w.Name == t.Name }) {
+			return 15 * time.Second
+		}
+	}
+	return 0
+}
+
+// groups holds what must be true of the numbers that several ring at.
+func (r *reader) groups(c *Config) {
+	known := map[string]bool{}
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		at := func(name string) string { return fmt.Sprintf("groups[%d].%s", i, name) }
+		r.need(at("number"), g.Number)
+		if _, used := c.Users[g.Number]; used || known[g.Number] {
+			r.at(at("number"), "%q is also that of a user, or of another group", g.Number)
+		}
+		known[g.Number] = true
+		if len(g.Members) == 0 {
+			r.at(at("members"), "is missing")
+		}
+		r.members(c, g, at("members"), g.Members)
+		r.members(c, g, at("fallback"), g.Fallback)
+		if g.Order == "" {
+			g.Order = "together"
+		}
+		r.oneOf(at("order"), g.Order, "together", "xmpp_first", "sip_first", "in_turn")
+		if g.Lead == 0 {
+			g.Lead = 10 * time.Second
+		}
+		r.span(at("lead"), g.Lead, time.Second, 5*time.Minute)
+		if g.NoAnswer != 0 {
+			r.span(at("no_answer"), g.NoAnswer, 5*time.Second, 10*time.Minute)
+		}
+	}
+}
+
+func (r *reader) members(c *Config, g *Group, path string, members []string) {
+	if len(members) > maxMembers {
+		r.at(path, "are more than %d", maxMembers)
+	}
+	seen := map[string]bool{}
+	for i, m := range members {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		address, phone := strings.CutPrefix(m, "sip:")
+		user, own := strings.CutPrefix(m, "phone:")
+		switch _, known := c.trunk(g.Trunk); {
+		case own:
+			if !slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.User == user }) {
+				r.at(at, "%q is not the user of a phone", user)
+			}
+		case !bareJID(address):
+			r.at(at, "%q is neither an address such as juliet@example.org nor one such as sip:101@pbx.example.org", m)
+		case phone && g.Trunk == "":
+			r.at(at, "%q needs the trunk of the group", m)
+		case phone && !known:
+			r.at(parent(path)+".trunk", "%q is not the name of a trunk", g.Trunk)
+		case seen[m]:
+			r.at(at, "%q stands there twice", m)
+		}
+		seen[m] = true
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/hunt"
 	"sipxmppgw/gateway/media"
 )
 
@@ -28,6 +29,8 @@ type letter struct {
 	place int
 	turn  int  // of the bridge that posted event
 	media bool // event is of a bridge
+	hunt  *hunting
+	timer hunt.Timer // of hunt, which has fired
 }
 
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
@@ -50,12 +53,16 @@ type actor struct {
 
 	places []string // the quotas that it counts in
 
-	in   Incoming
-	turn int // how often the call was sent on
+	in      Incoming
+	turn    int      // of bridge
+	turns   int      // bridges so far, beside the first
+	hunting *hunting // while the call may go to several places; nil else
 
 	// Guarded by the gateway's lock.
-	late     bool // no longer among the calls without an answer
-	recorded bool // its media figures are in those of ended calls
+	late     bool        // no longer among the calls without an answer
+	talking  []string    // the quotas that it counts in as a call that is up
+	minute   *time.Timer // when to look at them again; nil for never
+	recorded bool        // its media figures are in those of ended calls
 }
 
 type timer struct {
@@ -178,7 +185,7 @@ func (a *actor) guard(piece func()) (ok bool) {
 
 // abandon closes what it can of a call whose machine can no longer be trusted.
 func (a *actor) abandon() {
-	for _, s := range a.legs {
+	for _, s := range a.present() {
 		func() {
 			// The leg may be what is broken; the other one is still to be closed.
 			defer func() { _ = recover() }()
@@ -187,6 +194,8 @@ func (a *actor) abandon() {
 			}
 		}()
 	}
+	a.hunting.release()
+	a.hunting.stop()
 	a.rec.Media = a.bridge.Stats()
 	a.bridge.Release()
 	if a.rec.EndedBy == "" {
@@ -203,9 +212,16 @@ func (a *actor) read(l letter) {
 	case l.flood:
 		a.g.metrics.floods.Inc()
 		a.log.Warn("peer floods its leg", "leg", l.seat.side.String())
+		if a.hunting != nil && l.seat.side == call.B && a.hunting.takes(l.seat) { // the others have done nothing
+			a.hunting.fail(l.seat, call.Overloaded, call.Detail{Text: "too many messages"})
+			break
+		}
 		a.step(call.Aborted{Cause: call.Overloaded, Detail: call.Detail{Text: "too many messages"}})
 	case l.last:
 		a.step(call.TimerFired{Timer: call.TimerLinger})
+	case l.hunt != nil:
+		l.hunt.fired(l)
+	case l.media && a.hunting.media(l.turn, l.event):
 	case l.media && l.turn != a.turn: // of a bridge that was given back
 	case l.input != nil:
 		a.receive(l.seat, l.input)
@@ -225,7 +241,11 @@ func (a *actor) receive(s *seat, input any) {
 		if _, over := e.(call.LegEnded); over {
 			s.ended = true
 		}
-		if !s.gone {
+		switch {
+		case s.gone:
+		case a.hunting != nil && s.side == call.B:
+			a.hunting.hear(s, call.From(e, s.side))
+		default:
 			a.step(call.From(e, s.side))
 		}
 	}
@@ -259,7 +279,7 @@ func (a *actor) do(actions []call.Action) {
 	for _, action := range actions {
 		switch x := action.(type) {
 		case call.OfferLeg:
-			a.leg(x.Side).Offer(x.Media)
+			a.offer(x)
 		case call.RingLeg:
 			a.leg(x.Side).Ring()
 		case call.ProgressLeg:
@@ -273,13 +293,21 @@ func (a *actor) do(actions []call.Action) {
 		case call.RefuseUpdate:
 			a.leg(x.Side).RefuseUpdate(x.Cause)
 		case call.CandidatesLeg:
-			a.leg(x.Side).Candidates(x.Media)
+			if !a.hunting.closed(x.Side) {
+				a.leg(x.Side).Candidates(x.Media)
+			}
 		case call.DigitLeg:
-			a.leg(x.Side).Digit(x.Digit)
+			if !a.hunting.closed(x.Side) {
+				a.leg(x.Side).Digit(x.Digit)
+			}
 		case call.ProbeLeg:
-			a.leg(x.Side).Probe(x.On)
+			if !a.hunting.closed(x.Side) {
+				a.leg(x.Side).Probe(x.On)
+			}
 		case call.PictureLeg:
-			a.leg(x.Side).Picture()
+			if !a.hunting.closed(x.Side) {
+				a.leg(x.Side).Picture()
+			}
 		case call.EndLeg:
 			a.endLeg(x)
 		case call.RefuseTransfer:
@@ -296,6 +324,7 @@ func (a *actor) do(actions []call.Action) {
 			a.bridge.Join(x.Op, x.Side, x.Media)
 		case call.CandidatesMedia:
 			a.bridge.Candidates(x.Side, x.Media)
+			a.hunting.candidates(x)
 		case call.DigitMedia:
 			a.bridge.Digit(x.Side, x.Digit)
 		case call.ListenMedia:
@@ -315,6 +344,7 @@ func (a *actor) do(actions []call.Action) {
 		case call.ReleaseMedia:
 			a.rec.Media = a.bridge.Stats()
 			a.bridge.Release()
+			a.hunting.release()
 		case call.StartTimer:
 			a.start(x.Timer, x.After)
 		case call.StopTimer:
@@ -346,6 +376,7 @@ func (a *actor) finish(f call.Finish) {
 	for t := range a.timers {
 		a.stop(call.Timer(t))
 	}
+	a.hunting.stop()
 	if a.longest != nil {
 		a.longest.Stop()
 	}
@@ -387,6 +418,7 @@ func (a *actor) noteState(s call.State) {
 		if a.rec.Active.IsZero() {
 			a.rec.Active = time.Now()
 			a.g.calling(a, true)
+			a.g.talks(a)
 		}
 		a.g.answered(a)
 		if limit := a.g.opt.MaxDuration; limit > 0 && a.longest == nil {

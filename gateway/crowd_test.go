@@ -5,6 +5,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type stranger struct {
 	announced bool // it has not described its media yet
 	offerless bool // it wants our offer
 	answered  int  // Answer was called, or it answered
+	kept      bool // it answered before it was told to end
 	confirmed bool
 	owed      bool // its change is not answered
 	waits     bool // it was answered, and may yet hear that the other side does not follow
@@ -164,9 +166,10 @@ func (l *stranger) actAsCallee(n int) []call.Event {
 		return []call.Event{call.LegProgress{Side: l.side, Media: l.described()}}
 	case n < 85:
 		l.answered++
+		l.kept = true
 		return []call.Event{call.LegAnswered{Side: l.side, Media: l.described()}}
 	case n < 95:
-		return []call.Event{l.end([]call.Cause{call.Busy, call.Declined, call.Unavailable}[n%3])}
+		return []call.Event{l.end([]call.Cause{call.Busy, call.Declined, call.Unavailable, call.Unreachable, call.Overloaded}[n%5])}
 	}
 	return nil
 }
@@ -343,9 +346,17 @@ type crowd struct {
 
 // A party is one call of the crowd.
 type party struct {
-	rng    *rand.Rand
-	legs   [2]*stranger
-	bridge *slowBridge
+	rng     *rand.Rand // of the test
+	own     *rand.Rand // of Accept, and then of the call's goroutine
+	a       *stranger
+	b       []*stranger // all that were called
+	bridges []*slowBridge
+	places  int // that it may go to
+}
+
+// open reports whether a bridge is not released.
+func (p *party) open() bool {
+	return slices.ContainsFunc(p.bridges, func(b *slowBridge) bool { return b.post != nil })
 }
 
 func (c *crowd) fail(format string, args ...any) {
@@ -358,19 +369,37 @@ func (c *crowd) fail(format string, args ...any) {
 }
 
 func (c *crowd) source(p *party) *rand.Rand {
-	return rand.New(rand.NewPCG(p.rng.Uint64(), p.rng.Uint64()))
+	return rand.New(rand.NewPCG(p.own.Uint64(), p.own.Uint64()))
 }
 
-// Open implements [MediaPlane]. It is called by Accept, on the test's goroutine.
+// newID makes the id of the next call. It is called by Accept, on the test's goroutine.
+func (c *crowd) newID() call.ID {
+	id := newID()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parties[id] = c.next
+	return id
+}
+
+// party returns the call of an id, or of one of its bridges.
+func (c *crowd) party(id call.ID) *party {
+	own, _, _ := strings.Cut(string(id), "-")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parties[call.ID(own)]
+}
+
+// Open implements [MediaPlane].
 func (c *crowd) Open(id call.ID, _ [2]media.Policy, post func(call.Event)) (Bridge, error) {
-	p := c.next
-	if p.rng.IntN(100) == 0 {
+	p := c.party(id)
+	if p.own.IntN(100) == 0 {
 		return nil, &call.Refusal{Cause: call.Overloaded}
 	}
 	c.ports.Add(portsOfACall)
-	p.bridge = &slowBridge{c: c, rng: c.source(p), post: post}
-	p.bridge.later(time.Duration(300+p.rng.IntN(1800))*time.Second, call.MediaFailed{Side: call.A, Cause: call.MediaLost})
-	return p.bridge, nil
+	b := &slowBridge{c: c, rng: c.source(p), post: post}
+	p.bridges = append(p.bridges, b)
+	b.later(time.Duration(60+p.own.IntN(1200))*time.Second, call.MediaFailed{Side: call.A, Cause: call.MediaLost})
+	return b, nil
 }
 
 // Aim implements [Dialer].
@@ -378,12 +407,13 @@ func (c *crowd) Aim(t Target) Target { return t }
 
 // Dial implements [Dialer].
 func (c *crowd) Dial(_ Target, in Inbox) (Leg, error) {
-	p := c.next
-	if p.rng.IntN(100) == 0 {
+	p := c.party(in.Call())
+	if p.own.IntN(100) == 0 {
 		return nil, &call.Refusal{Cause: call.Unreachable}
 	}
-	p.legs[call.B] = c.stranger(p, in)
-	return p.legs[call.B], nil
+	l := c.stranger(p, in)
+	p.b = append(p.b, l)
+	return l, nil
 }
 
 func (c *crowd) stranger(p *party, in Inbox) *stranger {
@@ -402,33 +432,54 @@ func (c *crowd) stranger(p *party, in Inbox) *stranger {
 
 // accept begins one random call and returns whether it was let in.
 func (c *crowd) accept(g *Gateway, number uint64) bool {
-	p := &party{rng: rand.New(rand.NewPCG(c.seed, number))}
+	p := &party{rng: rand.New(rand.NewPCG(c.seed, number)), own: rand.New(rand.NewPCG(number, c.seed))}
 	c.next = p
 	in := Incoming{Edge: Edge(p.rng.IntN(2)), Offer: some, Target: Target{Early: p.rng.IntN(4) == 0}}
 	in.Target.Edge = in.Edge ^ 1
+	p.places = 1
+	if p.rng.IntN(2) == 0 {
+		in.Target = several(p, in.Target)
+	}
 	if p.rng.IntN(3) == 0 {
 		in.Offer = media.Description{}
 	}
 	in.Leg = func(in2 Inbox) Leg {
 		l := c.stranger(p, in2)
 		l.announced, l.offerless = in.Offer.Empty() && in.Edge == XMPP, in.Offer.Empty() && in.Edge == SIP
-		p.legs[call.A] = l
+		p.a = l
 		return l
 	}
 	inbox, err := g.Accept(in)
 	if err != nil {
-		if p.bridge != nil && p.bridge.post != nil {
+		if p.open() {
 			c.fail("call %d was refused, and its bridge is not released", number)
 		}
 		return false
 	}
-	c.mu.Lock()
-	c.parties[inbox.Call()] = p
-	c.mu.Unlock()
 	if p.rng.IntN(100) == 0 {
 		time.AfterFunc(time.Duration(p.rng.IntN(60))*time.Second, func() { g.End(inbox.Call(), call.Normal, "") })
 	}
 	return true
+}
+
+// several makes a target one of up to five places: trunks, or people on either edge.
+func several(p *party, t Target) Target {
+	all := make([]Target, 2+p.rng.IntN(4))
+	person := p.rng.IntN(2) == 0
+	for i := range all {
+		all[i] = t
+		all[i].Round = i
+		if person {
+			all[i].Person = string(rune('a' + p.rng.IntN(3)))
+			all[i].Edge = Edge(p.rng.IntN(2))
+		}
+	}
+	p.places = len(all)
+	if person {
+		return Ring(RingOrder(p.rng.IntN(4)), time.Duration(1+p.rng.IntN(20))*time.Second, all...)
+	}
+	all[0].Others = all[1:]
+	return all[0]
 }
 
 // Ten thousand calls of every kind, some hundred at once, over an hour and more: when it is
@@ -441,6 +492,7 @@ func TestTenThousandCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(func(o *Options) {
 			o.Media = c
+			o.NewID = c.newID
 			o.MaxCalls, o.MaxEarly = 230, 200
 			o.Ended = func(r Record) {
 				c.mu.Lock()
@@ -494,27 +546,52 @@ func TestTenThousandCalls(t *testing.T) {
 // were among them.
 func (c *crowd) compare() {
 	causes, by := map[call.Cause]int{}, map[string]int{}
+	hunts, elsewhere := 0, 0
 	for id, r := range c.records {
 		p := c.parties[id]
 		causes[r.Cause]++
 		by[r.EndedBy]++
-		if p.bridge.post != nil || p.bridge.twos > 0 {
-			c.fail("call %s: the bridge was released %d times too often", id, p.bridge.twos)
-		}
-		for _, l := range p.legs {
-			if l.told == 0 && !l.ended {
-				c.fail("call %s: leg %s was left alone", id, l.side)
+		for _, b := range p.bridges {
+			if b.post != nil || b.twos > 0 {
+				c.fail("call %s: a bridge was released %d times too often", id, b.twos)
 			}
-			if l.told > 1 && r.Cause != call.Failed {
+		}
+		legs := append([]*stranger{p.a}, p.b...)
+		won := 0
+		for _, l := range legs {
+			switch {
+			case l.told == 0 && !l.ended:
+				c.fail("call %s: leg %s was left alone", id, l.side)
+			case l.told > 1 && r.Cause != call.Failed:
 				c.fail("call %s: leg %s was told to end %d times", id, l.side, l.told)
+			}
+			lost := l.side == call.B && p.places > 1 && (!l.kept || l.cause == call.Elsewhere || r.Answered.IsZero())
+			if l.side == call.B && l.kept && l.cause != call.Elsewhere {
+				won++
+			}
+			if lost {
+				lost := l.told > 0 && l.cause == call.Elsewhere
+				if lost {
+					elsewhere++
+				}
+				continue
 			}
 			if r.Cause != call.Failed && l.told > 0 && l.cause != r.Cause {
 				c.fail("call %s: leg %s was told %s, the record says %s", id, l.side, l.cause, r.Cause)
 			}
-			if own := r.EndedBy == r.edges[l.side].String(); own != l.alone || own && l.cause != r.Cause && r.Cause != call.Failed {
+			if own := r.EndedBy == r.edges[l.side].String(); p.places == 1 && own != l.alone || own && p.places == 1 && l.cause != r.Cause && r.Cause != call.Failed {
 				c.fail("call %s: by %s for %s, and leg %s is %+v", id, r.EndedBy, r.Cause, l.side, *l)
 			}
 		}
+		if won > 1 {
+			c.fail("call %s: %d legs have it", id, won)
+		}
+		if len(p.b) > 1 {
+			hunts++
+		}
+	}
+	if hunts < 1000 || elsewhere < 500 {
+		c.fail("%d calls went to several, %d legs lost: this proves little", hunts, elsewhere)
 	}
 	for _, cause := range []call.Cause{
 		call.Normal, call.Cancelled, call.Busy, call.Declined, call.Unavailable, call.NoAnswer, call.Timeout,
@@ -527,5 +604,5 @@ func (c *crowd) compare() {
 	if by["sip"] == 0 || by["xmpp"] == 0 || by["gateway"] == 0 || len(by) != 3 {
 		c.fail("calls ended by %v", by)
 	}
-	c.t.Logf("ended for %v by %v", causes, by)
+	c.t.Logf("ended for %v by %v; %d went to several, %d legs lost to another", causes, by, hunts, elsewhere)
 }

@@ -14,6 +14,9 @@
 // posts data to it, and posting never waits. What a peer causes is limited, and a peer that
 // floods ends its own leg; what the gateway causes always fits.
 //
+// A call that may go to several places has a hunt (package hunt) that says who is called
+// next; its machine has one leg B all the while.
+//
 // # Beside calls
 //
 // Presence is pairs of a user and a contact, held by a few goroutines ([Presences], package

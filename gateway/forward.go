@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"sipxmppgw/gateway/call"
-	"sipxmppgw/gateway/media"
 )
 
 // A call that comes to nothing here can go on to where the callee wants it then. Nobody has
@@ -25,7 +23,11 @@ func (a *actor) sendsOn(e call.Event) bool {
 	}
 	target, err := where()
 	if err == nil {
-		err = a.sendTo(target, closed)
+		for _, t := range target.chain() {
+			if err = a.sendTo(t, closed); err == nil {
+				break
+			}
+		}
 	}
 	if err != nil {
 		var r *call.Refusal
@@ -69,23 +71,28 @@ func (a *actor) sendTo(t Target, closed bool) error {
 	if err != nil {
 		return err
 	}
+	if len(t.Others) > 0 {
+		t = hasty(t, true, 0)
+	}
 	t = dialer.Aim(t)
-	in, old, turn := a.in, a.legs[call.B], a.turn+1
+	in, old, turn := a.in, a.legs[call.B], a.newTurn()
 	in.Target = t
 	b := a.newSeat(call.B, member{t.Edge, t.Trunk, t.To, t.Policy})
 	if b.leg, err = dialer.Dial(t, inbox{a, b}); err != nil {
 		b.gone, a.legs[call.B] = true, old
 		return err
 	}
-	id := call.ID(string(a.id) + "-" + strconv.Itoa(turn))
-	bridge, err := a.g.opt.Media.Open(id, [2]media.Policy{in.Policy, t.Policy}, a.poster(turn))
+	bridge, err := a.openBridge(turn, t.Policy)
 	if err != nil {
 		b.leg.End(call.Failed, call.Detail{}) // it was never offered anything
 		b.gone, a.legs[call.B] = true, old
 		return err
 	}
 	old.gone = true
-	if !closed {
+	switch {
+	case a.hunting != nil:
+		a.hunting.leave(call.NoAnswer)
+	case !closed:
 		old.leg.End(call.NoAnswer, call.Detail{})
 	}
 	a.bridge.Release()
@@ -100,7 +107,7 @@ func (a *actor) sendTo(t Target, closed bool) error {
 	a.rec.Trunk = strings.Join(placesOf(in)[1:], " ")
 	a.log.Info("call sent on", "rule", t.Rule, "trunk", a.rec.Trunk)
 	c, actions := call.New(a.g.limits(t), in.Offer, modeOf(in))
-	a.c = c
+	a.c, a.hunting = c, newHunting(a)
 	a.do(actions)
 	return nil
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Quotas map[string]Quota
 	// Busy says that there is too much to do for another call. Default: there never is.
 	Busy func() bool
+	// Zone is where the days of quotas begin. Default: [time.Local].
+	Zone *time.Location
 	// MaxDuration is how long a call may last after the answer. Default: for ever.
 	MaxDuration time.Duration
 	// Log gets a call's states at info. Default: [slog.Default].
@@ -91,7 +93,7 @@ func New(opt Options) *Gateway {
 	if opt.NewID == nil {
 		opt.NewID = newID
 	}
-	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas)}
+	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas, opt.Zone)}
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -114,6 +116,7 @@ func (g *Gateway) SetDialer(e Edge, d Dialer) {
 // Route implements [Calls]. What is refused is counted and logged, so that an operator sees
 // why a call went nowhere.
 func (g *Gateway) Route(q Query) (Target, error) {
+	q.Calls = true
 	t, err := g.opt.Router.Route(q)
 	if err == nil {
 		return t, nil
@@ -129,7 +132,38 @@ func (g *Gateway) Route(q Query) (Target, error) {
 
 // Accept implements [Calls].
 func (g *Gateway) Accept(in Incoming) (Inbox, error) {
-	a := &actor{g: g, id: g.opt.NewID(), owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}, in: in}
+	var a *actor
+	var err error
+	id := g.opt.NewID()
+	for i, t := range in.Target.chain() { // another is the first where that cannot be called
+		in.Target = t
+		b, problem := g.begin(in, id)
+		if problem == nil {
+			a, err = b, nil
+			break
+		}
+		if i == 0 {
+			err = problem
+		}
+	}
+	if err != nil {
+		g.metrics.refused(in.Edge, err)
+		return nil, err
+	}
+	a.c, a.first = call.New(g.limits(a.in.Target), in.Offer, modeOf(a.in))
+	a.hunting = newHunting(a)
+	box := inbox{a, a.legs[call.A]}
+	box.s.leg = in.Leg(box)
+	go a.run() // ends with the call
+	return box, nil
+}
+
+// begin makes a call to one target, with its second leg.
+func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
+	if len(in.Target.Others) > 0 {
+		in.Target = hasty(in.Target, true, 0)
+	}
+	a := &actor{g: g, id: id, owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}, in: in}
 	a.log = g.log.With("call", string(a.id))
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
@@ -139,7 +173,6 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
 	a.newSeat(call.B, member{in.Target.Edge, in.Target.Trunk, in.Target.To, in.Target.Policy})
 	if err := g.admit(a, in); err != nil {
-		g.metrics.refused(in.Edge, err)
 		a.log.Info("call refused", "from", in.Edge.String(), "trunk", a.rec.Trunk, "why", err.Error())
 		return nil, err
 	}
@@ -147,11 +180,7 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 		"diverted", len(a.rec.Diverted), "number", a.rec.Caller.Verdict.String())
 	g.log.Debug("call parties", "call", string(a.id), "caller_uri", in.Target.From.URI, "caller_jid", in.Target.From.JID,
 		"callee_uri", in.Target.To.URI, "callee_jid", in.Target.To.JID)
-	a.c, a.first = call.New(g.limits(in.Target), in.Offer, modeOf(in))
-	box := inbox{a, a.legs[call.A]}
-	box.s.leg = in.Leg(box)
-	go a.run() // ends with the call
-	return box, nil
+	return a, nil
 }
 
 // limits are the times of a call.
@@ -200,6 +229,9 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		return &call.Refusal{Cause: call.Unreachable}
 	}
 	a.places = placesOf(in)
+	if user := g.quotas.payer(in); user != "" {
+		a.places = append(a.places, user)
+	}
 	if r := g.quotas.take(time.Now(), a.places...); r != nil {
 		g.mu.Unlock()
 		return r
@@ -355,6 +387,7 @@ func (g *Gateway) forget(a *actor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.calls, a.id)
+	g.hushes(a)
 	g.quotas.leave(a.places...)
 	g.leave(a)
 	if g.draining && len(g.calls) == 0 {

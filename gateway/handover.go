@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
 )
 
@@ -132,14 +133,14 @@ func (r *Routes) toPeer(h Handover, uri translate.URI, trunk string) (Target, er
 		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed"}, Log: strings.Join(choice.Why, "; ")}
 	}
 	asked := trunk != "" // by the peer itself, which writes numbers its own way
-	if !asked {
-		trunk = choice.Trunk
+	if asked {
+		choice.Trunks = route.Via(trunk)
 	}
-	i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == trunk })
-	if i < 0 {
-		return Target{}, &call.Refusal{Cause: call.Unreachable, Log: "there is no trunk " + trunk}
+	trunks, _, err := r.ways(choice, !asked)
+	if err != nil {
+		return Target{}, err
 	}
-	t := r.Trunks[i]
+	t := trunks[0]
 	if own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain); !asked {
 		uri = r.dialled(uri, user, choice, t)
 	} else if t.Domain != "" && slices.Contains(own, uri.Host) {

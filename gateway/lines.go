@@ -123,21 +123,29 @@ func (r *Routes) forwarded(q Query, to translate.JID, t Target, number, why stri
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
-	on, err := r.toSIP(Query{Edge: XMPP, From: Party{JID: to.Bare().String(), Name: t.From.Name}, To: jid.String(), Hops: t.Hops})
+	on, err := r.toSIP(Query{Edge: XMPP, From: Party{JID: to.Bare().String(), Name: t.From.Name}, To: jid.String(), Hops: t.Hops, Calls: true})
 	if err != nil {
 		return Target{}, err
 	}
 	if slices.ContainsFunc(q.Diverted, func(d translate.Diversion) bool { return d.For.URI == on.From.URI }) {
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Text: "it was forwarded from here before"}}
 	}
-	if t.From.Name != "" {
-		on.From.Name = t.From.Name
-	}
-	if t.From.Anonymous {
-		on.From.Anonymous, on.From.Name = true, ""
-	}
-	on.Rule = "forwarded by the callee, " + strings.ReplaceAll(why, "-", " ")
-	on.Early = false // the caller is not on the XMPP side
-	on.Diverted = append([]translate.Diversion{{For: translate.NameAddr{URI: on.From.URI}, Reason: why}}, q.Diverted...)
+	on.forwarded("forwarded by the callee, "+strings.ReplaceAll(why, "-", " "), t.From,
+		append([]translate.Diversion{{For: translate.NameAddr{URI: on.From.URI}, Reason: why}}, q.Diverted...))
 	return on, nil
+}
+
+// forwarded makes a target that of a call which was for someone else, at each of its places.
+func (t *Target) forwarded(rule string, caller Party, diverted []translate.Diversion) {
+	if caller.Name != "" {
+		t.From.Name = caller.Name
+	}
+	if caller.Anonymous {
+		t.From.Anonymous, t.From.Name = true, ""
+	}
+	t.Rule, t.Diverted = rule, diverted
+	t.Early = false // the caller is not on the XMPP side
+	for i := range t.Others {
+		t.Others[i].forwarded(rule, caller, diverted)
+	}
 }

@@ -19,6 +19,7 @@ type metrics struct {
 	panics  prometheus.Counter
 	floods  prometheus.Counter
 	moves   *prometheus.CounterVec
+	places  *prometheus.CounterVec
 	quality *qualities
 	flows   *flows
 }
@@ -58,6 +59,10 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "sipxmppgw_call_transfers_total",
 			Help: "Legs that were to be replaced by another (transfer, replacement, pickup), by where that was asked for and outcome.",
 		}, []string{"by", "outcome"}),
+		places: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sipxmppgw_call_places_total",
+			Help: "Places that calls to several were tried at, by where they are and outcome: answered, failed, or left because another had the call or the caller gave up.",
+		}, []string{"edge", "outcome"}),
 		quality: newQualities(),
 		flows:   newFlows(g),
 	}
@@ -69,6 +74,9 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		for _, o := range []string{"done", "failed"} {
 			m.moves.WithLabelValues(e.String(), o)
 		}
+		for _, o := range []string{"answered", "failed", "left"} {
+			m.places.WithLabelValues(e.String(), o)
+		}
 		for _, s := range []string{"ringing", "answered", "active", "connected"} {
 			m.stages.WithLabelValues(e.String(), s)
 		}
@@ -78,7 +86,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "sipxmppgw_calls_active",
 			Help: "Calls there are now, answered or not.",
 		}, func() float64 { return float64(g.Active()) })
-		reg.MustRegister(m.ends, m.refuses, m.stages, m.lasts, m.panics, m.floods, m.moves, active, m.flows)
+		reg.MustRegister(m.ends, m.refuses, m.stages, m.lasts, m.panics, m.floods, m.moves, m.places, active, m.flows)
 		reg.MustRegister(m.quality.collectors()...)
 	}
 	return m

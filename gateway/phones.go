@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
 )
 
@@ -23,6 +24,14 @@ func (r *Routes) phone(trunk string) *PhoneRoute {
 		return &r.Phones[i]
 	}
 	return nil
+}
+
+// phoneOf returns the phone that a rule leads to, or nil.
+func (r *Routes) phoneOf(choice route.Choice) *PhoneRoute {
+	if len(choice.Trunks) != 1 {
+		return nil
+	}
+	return r.phone(choice.Trunks[0].Name)
 }
 
 // phoneAt returns the phone that an address of ours is for, or nil. Its user name is good at our
@@ -76,7 +85,7 @@ func (r *Routes) fromPhone(q Query, p *PhoneRoute) (Target, error) {
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
-	own := Query{Edge: SIP, To: q.To, Hops: q.Hops, Claim: translate.Claim{From: translate.NameAddr{URI: self.String()}}, Diverted: q.Diverted}
+	own := Query{Edge: SIP, To: q.To, Hops: q.Hops, Calls: q.Calls, Claim: translate.Claim{From: translate.NameAddr{URI: self.String()}}, Diverted: q.Diverted}
 	user, provisioned, err := r.target(request, "")
 	if r.phoneAt(request, "") != nil || err == nil && (provisioned || r.reachable(user)) {
 		return r.toXMPP(own)
@@ -92,7 +101,10 @@ func (r *Routes) fromPhone(q Query, p *PhoneRoute) (Target, error) {
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
-	t, err := r.toSIP(Query{Edge: XMPP, From: Party{JID: owner.Bare().String()}, To: to.String(), Hops: max(0, q.Hops-1)})
+	t, err := r.toSIP(Query{Edge: XMPP, From: Party{JID: owner.Bare().String()}, To: to.String(), Hops: max(0, q.Hops-1), Calls: q.Calls})
 	t.Early, t.Diverted = false, q.Diverted
+	for i := range t.Others {
+		t.Others[i].Early, t.Others[i].Diverted = false, q.Diverted
+	}
 	return t, err
 }

@@ -16,9 +16,9 @@ func withPhones(t *testing.T) *Routes {
 	r := routes(t)
 	table, err := route.New([]route.Rule{
 		{From: "nurse@example.org", To: "*", Deny: true},
-		{From: "example.org", To: "+491805", Trunk: "phone/desk"},
-		{From: "example.org", To: "+49", Trunk: "office"},
-		{From: "example.org", To: "pbx.example", Trunk: "office"},
+		{From: "example.org", To: "+491805", Trunks: route.Via("phone/desk")},
+		{From: "example.org", To: "+49", Trunks: route.Via("office")},
+		{From: "example.org", To: "pbx.example", Trunks: route.Via("office")},
 	}, route.Plan{Domains: []string{"pbx.example"}})
 	if err != nil {
 		t.Fatal(err)

@@ -104,6 +104,18 @@ type Target struct {
 	// Refer says that a SIP peer at the same trunk is to call there by itself.
 	Refer bool
 
+	// Others are further places that may take the call, in the order of their rounds (package
+	// hunt); theirs are not looked at. Round, Lead and Person are those of this place; the first
+	// is of round 0.
+	Others []Target
+	Round  int
+	Lead   time.Duration
+	Person string
+	// Within is how long the place may say nothing at all; 0 leaves it to the edge. Hasty says
+	// that it is short of that because there is another, which is tried next.
+	Within time.Duration
+	Hasty  bool
+
 	// Where the call goes instead, if it comes to nothing; nil for nowhere. patience is how
 	// long it rings before.
 	onBusy, onNoAnswer func() (Target, error)
@@ -141,6 +153,7 @@ type Query struct {
 	From  Party  // the caller of the XMPP side, as it knows it
 	To    string // the Request-URI, or the JID that was called
 	Hops  int    // Max-Forwards of the request; 0 if it had none
+	Calls bool   // it is about a call: of several trunks, those that are up have their shares
 	// Claim is what a SIP request says of its caller, and Diverted for whom it was before.
 	Claim    translate.Claim
 	Diverted []translate.Diversion

@@ -13,12 +13,21 @@ type Quota struct {
 	Rate   float64 // that begin in a second, over time
 	Burst  int     // that may begin at once; 0 means one second's worth
 	Reason string  // to say when there are too many; empty for a general one
+	// Day is how long they may last in a day, from midnight to midnight, all together. Those
+	// that are up then end.
+	Day time.Duration
 }
+
+// UserPrefix begins the names of quotas of what XMPP users call at SIP peers, each with the
+// user's bare JID; the name that is the prefix alone is the quota of each. Users' own accounts
+// do not count.
+const UserPrefix = "user/"
 
 // quotas hold what is in use, by trunk; the empty name is all of them. They are for the
 // holder of the gateway's lock. Names are those of trunks; those of accounts are forgotten when there are many.
 type quotas struct {
 	limits map[string]Quota
+	zone   *time.Location // where days begin
 	used   map[string]*usage
 }
 
@@ -26,16 +35,23 @@ type usage struct {
 	calls  int
 	tokens float64 // calls that may begin now
 	at     time.Time
+	talk   talk
 }
 
-func newQuotas(limits map[string]Quota) *quotas {
-	return &quotas{limits: limits, used: map[string]*usage{}}
+func newQuotas(limits map[string]Quota, zone *time.Location) *quotas {
+	if zone == nil {
+		zone = time.Local
+	}
+	return &quotas{limits: limits, zone: zone, used: map[string]*usage{}}
 }
 
 // take gives a call its place in each of the quotas, or in none and says why.
 func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 	for _, name := range names {
 		limit, u := q.limit(name), q.of(now, name)
+		if limit.Day > 0 && u.talk.sum(now, q.zone) >= limit.Day {
+			return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: usedUp}}
+		}
 		if limit.Calls > 0 && u.calls >= limit.Calls || limit.Rate > 0 && u.tokens < 1 {
 			reason := limit.Reason
 			if reason == "" {
@@ -93,10 +109,11 @@ func (q *quotas) of(now time.Time, name string) *usage {
 // maxUsages is how many names may be in use before those at rest are forgotten.
 const maxUsages = 4096
 
-// sweep forgets accounts without a call in the last minute: they come and go.
+// sweep forgets accounts and users without a call in the last minute who have not talked
+// today: they come and go.
 func (q *quotas) sweep(now time.Time) {
 	for name, u := range q.used {
-		if _, own := q.limits[name]; !own && u.calls == 0 && now.Sub(u.at) > time.Minute {
+		if _, own := q.limits[name]; !own && u.calls == 0 && now.Sub(u.at) > time.Minute && u.talk.sum(now, q.zone) == 0 {
 			delete(q.used, name)
 		}
 	}

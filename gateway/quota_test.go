@@ -11,7 +11,7 @@ func TestQuotas(t *testing.T) {
 		"":       {Rate: 10, Burst: 4},
 		"office": {Calls: 2, Reason: "office is full"},
 		"slow":   {Rate: 0.5},
-	})
+	}, nil)
 	now := time.Unix(0, 0)
 	refused := func(names ...string) string {
 		if r := q.take(now, names...); r != nil {
@@ -52,7 +52,7 @@ func TestQuotas(t *testing.T) {
 
 // Accounts come and go: they share one limit, each for itself, and are forgotten.
 func TestQuotasOfAGroup(t *testing.T) {
-	q := newQuotas(map[string]Quota{"account/": {Calls: 1}, "office": {Calls: 1}})
+	q := newQuotas(map[string]Quota{"account/": {Calls: 1}, "office": {Calls: 1}}, nil)
 	now := time.Unix(0, 0)
 	for _, name := range []string{"account/a", "account/b", "office"} {
 		if r := q.take(now, name); r != nil {

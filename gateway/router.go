@@ -1,10 +1,11 @@
 package gateway
 
 import (
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,12 @@ type Routes struct {
 	Trunks []TrunkRoute
 	// Phones are those that register with us.
 	Phones []PhoneRoute
+	// Down says that a trunk is known to be down; nil knows of none. Pick returns a number from
+	// 0 to n-1, for the shares of trunks; nil is math/rand's.
+	Down func(trunk string) bool
+	Pick func(n int) int
+	// Groups are addresses of ours that several ring at.
+	Groups []Group
 	// XMPP is the policy of media on the XMPP side.
 	XMPP media.Policy
 	// NoAnswer is how long a callee may ring; 0 leaves the limit of calls.
@@ -87,9 +94,9 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	choice := r.Table.Lookup(from, uri, time.Now())
 	if p := r.phoneAt(uri, ""); p != nil && !choice.Denied && (r.Table.Serves(from) || from.Bare().String() == p.Owner) {
-		choice.Allowed, choice.Trunk, choice.Rule = true, p.Trunk.Name, "own phone"
+		choice.Allowed, choice.Trunks, choice.Rule = true, route.Via(p.Trunk.Name), "own phone"
 	}
-	phone := r.phone(choice.Trunk)
+	phone := r.phoneOf(choice)
 	if a, trunk, ok := r.line(from); ok && !choice.Denied && phone == nil {
 		t := r.overLine(a, trunk, q, from, uri, choice)
 		t.To.JID = to.Bare().String()
@@ -98,10 +105,6 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	if !choice.Allowed {
 		return Target{}, &call.Refusal{Cause: call.Forbidden, Detail: call.Detail{Text: "this call is not allowed"}, Log: strings.Join(choice.Why, "; ")}
-	}
-	i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == choice.Trunk })
-	if i < 0 && phone == nil {
-		return Target{}, &call.Refusal{Cause: call.Unreachable, Log: "there is no trunk " + choice.Trunk}
 	}
 	sender, err := r.Mapping.SenderURI(from.Bare())
 	if err != nil {
@@ -114,20 +117,62 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 			Hops: q.Hops, Rule: choice.Rule, Why: choice.Why,
 		}), nil
 	}
-	trunk := r.Trunks[i]
-	uri = r.dialled(uri, from, choice, trunk)
-	return Target{
-		Edge:     SIP,
-		From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
-		To:       Party{URI: uri.String(), JID: to.Bare().String()},
-		Trunk:    trunk.Name,
-		Policy:   trunk.Policy,
-		Early:    trunk.Early,
-		NoAnswer: r.NoAnswer,
-		Hops:     q.Hops,
-		Rule:     choice.Rule,
-		Why:      choice.Why,
-	}, nil
+	trunks, why, err := r.ways(choice, q.Calls)
+	if err != nil {
+		return Target{}, err
+	}
+	all := make([]Target, len(trunks))
+	for i, trunk := range trunks {
+		all[i] = Target{
+			Edge:     SIP,
+			From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
+			To:       Party{URI: r.dialled(uri, from, choice, trunk).String(), JID: to.Bare().String()},
+			Trunk:    trunk.Name,
+			Policy:   trunk.Policy,
+			Early:    trunk.Early,
+			NoAnswer: r.NoAnswer,
+			Hops:     q.Hops,
+			Rule:     choice.Rule,
+			Why:      why,
+			Round:    i,
+		}
+	}
+	all[0].Others = all[1:]
+	return all[0], nil
+}
+
+// ways are the trunks that a call goes to, in the order in which they are tried. What is no
+// call stays with the first, whatever becomes of it. An error is a [*call.Refusal].
+func (r *Routes) ways(choice route.Choice, calls bool) (trunks []TrunkRoute, why []string, err error) {
+	down, pick := r.Down, r.Pick
+	if !calls || down == nil {
+		down = func(string) bool { return false }
+	}
+	if pick == nil {
+		pick = rand.IntN
+	}
+	if !calls {
+		pick = func(int) int { return 0 }
+	}
+	names, order := route.Order(choice.Trunks, down, pick)
+	why = choice.Why
+	if len(names) > 1 {
+		why = append(slices.Clone(why), order...)
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == name })
+		if i < 0 {
+			return nil, nil, &call.Refusal{Cause: call.Unreachable, Log: "there is no trunk " + name}
+		}
+		trunks = append(trunks, r.Trunks[i])
+	}
+	if len(trunks) == 0 || down(names[0]) {
+		return nil, nil, &call.Refusal{Cause: call.Unreachable, Log: "no trunk is up: " + strings.Join(names, ", ")}
+	}
+	if !calls {
+		trunks = trunks[:1]
+	}
+	return trunks, why, nil
 }
 
 // dialled returns what is asked of a trunk: the number in the form that the rule or the trunk
@@ -179,17 +224,18 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if q.Hops == 1 { // one hop more would leave nothing (RFC 3261 section 16.6, step 3)
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}
 	}
+	group, grouped := r.group(request, q.Trunk)
 	to, q, provisioned := r.owner(q)
 	var phone *PhoneRoute
-	if !provisioned {
+	if !provisioned && !grouped {
 		phone = r.phoneAt(request, q.Trunk)
 	}
-	if !provisioned && phone == nil {
+	if !provisioned && !grouped && phone == nil {
 		if to, provisioned, err = r.target(request, q.Trunk); err != nil {
 			return Target{}, addressRefusal(err)
 		}
 	}
-	if !provisioned && phone == nil && !r.reachable(to) {
+	if !provisioned && !grouped && phone == nil && !r.reachable(to) {
 		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}, Log: "no route lets this user call, so it is not called either"}
 	}
 	caller := r.Mapping.Caller(q.Claim, token())
@@ -207,7 +253,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 			Hops: max(0, q.Hops-1), Rule: "own phone", Diverted: q.Diverted,
 		}), nil
 	}
-	return r.wished(q, to, Target{
+	t := Target{
 		Edge: XMPP,
 		From: Party{
 			URI: q.Claim.Identity().URI, JID: caller.JID.String(), Name: caller.Name,
@@ -219,7 +265,11 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		Hops:     max(0, q.Hops-1),
 		Rule:     "own user",
 		Diverted: q.Diverted,
-	})
+	}
+	if grouped && !provisioned {
+		return r.toGroup(group, t)
+	}
+	return r.wished(q, to, t)
 }
 
 // reachable reports whether a user may be called who has no number or address of its own.
@@ -255,22 +305,28 @@ func (r *Routes) target(u translate.URI, trunk string) (j translate.JID, account
 // numbered returns who has a number of ours: the user it was given to, or the range that it
 // is in.
 func (r *Routes) numbered(u translate.URI, trunk string) (translate.JID, bool) {
+	full, ok := r.full(u, trunk)
+	if !ok {
+		return translate.JID{}, false
+	}
+	if j, ok := r.Mapping.AccountJID[translate.URI{Scheme: "tel", User: full}]; ok {
+		return j, true
+	}
+	return r.Mapping.InRange(full)
+}
+
+// full returns the number in full that a URI of ours has.
+func (r *Routes) full(u translate.URI, trunk string) (string, bool) {
 	m := r.Mapping
 	if u.Scheme == "sips" || u.Scheme != "tel" && u.Host != m.SIPHost && !slices.Contains(m.TelDomains, u.Host) {
-		return translate.JID{}, false
+		return "", false
 	}
 	number := u.Number()
 	full, ok := m.DialPlan.E164(number)
 	if !ok && number != "" && slices.ContainsFunc(r.Trunks, func(t TrunkRoute) bool { return t.Name == trunk && t.Numbers == translate.DigitsForm }) {
 		full, ok = m.DialPlan.E164("+" + number)
 	}
-	if !ok {
-		return translate.JID{}, false
-	}
-	if j, ok := m.AccountJID[translate.URI{Scheme: "tel", User: full}]; ok {
-		return j, true
-	}
-	return m.InRange(full)
+	return full, ok
 }
 
 func (r *Routes) origin(j translate.JID) (translate.URI, bool) {
@@ -307,6 +363,6 @@ func addressRefusal(err error) error {
 // token returns a number that tells anonymous callers apart.
 func token() uint32 {
 	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	_, _ = cryptorand.Read(b[:]) // never fails (crypto/rand)
 	return binary.BigEndian.Uint32(b[:])
 }

@@ -27,10 +27,10 @@ func routes(t *testing.T) *Routes {
 	m.AccountJID[translate.URI{Scheme: "sip", User: "100", Host: "pbx.example"}] = juliet
 	m.AccountURI[juliet] = translate.URI{Scheme: "sip", User: "+4930123", Host: "pbx.example", Phone: true}
 	table, err := route.New([]route.Rule{
-		{From: "example.org", To: "+49", Trunk: "office"},
-		{From: "example.org", To: "pbx.example", Trunk: "office"},
-		{From: "example.org", To: "+1", Trunk: "carrier"},
-		{From: "example.org", To: "other.example", Trunk: "carrier"},
+		{From: "example.org", To: "+49", Trunks: route.Via("office")},
+		{From: "example.org", To: "pbx.example", Trunks: route.Via("office")},
+		{From: "example.org", To: "+1", Trunks: route.Via("carrier")},
+		{From: "example.org", To: "other.example", Trunks: route.Via("carrier")},
 	}, route.Plan{Domains: []string{"pbx.example"}})
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func claimOf(uri, name string) translate.Claim {
 // A caller is called back by the address it called from, in its own spelling.
 func TestCallBack(t *testing.T) {
 	r := routes(t)
-	r.Table, _ = route.New([]route.Rule{{From: "*", To: "*", Trunk: "office"}}, route.Plan{})
+	r.Table, _ = route.New([]route.Rule{{From: "*", To: "*", Trunks: route.Via("office")}}, route.Plan{})
 	in, err := r.Route(Query{Edge: SIP, Claim: claimOf("sip:O'Hara@Example.NET", ""), To: "sip:+4930123@pbx.example"})
 	if err != nil {
 		t.Fatal(err)

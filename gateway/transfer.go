@@ -13,6 +13,10 @@ func (a *actor) leg(s call.Side) Leg { return a.legs[s].leg }
 
 // endLeg closes a leg. Of one that never came to be the machine hears the same.
 func (a *actor) endLeg(x call.EndLeg) {
+	if a.hunting != nil && x.Side == call.B {
+		a.hunting.giveUp(x.Cause, x.Detail)
+		return
+	}
 	if s := a.legs[x.Side]; s != nil {
 		s.leg.End(x.Cause, x.Detail)
 		return
@@ -110,8 +114,21 @@ func (g *Gateway) joins(a *actor, target Target) (Dialer, error) {
 			return nil, r
 		}
 		a.places = append(a.places, target.Trunk)
+		if a.talking != nil {
+			a.talking = append(a.talking, g.quotas.talks(time.Now(), target.Trunk)...)
+		}
 	}
 	return dialer, nil
+}
+
+// parts takes a call out of the quota of a trunk over which it no longer goes.
+func (g *Gateway) parts(a *actor, trunk string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(a.places, trunk); i > 0 {
+		g.quotas.leave(trunk)
+		a.places = slices.Delete(a.places, i, i+1)
+	}
 }
 
 // arrives takes a leg that has the right to take the place of another.
@@ -142,7 +159,7 @@ func (a *actor) inPlace(number int) *seat {
 }
 
 func (a *actor) takes(s *seat) (now, later bool) {
-	if s == nil || s.gone || s.side == call.C {
+	if s == nil || s.gone || s.side == call.C || a.hunting != nil && s.side == call.B && !a.hunting.takes(s) {
 		return false, false
 	}
 	return a.c.Takes(s.side)
@@ -150,6 +167,9 @@ func (a *actor) takes(s *seat) (now, later bool) {
 
 // letIn makes a leg that has come leg C.
 func (a *actor) letIn(s *seat, t *Taking) {
+	if a.hunting != nil && s.side == call.B {
+		a.hunting.settle(s)
+	}
 	c := a.newSeat(call.C, member{t.Edge, t.Trunk, t.Party, t.Policy})
 	c.leg = t.Leg(inbox{a, c})
 	if len(a.rec.Transfers) < MaxTransfers {

@@ -130,7 +130,11 @@ func (l *leg) dispatch(s dialog.Send, req *sip.Request, to stack.Target) {
 	}
 	l.e.begun()
 	over := false // of the stack's worker
-	tx := l.e.stack.Request(req, to, func(e stack.Event) {
+	var haste stack.Haste
+	if s.Method == "INVITE" && s.Tag == "" {
+		haste = l.haste
+	}
+	tx := l.e.stack.Hurry(req, to, haste, func(e stack.Event) {
 		if !over && (e.Err != nil || !e.Response.IsProvisional()) {
 			over = true
 			l.e.finished()
@@ -198,7 +202,7 @@ func (l *leg) reply(r dialog.Reply) {
 	var hs []sip.Header
 	switch {
 	case status == 0:
-		status, phrase, hs = l.e.refusal(r.Cause, r.Detail)
+		status, phrase, hs = l.e.refusal(l.trunk, r.Cause, r.Detail)
 	case status >= 300 && r.Cause != call.Normal:
 		_, q850 := translate.StatusOf(r.Cause, call.Detail{Q850: r.Detail.Q850})
 		hs = append(reasonHeaders(translate.ResponseReasons(q850)), explain(status)...)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -34,6 +35,7 @@ var methods = []string{
 // An Edge is the SIP side of the gateway. It is a [gateway.Dialer].
 type Edge struct {
 	o         Options
+	own       Tenant // of the options
 	trunks    trunks
 	stack     *stack.Stack
 	legs      *registry
@@ -71,6 +73,7 @@ func New(o Options) (*Edge, error) {
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
+	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
 	so := e.o.Stack
@@ -85,8 +88,12 @@ func New(o Options) (*Edge, error) {
 	}
 	so.Locate = watch
 	for i := range e.trunks {
+		e.trunks[i].login = new(atomic.Pointer[login])
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
+		}
+		if e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != "" {
+			e.trunks[i].health = &health{}
 		}
 	}
 	so.Allowed = e.knows
@@ -131,6 +138,9 @@ func New(o Options) (*Edge, error) {
 		}
 		if t := &e.trunks[i]; t.places != nil {
 			e.watching.Go(func() { watch.watch(ctx, t) })
+		}
+		if t := &e.trunks[i]; t.health != nil {
+			e.watching.Go(func() { e.probe(ctx, t) }) // until ctx is over
 		}
 	}
 	return e, nil
@@ -211,7 +221,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 // newCaller makes the leg of a call to a trunk or phone, but for the way there.
 func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) *leg {
 	l := e.newLeg(trunk, in)
-	l.callID = e.callID(target.CallID)
+	l.callID = e.callID(trunk, target.CallID)
 	l.tag = e.o.NewID()
 	l.session.begin(target.CallID, l.token)
 	who := sender(target.From, trunk.Trusted)
@@ -225,6 +235,9 @@ func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) 
 
 // dialed makes known a leg that calls.
 func (e *Edge) dialed(l *leg, target gateway.Target, in gateway.Inbox, local netip.AddrPort) (gateway.Leg, error) {
+	l.haste = stack.Haste{
+		Within: target.Within, Next: target.Hasty, Why: reasonHeaders(translate.CancelReasons(call.Timeout)),
+	}
 	l.sdp = sdp.NewSession(e.origin(user(target.From), local.Addr()))
 	l.d = dialog.NewUAC(in.Side(), target.To.URI)
 	if !e.enlist(l) {

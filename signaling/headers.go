@@ -99,8 +99,8 @@ func reasonHeaders(reasons []translate.ReasonHeader) []sip.Header {
 
 // refusal is the status for a call that ends before it is answered, its phrase, and the
 // headers that say why (INTERWORKING 2.13 B).
-func (e *Edge) refusal(cause call.Cause, detail call.Detail) (status int, phrase string, hs []sip.Header) {
-	status, q850 := e.o.Refusals.StatusOf(cause, detail)
+func (e *Edge) refusal(t *Trunk, cause call.Cause, detail call.Detail) (status int, phrase string, hs []sip.Header) {
+	status, q850 := e.of(t).Refusals.StatusOf(cause, detail)
 	hs = reasonHeaders(translate.ResponseReasons(q850))
 	if after := translate.RetryAfterOf(cause, detail); after > 0 {
 		hs = append(hs, header("Retry-After", digits(after)))
@@ -109,7 +109,7 @@ func (e *Edge) refusal(cause call.Cause, detail call.Detail) (status int, phrase
 		hs = append(hs, header("Contact", "<"+detail.Elsewhere+">"))
 	}
 	if detail.Text != "" {
-		hs = append(hs, header("Warning", translate.Warning(e.o.Host, detail.Text)))
+		hs = append(hs, header("Warning", translate.Warning(e.of(t).Host, detail.Text)))
 	}
 	return status, translate.PhraseOf(status), append(hs, explain(status)...)
 }
@@ -231,13 +231,13 @@ func tag(p sip.HeaderParams) string {
 
 // callID makes the Call-ID of a dialog of ours from an id of the call's other protocol, if
 // it can be one (INTERWORKING 2.1).
-func (e *Edge) callID(id string) string {
+func (e *Edge) callID(t *Trunk, id string) string {
 	if id == "" || len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool {
 		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.", r))
 	}) {
 		id = e.o.NewID()
 	}
-	return id + "@" + e.o.Host
+	return id + "@" + e.of(t).Host
 }
 
 // requestURI is the URI of a Contact or target as sipgo has it; ok is false if it is none.

@@ -83,7 +83,7 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	target.NoAnswer = asked
 	l.answer(tx)
 	var made *leg
-	_, err = e.o.Calls.Accept(gateway.Incoming{
+	_, err = e.of(trunk).Calls.Accept(gateway.Incoming{
 		Edge: gateway.SIP, Trunk: trunk.Name, Target: target, Offer: offer.Media, Policy: trunk.Policy,
 		Leg: func(in gateway.Inbox) gateway.Leg {
 			l.in = in
@@ -106,12 +106,12 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 func (e *Edge) routed(req *sip.Request, trunk *Trunk, q gateway.Query) (gateway.Target, error) {
 	b := e.bindings.named(trunk.Name)
 	if b == nil || !b.names(req) {
-		return e.o.Calls.Route(q)
+		return e.of(trunk).Calls.Route(q)
 	}
 	var target gateway.Target
 	var err error
-	for _, q.To = range b.callees(req, e.o.Host) {
-		target, err = e.o.Calls.Route(q)
+	for _, q.To = range b.callees(req, e.of(trunk).Host) {
+		target, err = e.of(trunk).Calls.Route(q)
 		var r *call.Refusal
 		if b.account || !errors.As(err, &r) || r.Cause != call.NotFound {
 			break // nobody has that number, but perhaps who is registered
@@ -206,14 +206,14 @@ func (e *Edge) refuseFor(tx *stack.ServerTx, trunk *Trunk, why error) {
 	if !errors.As(why, &r) {
 		e.o.Log.Error("call not begun", "trunk", trunk.Name, "error", why)
 	}
-	status, phrase, hs := e.refusal(r.Cause, r.Detail)
+	status, phrase, hs := e.refusal(trunk, r.Cause, r.Detail)
 	e.refused(trunk, status, r.Error())
 	_ = tx.Reply(status, phrase, hs...) // cancelled meanwhile, or the peer is gone
 }
 
 // refuse refuses a call with a status of the protocol's own.
 func (e *Edge) refuse(tx *stack.ServerTx, trunk *Trunk, status int, problem string, hs ...sip.Header) {
-	_, _, reason := e.refusal(translate.CauseOfStatus(status, 0), call.Detail{Status: status, Text: problem})
+	_, _, reason := e.refusal(trunk, translate.CauseOfStatus(status, 0), call.Detail{Status: status, Text: problem})
 	e.refused(trunk, status, problem)
 	_ = tx.Reply(status, "", append(hs, reason...)...) // cancelled meanwhile, or the peer is gone
 }

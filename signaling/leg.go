@@ -67,6 +67,7 @@ type leg struct {
 	first       []sip.Header // of our INVITE alone
 	met         []sip.Header // who is at the other end now, if that has changed
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
+	haste       stack.Haste  // of our INVITE
 	session     sessionID
 	expires     bool     // the peer's INVITE has said how long it waits
 	bells       [][]bell // of a phone that we call

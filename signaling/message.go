@@ -33,7 +33,7 @@ func (e *Edge) message(tx *stack.ServerTx, trunk *Trunk, l *leg) {
 	req := tx.Request()
 	e.count.messages.Add(1)
 	switch missing := unsupported(req); {
-	case e.o.Messages == nil || trunk.Messages == NoMessages:
+	case e.of(trunk).Messages == nil || trunk.Messages == NoMessages:
 		e.reply(tx, 405)
 		return
 	case missing != "":
@@ -66,7 +66,7 @@ func (e *Edge) message(tx *stack.ServerTx, trunk *Trunk, l *leg) {
 	e.mu.Lock()
 	e.unanswered[m.Key] = tx
 	e.mu.Unlock()
-	if err := e.o.Messages.Send(gateway.Query{
+	if err := e.of(trunk).Messages.Send(gateway.Query{
 		Edge: gateway.SIP, Trunk: trunk.Name, To: to, Hops: hopsLeft(req), Claim: claim(req, trunk.Trusted),
 	}, m); err != nil {
 		e.answered(m.Key)
@@ -259,7 +259,7 @@ func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 		hs = append(hs, header("Contact", "<"+o.Elsewhere+">"))
 	}
 	if o.Text != "" {
-		hs = append(hs, header("Warning", translate.Warning(e.o.Host, o.Text)))
+		hs = append(hs, header("Warning", translate.Warning(e.of(e.trunk(m.Trunk)).Host, o.Text)))
 	}
 	if r := reasonOf(status); r != "" {
 		hs = append(hs, header("Reason", r))

@@ -129,7 +129,7 @@ func (unasked) Bounce(message.Bounced) {}
 // TestMessageForNoAccount has an answer: it comes from a server of accounts, for none of them.
 func TestMessageForNoAccount(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.edge.o.Messages = unasked{t}
+		w.edge.own.Messages = unasked{t}
 		server := w.peer("203.0.113.5:5060")
 		account := Trunk{Name: "account/1", Next: stack.Target{Host: "203.0.113.5", Port: 5060}}
 		if err := w.edge.Join(account, Binding{AOR: "sip:mira@home.example"}, nil); err != nil {

@@ -17,7 +17,8 @@ import (
 
 // serves reports whether a trunk may ask for presence.
 func (e *Edge) serves(trunk *Trunk) bool {
-	return e.o.Presence != nil && trunk != nil && e.o.Presence.Mode(trunk.Name) == gateway.PresenceOn
+	p := e.of(trunk).Presence
+	return p != nil && trunk != nil && p.Mode(trunk.Name) == gateway.PresenceOn
 }
 
 // events are the packages that a trunk may subscribe to.
@@ -44,7 +45,7 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 		_ = tx.Reply(406, "", header("Accept", pidf.MediaType))
 		return
 	case contactOf(req) == "":
-		e.reply(tx, 400, header("Warning", translate.Warning(e.o.Host, "no Contact")))
+		e.reply(tx, 400, header("Warning", translate.Warning(e.of(trunk).Host, "no Contact")))
 		return
 	}
 	u := &usage{
@@ -60,7 +61,7 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 	// The pair is known only when the shell has said so, which is before it answers.
 	u.mu.Lock()
 	e.usages.add(u)
-	pair, err := e.o.Presence.Begin(gateway.Watching{
+	pair, err := e.of(trunk).Presence.Begin(gateway.Watching{
 		ID: u.id(), Expires: asksFor(req),
 		Query: gateway.Query{Edge: gateway.SIP, Trunk: trunk.Name, To: req.Recipient.String(), Hops: hopsLeft(req), Claim: claim(req, trunk.Trusted)},
 	})
@@ -78,7 +79,7 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 		e.reply(tx, 480, header("Retry-After", digits(60+e.o.Rand(60))))
 		return
 	}
-	status, phrase, hs := e.refusal(r.Cause, r.Detail)
+	status, phrase, hs := e.refusal(trunk, r.Cause, r.Detail)
 	_ = tx.Reply(status, phrase, hs...)
 }
 
@@ -125,7 +126,7 @@ func (e *Edge) refreshed(tx *stack.ServerTx, u *usage) {
 			u.target = c
 		}
 		u.waiting = tx
-		e.o.Presence.Refresh(u.pair, u.id(), asksFor(req))
+		e.of(u.trunk).Presence.Refresh(u.pair, u.id(), asksFor(req))
 	}
 }
 
@@ -219,7 +220,7 @@ func (e *Edge) notify(u *usage, n presence.Notify) {
 // lost says that the peer does not know its subscription any more.
 func (e *Edge) lost(u *usage) {
 	e.usages.remove(u)
-	e.o.Presence.Lost(u.pair, u.id())
+	e.of(u.trunk).Presence.Lost(u.pair, u.id())
 }
 
 // entity is the presentity of a user, and where it can be called.

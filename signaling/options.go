@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway"
@@ -102,6 +103,9 @@ type Trunk struct {
 	// UDP (RFC 5626 section 4.4.2), empty lines over connections. 0 is for never over UDP.
 	Keepalive time.Duration
 
+	// Probe is how often it is asked whether it is there; 0 is for never. It needs a Host.
+	Probe time.Duration
+
 	// Sources are where calls may come from. No source means the addresses that Next has
 	// by DNS, if its Host is a name, or else nobody. Requests in dialogs may also come from
 	// where requests go.
@@ -127,12 +131,17 @@ type Trunk struct {
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
 
+	// Tenant is whom it belongs to. Default: that of the options.
+	Tenant *Tenant
+
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
 
-	places  *places // nil if Next has an IP literal
-	flows   *flows  // nil if it is known by an address or a certificate
-	station *Phone  // whose trunk it is; nil for none
+	places  *places                // nil if Next has an IP literal
+	flows   *flows                 // nil if it is known by an address or a certificate
+	station *Phone                 // whose trunk it is; nil for none
+	login   *atomic.Pointer[login] // that has changed; nil for an account
+	health  *health                // nil if it is not probed
 }
 
 // Credentials are a user name and what proves it.

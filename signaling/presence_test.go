@@ -37,7 +37,7 @@ func watching(t *testing.T, f func(t *testing.T, w *world, p *gateway.Presences,
 		l := &listener{}
 		p := gateway.NewPresences(gateway.PresenceOptions{Router: l, Trunks: map[string]gateway.PresenceMode{"pbx": gateway.PresenceOn}})
 		p.SetEdges(w.edge, l)
-		w.edge.o.Presence = p
+		w.edge.own.Presence = p
 		defer p.Close()
 		f(t, w, p, l)
 	})

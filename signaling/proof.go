@@ -42,6 +42,7 @@ func (p *proof) prove(t *Trunk, to stack.Target, req *sip.Request) given {
 	if !t.is(to.Host) {
 		return g
 	}
+	user, password := t.credentials()
 	for i := range p {
 		c := &p[i]
 		if c.Nonce == "" {
@@ -50,7 +51,7 @@ func (p *proof) prove(t *Trunk, to stack.Target, req *sip.Request) given {
 		g.renewed = g.renewed || c.Stale && c.count == 0
 		c.count++
 		cred, err := digest.Digest(&c.Challenge, digest.Options{
-			Method: string(req.Method), URI: req.Recipient.String(), Count: c.count, Username: t.Username, Password: t.Password,
+			Method: string(req.Method), URI: req.Recipient.String(), Count: c.count, Username: user, Password: password,
 		})
 		if err != nil {
 			continue // answerable has looked at all that can be wrong
@@ -84,7 +85,7 @@ func (p *proof) keep(way int, c *digest.Challenge) {
 // topmost is the first challenge of a response that we can answer (RFC 8760 section 2.4), and
 // its way; nil if there is none.
 func topmost(t *Trunk, to stack.Target, res *sip.Response) (way int, c *digest.Challenge) {
-	if t.Username == "" || !t.is(to.Host) {
+	if user, _ := t.credentials(); user == "" || !t.is(to.Host) {
 		return 0, nil
 	}
 	for i, w := range proofs {

@@ -24,7 +24,7 @@ type publications struct {
 func (e *Edge) Publish(p gateway.Publication) {
 	trunk := e.trunk(p.Trunk)
 	if trunk == nil || e.isClosing() {
-		e.o.Presence.Published(p.Pair, presence.Unpublished{})
+		e.of(trunk).Presence.Published(p.Pair, presence.Unpublished{})
 		return
 	}
 	e.published.mu.Lock()
@@ -32,7 +32,7 @@ func (e *Edge) Publish(p gateway.Publication) {
 	if u == nil {
 		local, _ := e.stack.Local(trunk.transport(), trunk.at())
 		u = &usage{
-			trunk: trunk, pair: p.Pair, pkg: gateway.PackagePresence, callID: e.callID(""), tag: e.o.NewID(), next: trunk.Next,
+			trunk: trunk, pair: p.Pair, pkg: gateway.PackagePresence, callID: e.callID(trunk, ""), tag: e.o.NewID(), next: trunk.Next,
 			local: "<" + p.User.URI + ">", peer: "<" + p.User.URI + ">", target: p.User.URI, watched: p.User.URI,
 			contact: e.contact(e.o.NewID(), trunk.transport(), local),
 		}
@@ -54,7 +54,7 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 	}
 	req, g, ok := e.inUsage(u, "PUBLISH", hs...)
 	if !ok {
-		e.o.Presence.Published(p.Pair, presence.Unpublished{})
+		e.of(u.trunk).Presence.Published(p.Pair, presence.Unpublished{})
 		return
 	}
 	if p.Holds {
@@ -66,7 +66,7 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 		defer u.mu.Unlock()
 		switch {
 		case ev.Err != nil:
-			e.o.Presence.Published(p.Pair, presence.Unpublished{})
+			e.of(u.trunk).Presence.Published(p.Pair, presence.Unpublished{})
 		case ev.Response.StatusCode/100 == 2:
 			granted := p.Expires
 			if v := value(ev.Response, "Expires"); v != "" {
@@ -77,11 +77,11 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 				delete(e.published.all, p.Pair)
 				e.published.mu.Unlock()
 			}
-			e.o.Presence.Published(p.Pair, presence.Published{Tag: value(ev.Response, "SIP-ETag"), Expires: granted})
+			e.of(u.trunk).Presence.Published(p.Pair, presence.Published{Tag: value(ev.Response, "SIP-ETag"), Expires: granted})
 		case u.proof.challenged(u.trunk, g, ev.Response):
 			e.publish(u, p)
 		default:
-			e.o.Presence.Published(p.Pair, presence.Unpublished{
+			e.of(u.trunk).Presence.Published(p.Pair, presence.Unpublished{
 				Status: ev.Response.StatusCode, Least: span(value(ev.Response, "Min-Expires")), Later: span(value(ev.Response, "Retry-After")),
 			})
 		}

@@ -122,7 +122,7 @@ func (e *Edge) bind(t *Trunk, of Binding, account bool, told func(Standing)) err
 	}
 	b := &binding{
 		e: e, trunk: t, of: of, account: account, told: told,
-		token: idOf(e.o.Host, t.Name, of.AOR), callID: e.callID(e.o.NewID()), tag: e.o.NewID(),
+		token: idOf(e.of(t).Host, t.Name, of.AOR), callID: e.callID(t, e.o.NewID()), tag: e.o.NewID(),
 		machine: registration.New(of.Expires),
 	}
 	if err := e.bindings.add(b); err != nil {
@@ -259,7 +259,7 @@ func (b *binding) send(s registration.Send) {
 	b.cseq++
 	contact := e.contact(b.token, t.transport(), local)
 	if !b.plain {
-		contact += `;+sip.instance="<urn:uuid:` + uuid(idOf("instance", e.o.Host, b.of.AOR)) + `>";reg-id=1`
+		contact += `;+sip.instance="<urn:uuid:` + uuid(idOf("instance", e.of(t).Host, b.of.AOR)) + `>";reg-id=1`
 	}
 	expires := digits(int(s.Expires / time.Second))
 	if t.Proxy != "" {

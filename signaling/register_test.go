@@ -101,6 +101,40 @@ func TestRegister(t *testing.T) {
 	})
 }
 
+// TestCredentialsChange: a registrar that refused them is asked again at once, and whoever asks
+// next hears the new ones.
+func TestCredentialsChange(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		if !w.edge.SetCredentials("pbx", "gw", "wrong") || w.edge.SetCredentials("pbx", "gw", "wrong") || w.edge.SetCredentials("nobody", "gw", "secret") {
+			t.Error("those of one trunk change once")
+		}
+		p, n := registered(t, w)
+		p.answer("401 Unauthorized", "r1", "WWW-Authenticate: "+challengeOf("MD5", ""), "")
+		p.wants("REGISTER ")
+		p.answer("401 Unauthorized", "r1", "WWW-Authenticate: "+challengeOf("MD5", ""), "")
+		if got := n.last(); got != "failing 401 the user name or password is wrong" {
+			t.Errorf("it is %q", got)
+		}
+		before := time.Now()
+		if !w.edge.SetCredentials("pbx", "gw", "secret") {
+			t.Error("they do not change")
+		}
+		p.wants("REGISTER ")
+		if d := time.Since(before); d > time.Second {
+			t.Errorf("asked again after %v", d)
+		}
+		p.answer("401 Unauthorized", "r1", "WWW-Authenticate: "+challengeOf("MD5", ""), "")
+		p.wants("REGISTER ")
+		p.proof("authorization")
+		p.accept("")
+		if got := n.last(); got != "up 200" {
+			t.Errorf("it is %q", got)
+		}
+		w.edge.SetCredentials("pbx", "gw", "another")
+		p.silent() // what is up stays
+	})
+}
+
 // TestRegistrarRefuses says in words what is wrong, and never gives up.
 func TestRegistrarRefuses(t *testing.T) {
 	wrong := "WWW-Authenticate: " + challengeOf("MD5", "")

@@ -83,7 +83,7 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		done(message.Outcome{Result: message.Refused}) // it could not have asked
 		return
 	}
-	s.callID = e.threads.callIDOf(m.Thread, m.Key+"@"+e.o.Host)
+	s.callID = e.threads.callIDOf(m.Thread, m.Key+"@"+e.of(s.trunk).Host)
 	e.count.submitted.Add(1)
 	s.send()
 }

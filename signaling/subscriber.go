@@ -43,12 +43,12 @@ func (e *Edge) Subscribe(s gateway.Subscription) {
 		e.usages.remove(u)
 	}
 	if s.Expires == 0 {
-		e.o.Presence.Watched(s.Pair, presence.Accepted{}) // there is nothing to end
+		e.of(e.trunk(s.Trunk)).Presence.Watched(s.Pair, presence.Accepted{}) // there is nothing to end
 		return
 	}
 	u = e.subscription(s)
 	if u == nil {
-		e.o.Presence.Watched(s.Pair, presence.Refused{})
+		e.of(e.trunk(s.Trunk)).Presence.Watched(s.Pair, presence.Refused{})
 		return
 	}
 	e.usages.add(u)
@@ -70,7 +70,7 @@ func (e *Edge) subscription(s gateway.Subscription) *usage {
 	who := sender(s.From, trunk.Trusted)
 	return &usage{
 		trunk: trunk, pair: s.Pair, pkg: s.Package, ours: true,
-		callID: e.callID(""), tag: e.o.NewID(), next: trunk.Next,
+		callID: e.callID(trunk, ""), tag: e.o.NewID(), next: trunk.Next,
 		local: nameAddr(who.Name, who.From.String()), peer: "<" + s.To + ">",
 		contact: e.contact(e.o.NewID(), trunk.transport(), local), target: s.To, watched: s.To,
 	}
@@ -85,7 +85,7 @@ func (e *Edge) resubscribe(u *usage, expires time.Duration) {
 	req, g, ok := e.inUsage(u, "SUBSCRIBE", hs...)
 	if !ok {
 		u.asked = false
-		e.o.Presence.Watched(u.pair, presence.Refused{})
+		e.of(u.trunk).Presence.Watched(u.pair, presence.Refused{})
 		return
 	}
 	u.asked = true
@@ -102,7 +102,7 @@ func (e *Edge) subscribed(u *usage, g given, ev stack.Event) {
 	}
 	if ev.Err != nil {
 		e.usages.remove(u)
-		e.o.Presence.Watched(u.pair, presence.Refused{})
+		e.of(u.trunk).Presence.Watched(u.pair, presence.Refused{})
 		return
 	}
 	res := ev.Response
@@ -123,7 +123,7 @@ func (e *Edge) subscribed(u *usage, g given, ev stack.Event) {
 			// What is still on its way, such as the last NOTIFY, is answered for a while.
 			time.AfterFunc(presence.Grace, func() { e.usages.remove(u) })
 		}
-		e.o.Presence.Watched(u.pair, presence.Accepted{Expires: granted})
+		e.of(u.trunk).Presence.Watched(u.pair, presence.Accepted{Expires: granted})
 	case u.proof.challenged(u.trunk, g, res):
 		e.resubscribe(u, u.expires)
 	default:
@@ -133,7 +133,7 @@ func (e *Edge) subscribed(u *usage, g given, ev stack.Event) {
 		if u.pkg == gateway.PackageDialog && (status == 403 || status == 404 || status == 489) {
 			status = 501 // it does not tell of its calls, and can be called all the same
 		}
-		e.o.Presence.Watched(u.pair, presence.Refused{
+		e.of(u.trunk).Presence.Watched(u.pair, presence.Refused{
 			Status: status, Least: span(value(res, "Min-Expires")), Later: span(value(res, "Retry-After")),
 		})
 	}
@@ -159,7 +159,7 @@ func (e *Edge) notified(tx *stack.ServerTx, u *usage) {
 	}
 	n := stateOf(req)
 	if n.State == "" {
-		e.reply(tx, 400, header("Warning", translate.Warning(e.o.Host, "no Subscription-State")))
+		e.reply(tx, 400, header("Warning", translate.Warning(e.of(u.trunk).Host, "no Subscription-State")))
 		return
 	}
 	u.learn(req, from, false)
@@ -169,7 +169,7 @@ func (e *Edge) notified(tx *stack.ServerTx, u *usage) {
 		return
 	}
 	if status != 0 {
-		e.reply(tx, status, header("Warning", translate.Warning(e.o.Host, "the document cannot be read")))
+		e.reply(tx, status, header("Warning", translate.Warning(e.of(u.trunk).Host, "the document cannot be read")))
 		return
 	}
 	e.reply(tx, 200)
@@ -179,7 +179,7 @@ func (e *Edge) notified(tx *stack.ServerTx, u *usage) {
 	} else if gap && !u.asked {
 		e.resubscribe(u, u.expires)
 	}
-	e.o.Presence.Watched(u.pair, n)
+	e.of(u.trunk).Presence.Watched(u.pair, n)
 }
 
 // document reads the body of a NOTIFY. gap says that documents before it are missing; a
@@ -218,7 +218,7 @@ func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap b
 		if err != nil {
 			return false, 400
 		}
-		e.o.Presence.Mailed(u.pair, gateway.Mailbox(m))
+		e.of(u.trunk).Presence.Mailed(u.pair, gateway.Mailbox(m))
 	}
 	return gap, 0
 }

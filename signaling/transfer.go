@@ -170,7 +170,7 @@ func (e *Edge) replaces(tx *stack.ServerTx, l *leg, offer body) {
 		return
 	}
 	old := e.legs.find(r.callID, r.local)
-	if old != nil && !old.trunk.within(tx.Peer()) {
+	if old != nil && (!old.trunk.within(tx.Peer()) || e.of(old.trunk) != e.of(l.trunk)) {
 		e.count.foreign.Add(1)
 		e.refuse(tx, l.trunk, 403, "the dialog to be replaced is another peer's")
 		return
@@ -267,7 +267,7 @@ func (l *leg) transfers(req *sip.Request, s dialog.Send) {
 func (l *leg) sipfrag(req *sip.Request, s dialog.Send) {
 	status := s.Report.Status
 	if status == 0 {
-		status, _ = l.e.o.Refusals.StatusOf(s.Cause, s.Detail)
+		status, _ = l.e.of(l.trunk).Refusals.StatusOf(s.Cause, s.Detail)
 	}
 	req.AppendHeader(header("Content-Type", "message/sipfrag;version=2.0"))
 	req.SetBody([]byte("SIP/2.0 " + digits(status) + " " + translate.PhraseOf(status) + "\r\n"))

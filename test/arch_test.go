@@ -30,6 +30,7 @@ var rooms = []room{
 	{path: "config", why: "it hands out plain values and knows nobody"},
 	{path: "gateway/call", may: []string{"gateway/media"}, pure: true, why: "what happens in a call has no protocol"},
 	{path: "gateway/media", pure: true, why: "the neutral description has no syntax"},
+	{path: "gateway/hunt", may: []string{"gateway/call", "gateway/translate"}, pure: true, why: "who is called next has no protocol"},
 	{path: "gateway/presence", pure: true, why: "a subscription's life has no syntax"},
 	{path: "gateway/message", pure: true, why: "what becomes of a message has no syntax"},
 	{path: "gateway/translate", may: []string{"gateway/call", "gateway/media", "gateway/message", "gateway/presence"}, pure: true, why: "tables, not actions"},

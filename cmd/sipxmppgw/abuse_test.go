@@ -89,7 +89,7 @@ func newAttacked(t *testing.T) *attacked {
 // unhurt checks that an attack changed nothing for others.
 func (a *attacked) unhurt(t *testing.T) {
 	t.Helper()
-	if s := a.d.stream.Stats(); s.Connects != 1 || s.Panics != 0 || !a.d.stream.State().Up {
+	if s := a.d.tenants[0].stream.Stats(); s.Connects != 1 || s.Panics != 0 || !a.d.tenants[0].stream.State().Up {
 		t.Errorf("the stream has suffered: %+v", s)
 	}
 	if s := a.d.sip.Stats().Stack; s.Panics != 0 {
@@ -339,8 +339,8 @@ func nastyFromClient(t *testing.T, a *attacked) {
 // onlyTheCall waits until no other call is left.
 func (a *attacked) onlyTheCall(t *testing.T) {
 	t.Helper()
-	if !poll(patience, func() bool { return a.d.g.Active() == 1 }) {
-		t.Errorf("%d calls are left, want the one", a.d.g.Active())
+	if !poll(patience, func() bool { return a.d.active() == 1 }) {
+		t.Errorf("%d calls are left, want the one", a.d.active())
 	}
 }
 

@@ -41,6 +41,18 @@ func (d *daemon) openStore(c config.Config) error {
 	return nil
 }
 
+// part is a tenant's part of the store; nil if nothing is kept. The first has what was kept when
+// it was alone.
+func (d *daemon) part(t *tenant) store.Store {
+	switch {
+	case d.store == nil:
+		return nil
+	case t == d.tenants[0]:
+		return store.Part(d.store, "")
+	}
+	return store.Part(d.store, t.c.XMPP.Domain)
+}
+
 // closeStore writes what waits and closes the store, if there is one.
 func (d *daemon) closeStore() {
 	if d.store == nil {
@@ -52,16 +64,17 @@ func (d *daemon) closeStore() {
 }
 
 // openAccounts opens the accounts of users and the contacts, as far as there are any.
-func (d *daemon) openAccounts(c config.Config, routes *gateway.Routes) error {
+func (t *tenant) openAccounts() error {
+	c, routes := t.c, t.routes
 	names, err := contactsOf(c, routes.Mapping.DialPlan)
 	if err != nil {
 		return err
 	}
 	if names != nil {
-		d.log.Info("contacts", "names", names.Len())
+		t.log.Info("contacts", "names", names.Len())
 		routes.Names = names.Name
 	}
-	if d.store == nil || len(c.Accounts.Allow) == 0 {
+	if t.store == nil || len(c.Accounts.Allow) == 0 {
 		return nil
 	}
 	sealer, err := sealerOf(c.Store.KeyFile)
@@ -70,8 +83,8 @@ func (d *daemon) openAccounts(c config.Config, routes *gateway.Routes) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), loading)
 	defer cancel()
-	d.accounts, err = accounts.Open(ctx, accounts.Options{
-		Store: d.store, Sealer: sealer, Lines: sipLines{d, accountPolicy(c)},
+	t.accounts, err = accounts.Open(ctx, accounts.Options{
+		Store: t.store, Sealer: sealer, Lines: sipLines{t, accountPolicy(c)},
 		Allow: c.Accounts.Allow, Servers: c.Accounts.Servers, Max: c.Accounts.PerUser, MaxAll: c.Accounts.Max,
 		Reachable: func(host string) bool { return c.Accounts.PrivateServers || publicHost(host) },
 		Keep:      c.Accounts.KeepCalls,
@@ -82,21 +95,21 @@ func (d *daemon) openAccounts(c config.Config, routes *gateway.Routes) error {
 			return err == nil
 		},
 		TestCall: func(owner string) bool {
-			err := d.testCall(owner, c.XMPP.Domain, routes.XMPP)
+			err := t.testCall(owner)
 			if err != nil {
-				d.log.Info("no test call", "why", err.Error())
+				t.log.Info("no test call", "why", err.Error())
 			}
 			return err == nil
 		},
-		Tell: func(n accounts.Notice) { d.xmpp.Notice(n) },
-		Log:  d.log,
+		Tell: func(n accounts.Notice) { t.xmpp.Notice(n) },
+		Log:  t.log,
 	})
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
 	}
-	routes.Accounts = d.accounts
+	routes.Accounts = t.accounts
 	routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
-	d.onEnded(func(r gateway.Record) { d.remember(c.XMPP.Domain, routes, r) })
+	t.onEnded(t.remember)
 	return nil
 }
 
@@ -170,20 +183,20 @@ func numbersOf(m *translate.Mapping, owner string) []string {
 
 // sipLines are the SIP side as the accounts see it.
 type sipLines struct {
-	d      *daemon
+	t      *tenant
 	policy media.Policy
 }
 
 // Join implements [accounts.Lines].
 func (l sipLines) Join(a accounts.Account, told func(accounts.Standing)) error {
-	return l.d.sip.Join(signaling.Trunk{
+	return l.t.d.sip.Join(signaling.Trunk{
 		Name: a.Trunk(), Next: stack.Target{Host: strings.Trim(a.Host, "[]"), Port: a.Port, Stream: true},
-		Username: a.User, Password: a.Password, Policy: l.policy,
+		Username: a.User, Password: a.Password, Policy: l.policy, Tenant: l.t.sip,
 	}, signaling.Binding{AOR: a.AOR()}, func(s signaling.Standing) { told(standingOf(s)) })
 }
 
 // Leave implements [accounts.Lines].
-func (l sipLines) Leave(trunk string) { l.d.sip.Leave(trunk) }
+func (l sipLines) Leave(trunk string) { l.t.d.sip.Leave(trunk) }
 
 func standingOf(s signaling.Standing) accounts.Standing {
 	reasons := map[registration.Reason]accounts.Reason{
@@ -196,7 +209,8 @@ func standingOf(s signaling.Standing) accounts.Standing {
 }
 
 // remember keeps an ended call among the last ones of its user.
-func (d *daemon) remember(domain string, routes *gateway.Routes, r gateway.Record) {
+func (t *tenant) remember(r gateway.Record) {
+	domain, routes := t.c.XMPP.Domain, t.routes
 	callee, err := translate.ParseJID(r.Callee.JID)
 	// What a user has forwarded went out as their own call, though it came from the SIP side.
 	out := r.From == gateway.XMPP || err == nil && callee.Domain == domain
@@ -224,5 +238,5 @@ func (d *daemon) remember(domain string, routes *gateway.Routes, r gateway.Recor
 	if !r.Active.IsZero() {
 		c.Talked = r.Ended.Sub(r.Active)
 	}
-	d.accounts.Remember(j.Bare().String(), c)
+	t.accounts.Remember(j.Bare().String(), c)
 }

@@ -74,65 +74,85 @@ func (cs counters) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// counters returns the figures that the edges and the relay keep by themselves.
-func (d *daemon) counters() counters {
-	var cs counters
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("sipxmppgw_"+name, help, labels, nil)
-	}
-	add := func(kind prometheus.ValueType, at *prometheus.Desc, value func() float64, labels ...string) {
-		cs = append(cs, counter{at, kind, labels, value})
-	}
-	count := func(at *prometheus.Desc, value func() uint64, labels ...string) {
-		add(prometheus.CounterValue, at, func() float64 { return float64(value()) }, labels...)
-	}
-	gauge := func(at *prometheus.Desc, value func() int, labels ...string) {
-		add(prometheus.GaugeValue, at, func() float64 { return float64(value()) }, labels...)
-	}
+func (cs *counters) add(kind prometheus.ValueType, at *prometheus.Desc, value func() float64, labels ...string) {
+	*cs = append(*cs, counter{at, kind, labels, value})
+}
 
-	gauge(desc("xmpp_up", "Whether the component is connected to its server (1) or not (0)."), func() int {
-		if d.stream.State().Up {
+func (cs *counters) count(at *prometheus.Desc, value func() uint64, labels ...string) {
+	cs.add(prometheus.CounterValue, at, func() float64 { return float64(value()) }, labels...)
+}
+
+func (cs *counters) gauge(at *prometheus.Desc, value func() int, labels ...string) {
+	cs.add(prometheus.GaugeValue, at, func() float64 { return float64(value()) }, labels...)
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sipxmppgw_"+name, help, labels, nil)
+}
+
+// counters returns the figures that a tenant's stream and its rtpengines keep by themselves.
+func (t *tenant) counters() counters {
+	var cs counters
+	cs.gauge(desc("xmpp_up", "Whether the component is connected to its server (1) or not (0)."), func() int {
+		if t.stream.State().Up {
 			return 1
 		}
 		return 0
 	})
-	count(desc("xmpp_connects_total", "Connections to the XMPP server that were made."), func() uint64 { return d.stream.Stats().Connects })
+	cs.count(desc("xmpp_connects_total", "Connections to the XMPP server that were made."), func() uint64 { return t.stream.Stats().Connects })
 	stanzas := desc("xmpp_stanzas_total", "Stanzas, by whether the gateway received or sent them.", "direction")
-	count(stanzas, func() uint64 { return d.stream.Stats().Received }, "received")
-	count(stanzas, func() uint64 { return d.stream.Stats().Sent }, "sent")
+	cs.count(stanzas, func() uint64 { return t.stream.Stats().Received }, "received")
+	cs.count(stanzas, func() uint64 { return t.stream.Stats().Sent }, "sent")
 	bad := desc("xmpp_stanzas_bad_total", "Stanzas that were not taken, or not sent, by reason.", "reason")
-	count(bad, func() uint64 { return d.stream.Stats().Over }, "too_large")
-	count(bad, func() uint64 { return d.stream.Stats().Unreadable }, "unreadable")
-	count(bad, func() uint64 { return d.stream.Stats().Malformed }, "malformed_address")
-	count(bad, func() uint64 { return d.stream.Stats().Foreign }, "foreign_domain")
-	count(bad, func() uint64 { return d.stream.Stats().Spoofed }, "spoofed_answer")
-	count(bad, func() uint64 { return d.stream.Stats().Refused }, "unfit_to_send")
-	count(bad, func() uint64 { return d.stream.Stats().Lost }, "no_connection")
-	count(desc("xmpp_panics_total", "Stanzas that were lost by a fault of the gateway itself."), func() uint64 { return d.stream.Stats().Panics })
+	cs.count(bad, func() uint64 { return t.stream.Stats().Over }, "too_large")
+	cs.count(bad, func() uint64 { return t.stream.Stats().Unreadable }, "unreadable")
+	cs.count(bad, func() uint64 { return t.stream.Stats().Malformed }, "malformed_address")
+	cs.count(bad, func() uint64 { return t.stream.Stats().Foreign }, "foreign_domain")
+	cs.count(bad, func() uint64 { return t.stream.Stats().Spoofed }, "spoofed_answer")
+	cs.count(bad, func() uint64 { return t.stream.Stats().Refused }, "unfit_to_send")
+	cs.count(bad, func() uint64 { return t.stream.Stats().Lost }, "no_connection")
+	cs.count(desc("xmpp_panics_total", "Stanzas that were lost by a fault of the gateway itself."), func() uint64 { return t.stream.Stats().Panics })
+	if t.remote != nil {
+		t.remoteCounters(&cs)
+	}
+	return cs
+}
 
+// counters returns the figures that the SIP side and the relay keep by themselves.
+func (d *daemon) counters() counters {
+	var cs counters
 	messages := desc("sip_messages_total", "SIP messages, by whether the gateway received or sent them.", "direction")
-	count(messages, func() uint64 { return d.sip.Stats().Stack.Received }, "received")
-	count(messages, func() uint64 { return d.sip.Stats().Stack.Sent }, "sent")
+	cs.count(messages, func() uint64 { return d.sip.Stats().Stack.Received }, "received")
+	cs.count(messages, func() uint64 { return d.sip.Stats().Stack.Sent }, "sent")
 	dropped := desc("sip_messages_bad_total", "SIP messages that were dropped or refused before a call saw them, by reason.", "reason")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Strangers }, "unknown_source")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Throttled }, "too_fast")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Dropped }, "malformed_dropped")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Rejected }, "malformed_answered")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Unparsed }, "unparsed")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Shed }, "overload")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Merged }, "merged")
-	count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
-	count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
-	count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
-	count(dropped, func() uint64 { return d.sip.Stats().Barred }, "shut_out")
-	count(dropped, func() uint64 { return d.sip.Stats().Scanned }, "scanner")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Strangers }, "unknown_source")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Throttled }, "too_fast")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Dropped }, "malformed_dropped")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Rejected }, "malformed_answered")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Unparsed }, "unparsed")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Shed }, "overload")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Merged }, "merged")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
+	cs.count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
+	cs.count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
+	up := desc("trunk_up", "Whether a SIP peer that is probed is there (1) or not (0).", "trunk")
+	for _, trunk := range d.sip.Probed() {
+		cs.gauge(up, func() int {
+			if d.sip.Down(trunk) {
+				return 0
+			}
+			return 1
+		}, trunk)
+	}
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Barred }, "shut_out")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Scanned }, "scanner")
 	proofs := desc("sip_proofs_total", "Requests whose sender had to prove who it is, by what came of it: asked, or wrong.", "result")
-	count(proofs, func() uint64 { return d.sip.Stats().Challenged }, "asked")
-	count(proofs, func() uint64 { return d.sip.Stats().Unproved }, "wrong")
-	count(desc("sip_bans_total", "Times that an address was shut out for guessing."), func() uint64 { return d.sip.Stats().Bans })
-	gauge(desc("sip_addresses_banned", "Addresses that are shut out now."), func() int { return d.sip.Stats().Banned })
-	gauge(desc("sip_phone_contacts", "Places where phones are registered with the gateway now."), func() int { return d.sip.Stats().Registered })
-	gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0)."), func() int {
+	cs.count(proofs, func() uint64 { return d.sip.Stats().Challenged }, "asked")
+	cs.count(proofs, func() uint64 { return d.sip.Stats().Unproved }, "wrong")
+	cs.count(desc("sip_bans_total", "Times that an address was shut out for guessing."), func() uint64 { return d.sip.Stats().Bans })
+	cs.gauge(desc("sip_addresses_banned", "Addresses that are shut out now."), func() int { return d.sip.Stats().Banned })
+	cs.gauge(desc("sip_phone_contacts", "Places where phones are registered with the gateway now."), func() int { return d.sip.Stats().Registered })
+	cs.gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0)."), func() int {
 		if d.load.busy() {
 			return 1
 		}
@@ -140,54 +160,53 @@ func (d *daemon) counters() counters {
 	})
 	registrations := desc("sip_registrations", "Registrations at SIP peers there are now, by state.", "state")
 	for s := registration.Down; s <= registration.Failing; s++ {
-		gauge(registrations, func() int { return d.registrations(s) }, s.String())
+		cs.gauge(registrations, func() int { return d.registrations(s) }, s.String())
 	}
 	lookups := desc("dns_lookups_total", "Times that a SIP peer's places were looked up, by result; stale is what DNS said before it stopped answering.", "result")
-	count(lookups, func() uint64 {
+	cs.count(lookups, func() uint64 {
 		s := d.dns.Stats()
 		return s.Lookups - min(s.Lookups, s.Stale+s.Unknown+s.Unanswered)
 	}, "found")
-	count(lookups, func() uint64 { return d.dns.Stats().Stale }, "stale")
-	count(lookups, func() uint64 { return d.dns.Stats().Unknown }, "unknown")
-	count(lookups, func() uint64 { return d.dns.Stats().Unanswered }, "unanswered")
-	count(desc("dns_queries_total", "Questions sent to a DNS server."), func() uint64 { return d.dns.Stats().Queries })
-	count(desc("dns_query_failures_total", "Questions that a DNS server did not answer, or not usefully."), func() uint64 { return d.dns.Stats().Failures })
-	gauge(desc("sip_places_failed", "Places of SIP peers that have failed lately and are tried last."), func() int { return d.dns.Stats().Penalties })
+	cs.count(lookups, func() uint64 { return d.dns.Stats().Stale }, "stale")
+	cs.count(lookups, func() uint64 { return d.dns.Stats().Unknown }, "unknown")
+	cs.count(lookups, func() uint64 { return d.dns.Stats().Unanswered }, "unanswered")
+	cs.count(desc("dns_queries_total", "Questions sent to a DNS server."), func() uint64 { return d.dns.Stats().Queries })
+	cs.count(desc("dns_query_failures_total", "Questions that a DNS server did not answer, or not usefully."), func() uint64 { return d.dns.Stats().Failures })
+	cs.gauge(desc("sip_places_failed", "Places of SIP peers that have failed lately and are tried last."), func() int { return d.dns.Stats().Penalties })
 	conns := desc("sip_connections", "Connections of SIP peers there are now, by transport.", "transport")
 	for _, t := range []stack.Transport{stack.TCP, stack.TLS, stack.WS, stack.WSS, stack.SCTP} {
-		gauge(conns, func() int { return d.sip.Stats().Stack.ConnsBy[t] }, strings.ToLower(string(t)))
+		cs.gauge(conns, func() int { return d.sip.Stats().Stack.ConnsBy[t] }, strings.ToLower(string(t)))
 	}
 	closed := desc("sip_connections_refused_total", "Connections of SIP peers that were not taken, or closed by us, by reason.", "reason")
-	count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsOver }, "too_many")
-	count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsSlow }, "too_slow")
-	count(closed, func() uint64 { return d.sip.Stats().Stack.Handshakes }, "handshake")
+	cs.count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsOver }, "too_many")
+	cs.count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsSlow }, "too_slow")
+	cs.count(closed, func() uint64 { return d.sip.Stats().Stack.Handshakes }, "handshake")
 	keepalives := desc("sip_keepalives_total", "STUN requests that keep ways to SIP peers open, by what became of them.", "result")
-	count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pings }, "sent")
-	count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pongs }, "answered")
-	add(prometheus.GaugeValue, desc("sip_certificate_expiry_timestamp_seconds", "When the certificate of the SIP side ends, in seconds since 1970; 0 without one."), func() float64 {
+	cs.count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pings }, "sent")
+	cs.count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pongs }, "answered")
+	cs.add(prometheus.GaugeValue, desc("sip_certificate_expiry_timestamp_seconds", "When the certificate of the SIP side ends, in seconds since 1970; 0 without one."), func() float64 {
 		if until := d.secure.Keys.Until(); !until.IsZero() {
 			return float64(until.Unix())
 		}
 		return 0
 	})
 
-	if d.remote != nil {
-		d.remoteCounters(desc, add)
+	if d.relay == nil {
 		return cs
 	}
 	ports := desc("media_ports", "Media ports, by state.", "state")
-	gauge(ports, func() int {
+	cs.gauge(ports, func() int {
 		c := d.relay.Counters()
 		return c.PortsUsed - c.PortsKept
 	}, "used")
-	gauge(ports, func() int { return d.relay.Counters().PortsKept }, "shared")
-	gauge(ports, func() int { return d.relay.Counters().PortsRest }, "resting")
-	gauge(ports, func() int {
+	cs.gauge(ports, func() int { return d.relay.Counters().PortsKept }, "shared")
+	cs.gauge(ports, func() int { return d.relay.Counters().PortsRest }, "resting")
+	cs.gauge(ports, func() int {
 		c := d.relay.Counters()
 		return c.PortsAll - c.PortsUsed - c.PortsRest
 	}, "free")
-	gauge(desc("media_transcoded_calls", "Calls whose speech is transcoded now."), func() int { return d.relay.Counters().Transcoded })
-	count(desc("media_transcodes_refused_total", "Calls that were to be transcoded when as many were as may be."), func() uint64 {
+	cs.gauge(desc("media_transcoded_calls", "Calls whose speech is transcoded now."), func() int { return d.relay.Counters().Transcoded })
+	cs.count(desc("media_transcodes_refused_total", "Calls that were to be transcoded when as many were as may be."), func() uint64 {
 		return uint64(d.relay.Counters().TranscodesRefused)
 	})
 	return cs

@@ -97,7 +97,7 @@ func TestManyCallsAtOnce(t *testing.T) {
 		atSIP[came.ID()] = came
 		pairs[i].callee = came
 	}
-	if n := w.d.g.Active(); n != calls {
+	if n := w.d.active(); n != calls {
 		t.Errorf("%d calls at once, want %d", n, calls)
 	}
 	var all sync.WaitGroup

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,14 +22,12 @@ import (
 	"sipxmppgw/gateway"
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
-	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/mediarelay/embedded"
-	"sipxmppgw/mediarelay/rtpengine"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
@@ -37,47 +37,36 @@ import (
 const tracedCalls = 64
 
 // A daemon is the gateway with its edges, its media and its listeners: everything that one
-// configuration makes.
+// configuration makes. What is one component's own is in its tenant.
 type daemon struct {
-	log    *slog.Logger
-	g      *gateway.Gateway
-	mail   *gateway.Mail
-	sip    *signaling.Edge
-	xmpp   *jingle.Edge
-	pres   *gateway.Presences
-	stream *component.Stream
-	relay  *embedded.Relay   // nil if others carry the media
-	remote *rtpengine.Engine // nil if the relay does
-	dns    *resolve.Resolver
-	trace  *trace.Recorder
-	reg    *prometheus.Registry
-	admin  *http.Server
-	web    net.Listener // of admin; nil if it is turned off
-	sipUp  []string     // the sockets, as they are bound
-	secure *stack.Secure
-	bound  []string // trunks that we register with
+	log     *slog.Logger
+	tenants []*tenant // in the order of the configuration; at least one
+	sip     *signaling.Edge
+	relay   *embedded.Relay // nil if others carry all media
+	dns     *resolve.Resolver
+	trace   *trace.Recorder
+	reg     *prometheus.Registry
+	admin   *http.Server
+	web     net.Listener // of admin; nil if it is turned off
+	sipUp   []string     // the sockets, as they are bound
+	secure  *stack.Secure
+	bound   []string   // trunks that we register with
+	relayAt netip.Addr // where the relay is
 
-	store    store.Store    // nil if nothing is kept
-	accounts *accounts.Book // nil if users have none
-	load     *load
-	testing  testCalls
-	mediaAt  netip.Addr // where the relay is
+	store store.Store // of all tenants; nil if nothing is kept
+	load  *load
 
-	up     chan struct{} // closed when the stream was up for the first time
-	ended  chan struct{} // closed when the stream has ended
-	booked chan struct{} // closed when accounts is at rest
+	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 
 	mu    sync.Mutex
-	hooks []func(gateway.Record) // told of ended calls
-	stop  context.CancelFunc     // ends the stream
-	going bool                   // down
+	stop  context.CancelFunc // ends the streams
+	going bool               // down
 }
 
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
-		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {},
-		load: newLoad(c.Calls.MaxCPU, log), up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
+		log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {}, load: newLoad(c.Calls.MaxCPU, log),
 	}
 	var opened []interface{ Close() error }
 	defer func() {
@@ -113,82 +102,73 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		}
 		opened = append(opened, d.web)
 	}
-	routes, err := routesOf(c, local, listeners)
-	if err != nil {
+	parts := partsOf(c)
+	if err := d.openRelay(parts, local); err != nil {
 		return nil, err
 	}
-	carrier, err := d.openMedia(c, local)
-	if err != nil {
-		return nil, err
-	}
-	opened = append(opened, closer(d.closeMedia))
+	opened = append(opened, closer(d.closeRelay))
 	if err := d.openStore(c); err != nil {
 		return nil, err
 	}
 	opened = append(opened, closer(d.closeStore))
-	d.pres = presenceOf(c, routes, d.store, log)
-	opened = append(opened, closer(d.pres.Close))
-	d.g = gateway.New(gateway.Options{
-		Router:      routes,
-		Presence:    d.pres,
-		Media:       carrier,
-		Limits:      limitsOf(c),
-		MaxCalls:    c.Calls.Max,
-		MaxEarly:    c.Calls.MaxUnanswered,
-		Quotas:      quotasOf(c),
-		MaxDuration: c.Calls.MaxDuration,
-		Busy:        d.load.busy,
-		Log:         log,
-		Registry:    d.reg,
-		Trace:       d.trace,
-		Ended: func(r gateway.Record) {
-			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
-				d.xmpp.Missed(user, r)
-			}
-			d.tell(r)
-		},
-	})
-	d.mail = gateway.NewMail(gateway.MailOptions{
-		Router: routes,
-		Trunks: trunksWithMessages(c),
-		Limits: message.Limits{
-			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
-		},
-		Store:    d.store,
-		Log:      log,
-		Registry: d.reg,
-	})
-	if err := d.openAccounts(c, routes); err != nil {
+	var hosts []string
+	for i, own := range parts {
+		t := d.newTenant(own, len(parts) == 1)
+		d.tenants = append(d.tenants, t)
+		opened = append(opened, closer(t.shut))
+		if err := t.open(local, listeners); err != nil {
+			return nil, inTenant(i, err)
+		}
+		hosts = append(hosts, t.routes.Mapping.SIPHost)
+	}
+	if err := d.openSIP(c, listeners); err != nil {
 		return nil, err
 	}
-	if err := d.openXMPP(c, routes); err != nil {
-		return nil, err
-	}
-	if err := d.openSIP(c, listeners, routes); err != nil {
-		return nil, err
-	}
-	d.pres.SetEdges(d.sip, d.xmpp)
-	if err := d.mail.Start(context.Background()); err != nil {
-		log.Error("messages", "error", err)
+	for i, t := range d.tenants {
+		if err := t.meet(); err != nil {
+			return nil, inTenant(i, err)
+		}
 	}
 	d.admin = newAdmin(d.reg, d.unready, d.degraded)
 	d.reg.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		d.counters(), d.pres,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.counters(),
 	)
-	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", at.String(), "because", at.why, "host", routes.Mapping.SIPHost)
+	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", at.String(), "because", at.why, "host", strings.Join(slices.Compact(hosts), " "))
 	if d.web != nil {
 		log.Info("operator's pages", "address", d.web.Addr().String())
 	}
 	return d, nil
 }
 
+// partsOf returns the configuration as each component sees it. Places for transcoding that are
+// not given to any are shared in equal parts.
+func partsOf(c config.Config) []config.Config {
+	parts := c.Each()
+	for i := range parts {
+		if t := &parts[i].Media.Transcoding; t.Max == 0 {
+			t.Max = max(1, transcodesPerCore*runtime.NumCPU()/len(parts))
+		}
+	}
+	return parts
+}
+
+// inTenant says whose setting is at fault: the first component is that of the file itself.
+func inTenant(i int, err error) error {
+	if i == 0 {
+		return err
+	}
+	return fmt.Errorf("tenants[%d]: %w", i-1, err)
+}
+
 // quotasOf are what calls may use, all together and by trunk.
 func quotasOf(c config.Config) map[string]gateway.Quota {
 	all := map[string]gateway.Quota{"": {Rate: float64(c.Calls.PerSecond), Burst: 10 * c.Calls.PerSecond, Reason: "too many calls begin at once"}}
 	all[accounts.Prefix] = gateway.Quota{Calls: c.Accounts.MaxCalls, Rate: 1, Burst: 10, Reason: "all lines of the account are taken"}
+	all[gateway.UserPrefix] = gateway.Quota{Day: time.Duration(c.Calls.UserMinutes) * time.Minute}
 	for _, t := range c.Trunks {
-		all[t.Name] = gateway.Quota{Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken"}
+		all[t.Name] = gateway.Quota{
+			Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken", Day: time.Duration(t.MinutesPerDay) * time.Minute,
+		}
 	}
 	all[signaling.PhonePrefix] = gateway.Quota{
 		Calls: c.Calls.PerUser, Rate: float64(c.Calls.AttemptsPerUser) / 60, Burst: c.Calls.AttemptsPerUser, Reason: "all lines of the phone are taken",
@@ -205,90 +185,51 @@ func limitsOf(c config.Config) call.Limits {
 // secondCall is what calls.second_call may say.
 var secondCall = map[string]jingle.Second{"parallel": jingle.Parallel, "migrate": jingle.Migrate, "busy": jingle.Busy}
 
-func (d *daemon) openXMPP(c config.Config, routes *gateway.Routes) error {
-	d.xmpp = jingle.New(jingle.Options{
-		Domain: c.XMPP.Domain, Calls: d.g, Messages: d.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: d.log,
-		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
-		Accounts: d.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: routes.Names,
-		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: d.pres, Language: c.XMPP.Language,
-	})
-	var once sync.Once
-	var err error
-	d.stream, err = component.New(component.Options{
-		Domain: c.XMPP.Domain,
-		Secret: string(c.XMPP.Secret),
-		Addrs:  []string{c.XMPP.Server},
-		Routes: d.xmpp.Routes(),
-		State: func(s component.State) {
-			if s.Up {
-				once.Do(func() { close(d.up) })
-				d.xmpp.Greet()
-				d.mail.Up()
-			}
-		},
-		Log: d.log,
-	})
-	if err != nil {
-		return fmt.Errorf("xmpp: %w", err)
-	}
-	d.xmpp.Attach(d.stream)
-	d.g.SetDialer(gateway.XMPP, d.xmpp)
-	d.mail.SetCarrier(gateway.XMPP, d.xmpp)
-	return nil
+// refusalsOf are the statuses for what people refuse.
+func refusalsOf(c config.Config) translate.Refusals {
+	return translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline}
 }
 
-func (d *daemon) openSIP(c config.Config, listeners []stack.Listener, routes *gateway.Routes) error {
+// openSIP opens the one SIP side of all tenants.
+func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
+	first := d.tenants[0].sip
 	o := signaling.Options{
-		Calls:      d.g,
-		Presence:   d.pres,
-		Messages:   d.mail,
-		PublicOnly: !c.Accounts.PrivateServers,
+		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Host: first.Host, Refusals: first.Refusals,
+		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack: stack.Options{
 			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
 			Busy: func(method string) bool {
-				return method == "INVITE" && d.g.Hurried() || method != "OPTIONS" && d.load.busy()
+				return method == "INVITE" && d.hurried() || method != "OPTIONS" && d.load.busy()
 			},
 		},
-		Host:      routes.Mapping.SIPHost,
-		Refusals:  translate.Refusals{PlainReject: c.Calls.PlainReject, Decline: c.Calls.Decline},
 		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
 		Log:       d.log,
 	}
 	if !c.SIP.Unmarked {
 		o.Stack.Control = mark
 	}
-	for i, t := range c.Trunks {
-		next, err := nextHop(t)
+	for i, t := range d.tenants {
+		trunks, err := t.trunks()
 		if err != nil {
-			return fmt.Errorf("trunks[%d].address: %w", i, err)
+			return inTenant(i, err)
 		}
-		trunk := signaling.Trunk{
-			Name: t.Name, Next: next, Trusted: t.Trusted, Policy: trunkPolicy(c, t), Username: t.Username, Password: string(t.Password),
-			Identity: t.TLSIdentity, Keepalive: t.Keepalive,
-			Messages: messageModes[t.Messages],
-			Inbound:  signaling.Credentials{User: t.Inbound.Username, Secret: secretOf(t.Inbound.Password, t.Inbound.HA1)},
-			Proxy:    proxyOf(t),
-		}
-		for j, s := range t.Sources {
-			p, err := config.ParsePrefix(s)
-			if err != nil {
-				return fmt.Errorf("trunks[%d].sources[%d]: %w", i, j, err)
-			}
-			trunk.Sources = append(trunk.Sources, p)
-		}
-		o.Trunks = append(o.Trunks, trunk)
+		o.Trunks = append(o.Trunks, trunks...)
 	}
-	if err := d.phones(c, routes, &o); err != nil {
+	if err := d.tenants[0].phones(&o); err != nil {
 		return err
 	}
 	var err error
 	if d.sip, err = signaling.New(o); err != nil {
 		return fmt.Errorf("sip: %w", err)
 	}
-	d.g.SetDialer(gateway.SIP, d.sip)
-	d.mail.SetCarrier(gateway.SIP, d.sip)
-	return d.register(c)
+	d.probing.Store(d.sip)
+	return nil
+}
+
+// hurried reports whether more calls begin than anyone here wants: whose a call is, is not known
+// before it is read.
+func (d *daemon) hurried() bool {
+	return !slices.ContainsFunc(d.tenants, func(t *tenant) bool { return !t.g.Hurried() })
 }
 
 // messageModes are what trunks[].messages may say.
@@ -353,18 +294,10 @@ func (d *daemon) run(ctx context.Context) error {
 	d.stop = stop
 	d.mu.Unlock()
 	failed := make(chan error, 1)
-	go d.resume(streaming)   // ends with stop
 	go d.load.run(streaming) // ends with stop
-	go func() {              // ends with stop
-		defer close(d.booked)
-		if d.accounts != nil {
-			d.accounts.Run(streaming)
-		}
-	}()
-	go func() { // ends with stop
-		defer close(d.ended)
-		_ = d.stream.Run(streaming)
-	}()
+	for _, t := range d.tenants {
+		t.run(streaming)
+	}
 	if d.web != nil {
 		go func() { // ends when close shuts the server down
 			if err := d.admin.Serve(d.web); !errors.Is(err, http.ErrServerClosed) {
@@ -387,40 +320,61 @@ func (d *daemon) close(ctx context.Context) {
 	d.going = true
 	stop := d.stop
 	d.mu.Unlock()
-	if n := d.g.Active(); n > 0 {
+	if n := d.active(); n > 0 {
 		d.log.Info("waiting for calls to end", "calls", n)
 	}
 	d.sip.Retire()
-	d.g.Drain(ctx)
-	d.mail.Close()
-	d.pres.Close()
+	var drained sync.WaitGroup
+	for _, t := range d.tenants {
+		drained.Go(func() { t.g.Drain(ctx) }) // ends soon after ctx
+	}
+	drained.Wait()
+	for _, t := range d.tenants {
+		t.mail.Close()
+		t.pres.Close()
+	}
 	if err := d.sip.Close(); err != nil {
 		d.log.Warn("closing the sip side", "error", err)
 	}
 	d.dns.Close()
 	stop()
-	<-d.ended
-	<-d.booked
+	for _, t := range d.tenants {
+		t.rest()
+		t.shut()
+	}
 	d.closeStore()
-	d.closeMedia()
+	d.closeRelay()
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = d.admin.Shutdown(last)
 }
 
-// unready says why the gateway cannot take calls; nothing if it can.
+// active is how many calls there are.
+func (d *daemon) active() int {
+	n := 0
+	for _, t := range d.tenants {
+		n += t.g.Active()
+	}
+	return n
+}
+
+// unready says why the gateway cannot take calls; nothing if it can, be it for one component
+// alone: who asks would else keep calls from those that have no trouble.
 func (d *daemon) unready() []string {
 	var causes []string
+	able := false
+	for _, t := range d.tenants {
+		own := t.unready()
+		able = able || len(own) == 0
+		causes = append(causes, own...)
+	}
+	if able {
+		causes = nil
+	}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.going {
-		causes = append(causes, "going down")
-	}
-	d.mu.Unlock()
-	if s := d.stream.State(); !s.Up {
-		causes = append(causes, downText(s))
-	}
-	if text := d.mediaDown(); text != "" {
-		causes = append(causes, text)
+		causes = append([]string{"going down"}, causes...)
 	}
 	return causes
 }
@@ -441,19 +395,9 @@ func downText(s component.State) string {
 	return text
 }
 
-// tell passes a record to those who asked.
-func (d *daemon) tell(r gateway.Record) {
-	d.mu.Lock()
-	hooks := slices.Clone(d.hooks)
-	d.mu.Unlock()
-	for _, h := range hooks {
-		h(r)
-	}
-}
-
 // onEnded has f told of every call that ends, on the call's goroutine.
 func (d *daemon) onEnded(f func(gateway.Record)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hooks = append(d.hooks, f)
+	for _, t := range d.tenants {
+		t.onEnded(f)
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pion/dtls/v3"
 
+	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/test/peer/audio"
 	"sipxmppgw/test/peer/jinglephone"
@@ -63,6 +64,7 @@ func TestPhoneCallsClient(t *testing.T) {
 			client := w.client(0, "phone", tt.client)
 			if tt.direct {
 				w.befriend(client)
+				w.knows(0)
 			}
 			c, callee := w.dial(0, client, 0)
 			answered(t, c, callee)
@@ -122,6 +124,17 @@ func (w *world) befriend(client *jinglephone.Phone) string {
 		w.t.Fatal(err)
 	}
 	return full
+}
+
+// knows waits until the gateway knows what a user's client can do, so that it calls that one
+// device at once.
+func (w *world) knows(user int) {
+	w.t.Helper()
+	if !poll(patience, func() bool {
+		return w.d.tenants[0].xmpp.Aim(gateway.Target{To: gateway.Party{JID: account(user)}}).Device != ""
+	}) {
+		w.t.Fatal("the gateway does not know the client")
+	}
 }
 
 func (w *world) callDirect(client *jinglephone.Phone, full string) (*jinglephone.Call, *sipphone.Call) {

@@ -138,10 +138,10 @@ routes:
 	x.stop = stop
 	go func() { x.done <- x.d.run(running) }() // ends with stop
 	select {
-	case <-x.d.up:
+	case <-x.d.tenants[0].up:
 		return x, nil
 	case <-time.After(demoPatience):
-		return x, fmt.Errorf("the gateway is not connected: %w", x.d.stream.State().Err)
+		return x, fmt.Errorf("the gateway is not connected: %w", x.d.tenants[0].stream.State().Err)
 	case <-ctx.Done():
 		return x, ctx.Err()
 	}

@@ -93,7 +93,13 @@ func checkConfig(args []string, out, errs io.Writer) int {
 	}
 	c, err := config.Load(args[0])
 	if err == nil { // numbers, hours and expressions are read by those who use them
-		if _, err = routesOf(c, nobody, nil); err == nil {
+		for i, own := range c.Each() {
+			if _, err = routesOf(own, nobody, nil); err != nil {
+				err = inTenant(i, err)
+				break
+			}
+		}
+		if err == nil {
 			_, err = secureOf(c, nil)
 		}
 		if err != nil {
@@ -138,6 +144,7 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 	go func() { // ends with again
 		for range again {
 			d.secure.Keys.Reload()
+			d.reload(*file)
 		}
 	}()
 

@@ -34,35 +34,48 @@ func (open plane[B]) Open(id call.ID, policies [2]media.Policy, post func(call.E
 	return b, nil
 }
 
-// openMedia makes what carries the media. An error names the setting that is at fault.
-func (d *daemon) openMedia(c config.Config, local netip.Addr) (gateway.MediaPlane, error) {
-	d.mediaAt = local
-	if c.Media.Engine == "rtpengine" {
-		var err error
-		if d.remote, err = rtpengine.New(remoteOf(c, d.log)); err != nil {
-			return nil, fmt.Errorf("media.rtpengine: %w", err)
-		}
-		return plane[*rtpengine.Bridge](d.remote.Open), nil
+// openRelay makes the relay, if it carries anyone's media. An error names the setting that is at
+// fault.
+func (d *daemon) openRelay(parts []config.Config, local netip.Addr) error {
+	transcodes, wanted := 0, false
+	for _, c := range parts {
+		transcodes += transcodesOf(c)
+		wanted = wanted || c.Media.Engine != "rtpengine"
 	}
-	o, err := relayOf(c, local, d.log)
+	if !wanted {
+		return nil
+	}
+	o, err := relayOf(parts[0], local, d.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d.mediaAt = o.Addresses[0]
+	o.Transcodes = transcodes
+	d.relayAt = o.Addresses[0]
 	if d.relay, err = embedded.New(o); err != nil {
-		return nil, fmt.Errorf("media: %w", err)
+		return fmt.Errorf("media: %w", err)
 	}
-	return plane[*embedded.Bridge](d.relay.Open), nil
+	return nil
 }
 
-// closeMedia gives back what carries the media, with all calls that are left.
-func (d *daemon) closeMedia() {
+// closeRelay gives the relay back, with all calls that are left.
+func (d *daemon) closeRelay() {
 	if d.relay != nil {
 		d.relay.Close()
 	}
-	if d.remote != nil {
-		d.remote.Close()
+}
+
+// openMedia makes what carries a tenant's media. An error names the setting that is at fault.
+func (t *tenant) openMedia(local netip.Addr) (gateway.MediaPlane, error) {
+	if t.c.Media.Engine != "rtpengine" {
+		t.mediaAt = t.d.relayAt
+		return plane[*embedded.Bridge](t.d.relay.Share(transcodesOf(t.c)).Open), nil
 	}
+	t.mediaAt = local
+	var err error
+	if t.remote, err = rtpengine.New(remoteOf(t.c, t.log)); err != nil {
+		return nil, fmt.Errorf("media.rtpengine: %w", err)
+	}
+	return plane[*rtpengine.Bridge](t.remote.Open), nil
 }
 
 // A closer is something that is closed without an error.
@@ -91,32 +104,29 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 }
 
 // remoteCounters adds the figures of the rtpengines.
-func (d *daemon) remoteCounters(
-	desc func(name, help string, labels ...string) *prometheus.Desc,
-	add func(prometheus.ValueType, *prometheus.Desc, func() float64, ...string),
-) {
+func (t *tenant) remoteCounters(cs *counters) {
 	up := desc("rtpengine_up", "Whether an rtpengine answers (1) or not (0).", "instance")
 	requests := desc("rtpengine_requests_total", "Requests to an rtpengine, by what became of them.", "instance", "result")
-	for i, in := range d.remote.Counters().Instances {
-		add(prometheus.GaugeValue, up, func() float64 {
-			if d.remote.Counters().Instances[i].Up {
+	for i, in := range t.remote.Counters().Instances {
+		cs.add(prometheus.GaugeValue, up, func() float64 {
+			if t.remote.Counters().Instances[i].Up {
 				return 1
 			}
 			return 0
 		}, in.Address)
 		for k, result := range rtpengine.Results {
-			add(prometheus.CounterValue, requests, func() float64 {
-				return float64(d.remote.Counters().Instances[i].Requests[k])
+			cs.add(prometheus.CounterValue, requests, func() float64 {
+				return float64(t.remote.Counters().Instances[i].Requests[k])
 			}, in.Address, result)
 		}
 	}
 	refused := desc("rtpengine_calls_refused_total", "Calls refused because no rtpengine answered.")
-	add(prometheus.CounterValue, refused, func() float64 { return float64(d.remote.Counters().Refused) })
+	cs.add(prometheus.CounterValue, refused, func() float64 { return float64(t.remote.Counters().Refused) })
 }
 
 // mediaDown says why no call could have media; empty if it could.
-func (d *daemon) mediaDown() string {
-	if d.remote == nil || slices.ContainsFunc(d.remote.Counters().Instances, func(i rtpengine.InstanceCounters) bool { return i.Up }) {
+func (t *tenant) mediaDown() string {
+	if t.remote == nil || slices.ContainsFunc(t.remote.Counters().Instances, func(i rtpengine.InstanceCounters) bool { return i.Up }) {
 		return ""
 	}
 	return "media: no rtpengine answers (is media.rtpengine right?)"
@@ -152,7 +162,6 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		Unmarked:      c.Media.Unmarked,
 		Workers:       c.Media.Workers,
 		Hold:          onHold[c.Media.OnHold],
-		Transcodes:    transcodesOf(c),
 		Log:           log,
 	}
 	if t := c.Media.TURN; t.Server != "" {

@@ -29,19 +29,21 @@ func phoneRoute(c config.Config, p config.Phone) gateway.PhoneRoute {
 	}
 }
 
-// phones gives the SIP side its phones, and those who prove who they are.
-func (d *daemon) phones(c config.Config, routes *gateway.Routes, o *signaling.Options) error {
+// phones gives the SIP side its phones, and those who prove who they are. They are the first
+// tenant's.
+func (t *tenant) phones(o *signaling.Options) error {
+	c, routes := t.c, t.routes
 	o.Realm, o.MD5, o.MaxFailures, o.Hosts = c.SIP.Realm, c.SIP.DigestMD5, c.SIP.MaxFailures, routes.Hosts
 	o.Bindings = registrar.Options{Least: c.Registrar.MinExpires, Most: c.Registrar.MaxExpires, Contacts: c.Registrar.MaxContacts}
 	for _, p := range c.Phones {
 		o.Phones = append(o.Phones, signaling.Phone{User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(c, p)})
 	}
-	if len(o.Phones) == 0 || d.store == nil {
+	if len(o.Phones) == 0 || t.store == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), loading)
 	defer cancel()
-	rows, err := d.store.Load(ctx, store.Bindings)
+	rows, err := t.store.Load(ctx, store.Bindings)
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
 	}
@@ -50,8 +52,8 @@ func (d *daemon) phones(c config.Config, routes *gateway.Routes, o *signaling.Op
 			o.Restored = append(o.Restored, b)
 		}
 	}
-	o.Keep = func(b registrar.Binding) { d.store.Put(rowOf(b), nil) }
-	o.Drop = func(b registrar.Binding) { d.store.Delete(store.Bindings, keyOf(b), nil) }
+	o.Keep = func(b registrar.Binding) { t.store.Put(rowOf(b), nil) }
+	o.Drop = func(b registrar.Binding) { t.store.Delete(store.Bindings, keyOf(b), nil) }
 	return nil
 }
 

@@ -52,13 +52,13 @@ func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *
 }
 
 // resume takes up the presence that was kept, once users can be asked whether they are there.
-func (d *daemon) resume(ctx context.Context) {
+func (t *tenant) resume(ctx context.Context) {
 	select {
-	case <-d.up:
+	case <-t.up:
 	case <-ctx.Done():
 		return
 	}
-	if err := d.pres.Start(ctx); err != nil {
-		d.log.Warn("subscriptions to presence are not known any more", "error", err)
+	if err := t.pres.Start(ctx); err != nil {
+		t.log.Warn("subscriptions to presence are not known any more", "error", err)
 	}
 }

@@ -4,22 +4,21 @@ import (
 	"fmt"
 	"slices"
 
-	"sipxmppgw/config"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/registration"
 )
 
-// register holds the registrations of trunks.
-func (d *daemon) register(c config.Config) error {
-	for i, t := range c.Trunks {
-		if t.Register.User == "" {
+// register holds the registrations of its trunks.
+func (t *tenant) register() error {
+	for i, own := range t.c.Trunks {
+		if own.Register.User == "" {
 			continue
 		}
-		b := signaling.Binding{AOR: "sip:" + t.Register.User + "@" + t.Register.Domain, Expires: t.Register.Expires}
-		if err := d.sip.Register(t.Name, b, nil); err != nil {
+		b := signaling.Binding{AOR: "sip:" + own.Register.User + "@" + own.Register.Domain, Expires: own.Register.Expires}
+		if err := t.d.sip.Register(own.Name, b, nil); err != nil {
 			return fmt.Errorf("trunks[%d].register: %w", i, err)
 		}
-		d.bound = append(d.bound, t.Name)
+		t.d.bound = append(t.d.bound, own.Name)
 	}
 	return nil
 }
@@ -43,7 +42,15 @@ func (d *daemon) degraded() []string {
 			causes = append(causes, registrationText(name, s))
 		}
 	}
+	for _, name := range d.sip.Probed() {
+		if d.sip.Down(name) {
+			causes = append(causes, "trunk "+name+": it does not answer OPTIONS")
+		}
+	}
 	slices.Sort(causes)
+	for _, t := range d.tenants {
+		causes = append(causes, t.unready()...)
+	}
 	return causes
 }
 

@@ -85,8 +85,10 @@ func (w *world) restart(addr string) {
 // connected waits until the gateway is connected anew, and returns how long that took.
 func (w *world) connected(since time.Duration, connects uint64) time.Duration {
 	w.t.Helper()
-	if !poll(patience, func() bool { return w.d.stream.State().Up && w.d.stream.Stats().Connects >= connects }) {
-		w.t.Fatalf("not connected again: %+v", w.d.stream.State())
+	if !poll(patience, func() bool {
+		return w.d.tenants[0].stream.State().Up && w.d.tenants[0].stream.Stats().Connects >= connects
+	}) {
+		w.t.Fatalf("not connected again: %+v", w.d.tenants[0].stream.State())
 	}
 	return machine.now() - since
 }
@@ -160,7 +162,7 @@ func TestPhoneHangsUpWhileServerIsAway(t *testing.T) {
 	answered(t, c, callee)
 	addr := w.server.Addr()
 	w.server.Close()
-	if !poll(patience, func() bool { return !w.d.stream.State().Up }) {
+	if !poll(patience, func() bool { return !w.d.tenants[0].stream.State().Up }) {
 		t.Fatal("the gateway has not noticed")
 	}
 	if err := c.HangUp(); err != nil {
@@ -184,7 +186,7 @@ func TestPhoneGivesUpWhileServerIsAway(t *testing.T) {
 	until(t, c, phone.Ringing)
 	addr := w.server.Addr()
 	w.server.Close()
-	if !poll(patience, func() bool { return !w.d.stream.State().Up }) {
+	if !poll(patience, func() bool { return !w.d.tenants[0].stream.State().Up }) {
 		t.Fatal("the gateway has not noticed")
 	}
 	if err := c.HangUp(); err != nil {
@@ -213,7 +215,7 @@ func TestPhoneCallsWhileServerIsAway(t *testing.T) {
 	}}}}})
 	addr := w.server.Addr()
 	w.server.Close()
-	if !poll(patience, func() bool { return !w.d.stream.State().Up }) {
+	if !poll(patience, func() bool { return !w.d.tenants[0].stream.State().Up }) {
 		t.Fatal("the gateway has not noticed")
 	}
 	c, err := w.sip[0].Dial(w.uri(0))

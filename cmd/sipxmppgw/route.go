@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
@@ -28,6 +30,19 @@ type routing struct {
 	Target  string   `json:"target,omitempty"` // Request-URI, or the JID that rings
 	From    string   `json:"from,omitempty"`
 	Early   bool     `json:"early_media,omitempty"`
+	Others  []other  `json:"others,omitempty"`
+	// Unanswered are the places that it goes to when nobody has answered for Patience.
+	Unanswered []other `json:"unanswered,omitempty"`
+	Patience   string  `json:"patience,omitempty"`
+}
+
+// other is a further place that the call may go to.
+type other struct {
+	Trunk  string `json:"trunk,omitempty"`
+	Target string `json:"target"`
+	Round  int    `json:"round"`               // places of one round are called together
+	After  string `json:"after,omitempty"`     // the round before has rung so long; or else when it has failed
+	Person bool   `json:"telephone,omitempty"` // it is one of several telephones, and not another way
 }
 
 // routeCall says where a call would go. It asks the configuration alone and calls nobody.
@@ -37,6 +52,7 @@ func routeCall(args []string, out, errs io.Writer) int {
 	file := flags.String("config", "/etc/sipxmppgw/config.yaml", "the configuration `FILE`")
 	as := flags.String("as", "", "who calls: a `JID`, or with --from-sip a number or SIP address")
 	trunk := flags.String("from-sip", "", "the call comes from this `TRUNK`")
+	domain := flags.String("domain", "", "of several components the one with this `DOMAIN` is called; default the first")
 	asJSON := flags.Bool("json", false, "print JSON")
 	var words []string
 	for len(args) > 0 { // flags may stand behind the number
@@ -48,7 +64,7 @@ func routeCall(args []string, out, errs io.Writer) int {
 		}
 	}
 	if len(words) == 0 || *as == "" {
-		fmt.Fprintln(errs, "usage: sipxmppgw route NUMBER --as JID [--from-sip TRUNK] [--config FILE] [--json]")
+		fmt.Fprintln(errs, "usage: sipxmppgw route NUMBER --as JID [--from-sip TRUNK] [--domain DOMAIN] [--config FILE] [--json]")
 		return exitUsage
 	}
 	c, err := config.Load(*file)
@@ -63,7 +79,12 @@ func routeCall(args []string, out, errs io.Writer) int {
 	if given, _, err := config.ParseExternal(c.SIP.ExternalAddress...); err == nil && len(given) > 0 {
 		local = given[0]
 	}
-	routes, err := routesOf(c, local, nil)
+	own, err := componentOf(c, *domain, *trunk)
+	if err != nil {
+		fmt.Fprintln(errs, "sipxmppgw:", err)
+		return exitUsage
+	}
+	routes, err := routesOf(own, local, nil)
 	if err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitUsage
@@ -84,6 +105,22 @@ func routeCall(args []string, out, errs io.Writer) int {
 		return exitProblem
 	}
 	return exitOK
+}
+
+// componentOf returns the configuration as the component sees it that a call belongs to: the one
+// of a trunk, or of a domain.
+func componentOf(c config.Config, domain, trunk string) (config.Config, error) {
+	all := c.Each()
+	for _, own := range all {
+		has := slices.ContainsFunc(own.Trunks, func(t config.Trunk) bool { return t.Name == trunk })
+		if (domain == "" || own.XMPP.Domain == domain) && (trunk == "" || has) {
+			return own, nil
+		}
+	}
+	if domain == "" {
+		return all[0], nil // which says that there is no such trunk
+	}
+	return config.Config{}, fmt.Errorf("%s is no component with that trunk", domain)
 }
 
 // routed asks the router as the edges do.
@@ -112,6 +149,8 @@ func routed(routes *gateway.Routes, number, as, trunk string) (routing, error) {
 		}
 		q.To = to.String()
 	}
+	q.Calls = true
+	routes.Pick = func(int) int { return 0 } // of equals the first, so that the answer is always the same
 	r := routing{Caller: q.From.JID + q.Claim.From.URI, Callee: q.To}
 	t, err := routes.Route(q)
 	var refused *call.Refusal
@@ -131,11 +170,35 @@ func routed(routes *gateway.Routes, number, as, trunk string) (routing, error) {
 	if t.From.Anonymous {
 		r.From = "anonymous"
 	}
-	if trunk != "" {
+	if t.Edge == gateway.XMPP {
 		r.Target, r.From = t.To.JID, t.From.JID
+	}
+	if trunk != "" {
 		r.Why = append(r.Why, t.Rule)
 	}
+	for _, o := range t.Others {
+		place := otherOf(o)
+		if o.Round > 0 && t.Lead > 0 {
+			place.After = (time.Duration(o.Round) * t.Lead).String()
+		}
+		r.Others = append(r.Others, place)
+	}
+	if to, after, ok := t.Unanswered(); ok {
+		r.Unanswered = append(r.Unanswered, otherOf(to))
+		for _, o := range to.Others {
+			r.Unanswered = append(r.Unanswered, otherOf(o))
+		}
+		r.Patience = after.String()
+	}
 	return r, nil
+}
+
+func otherOf(t gateway.Target) other {
+	o := other{Trunk: t.Trunk, Target: t.To.URI, Round: t.Round, Person: t.Person != ""}
+	if t.Edge == gateway.XMPP {
+		o.Target = t.To.JID
+	}
+	return o
 }
 
 // sipAddress reads a number or address as a PBX would send it to us.
@@ -165,4 +228,31 @@ func (r routing) print(out io.Writer) {
 	default:
 		fmt.Fprintf(out, "The call rings at %s, from %s.\n", r.Target, r.From)
 	}
+	for _, o := range r.Others {
+		fmt.Fprintln(out, o)
+	}
+	for _, o := range r.Unanswered {
+		fmt.Fprintf(out, "If nobody has answered after %s, the call goes to %s.\n", r.Patience, o.where())
+	}
+}
+
+func (o other) where() string {
+	if o.Trunk != "" {
+		return "trunk " + o.Trunk + ", " + o.Target
+	}
+	return o.Target
+}
+
+// String says when the place is called.
+func (o other) String() string {
+	where := o.where()
+	switch {
+	case !o.Person:
+		return "If that fails before it rings, the call goes to " + where + "."
+	case o.Round == 0:
+		return "It rings at " + where + " too."
+	case o.After == "":
+		return "When those cannot take it, it rings at " + where + "."
+	}
+	return "After " + o.After + " it rings at " + where + " too."
 }

@@ -55,6 +55,9 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	r := &gateway.Routes{
 		Mapping: &m, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(c), NoAnswer: c.Calls.NoAnswer,
 	}
+	if r.Groups, err = groupsOf(c, &m); err != nil {
+		return nil, err
+	}
 	for _, l := range listeners {
 		if at, err := boundTo(l); err == nil {
 			r.Ports = append(r.Ports, int(at.Port()))
@@ -105,14 +108,23 @@ func planOf(c config.Config) (translate.DialPlan, error) {
 	return plan, nil
 }
 
+// zoneOf is where hours and days are.
+func zoneOf(c config.Config) (*time.Location, error) {
+	if c.SIP.TimeZone == "" {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(c.SIP.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("sip.time_zone: %w", err)
+	}
+	return zone, nil
+}
+
 // rulesOf returns the routes as the table wants them.
 func rulesOf(c config.Config) ([]route.Rule, error) {
-	zone := time.Local
-	if c.SIP.TimeZone != "" {
-		var err error
-		if zone, err = time.LoadLocation(c.SIP.TimeZone); err != nil {
-			return nil, fmt.Errorf("sip.time_zone: %w", err)
-		}
+	zone, err := zoneOf(c)
+	if err != nil {
+		return nil, err
 	}
 	rules := make([]route.Rule, len(c.Routes))
 	for i, r := range c.Routes {
@@ -120,13 +132,73 @@ func rulesOf(c config.Config) ([]route.Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d].hours: %w", i, err)
 		}
-		trunk := r.Trunk
+		ways := waysOf(r)
 		if r.Phone != "" {
-			trunk = signaling.PhonePrefix + r.Phone
+			ways = route.Via(signaling.PhonePrefix + r.Phone)
 		}
-		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunk: trunk, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
+		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunks: ways, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
 	}
 	return rules, nil
+}
+
+// waysOf are the trunks of a route.
+func waysOf(r config.Route) []route.Trunk {
+	ways := make([]route.Trunk, len(r.Trunk))
+	for i, w := range r.Trunk {
+		ways[i] = route.Trunk{Name: w.Name, Priority: w.Priority, Weight: w.Weight}
+	}
+	return ways
+}
+
+// ringOrders is what groups[].order may say.
+var ringOrders = map[string]gateway.RingOrder{
+	"together": gateway.Together, "xmpp_first": gateway.XMPPFirst, "sip_first": gateway.SIPFirst, "in_turn": gateway.InTurn,
+}
+
+// groupsOf returns the numbers that several ring at.
+func groupsOf(c config.Config, m *translate.Mapping) ([]gateway.Group, error) {
+	var all []gateway.Group
+	for i, g := range c.Groups {
+		at, err := addressOf(g.Number, m)
+		if err != nil {
+			return nil, fmt.Errorf("groups[%d].number: %w", i, err)
+		}
+		group := gateway.Group{
+			Address: at, Order: ringOrders[g.Order], Lead: g.Lead, NoAnswer: g.NoAnswer, OnePerson: g.OnePerson,
+		}
+		if group.Members, err = membersOf(g, g.Members); err != nil {
+			return nil, fmt.Errorf("groups[%d].members: %w", i, err)
+		}
+		if group.Fallback, err = membersOf(g, g.Fallback); err != nil {
+			return nil, fmt.Errorf("groups[%d].fallback: %w", i, err)
+		}
+		all = append(all, group)
+	}
+	return all, nil
+}
+
+func membersOf(g config.Group, list []string) ([]gateway.Member, error) {
+	var all []gateway.Member
+	for _, m := range list {
+		if user, ok := strings.CutPrefix(m, "phone:"); ok {
+			all = append(all, gateway.Member{Trunk: signaling.PhonePrefix + user})
+			continue
+		}
+		if strings.HasPrefix(m, "sip:") {
+			u, err := translate.ParseURI(m)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, gateway.Member{URI: u, Trunk: g.Trunk})
+			continue
+		}
+		j, err := translate.ParseJID(m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, gateway.Member{JID: j})
+	}
+	return all, nil
 }
 
 // trunkDomain is the host of Request-URIs to a trunk, in the form of a URI.
@@ -151,16 +223,7 @@ func provision(m *translate.Mapping, address, user string) error {
 	if err != nil {
 		return err
 	}
-	spelled := address
-	switch {
-	case strings.HasPrefix(address, "+"):
-		spelled = "tel:" + address
-	case !strings.Contains(address, ":") && strings.Contains(address, "@"):
-		spelled = "sip:" + address
-	case !strings.Contains(address, ":"):
-		spelled = "sip:" + address + "@" + m.DefaultDomain
-	}
-	u, err := translate.ParseURI(spelled)
+	u, err := addressOf(address, m)
 	if err != nil {
 		return err
 	}
@@ -169,6 +232,20 @@ func provision(m *translate.Mapping, address, user string) error {
 		m.AccountURI[j.Bare()] = translate.URI{Scheme: "sip", User: u.User, Host: m.DefaultDomain, Phone: true}
 	}
 	return nil
+}
+
+// addressOf reads a number, a SIP address, or what stands before the @ of one at the default
+// domain.
+func addressOf(address string, m *translate.Mapping) (translate.URI, error) {
+	switch {
+	case strings.HasPrefix(address, "+"):
+		address = "tel:" + address
+	case !strings.Contains(address, ":") && strings.Contains(address, "@"):
+		address = "sip:" + address
+	case !strings.Contains(address, ":"):
+		address = "sip:" + address + "@" + m.DefaultDomain
+	}
+	return translate.ParseURI(address)
 }
 
 // hostsOf returns the names that mean us in a Request-URI, beside the domain: a PBX dials

@@ -47,27 +47,27 @@ func (t *testCalls) end(user string) {
 }
 
 // testCall calls a user back with an echo. An error says why it cannot be.
-func (d *daemon) testCall(user, domain string, policy media.Policy) error {
-	if !d.testing.begin(user) {
+func (t *tenant) testCall(user string) error {
+	if !t.testing.begin(user) {
 		return errTesting
 	}
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(d.mediaAt, 0)))
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.mediaAt, 0)))
 	if err != nil {
-		d.testing.end(user)
+		t.testing.end(user)
 		return err
 	}
 	at, _ := netip.ParseAddrPort(conn.LocalAddr().String()) // a socket has one
 	l := &echo{conn: conn, own: media.Description{Streams: []media.Stream{{
 		Codecs: media.DefaultCodecs(), Transport: media.Transport{Addr: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())},
 	}}}}
-	l.over = func() { d.testing.end(user) }
-	_, err = d.g.Accept(gateway.Incoming{
+	l.over = func() { t.testing.end(user) }
+	_, err = t.g.Accept(gateway.Incoming{
 		Edge: gateway.SIP,
 		Target: gateway.Target{
 			Edge:     gateway.XMPP,
-			From:     gateway.Party{JID: translate.JID{Local: echoName, Domain: domain, Resource: translate.VirtualResource}.String(), Name: "Echo"},
+			From:     gateway.Party{JID: translate.JID{Local: echoName, Domain: t.c.XMPP.Domain, Resource: translate.VirtualResource}.String(), Name: "Echo"},
 			To:       gateway.Party{JID: user},
-			Policy:   policy,
+			Policy:   t.routes.XMPP,
 			NoAnswer: echoRing,
 			Rule:     "test call",
 		},

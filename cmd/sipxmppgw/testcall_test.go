@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"sipxmppgw/config"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/test/peer/jinglephone"
 	"sipxmppgw/test/peer/phone"
@@ -17,11 +16,10 @@ func TestTestCall(t *testing.T) {
 	client := w.client(0, "phone", conversations)
 	incoming := make(chan *jinglephone.Call, 1)
 	client.OnIncoming(func(c *jinglephone.Call) { incoming <- c })
-	policy := xmppPolicy(config.Config{})
-	if err := w.d.testCall(account(0), testGW, policy); err != nil {
+	if err := w.d.tenants[0].testCall(account(0)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.d.testCall(account(0), testGW, policy); err == nil {
+	if err := w.d.tenants[0].testCall(account(0)); err == nil {
 		t.Error("two at once")
 	}
 	c := take(t, incoming)
@@ -43,7 +41,7 @@ func TestTestCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.cause(0, call.Normal)
-	if !poll(5*time.Second, func() bool { return w.d.testing.begin(account(0)) }) {
+	if !poll(5*time.Second, func() bool { return w.d.tenants[0].testing.begin(account(0)) }) {
 		t.Error("another is not possible any more")
 	}
 }

@@ -83,6 +83,8 @@ type setup struct {
 	media  string // and of media
 	xmpp   string // and of xmpp
 	trunks string // further trunks
+	routes string // that go before the others
+	more   string // further sections
 	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
 	trace  func(xmppserver.Stanza)
 }
@@ -202,9 +204,9 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	t.Cleanup(w.close)
 	select {
-	case <-w.d.up:
+	case <-w.d.tenants[0].up:
 	case <-w.limit().Done():
-		t.Fatalf("the component is not connected: %+v", w.d.stream.State())
+		t.Fatalf("the component is not connected: %+v", w.d.tenants[0].stream.State())
 	}
 	return w
 }
@@ -238,13 +240,14 @@ trunks:
 	for i := range max(s.users, 1) {
 		fmt.Fprintf(&b, "  %q: %s\n", number(i), account(i))
 	}
-	b.WriteString("routes:\n")
+	b.WriteString("routes:\n" + s.routes)
 	for i := range w.sip {
 		fmt.Fprintf(&b, "  - {from: \"*\", to: \"+4940%d\", trunk: t%d}\n", i, i)
 	}
 	if s.trunks != "" {
 		b.WriteString("  - {from: \"*\", to: \"+33\", trunk: away}\n")
 	}
+	b.WriteString(s.more)
 	return b.String()
 }
 
@@ -291,8 +294,8 @@ func (w *world) quiet() {
 		c := w.d.relay.Counters()
 		return c.PortsUsed - c.PortsKept
 	}
-	if !poll(patience, func() bool { return w.d.g.Active() == 0 && ports() == 0 }) {
-		w.t.Errorf("%d calls and %d media ports are left", w.d.g.Active(), ports())
+	if !poll(patience, func() bool { return w.d.active() == 0 && ports() == 0 }) {
+		w.t.Errorf("%d calls and %d media ports are left", w.d.active(), ports())
 	}
 }
 

@@ -22,9 +22,9 @@ func TestDialStrings(t *testing.T) {
 	tab, err := New([]Rule{
 		{From: "*", To: "+49900", Deny: true},
 		{From: "*", To: "+53", Deny: true},
-		{From: "*", To: "+49", Trunk: "carrier"},
-		{From: "*", To: "*55", Trunk: "codes"},
-		{From: "*", To: "pbx.example", Trunk: "pbx"},
+		{From: "*", To: "+49", Trunks: Via("carrier")},
+		{From: "*", To: "*55", Trunks: Via("codes")},
+		{From: "*", To: "pbx.example", Trunks: Via("pbx")},
 	}, Plan{Dial: plan, Domains: []string{"pbx.example"}})
 	if err != nil {
 		t.Fatal(err)
@@ -73,8 +73,8 @@ func TestDialStrings(t *testing.T) {
 				continue
 			}
 			c := tab.Lookup(from, u, time.Time{})
-			if c.Allowed != (tt.trunk != "") || c.Trunk != tt.trunk {
-				t.Errorf("%s is %s: goes to %q by %s, want %q", dial, u, c.Trunk, c.Rule, tt.trunk)
+			if c.Allowed != (tt.trunk != "") || Names(c.Trunks) != tt.trunk {
+				t.Errorf("%s is %s: goes to %q by %s, want %q", dial, u, Names(c.Trunks), c.Rule, tt.trunk)
 			}
 		}
 	}

@@ -21,10 +21,10 @@ type Rule struct {
 	// To is the beginning of a number, such as "+49" or, for all in full, "+"; a SIP domain, for its users but no
 	// +number; a regular expression between slashes, which must fit the whole of a number,
 	// in full if it can be completed; or "*".
-	To    string
-	Hours Hours  // when it holds
-	Trunk string // where the call goes; empty if Deny
-	Deny  bool
+	To     string
+	Hours  Hours   // when it holds
+	Trunks []Trunk // where the call goes; empty if Deny
+	Deny   bool
 	// Dial is what is dialled instead of the number: $0 stands for it as it was compared,
 	// $1 to $9 for the groups of a regular expression. Empty leaves it as it is.
 	Dial string
@@ -107,7 +107,7 @@ func New(rules []Rule, plan Plan) (Table, error) {
 // A Choice is what the table says of a call.
 type Choice struct {
 	Allowed bool
-	Trunk   string
+	Trunks  []Trunk
 	Number  string   // in full if it could be completed; empty if no number was called
 	Dial    string   // what is dialled instead of it; empty if the rule has no such word
 	Hide    bool     // the caller is not to be shown
@@ -153,12 +153,12 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 			c.Why = append(c.Why, name+": "+why)
 			continue
 		}
-		c.Allowed, c.Trunk, c.Rule, c.Dial, c.Hide = !r.Deny, r.Trunk, name, r.dial(number), r.Hide
+		c.Allowed, c.Trunks, c.Rule, c.Dial, c.Hide = !r.Deny, r.Trunks, name, r.dial(number), r.Hide
 		if r.Deny {
 			c.Denied = true
 			c.Why = append(c.Why, name+": denies it")
 		} else {
-			c.Why = append(c.Why, name+": goes to trunk "+r.Trunk)
+			c.Why = append(c.Why, name+": goes to trunk "+Names(r.Trunks))
 		}
 		return c
 	}

@@ -38,11 +38,11 @@ func uri(t *testing.T, s string) translate.URI {
 func TestLookup(t *testing.T) {
 	tab := table(t,
 		Rule{From: "romeo@example.org", To: "+53", Deny: true},
-		Rule{From: "romeo@example.org", To: "+49", Trunk: "office"},
-		Rule{From: "Example.ORG", To: "+4930", Trunk: "berlin"},
-		Rule{From: "example.org", To: "pbx.example.org", Trunk: "pbx"},
-		Rule{From: "boss@example.net", To: "*", Trunk: "carrier"},
-		Rule{From: "*", To: "1", Trunk: "pbx"},
+		Rule{From: "romeo@example.org", To: "+49", Trunks: Via("office")},
+		Rule{From: "Example.ORG", To: "+4930", Trunks: Via("berlin")},
+		Rule{From: "example.org", To: "pbx.example.org", Trunks: Via("pbx")},
+		Rule{From: "boss@example.net", To: "*", Trunks: Via("carrier")},
+		Rule{From: "*", To: "1", Trunks: Via("pbx")},
 	)
 	tests := []struct {
 		name, from, to string
@@ -68,7 +68,7 @@ func TestLookup(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := tab.Lookup(jid(t, tt.from), uri(t, tt.to), time.Time{})
-			if c.Allowed != (tt.trunk != "") || c.Trunk != tt.trunk || !strings.HasPrefix(c.Rule, tt.rule) {
+			if c.Allowed != (tt.trunk != "") || Names(c.Trunks) != tt.trunk || !strings.HasPrefix(c.Rule, tt.rule) {
 				t.Errorf("got %+v", c)
 			}
 			if len(c.Why) == 0 {
@@ -85,7 +85,7 @@ func TestAnEmptyTableAllowsNothing(t *testing.T) {
 }
 
 func TestWhy(t *testing.T) {
-	tab := table(t, Rule{From: "a.example", To: "+1", Trunk: "x"}, Rule{From: "b.example", To: "+1", Trunk: "y"})
+	tab := table(t, Rule{From: "a.example", To: "+1", Trunks: Via("x")}, Rule{From: "b.example", To: "+1", Trunks: Via("y")})
 	got := strings.Join(tab.Lookup(jid(t, "u@b.example"), uri(t, "tel:+12"), time.Time{}).Why, "; ")
 	want := "rule 1 (a.example to +1): it is about users of another domain; rule 2 (b.example to +1): goes to trunk y"
 	if got != want {
@@ -97,7 +97,7 @@ func TestServes(t *testing.T) {
 	tab := table(t,
 		Rule{From: "eve@example.org", To: "*", Deny: true},
 		Rule{From: "mallory@example.org", To: "+53", Deny: true},
-		Rule{From: "example.org", To: "+49", Trunk: "x"},
+		Rule{From: "example.org", To: "+49", Trunks: Via("x")},
 	)
 	tests := []struct {
 		name, user string
@@ -144,7 +144,7 @@ func TestCostIsAllowedExpressly(t *testing.T) {
 		}
 		return tab.Lookup(jid(t, "juliet@example.org"), uri(t, "sip:"+to+"@pbx.example"), time.Time{}).Allowed
 	}
-	any, germany, world := Rule{From: "*", To: "*", Trunk: "t"}, Rule{From: "*", To: "+49", Trunk: "t"}, Rule{From: "*", To: "+", Trunk: "t"}
+	any, germany, world := Rule{From: "*", To: "*", Trunks: Via("t")}, Rule{From: "*", To: "+49", Trunks: Via("t")}, Rule{From: "*", To: "+", Trunks: Via("t")}
 	costly := germany
 	costly.Premium = true
 	tests := []struct {
@@ -179,14 +179,14 @@ func TestARuleHoldsAtItsHours(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tab := table(t, Rule{From: "*", To: "+49", Hours: hours, Trunk: "day"}, Rule{From: "*", To: "+49", Trunk: "night"})
+	tab := table(t, Rule{From: "*", To: "+49", Hours: hours, Trunks: Via("day")}, Rule{From: "*", To: "+49", Trunks: Via("night")})
 	for at, trunk := range map[string]string{"2026-11-23T12:00:00Z": "day", "2026-11-23T20:00:00Z": "night"} {
 		when, err := time.Parse(time.RFC3339, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := tab.Lookup(jid(t, "juliet@example.org"), uri(t, "tel:+4930123"), when); c.Trunk != trunk {
-			t.Errorf("at %s it goes to %q, want %q: %v", at, c.Trunk, trunk, c.Why)
+		if c := tab.Lookup(jid(t, "juliet@example.org"), uri(t, "tel:+4930123"), when); Names(c.Trunks) != trunk {
+			t.Errorf("at %s it goes to %q, want %q: %v", at, Names(c.Trunks), trunk, c.Why)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package component
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
@@ -138,6 +139,7 @@ func (w *world) none() {
 // A fake is one connection at the server. What the stream writes is read by a parser that
 // is not ours: each stanza as its text, pings apart.
 type fake struct {
+	secret string // that it wants; empty for the usual one
 	*testing.T
 	net.Conn
 	in    *xml.Decoder
@@ -161,7 +163,7 @@ func (f *fake) open() {
 		f.Fatalf("got %v, %v for a handshake", t, err)
 	}
 	t, _ = f.in.Token()
-	sum := sha1.Sum([]byte("a&b" + secret))
+	sum := sha1.Sum([]byte("a&b" + cmp.Or(f.secret, secret)))
 	if digest, ok := t.(xml.CharData); !ok || string(digest) != hex.EncodeToString(sum[:]) {
 		f.Fatalf("digest %q is not that of id and secret", t)
 	}

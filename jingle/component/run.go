@@ -66,6 +66,9 @@ func (s *Stream) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
+		case <-s.changed: // what was refused may not be now
+			t.Stop()
+			b = backoff{}
 		case <-t.C:
 		}
 	}
@@ -174,7 +177,7 @@ func (s *Stream) negotiate(conn net.Conn, in *splitter) ([]binding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
-	digest := sha1.Sum([]byte(id + s.opt.Secret))
+	digest := sha1.Sum([]byte(id + *s.secret.Load()))
 	if _, err := conn.Write([]byte("<handshake>" + hex.EncodeToString(digest[:]) + "</handshake>")); err != nil {
 		return nil, fmt.Errorf("shake hands: %w", err)
 	}

@@ -111,7 +111,10 @@ type Stream struct {
 	state  atomic.Pointer[State]
 	asked  asked
 	pinged atomic.Pointer[string] // id of the last ping to ourselves
-	panic  struct {
+	secret atomic.Pointer[string]
+	// changed has a slot for word of another secret.
+	changed chan struct{}
+	panic   struct {
 		sync.Mutex
 		logged time.Time
 	}
@@ -152,11 +155,27 @@ func New(opt Options) (*Stream, error) {
 	opt.Dead = or(opt.Dead, 30*time.Second)
 	opt.Queue = or(opt.Queue, 8192)
 	opt.Asked = or(opt.Asked, 8192)
-	s := &Stream{opt: opt, domain: domain}
+	s := &Stream{opt: opt, domain: domain, changed: make(chan struct{}, 1)}
+	s.secret.Store(&opt.Secret)
 	s.asked.wait = make(map[string]*request)
 	s.state.Store(&State{Cause: Starting, Err: errors.New("not connected yet")})
 	s.router = s.newRouter(opt.Routes)
 	return s, nil
+}
+
+// SetSecret changes the secret for the connections that follow; false says that it was that
+// already. A stream that is down is tried again at once, one that is up stays.
+func (s *Stream) SetSecret(secret string) bool {
+	if *s.secret.Swap(&secret) == secret {
+		return false
+	}
+	if !s.State().Up {
+		select {
+		case s.changed <- struct{}{}:
+		default: // it knows
+		}
+	}
+	return true
 }
 
 func or[T ~int | ~int64](v, def T) T {

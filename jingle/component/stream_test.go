@@ -807,3 +807,35 @@ func TestDialTriesEachAddress(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
+
+// Another secret is used at once when the one before was refused, and by later connections else.
+func TestSecretChanges(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, Options{})
+		defer w.stop()
+		w.SetSecret("wrong")
+		f := <-w.conns
+		f.secret = "wrong"
+		f.open()
+		f.write("<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+		f.Close()
+		synctest.Wait()
+		if s := w.State(); s.Cause != NotAuthorized {
+			t.Fatalf("state %+v", s)
+		}
+		before := time.Now()
+		if !w.SetSecret(secret) || w.SetSecret(secret) {
+			t.Error("the secret changes once")
+		}
+		f = w.accept()
+		if d := time.Since(before); d != 0 {
+			t.Errorf("tried %v after the secret changed", d)
+		}
+		w.SetSecret("next")
+		f.alive(w) // on the connection that there is
+		f.Close()
+		f = <-w.conns
+		f.secret = "next"
+		f.open()
+	})
+}

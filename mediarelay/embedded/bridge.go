@@ -32,6 +32,7 @@ type Bridge struct {
 	released chan struct{}
 
 	reported   time.Time
+	share      *Share
 	admitted   atomic.Bool // it has a place among the calls that are transcoded
 	turnedAway atomic.Bool // there was none for it
 }

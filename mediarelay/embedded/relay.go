@@ -26,6 +26,7 @@ type Relay struct {
 	sounds   *sounds
 
 	transcoders *transcoders
+	all         *Share // of whoever opens bridges without one
 
 	mu      sync.Mutex
 	bridges map[*Bridge]bool
@@ -59,6 +60,7 @@ func New(o Options) (*Relay, error) {
 		hubs:     map[worker]*hub{},
 	}
 	r.transcoders = newTranscoders(o.Transcodes, r.now)
+	r.all = r.Share(o.Transcodes)
 	return r, nil
 }
 
@@ -66,8 +68,26 @@ func New(o Options) (*Relay, error) {
 // then leg B's. post gets the results; it may be called from any goroutine until Release
 // has returned, and must not block. An error is a [*call.Refusal].
 func (r *Relay) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (*Bridge, error) {
+	return r.all.Open(id, policies, post)
+}
+
+// A Share is a relay as some of its calls have it, who cannot take the places for transcoding
+// from the others.
+type Share struct {
+	relay  *Relay
+	limit  int // of calls that are transcoded
+	active int // for the holder of the transcoders' lock
+}
+
+// Share returns a share with that many places of the [Options]' for calls that are transcoded.
+func (r *Relay) Share(transcodes int) *Share { return &Share{relay: r, limit: transcodes} }
+
+// Open is that of [Relay].
+func (s *Share) Open(id call.ID, policies [2]media.Policy, post func(call.Event)) (*Bridge, error) {
+	r := s.relay
 	b := &Bridge{
 		relay:    r,
+		share:    s,
 		id:       id,
 		post:     post,
 		wake:     make(chan struct{}, 1),

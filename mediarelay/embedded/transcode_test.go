@@ -207,6 +207,42 @@ func TestNoPlaceToTranscode(t *testing.T) {
 	}
 }
 
+// Who has used up the places of one share takes none of another's.
+func TestSharesHavePlacesOfTheirOwn(t *testing.T) {
+	pa, pb := transcodingPolicies(sipPolicy())
+	r := newRelay(t, places(2))
+	one, other := r.Share(1), r.Share(1)
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	offered := func(s *Share) int {
+		events := make(chan call.Event, 8)
+		bridge, err := s.Open("shared", [2]media.Policy{pa, pb}, func(e call.Event) { events <- e })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(bridge.Release)
+		bridge.Offer(1, call.B, a.Describe(opus(111)))
+		offer := (<-events).(call.MediaOffered).Media
+		codecs := len(media.Speech(offer.Streams[0].Codecs))
+		bridge.Answer(2, call.A, b.Describe(pcmu()))
+		if _, ok := (<-events).(call.MediaAnswered); !ok && codecs > 1 {
+			t.Error("it was offered and is not answered")
+		}
+		return codecs
+	}
+	if n := offered(one); n < 2 {
+		t.Errorf("the first has %d codecs", n)
+	}
+	if n := offered(one); n != 1 {
+		t.Errorf("the second of the same share has %d codecs, and no place", n)
+	}
+	if n := offered(other); n < 2 {
+		t.Errorf("the first of the other share has %d codecs", n)
+	}
+	if c := r.Counters(); c.Transcoded != 2 {
+		t.Errorf("%d are transcoded", c.Transcoded)
+	}
+}
+
 // Events go beside transcoded speech, under their own clock, and in its place.
 func TestTranscodeKeepsEventsApart(t *testing.T) {
 	_, a, b := unlike(t, []media.Codec{pcmu(), events(101, 8000)}, []media.Codec{opus(96), events(110, 48000)})

@@ -10,8 +10,7 @@ import (
 // transcoders are the workers that decode and encode, off the path of packets, and the
 // places there are for calls that need it.
 type transcoders struct {
-	limit int
-	now   func() int64 // the relay's clock
+	now func() int64 // the relay's clock
 
 	mu      sync.Mutex
 	active  int   // bridges with a place
@@ -23,7 +22,7 @@ type transcoders struct {
 
 // newTranscoders starts the workers, one a processor; none if no call may be transcoded.
 func newTranscoders(limit int, now func() int64) *transcoders {
-	p := &transcoders{limit: limit, now: now}
+	p := &transcoders{now: now}
 	for range runtime.GOMAXPROCS(0) {
 		if limit > 0 {
 			w := &transcoder{now: now, wake: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -38,7 +37,7 @@ func newTranscoders(limit int, now func() int64) *transcoders {
 func (p *transcoders) room(b *Bridge) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return b.admitted.Load() || p.active < p.limit
+	return b.admitted.Load() || b.share.active < b.share.limit
 }
 
 // admit gives a bridge a place, unless it has one; ok is false if there is none.
@@ -48,7 +47,7 @@ func (p *transcoders) admit(b *Bridge) (ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.active >= p.limit {
+	if b.share.active >= b.share.limit {
 		if !b.turnedAway.Swap(true) {
 			p.refused++
 		}
@@ -56,6 +55,7 @@ func (p *transcoders) admit(b *Bridge) (ok bool) {
 	}
 	if !b.admitted.Swap(true) {
 		p.active++
+		b.share.active++
 	}
 	return true
 }
@@ -66,6 +66,7 @@ func (p *transcoders) leave(b *Bridge) {
 	defer p.mu.Unlock()
 	if b.admitted.Swap(false) {
 		p.active--
+		b.share.active--
 	}
 }
 

@@ -69,7 +69,7 @@ func (a *attempt) start(fl *flow) {
 
 // leave has the request not sent again, and cancelled if it is heard of after all. Until the
 // machine ends by itself what comes is acknowledged.
-func (a *attempt) leave() {
+func (a *attempt) leave(why []sip.Header) {
 	a.mu.Lock()
 	fl := a.flow
 	if a.patience != nil {
@@ -79,7 +79,7 @@ func (a *attempt) leave() {
 	if fl != nil {
 		fl.muted.Store(true)
 	}
-	a.cancel(nil)
+	a.cancel(why)
 }
 
 // end ends the transaction, for a reason. It must not be called by the machine.

@@ -50,9 +50,12 @@ type ClientTx struct {
 	req    *sip.Request // ours since it was handed in; without a Via
 	queue  *queue
 	on     func(Event)
-	until  time.Time // after which no other target is tried
-	inside bool      // of a dialog, which has one target
-	hop    Target    // what the targets are of
+	until  time.Time     // after which no other target is tried
+	within time.Duration // for the first word of an INVITE
+	hasty  bool          // each target has Limits.Next to say something, the last too
+	why    []sip.Header  // of a CANCEL for a target that was left
+	inside bool          // of a dialog, which has one target
+	hop    Target        // what the targets are of
 
 	mu        sync.Mutex
 	targets   []resolve.Target // not tried yet
@@ -79,16 +82,39 @@ type ClientTx struct {
 // and 5xx but 501 and 505), unless one has rung, or the request was cancelled, or
 // [Limits.Silence] is nearly over. Only what comes of the last is told then.
 func (s *Stack) Request(req *sip.Request, to Target, on func(Event)) *ClientTx {
+	return s.Hurry(req, to, Haste{}, on)
+}
+
+// Haste is for a request whose user has somewhere else to go.
+type Haste struct {
+	// Within is how long an INVITE may be without a word, where that is less than
+	// [Limits.Silence], and any other request without an answer; 0 leaves that as it is.
+	Within time.Duration
+	// Next gives the last target no longer than the others to say something, over a
+	// connection too.
+	Next bool
+	// Why are headers of the CANCEL for a target that was left and says something after all.
+	Why []sip.Header
+}
+
+// Hurry is Request in haste.
+func (s *Stack) Hurry(req *sip.Request, to Target, h Haste, on func(Event)) *ClientTx {
 	req = complete(req)
-	tx := &ClientTx{s: s, req: req, queue: s.queueOf(req), on: on, hop: to, inside: inDialog(req)}
+	tx := &ClientTx{
+		s: s, req: req, queue: s.queueOf(req), on: on, hop: to, inside: inDialog(req),
+		within: s.limits.Silence, hasty: h.Next, why: h.Why,
+	}
+	if h.Within > 0 {
+		tx.within = min(tx.within, h.Within)
+	}
 	if req.CSeq() == nil || req.CallID() == nil || req.From() == nil || req.To() == nil {
 		tx.fail(fmt.Errorf("%w: From, To, Call-ID or CSeq missing", ErrRefused))
 		return tx
 	}
-	tx.until = time.Now().Add(s.limits.Silence)
-	if req.Method == sip.INVITE && !tx.inside {
+	tx.until = time.Now().Add(tx.within)
+	if (req.Method == sip.INVITE || h.Within > 0) && !tx.inside {
 		tx.mu.Lock()
-		tx.silence = time.AfterFunc(s.limits.Silence, func() { tx.queue.post(tx.giveUp) })
+		tx.silence = time.AfterFunc(tx.within, func() { tx.queue.post(tx.giveUp) })
 		tx.mu.Unlock()
 	}
 	s.locate(to, func(targets []resolve.Target, err error) {
@@ -128,7 +154,7 @@ func (tx *ClientTx) try() {
 			return
 		}
 		tx.live = a
-		if fl.conn == nil && len(tx.targets) > 0 && !tx.inside {
+		if (fl.conn == nil && len(tx.targets) > 0 || tx.hasty) && !tx.inside {
 			a.patience = time.AfterFunc(tx.s.limits.Next, func() { tx.queue.post(func() { tx.hurry(a) }) })
 		}
 		tx.mu.Unlock()
@@ -153,11 +179,12 @@ func (tx *ClientTx) unreached(to resolve.Target, err error) {
 // hurry goes on from a target that says nothing, if there is another. The first may only be
 // slow: what it says later is seen to.
 func (tx *ClientTx) hurry(a *attempt) {
-	if !tx.hears(a) || a.ringing || a.final {
-		return
-	}
-	if tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}) {
-		a.leave()
+	switch {
+	case !tx.hears(a) || a.ringing || a.final:
+	case tx.hasty && !tx.more():
+		tx.giveUp()
+	case tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}):
+		a.leave(tx.why)
 	}
 }
 
@@ -200,7 +227,7 @@ func (tx *ClientTx) hear(a *attempt, e Event) {
 		tx.live = a
 		tx.mu.Unlock()
 		if live != nil {
-			live.leave()
+			live.leave(tx.why)
 		}
 		tx.finish(e)
 	case live != a:
@@ -289,9 +316,9 @@ func (tx *ClientTx) giveUp() {
 	if a != nil {
 		tx.s.locator.Penalize(a.to, 0)
 	}
-	tx.finish(Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Silence)})
+	tx.finish(Event{Err: fmt.Errorf("%w in time", ErrTimeout)})
 	if a != nil {
-		a.leave()
+		a.leave(tx.why)
 	}
 }
 

@@ -191,6 +191,8 @@ func TestFailover(t *testing.T) {
 		notes  string
 		cancel time.Duration
 		stray  int
+		haste  Haste
+		told   time.Duration // of the end, if that is not to be at once
 	}{
 		{
 			name: "the first answers", peers: []says{answers, silent},
@@ -312,6 +314,39 @@ func TestFailover(t *testing.T) {
 			}, answers},
 			want: "200", heard: "0s 2 INVITE, 4s 3 INVITE", notes: "dead 2, alive 3, alive 2", stray: 1,
 		},
+		{
+			name: "in haste the last has no longer than the others", peers: []says{silent, silent}, haste: Haste{Next: true},
+			want: "timeout", heard: "0s 2 INVITE, 4s 3 INVITE", notes: "dead 2, dead 3", told: 8 * time.Second,
+		},
+		{
+			name: "in haste one that says something has its time", peers: []says{func(_ *bed, send func(string), msg string) {
+				if strings.HasPrefix(msg, "INVITE") {
+					send(reply(msg, "100 Trying", ""))
+					time.AfterFunc(time.Minute, func() { send(reply(msg, "200 OK", "x")) })
+				}
+			}}, haste: Haste{Next: true, Within: 6 * time.Second},
+			want: "100 200", heard: "0s 2 INVITE", notes: "alive 2", told: time.Minute,
+		},
+		{
+			name: "in haste one that is late is told why", peers: []says{func(_ *bed, send func(string), msg string) {
+				switch {
+				case strings.HasPrefix(msg, "INVITE"):
+					time.AfterFunc(5*time.Second, func() { send(reply(msg, "180 Ringing", "x")) })
+				case strings.HasPrefix(msg, "CANCEL") && strings.Contains(msg, "\r\nReason: late\r\n"):
+					send(reply(msg, "200 OK", "x"))
+					send(reply(strings.Replace(msg, "1 CANCEL", "1 INVITE", 1), "487 Request Terminated", "x"))
+				}
+			}}, haste: Haste{Next: true, Why: []sip.Header{sip.NewHeader("Reason", "late")}},
+			want: "timeout", heard: "0s 2 INVITE, 5s 2 CANCEL, 5s 2 ACK", notes: "dead 2, alive 2", told: 4 * time.Second,
+		},
+		{
+			name: "in haste there is less time for all", peers: []says{silent, silent, silent}, haste: Haste{Within: 6 * time.Second},
+			want: "timeout", heard: "0s 2 INVITE, 4s 3 INVITE", notes: "dead 2, dead 3", told: 6 * time.Second,
+		},
+		{
+			name: "in haste for OPTIONS", method: sip.OPTIONS, peers: []says{silent}, haste: Haste{Within: 2 * time.Second},
+			want: "timeout", heard: "0s 2 OPTIONS", notes: "dead 2", told: 2 * time.Second,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -361,7 +396,15 @@ func TestFailover(t *testing.T) {
 					}()
 				}
 				var j journal
-				tx := b.stack.Request(build(or(tt.method, sip.INVITE), "a"), Target{Host: "trunk.example.net"}, j.on)
+				over := time.Duration(0)
+				tx := b.stack.Hurry(build(or(tt.method, sip.INVITE), "a"), Target{Host: "trunk.example.net"}, tt.haste, func(e Event) {
+					if e.Err != nil || !e.Response.IsProvisional() {
+						mu.Lock()
+						over = time.Since(start)
+						mu.Unlock()
+					}
+					j.on(e)
+				})
 				if tt.cancel > 0 {
 					time.Sleep(tt.cancel)
 					tx.Cancel()
@@ -373,6 +416,9 @@ func TestFailover(t *testing.T) {
 				mu.Lock()
 				if s := joined(got); s != tt.heard {
 					t.Errorf("peers got %q, want %q", s, tt.heard)
+				}
+				if tt.told != 0 && over != tt.told {
+					t.Errorf("it was told after %v, want %v", over, tt.told)
 				}
 				mu.Unlock()
 				z.mu.Lock()

@@ -17,6 +17,11 @@
 //	sip BYE in=1                                        in the first dialog, whoever began it
 //	sip answers NOTIFY 200                              to all that come; nothing ends it
 //	sip acks off                                        refusals get no ACK; on: from now on
+//	sip2 503                                            the same of the second trunk
+//
+// With a second tenant (tenant.go) its trunk is sip2, its server xmpp2, and its users are those of two.example:
+//
+//	xmpp2 goes, xmpp2 comes back                        its stream is lost for a while
 //
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.
@@ -162,12 +167,18 @@ func (p *player) act(text string) error {
 		p.world = newWorld(p.t, p.set)
 		p.settle()
 	}
+	if lane := p.world.two.acts(word); lane != "" {
+		p.acting = lane
+		return p.world.two.act(word, rest)
+	}
 	rest = p.variables(rest)
 	p.acting = "xmpp"
-	if word == "sip" {
-		p.acting = "sip"
+	if word == "sip" || word == "sip2" {
+		p.acting = word
 	}
 	switch {
+	case word == "sip2" && p.world.sip2 != nil:
+		return p.world.sip2.command(rest, sdpNamed)
 	case word == "sip":
 		return p.world.sip.command(rest, sdpNamed)
 	case word == "xmpp":
@@ -237,15 +248,34 @@ func (p *player) collect() bool {
 	// would go on meanwhile.
 	var answers []func() error
 	for {
+		from := func(lane string, s *sipSide, m *sipMessage) {
+			s.note(m)
+			add(m.at, lane, m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			answers = append(answers, func() error { return s.acknowledge(m) })
+		}
+		var second chan *sipMessage
+		if p.world.sip2 != nil {
+			second = p.world.sip2.got
+		}
 		select {
 		case m := <-p.world.sip.got:
-			p.world.sip.note(m)
-			add(m.at, "sip", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
-			answers = append(answers, func() error { return p.world.sip.acknowledge(m) })
+			from("sip", p.world.sip, m)
+			continue
+		case m := <-second:
+			from("sip2", p.world.sip2, m)
 			continue
 		case s := <-p.world.xmpp.got:
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
 			answers = append(answers, func() error { return p.world.xmpp.note(s) })
+			continue
+		case m := <-p.world.two.sipGot():
+			p.world.two.sip.note(m)
+			add(m.at, "sip2", m.show(p.bodies), m.start+"\n"+headers(m)+"\n"+m.body)
+			answers = append(answers, func() error { return p.world.two.sip.acknowledge(m) })
+			continue
+		case s := <-p.world.two.xmppGot():
+			add(s.at, "xmpp2", s.show(p.bodies), s.raw)
+			answers = append(answers, func() error { return p.world.two.server().note(s) })
 			continue
 		case r := <-p.world.ended:
 			add(r.Ended, "=", []string{fmt.Sprintf("call ended %s by %s", r.Cause, r.EndedBy)}, "")
@@ -295,12 +325,18 @@ func (p *player) rank(lane string) int {
 	switch lane {
 	case p.acting:
 		return 0
-	case "media":
-		return 2
-	case "=":
-		return 3
-	default:
+	case "sip":
 		return 1
+	case "xmpp":
+		return 2
+	case "sip2":
+		return 3
+	case "xmpp2":
+		return 4
+	case "media":
+		return 5
+	default: // "="
+		return 6
 	}
 }
 
@@ -332,7 +368,7 @@ func (p *player) ending() {
 		p.out.Reset()
 		p.out.WriteString(text[:mark] + afterwards + "\n" + text[mark:])
 	}
-	if n := p.world.g.Active(); n != 0 {
+	if n := p.world.g.Active() + p.world.two.active(); n != 0 {
 		p.t.Errorf("%d calls are left\n%s", n, p.out.String())
 	}
 	if n := p.world.plane.left(); n != 0 {

@@ -39,6 +39,7 @@ const (
 	pbxDomain = "pbx.example"    // default and telephone domain
 	gwAddr    = "192.0.2.10:5060"
 	trunkAddr = "198.51.100.9:5060"
+	otherAddr = "198.51.100.19:5060" // of the second trunk
 )
 
 // settings are what a play may change, before its first act.
@@ -57,6 +58,12 @@ type settings struct {
 	refusals   translate.Refusals
 	noAnswer   time.Duration
 
+	second  bool          // trunk, for when the first fails
+	probe   time.Duration // of both
+	group   bool          // +4930555 rings at several, with a fallback
+	order   gateway.RingOrder
+	members []gateway.Member
+
 	presence  gateway.PresenceMode // of the trunk
 	quiet     bool                 // calls are no presence
 	publish   bool
@@ -64,6 +71,7 @@ type settings struct {
 	missed    bool
 	language  string
 	messages  signaling.MessageMode
+	tenant    bool // there is a second component (tenant.go)
 }
 
 func (s *settings) apply(text string) error {
@@ -82,6 +90,8 @@ func (s *settings) apply(text string) error {
 			s.announce = true
 		case "no_tones":
 			s.noTones = true
+		case "tenant":
+			s.tenant = true
 		case "hide_caller":
 			s.hide = true
 		case "cpim":
@@ -118,6 +128,26 @@ func (s *settings) apply(text string) error {
 			s.missed = true
 		case "language":
 			s.language = value
+		case "second_trunk":
+			s.second = true
+		case "probe":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return err
+			}
+			s.probe = d
+		case "group", "group_in_turn", "group_xmpp_first", "group_sip_first":
+			s.group = true
+			s.order = map[string]gateway.RingOrder{
+				"group_in_turn": gateway.InTurn, "group_xmpp_first": gateway.XMPPFirst, "group_sip_first": gateway.SIPFirst,
+			}[name]
+			for m := range strings.SplitSeq(value, ",") {
+				member, err := memberOf(m)
+				if err != nil {
+					return err
+				}
+				s.members = append(s.members, member)
+			}
 		case "no_answer":
 			d, err := time.ParseDuration(value)
 			if err != nil {
@@ -131,15 +161,27 @@ func (s *settings) apply(text string) error {
 	return nil
 }
 
+// memberOf is a user, or a telephone of the second trunk.
+func memberOf(text string) (gateway.Member, error) {
+	if strings.HasPrefix(text, "sip:") {
+		u, err := translate.ParseURI(text)
+		return gateway.Member{URI: u, Trunk: "second"}, err
+	}
+	j, err := translate.ParseJID(text)
+	return gateway.Member{JID: j}, err
+}
+
 // A world is the whole gateway with both its neighbours.
 type world struct {
 	g        *gateway.Gateway
 	mail     *gateway.Mail
 	sip      *sipSide
+	sip2     *sipSide // the second trunk; nil if there is none
 	xmpp     *xmppSide
 	plane    *plane
 	edge     *signaling.Edge
 	pres     *gateway.Presences // nil unless a play wants it
+	two      *tenant            // nil unless a play wants it
 	accounts *account.Book      // nil if users have none
 	stop     context.CancelFunc
 	stream   sync.WaitGroup
@@ -166,10 +208,14 @@ func newWorld(t *testing.T, set settings) *world {
 	check(t, err)
 	mapping.Provision(juliet, translate.URI{Scheme: "tel", User: "+4930123456"})
 	mapping.AccountURI[juliet] = translate.URI{Scheme: "sip", User: "+4930123456", Host: pbxDomain, Phone: true}
+	trunks := []string{"trunk"}
+	if set.second {
+		trunks = append(trunks, "second")
+	}
 	table, err := route.New([]route.Rule{
 		{From: "*", To: "+53", Deny: true},
-		{From: "example.org", To: "*", Trunk: "trunk", Hide: set.hide},
-		{From: "capulet.example", To: "*", Trunk: "trunk"},
+		{From: "example.org", To: "*", Trunks: route.Via(trunks...), Hide: set.hide},
+		{From: "capulet.example", To: "*", Trunks: route.Via("trunk")},
 	}, route.Plan{Domains: []string{pbxDomain}})
 	check(t, err)
 	sipPolicy := media.Policy{Video: set.video, Codecs: media.DefaultCodecs(), PTime: 20 * time.Millisecond}
@@ -181,6 +227,18 @@ func newWorld(t *testing.T, set settings) *world {
 		Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
 		Trunks:  []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
 		Account: gateway.TrunkRoute{Policy: sipPolicy},
+	}
+	if set.second {
+		routes.Trunks = append(routes.Trunks, gateway.TrunkRoute{Name: "second", Domain: "second.example", Early: set.early, Policy: sipPolicy})
+		routes.Down = func(trunk string) bool { return w.edge.Down(trunk) }
+	}
+	if set.group {
+		romeo, err := memberOf("romeo@example.org")
+		check(t, err)
+		routes.Groups = []gateway.Group{{
+			Address: translate.URI{Scheme: "tel", User: "+4930555"}, Members: set.members, Order: set.order, Lead: 10 * time.Second,
+			Fallback: []gateway.Member{romeo}, NoAnswer: 30 * time.Second,
+		}}
 	}
 	if set.contacts {
 		book := contacts.New(translate.DialPlan{})
@@ -220,17 +278,28 @@ func newWorld(t *testing.T, set settings) *world {
 			w.ended <- r
 		},
 	})
+	peers := []signaling.Trunk{{
+		Name:    "trunk",
+		Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
+		Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
+		Trusted: set.trusted, Username: set.username, Password: "secret",
+		Messages: set.messages,
+		Policy:   sipPolicy,
+		Probe:    set.probe,
+	}}
+	if set.second {
+		peers = append(peers, signaling.Trunk{
+			Name: "second", Next: stack.Target{Host: "198.51.100.19", Port: 5060, Transport: stack.UDP}, Policy: sipPolicy, Probe: set.probe,
+		})
+	}
+	if set.tenant {
+		w.two = newTenant(t, w, network, ours.LocalAddr(), sipPolicy, xmppPolicy)
+		peers = append(peers, w.two.trunk(sipPolicy))
+	}
 	w.edge, err = signaling.New(signaling.Options{
 		Calls: w.g, Presence: w.pres, Messages: w.mail,
-		Stack: stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
-		Trunks: []signaling.Trunk{{
-			Name:    "trunk",
-			Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
-			Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
-			Trusted: set.trusted, Username: set.username, Password: "secret",
-			Messages: set.messages,
-			Policy:   sipPolicy,
-		}},
+		Stack:    stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
+		Trunks:   peers,
 		Refusals: set.refusals,
 		Host:     gwHost,
 		Log:      log,
@@ -239,6 +308,9 @@ func newWorld(t *testing.T, set settings) *world {
 	})
 	check(t, err)
 	w.g.SetDialer(gateway.SIP, w.edge)
+	if w.two != nil {
+		w.two.meet(w.edge)
+	}
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
@@ -275,6 +347,12 @@ func newWorld(t *testing.T, set settings) *world {
 		w.stream.Go(func() { w.accounts.Run(ctx) }) // ends with stop
 	}
 	w.sip = newSIPSide(theirs, ours.LocalAddr())
+	if set.second {
+		other, err := network.ListenPacket(otherAddr)
+		check(t, err)
+		w.sip2 = newSIPSide(other, ours.LocalAddr())
+		w.sip2.tag = "second1"
+	}
 	if w.pres != nil {
 		check(t, w.pres.Start(ctx))
 	}
@@ -339,9 +417,18 @@ func (w *world) close() {
 	if w.pres != nil {
 		w.pres.Close()
 	}
+	if w.two != nil {
+		w.two.close()
+	}
 	_ = w.edge.Close()
+	if w.two != nil {
+		w.two.closed()
+	}
 	w.stop()
 	w.xmpp.close()
 	w.sip.close()
+	if w.sip2 != nil {
+		w.sip2.close()
+	}
 	w.stream.Wait()
 }

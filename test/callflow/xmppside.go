@@ -35,6 +35,7 @@ type xmppSide struct {
 
 	ids     int
 	last    map[string]string  // sid of the last call, by "sid"
+	own     map[string]string  // sid of the last call to a user, by bare JID
 	pending []*element.Element // IQ requests of the gateway without an answer
 	results bool               // answer them at once
 }
@@ -47,7 +48,7 @@ type stanza struct {
 }
 
 func newXMPPSide(domain string, conn net.Conn) *xmppSide {
-	x := &xmppSide{domain: domain, conn: conn, got: make(chan *stanza, 4096), results: true, last: map[string]string{}}
+	x := &xmppSide{domain: domain, conn: conn, got: make(chan *stanza, 4096), results: true, last: map[string]string{}, own: map[string]string{}}
 	x.done.Add(1)
 	go x.serve() // ends when the connection is closed
 	return x
@@ -152,6 +153,7 @@ func (x *xmppSide) note(s *stanza) error {
 	for e := range s.Elements() {
 		if e.Is(nsJMI, "propose") {
 			x.last["sid"] = e.Attr("id")
+			x.own[bareOf(s.Attr("to"))] = e.Attr("id")
 			x.last["number"] = s.Attr("from")
 		}
 		if e.Is(nsJMI, "proceed") {
@@ -159,6 +161,7 @@ func (x *xmppSide) note(s *stanza) error {
 		}
 		if e.Is(nsJingle, "jingle") && e.Attr("action") == "session-initiate" {
 			x.last["sid"] = e.Attr("sid")
+			x.own[bareOf(s.Attr("to"))] = e.Attr("sid")
 			x.last["number"] = s.Attr("from")
 		}
 	}
@@ -169,6 +172,11 @@ func (x *xmppSide) note(s *stanza) error {
 		}
 	}
 	return nil
+}
+
+func bareOf(jid string) string {
+	bare, _, _ := strings.Cut(jid, "/")
+	return bare
 }
 
 // answer answers the newest request of the gateway that has none.
@@ -186,10 +194,13 @@ func esc(s string) string {
 }
 
 // command carries out what a user does: USER: WHAT [ARGUMENTS]. to=, id= and sid= name
-// others than the last.
+// others than the last; the last call to one of two users is meant by that one.
 func (x *xmppSide) command(user, text string, jingle func(string) (string, error)) error {
 	words := fields(text)
 	to, sid := x.last["number"], x.last["sid"]
+	if own := x.own[bareOf(user)]; own != "" && len(x.own) > 1 {
+		sid = own
+	}
 	var args []string
 	content, typ, with := "", "chat", ""
 	for _, w := range words {

@@ -50,6 +50,7 @@ type gatewayOptions struct {
 
 	template string         // of testdata; empty for gateway.yaml
 	values   map[string]any // that it has beside the usual ones
+	routes   string         // that go before the usual ones: "{…}, "
 	extra    string         // further settings of the whole, a line each
 }
 
@@ -144,7 +145,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Trusted": o.trusted, "Engines": o.engines, "Trunks": o.trunks, "Extra": o.extra,
+		"Trusted": o.trusted, "Engines": o.engines, "Trunks": o.trunks, "Extra": o.extra, "Routes": o.routes,
 	}
 	maps.Copy(values, o.values)
 	writeTemplate(t, o.template, g.config, values)

@@ -16,13 +16,14 @@ type kamailioOptions struct {
 	Phones   []string // SIP URIs at which a number rings
 	Serial   bool     // one after the other, not at once
 	Patience int      // milliseconds that one may ring; 0 for half a minute
+	TCP      bool     // it listens on TCP too, and all calls are for the phones
 }
 
 // Next numbers the failure routes of the configuration.
 func (kamailioOptions) Next(i int) int { return i + 1 }
 
 // startKamailio starts Kamailio with a configuration of testdata, at a port of 127.0.0.1.
-func startKamailio(t *testing.T, name string, port int, values any) {
+func startKamailio(t *testing.T, name string, port int, values any) *process {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, name)
@@ -35,6 +36,7 @@ func startKamailio(t *testing.T, name string, port int, values any) {
 		}
 		return answersOptions(port)
 	})
+	return p
 }
 
 // answersOptions asks whether a SIP server is there.

@@ -25,6 +25,8 @@ import (
 const (
 	userDomain    = "example.test"
 	gatewayDomain = "tel.example.test"
+	secondDomain  = "tel2.example.test" // Prosody has two components
+	thirdDomain   = "tel3.example.test" // of an ejabberd beside it
 	secret        = "correct horse"
 	password      = "pw"
 
@@ -38,6 +40,7 @@ var users = []string{"romeo", "juliet"}
 type server struct {
 	*process
 	name      string
+	gateway   string // domain of the component
 	restart   func() // starts it again with the same data, after stop or kill
 	dir       string
 	client    int // ports of 127.0.0.1
@@ -76,7 +79,7 @@ func (s *server) dial(t *testing.T, user, resource string) *xmppclient.Client {
 
 func newServer(t *testing.T, name string) *server {
 	t.Helper()
-	return &server{name: name, dir: t.TempDir(), client: freePort(t), component: freePort(t), http: freePort(t), stun: freePort(t)}
+	return &server{name: name, gateway: gatewayDomain, dir: t.TempDir(), client: freePort(t), component: freePort(t), http: freePort(t), stun: freePort(t)}
 }
 
 // write fills in a template of testdata.
@@ -85,7 +88,7 @@ func (s *server) write(t *testing.T, name string, node int) string {
 	file := filepath.Join(s.dir, name)
 	writeTemplate(t, name, file, map[string]any{
 		"Dir": s.dir, "Client": s.client, "Component": s.component, "HTTP": s.http, "STUN": s.stun, "Node": node,
-		"Domain": userDomain, "Gateway": gatewayDomain, "Secret": secret,
+		"Domain": userDomain, "Gateway": s.gateway, "Second": secondDomain, "Secret": secret,
 	})
 	return file
 }
@@ -123,7 +126,14 @@ func startProsody(t *testing.T) *server {
 // startEjabberd starts a node of ejabberd with its users and waits until it is ready.
 func startEjabberd(t *testing.T) *server {
 	t.Helper()
+	return startEjabberdFor(t, gatewayDomain)
+}
+
+// startEjabberdFor is that for a component of another domain.
+func startEjabberdFor(t *testing.T, domain string) *server {
+	t.Helper()
 	s := newServer(t, "ejabberd")
+	s.gateway = domain
 	node := freePort(t)
 	config, ctl := s.write(t, "ejabberd.yml", node), s.write(t, "ejabberdctl.cfg", node)
 	for _, d := range []string{"spool", "log"} {

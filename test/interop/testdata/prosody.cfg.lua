@@ -1,4 +1,4 @@
--- Prosody for the interop tests: one host, one component, no TLS, no s2s, nothing stored.
+-- Prosody for the interop tests: one host, two components, no TLS, no s2s, nothing stored.
 run_as_root = true
 pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
@@ -31,4 +31,8 @@ VirtualHost "{{.Domain}}"
 Component "{{.Gateway}}"
 	component_secret = "{{.Secret}}"
 	-- The default, kick_new, locks a gateway out whose old connection looks alive.
+	component_conflict_resolve = "kick_old"
+
+Component "{{.Second}}"
+	component_secret = "{{.Secret}}"
 	component_conflict_resolve = "kick_old"

@@ -218,6 +218,14 @@ func (c *Call) Peer() string {
 	return peer
 }
 
+// Tags returns the tags of the dialog, ours and the peer's.
+func (c *Call) Tags() (own, peer string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, peer, _ = strings.Cut(c.remote, ";tag=")
+	return c.tag, peer
+}
+
 // Invite returns the INVITE of an incoming call; nil for an outgoing one.
 func (c *Call) Invite() *sip.Request {
 	if c.invite == nil {

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	accounts "sipxmppgw/gateway/account"
+	"sipxmppgw/gateway/message"
+	"sipxmppgw/gateway/store"
+	"sipxmppgw/jingle"
+	"sipxmppgw/jingle/component"
+	"sipxmppgw/mediarelay/rtpengine"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/stack"
+)
+
+// A tenant is one component, with all that is its own: its stream, its calls with their
+// quotas, its messages, presence and accounts, and who may do what. What tenants share is the
+// daemon's, and nothing of it can be used up by one of them.
+type tenant struct {
+	d   *daemon
+	c   config.Config         // as it sees it
+	log *slog.Logger          // with its domain, if there are several
+	reg prometheus.Registerer // the same
+
+	routes   *gateway.Routes
+	g        *gateway.Gateway
+	mail     *gateway.Mail
+	xmpp     *jingle.Edge
+	pres     *gateway.Presences
+	stream   *component.Stream
+	sip      *signaling.Tenant // its part of the SIP side
+	remote   *rtpengine.Engine // nil if the relay carries its media
+	mediaAt  netip.Addr        // where its media is
+	store    store.Store       // its part; nil if nothing is kept
+	accounts *accounts.Book    // nil if users have none
+	testing  testCalls
+
+	up     chan struct{} // closed when the stream was up for the first time
+	ended  chan struct{} // closed when the stream has ended
+	booked chan struct{} // closed when accounts is at rest
+
+	mu    sync.Mutex
+	hooks []func(gateway.Record) // told of ended calls
+}
+
+// newTenant returns a tenant of which nothing is open. alone says that there is no other.
+func (d *daemon) newTenant(c config.Config, alone bool) *tenant {
+	t := &tenant{
+		d: d, c: c, log: d.log, reg: d.reg,
+		up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
+	}
+	if !alone {
+		t.log = d.log.With("domain", c.XMPP.Domain)
+		t.reg = prometheus.WrapRegistererWith(prometheus.Labels{"domain": c.XMPP.Domain}, d.reg)
+	}
+	return t
+}
+
+// open makes all but the SIP side. An error names the setting that is at fault. What is open
+// is given back by shut, in any case.
+func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
+	c := t.c
+	var err error
+	if t.routes, err = routesOf(c, local, listeners); err != nil {
+		return err
+	}
+	t.routes.Down = func(trunk string) bool { // calls may come before the SIP side is complete
+		e := t.d.probing.Load()
+		return e != nil && e.Down(trunk)
+	}
+	zone, err := zoneOf(c)
+	if err != nil {
+		return err
+	}
+	carrier, err := t.openMedia(local)
+	if err != nil {
+		return err
+	}
+	t.store = t.d.part(t)
+	t.pres = presenceOf(c, t.routes, t.store, t.log)
+	t.g = gateway.New(gateway.Options{
+		Router:      t.routes,
+		Presence:    t.pres,
+		Media:       carrier,
+		Limits:      limitsOf(c),
+		MaxCalls:    c.Calls.Max,
+		MaxEarly:    c.Calls.MaxUnanswered,
+		Quotas:      quotasOf(c),
+		Zone:        zone,
+		MaxDuration: c.Calls.MaxDuration,
+		Busy:        t.d.load.busy,
+		Log:         t.log,
+		Registry:    t.reg,
+		Trace:       t.d.trace,
+		Ended: func(r gateway.Record) {
+			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
+				t.xmpp.Missed(user, r)
+			}
+			t.tell(r)
+		},
+	})
+	t.mail = gateway.NewMail(gateway.MailOptions{
+		Router: t.routes,
+		Trunks: trunksWithMessages(c),
+		Limits: message.Limits{
+			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
+		},
+		Store:    t.store,
+		Log:      t.log,
+		Registry: t.reg,
+	})
+	t.sip = &signaling.Tenant{
+		Calls: t.g, Presence: t.pres, Messages: t.mail, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+	}
+	if err := t.openAccounts(); err != nil {
+		return err
+	}
+	if err := t.openXMPP(); err != nil {
+		return err
+	}
+	t.reg.MustRegister(t.counters(), t.pres)
+	return nil
+}
+
+// openXMPP makes the component.
+func (t *tenant) openXMPP() error {
+	c := t.c
+	t.xmpp = jingle.New(jingle.Options{
+		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: t.routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
+		Admins: c.XMPP.Admins, Policy: t.routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
+		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
+		Accounts: t.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: t.routes.Names,
+		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Language: c.XMPP.Language,
+	})
+	var once sync.Once
+	var err error
+	t.stream, err = component.New(component.Options{
+		Domain: c.XMPP.Domain,
+		Secret: string(c.XMPP.Secret),
+		Addrs:  []string{c.XMPP.Server},
+		Routes: t.xmpp.Routes(),
+		State: func(s component.State) {
+			if s.Up {
+				once.Do(func() { close(t.up) })
+				t.xmpp.Greet()
+				t.mail.Up()
+			}
+		},
+		Log: t.d.log, // it says its domain itself
+	})
+	if err != nil {
+		return fmt.Errorf("xmpp: %w", err)
+	}
+	t.xmpp.Attach(t.stream)
+	t.g.SetDialer(gateway.XMPP, t.xmpp)
+	t.mail.SetCarrier(gateway.XMPP, t.xmpp)
+	return nil
+}
+
+// trunks are its SIP peers.
+func (t *tenant) trunks() ([]signaling.Trunk, error) {
+	var all []signaling.Trunk
+	for i, own := range t.c.Trunks {
+		next, err := nextHop(own)
+		if err != nil {
+			return nil, fmt.Errorf("trunks[%d].address: %w", i, err)
+		}
+		trunk := signaling.Trunk{
+			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
+			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
+			Messages: messageModes[own.Messages], Tenant: t.sip,
+			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
+			Proxy:   proxyOf(own),
+		}
+		for j, s := range own.Sources {
+			p, err := config.ParsePrefix(s)
+			if err != nil {
+				return nil, fmt.Errorf("trunks[%d].sources[%d]: %w", i, j, err)
+			}
+			trunk.Sources = append(trunk.Sources, p)
+		}
+		all = append(all, trunk)
+	}
+	return all, nil
+}
+
+// meet gives it the SIP side, and begins what needs both sides.
+func (t *tenant) meet() error {
+	t.g.SetDialer(gateway.SIP, t.d.sip)
+	t.mail.SetCarrier(gateway.SIP, t.d.sip)
+	t.pres.SetEdges(t.d.sip, t.xmpp)
+	if err := t.mail.Start(context.Background()); err != nil {
+		t.log.Error("messages", "error", err)
+	}
+	return t.register()
+}
+
+// run begins what runs until stop.
+func (t *tenant) run(stop context.Context) {
+	go t.resume(stop) // ends with stop
+	go func() {       // ends with stop
+		defer close(t.booked)
+		if t.accounts != nil {
+			t.accounts.Run(stop)
+		}
+	}()
+	go func() { // ends with stop
+		defer close(t.ended)
+		_ = t.stream.Run(stop)
+	}()
+}
+
+// rest waits for what run has begun.
+func (t *tenant) rest() {
+	<-t.ended
+	<-t.booked
+}
+
+// shut gives back what no other tenant has.
+func (t *tenant) shut() {
+	if t.pres != nil {
+		t.pres.Close()
+	}
+	if t.remote != nil {
+		t.remote.Close()
+	}
+}
+
+// unready says why it cannot take calls; nothing if it can.
+func (t *tenant) unready() []string {
+	var causes []string
+	if s := t.stream.State(); !s.Up {
+		causes = append(causes, downText(s))
+	}
+	if text := t.mediaDown(); text != "" {
+		causes = append(causes, text)
+	}
+	if len(t.d.tenants) > 1 {
+		for i := range causes {
+			causes[i] = t.c.XMPP.Domain + ": " + causes[i]
+		}
+	}
+	return causes
+}
+
+// tell passes a record to those who asked.
+func (t *tenant) tell(r gateway.Record) {
+	t.mu.Lock()
+	hooks := slices.Clone(t.hooks)
+	t.mu.Unlock()
+	for _, h := range hooks {
+		h(r)
+	}
+}
+
+// onEnded has f told of every call that ends, on the call's goroutine.
+func (t *tenant) onEnded(f func(gateway.Record)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hooks = append(t.hooks, f)
+}
