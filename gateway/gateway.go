@@ -33,6 +33,8 @@ type Options struct {
 	MaxEarly int
 	// Quotas are what calls may use, by trunk; the empty name is all of them together.
 	Quotas map[string]Quota
+	// Busy says that there is too much to do for another call. Default: there never is.
+	Busy func() bool
 	// Zone is where the days of quotas begin. Default: [time.Local].
 	Zone *time.Location
 	// MaxDuration is how long a call may last after the answer. Default: for ever.
@@ -232,6 +234,9 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 	case len(g.calls) >= g.opt.MaxCalls || g.early >= g.opt.MaxEarly:
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "too many calls"}}
+	case g.opt.Busy != nil && g.opt.Busy():
+		g.mu.Unlock()
+		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "too much to do"}}
 	case dialer == nil:
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Unreachable}
@@ -263,6 +268,14 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		return refusal(err)
 	}
 	return nil
+}
+
+// Hurried reports whether more calls begin than may, whoever's they are: so that an edge need
+// not even read the next one.
+func (g *Gateway) Hurried() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.quotas.room(time.Now(), "")
 }
 
 // placesOf are the quotas that a call counts in: that of all, and those of its trunks.

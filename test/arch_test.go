@@ -50,6 +50,9 @@ var rooms = []room{
 	{path: "signaling/cpim", pure: true, why: "documents and values"},
 	{path: "signaling/registration", pure: true, why: "a binding has no sockets"},
 	{path: "signaling/gate", pure: true, why: "it judges bytes"},
+	{path: "signaling/challenge", pure: true, why: "it judges answers"},
+	{path: "signaling/guard", pure: true, why: "it counts failures"},
+	{path: "signaling/registrar", pure: true, why: "where phones are is rules and data"},
 	{path: "signaling/resolve", why: "names to addresses"},
 	{path: "signaling/stack", may: []string{"signaling/gate", "signaling/resolve"}, why: "transactions know no calls"},
 	{path: "signaling", may: []string{

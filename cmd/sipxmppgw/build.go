@@ -60,6 +60,7 @@ type daemon struct {
 	relayAt netip.Addr // where the relay is
 
 	store store.Store // of all tenants; nil if nothing is kept
+	load  *load
 
 	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 
@@ -70,7 +71,7 @@ type daemon struct {
 
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
-	d := &daemon{log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{})}
+	d := &daemon{log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
 	var opened []interface{ Close() error }
 	defer func() {
 		if err != nil {
@@ -192,6 +193,9 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 			Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken", Day: time.Duration(t.MinutesPerDay) * time.Minute,
 		}
 	}
+	all[signaling.PhonePrefix] = gateway.Quota{
+		Calls: c.Calls.PerUser, Rate: float64(c.Calls.AttemptsPerUser) / 60, Burst: c.Calls.AttemptsPerUser, Reason: "all lines of the phone are taken",
+	}
 	return all
 }
 
@@ -215,9 +219,14 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	o := signaling.Options{
 		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Host: first.Host, Refusals: first.Refusals,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
-		Stack:      stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
-		UserAgent:  "sipxmppgw/" + strings.Fields(versionOf())[0],
-		Log:        d.log,
+		Stack: stack.Options{
+			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
+			Busy: func(method string) bool {
+				return method == "INVITE" && d.hurried() || method != "OPTIONS" && d.load.busy()
+			},
+		},
+		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
+		Log:       d.log,
 	}
 	if !c.SIP.Unmarked {
 		o.Stack.Control = mark
@@ -229,6 +238,9 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 		}
 		o.Trunks = append(o.Trunks, trunks...)
 	}
+	if err := d.tenants[0].phones(&o); err != nil {
+		return err
+	}
 	var err error
 	if d.sip, err = signaling.New(o); err != nil {
 		return fmt.Errorf("sip: %w", err)
@@ -237,16 +249,25 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	return nil
 }
 
+// hurried reports whether more calls begin than anyone here wants: whose a call is, is not known
+// before it is read.
+func (d *daemon) hurried() bool {
+	return !slices.ContainsFunc(d.tenants, func(t *tenant) bool { return !t.g.Hurried() })
+}
+
 // messageModes are what trunks[].messages may say.
 var messageModes = map[string]signaling.MessageMode{
 	"on": signaling.PlainMessages, "cpim": signaling.CPIMMessages, "off": signaling.NoMessages,
 }
 
-// trunksWithMessages are the trunks that take messages.
+// trunksWithMessages are the trunks and phones that take messages.
 func trunksWithMessages(c config.Config) map[string]bool {
 	all := map[string]bool{}
 	for _, t := range c.Trunks {
 		all[t.Name] = messageModes[t.Messages] != signaling.NoMessages
+	}
+	for _, p := range c.Phones {
+		all[signaling.PhonePrefix+p.User] = true
 	}
 	return all
 }
@@ -258,15 +279,35 @@ func nextHop(t config.Trunk) (stack.Target, error) {
 	if t.Address == "" {
 		return next, nil
 	}
-	host, port, err := config.SplitAddress(t.Address)
+	at := t.Address
+	if t.OutboundProxy != "" {
+		at = t.OutboundProxy
+	}
+	host, port, err := config.SplitAddress(at)
 	if err != nil {
 		return stack.Target{}, err
 	}
 	next.Host, next.Port = strings.Trim(host, "[]"), port
-	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" {
+	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" && t.OutboundProxy == "" {
 		next.Identity = strings.Trim(t.Domain, "[]")
 	}
 	return next, nil
+}
+
+// proxyOf is the URI of a trunk's outbound proxy; empty if it has none.
+func proxyOf(t config.Trunk) string {
+	if t.OutboundProxy == "" {
+		return ""
+	}
+	uri := "sip:" + t.OutboundProxy
+	if t.Transport != "" && t.Transport != "udp" {
+		over := t.Transport
+		if over == "wss" {
+			over = "ws"
+		}
+		uri += ";transport=" + over
+	}
+	return uri + ";lr"
 }
 
 // run serves until ctx is done. An error is a listener that failed.
@@ -276,6 +317,7 @@ func (d *daemon) run(ctx context.Context) error {
 	d.stop = stop
 	d.mu.Unlock()
 	failed := make(chan error, 2)
+	go d.load.run(streaming) // ends with stop
 	for _, t := range d.tenants {
 		t.run(streaming)
 	}

@@ -116,7 +116,7 @@ func openDemo(ctx context.Context, log *slog.Logger) (_ *demo, err error) {
 xmpp: {domain: %s, server: "%s", secret: %s, name: Demo gateway}
 sip: {listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], default_domain: pbx.example}
 media: {addresses: [127.0.0.1], allow_loopback: true, port_min: 20000, port_max: 29999}
-calls: {drain: 1s}
+calls: {drain: 1s, max_cpu: 100}
 http: {listen: "127.0.0.1:0"}
 trunks:
   - {name: office, address: "%s", sources: [127.0.0.0/8], codecs: [PCMA, PCMU]}

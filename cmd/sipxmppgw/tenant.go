@@ -98,6 +98,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Quotas:      quotasOf(c),
 		Zone:        zone,
 		MaxDuration: c.Calls.MaxDuration,
+		Busy:        t.d.load.busy,
 		Log:         t.log,
 		Registry:    t.reg,
 		Trace:       t.d.trace,
@@ -182,6 +183,8 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
 			Messages: messageModes[own.Messages], Tenant: t.sip,
+			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
+			Proxy:   proxyOf(own),
 		}
 		for j, s := range own.Sources {
 			p, err := config.ParsePrefix(s)

@@ -233,7 +233,7 @@ func (w *world) config(s setup) string {
 xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway%s}
 sip: {%s, default_domain: pbx.example}
 media: {addresses: [%s], allow_loopback: true, port_min: 20000, port_max: 29999%s}
-calls: {drain: 1s, per_second: 10000%s}
+calls: {drain: 1s, per_second: 10000, max_cpu: 100%s}
 http: {listen: "127.0.0.1:0"}
 control: {socket: %q}
 records: {file: %q}
