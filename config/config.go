@@ -19,6 +19,14 @@ type Config struct {
 	Calls Calls `yaml:"calls"`
 	HTTP  HTTP  `yaml:"http"`
 	Log   Log   `yaml:"log"`
+	// Trace is what is kept in memory of the last calls, for the commands ladder, why and pcap.
+	Trace Trace `yaml:"trace"`
+	// Control is how commands reach the running gateway.
+	Control Control `yaml:"control"`
+	// Records are call detail records: a line for every call that has ended.
+	Records Records `yaml:"records"`
+	// HEP tells a collector, such as Homer, of every message of calls.
+	HEP HEP `yaml:"hep"`
 	// Messages are what becomes of instant messages.
 	Messages Messages `yaml:"messages"`
 	// Store is what outlives the process.
@@ -29,7 +37,11 @@ type Config struct {
 	// columns number and name. Default none.
 	Contacts []string `yaml:"contacts"`
 	Trunks   []Trunk  `yaml:"trunks"`
-	Routes   []Route  `yaml:"routes"`
+	// Phones are SIP phones that register with the gateway itself (RFC 3261 section 10), and
+	// Registrar is how.
+	Phones    []Phone   `yaml:"phones"`
+	Registrar Registrar `yaml:"registrar"`
+	Routes    []Route   `yaml:"routes"`
 	// Users are telephone numbers or SIP addresses, and whose they are, by bare JID. A number
 	// that ends in * stands for all that begin so; a * in the JID, for the rest of it.
 	Users map[string]string `yaml:"numbers"`
@@ -68,8 +80,8 @@ type XMPP struct {
 	// offered, but taken from a client that offers it). With an rtpengine preferred is as
 	// required. Default preferred.
 	DTLS string `yaml:"dtls"`
-	// Language is what users are told things in whose clients do not say theirs: en or de.
-	// Default en.
+	// Language is what users are told things in whose clients do not say theirs: en, de, fr
+	// or es. Default en.
 	Language string `yaml:"language"`
 }
 
@@ -94,7 +106,16 @@ type SIP struct {
 	// WebSocketOrigins are the web pages, such as https://phone.example.org, that may open a
 	// WebSocket; "*" is for all. Programs that are no browser need none. Default none.
 	WebSocketOrigins []string `yaml:"websocket_origins"`
-	Addressing       `yaml:",inline"`
+	// Realm is the one of phones and trunks that prove to us who they are (RFC 7616). Hashes of
+	// passwords are made with it. Default: Domain or, without one, the external address.
+	Realm string `yaml:"realm"`
+	// DigestMD5 lets them do so by MD5, beside SHA-256, which is offered first (RFC 8760): most
+	// phones know nothing better. Default true.
+	DigestMD5 bool `yaml:"digest_md5"`
+	// MaxFailures is how many wrong answers in a row shut an address out: for a minute, then
+	// for two, to an hour at most. From 1 to 1000. Default 10.
+	MaxFailures int `yaml:"max_failures"`
+	Addressing  `yaml:",inline"`
 }
 
 // Addressing is how addresses and numbers are meant.
@@ -256,6 +277,9 @@ type Calls struct {
 	// PerSecond is how many calls may begin in a second, over time; ten times as many may
 	// begin at once. Default 20.
 	PerSecond int `yaml:"per_second"`
+	// MaxCPU is at what load of this machine's processors by the gateway, in percent, new calls
+	// are refused, until it is less; 100 is for never. Default 85, from 10.
+	MaxCPU int `yaml:"max_cpu"`
 	// PerUser is how many calls one XMPP user may have at once. Default 4.
 	PerUser int `yaml:"per_user"`
 	// AttemptsPerUser is how many calls one XMPP user may begin in a minute. Default 20.
@@ -316,6 +340,47 @@ type Log struct {
 	Format string `yaml:"format"`
 }
 
+// Control is for the commands that ask a running gateway: calls, why, ladder and others.
+type Control struct {
+	// Socket is a unix socket, which the gateway's user and group can open, and with it see and
+	// end calls. Commands look at /run/sipxmppgw/control.sock unless they are told another.
+	// Default none.
+	Socket string `yaml:"socket"`
+}
+
+// Records are written when calls have ended. No call waits for it.
+type Records struct {
+	// File is where. It is made if it does not exist, in a folder that must. Default none:
+	// nothing is written.
+	File string `yaml:"file"`
+	// Format is json, an object a line, or csv. Default json.
+	Format string `yaml:"format"`
+	// MaxSize is how large the file may be, in mebibytes, before it is put aside as File.1, that
+	// as File.2, and so on; 0 is without limit. Default 100, to 100000.
+	MaxSize int `yaml:"max_size"`
+	// Keep is how many files put aside are kept. Default 10, to 1000.
+	Keep int `yaml:"keep"`
+}
+
+// HEP is a collector of HEP version 3. It is told of SIP messages and stanzas as they are but
+// for passwords and keys, unprotected: the way to it must be.
+type HEP struct {
+	// Server is where it listens, as host:port, over UDP. Default none.
+	Server string `yaml:"server"`
+	// CaptureID tells us from other senders. Default 1, to 4294967295.
+	CaptureID int `yaml:"capture_id"`
+	// Key is what the collector wants of senders. Default none.
+	Key Secret `yaml:"key"`
+}
+
+// Trace is what is kept of calls, in memory alone, without passwords and keys.
+type Trace struct {
+	// Calls is how many calls are kept, those that live first. Default 500, from 1 to 100000.
+	Calls int `yaml:"calls"`
+	// Memory is what all of them may take, in mebibytes. Default 32, from 1 to 4096.
+	Memory int `yaml:"memory"`
+}
+
 // Store is where things are kept.
 type Store struct {
 	// File is a SQLite file. It is made if it does not exist. Default none: nothing is kept.
@@ -348,7 +413,7 @@ type Accounts struct {
 	// KeepCalls is how long a user's last calls are remembered; 0 for not at all. Default
 	// 720h, to 8760h.
 	KeepCalls time.Duration `yaml:"keep_calls"`
-	// Language is that of users whose clients do not say theirs: en or de. Default en.
+	// Language is that of users whose clients do not say theirs: en, de, fr or es. Default en.
 	Language string `yaml:"language"`
 }
 
@@ -399,6 +464,12 @@ type Trunk struct {
 	Username     string `yaml:"username"`
 	Password     Secret `yaml:"password"`
 	PasswordFile string `yaml:"password_file"`
+	// Inbound is who it proves to be when it calls: its calls are then known by that, and come
+	// from anywhere unless there are Sources. Default: they are known by Sources.
+	Inbound Inbound `yaml:"inbound"`
+	// OutboundProxy is where all that is sent to it goes first, as an address or a name like
+	// Address, which then is but the host of Request-URIs (RFC 3261 section 8.1.2). Default none.
+	OutboundProxy string `yaml:"outbound_proxy"`
 	// Register holds a registration with it, so that its calls come to us (RFC 3261 section
 	// 10). Default none.
 	Register Register `yaml:"register"`
@@ -449,6 +520,50 @@ type Trunk struct {
 	Probe string `yaml:"probe"`
 }
 
+// Inbound are the user name and password that a trunk answers our challenges with.
+type Inbound struct {
+	Username string `yaml:"username"`
+	// Password is better in PasswordFile, or the environment variable
+	// SIPXMPPGW_INBOUND_PASSWORD_ and the trunk's name, as with the trunk's own.
+	Password     Secret `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
+	// HA1 are hashes instead of the password, as with a phone.
+	HA1 []Secret `yaml:"ha1"`
+}
+
+// A Phone is one that registers with the gateway.
+type Phone struct {
+	// User is its name: it registers as sip:User at sip.domain. Required.
+	User string `yaml:"user"`
+	// Password is what it proves to know. Better: PasswordFile, or HA1.
+	Password     Secret `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
+	// HA1 are hashes instead of the password, of user:realm:password in hexadecimal digits: 64
+	// of SHA-256, 32 of MD5. With one alone that algorithm is the only one that is asked for.
+	HA1 []Secret `yaml:"ha1"`
+	// JID is the bare JID of whose phone it is: it calls as that user, with that user's number
+	// and permissions. Required.
+	JID string `yaml:"jid"`
+	// Number is one that calls reach it by, beside its name. Default none.
+	Number string `yaml:"number"`
+	// Codecs, Video, SRTP and ICE are as with a trunk. A browser wants SRTP dtls and ICE.
+	Codecs []string `yaml:"codecs"`
+	Video  bool     `yaml:"video"`
+	SRTP   string   `yaml:"srtp"`
+	ICE    bool     `yaml:"ice"`
+}
+
+// Registrar says how phones are bound to where they are. With store.file they are there again
+// after a restart.
+type Registrar struct {
+	// MinExpires and MaxExpires are how long a binding lasts: a phone that asks for less is told
+	// to ask again (423), and for more gets less. Default 1m and 1h, from 10s to 24h.
+	MinExpires time.Duration `yaml:"min_expires"`
+	MaxExpires time.Duration `yaml:"max_expires"`
+	// MaxContacts is how many places one phone may be at; all of them ring. Default 10, to 16.
+	MaxContacts int `yaml:"max_contacts"`
+}
+
 // A Register is an address of ours at a registrar.
 type Register struct {
 	// User is what stands before the @ of the address that is registered. Required to
@@ -478,8 +593,10 @@ type Route struct {
 	// Trunk is where it goes: the name of a trunk, or a list of up to 8. Of several the next is
 	// tried, within the call, when one cannot be reached, is silent for 4s, or has trouble of its
 	// own (503, 408, 5xx), for 12s in all and not once it rings. Names alone are tried in their
-	// order. Required unless Deny.
+	// order. Required unless Phone or Deny.
 	Trunk []Way `yaml:"trunk"`
+	// Phone is the user of the phone that rings instead.
+	Phone string `yaml:"phone"`
 	// Premium lets calls to numbers through that cost more: premium rates, satellites.
 	// Default false.
 	Premium bool `yaml:"premium"`
@@ -511,7 +628,8 @@ func (w *Way) name(s string) { *w = Way{Name: s, Priority: inOrder} }
 type Group struct {
 	// Number is what is called: a number in full, or a SIP address of ours. Required.
 	Number string `yaml:"number"`
-	// Members are up to 10 bare JIDs, or SIP addresses such as sip:101@pbx.example.org. Required.
+	// Members are up to 10 bare JIDs, SIP addresses such as sip:101@pbx.example.org, or phones of
+	// ours such as phone:desk. Required.
 	Members []string `yaml:"members"`
 	// Trunk is where SIP addresses among them are. Required if there are any.
 	Trunk string `yaml:"trunk"`
@@ -549,7 +667,11 @@ func (s Secret) GoString() string { return s.String() }
 func defaults() Config {
 	return Config{
 		XMPP: XMPP{Server: "127.0.0.1:5347", Name: "Telephone gateway", DTLS: "preferred", Language: "en", SignalledTones: true},
-		SIP:  SIP{Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"}},
+		SIP: SIP{
+			Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, TLS: TLS{MinVersion: "1.2"},
+			DigestMD5: true, MaxFailures: 10,
+		},
+		Registrar: Registrar{MinExpires: time.Minute, MaxExpires: time.Hour, MaxContacts: 10},
 		Media: Media{
 			Carrier:  Carrier{Engine: "embedded", RTPEngineTimeout: 2 * time.Second},
 			PortMin:  10000,
@@ -562,6 +684,7 @@ func defaults() Config {
 			Max:             500,
 			MaxUnanswered:   200,
 			PerSecond:       20,
+			MaxCPU:          85,
 			PerUser:         4,
 			AttemptsPerUser: 20,
 			MaxDuration:     12 * time.Hour,
@@ -574,6 +697,9 @@ func defaults() Config {
 		Messages: Messages{Keep: 5 * time.Minute, PerUser: 5},
 		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
 		Log:      Log{Level: "info", Format: "text"},
+		Trace:    Trace{Calls: 500, Memory: 32},
+		HEP:      HEP{CaptureID: 1},
+		Records:  Records{Format: "json", MaxSize: 100, Keep: 10},
 		Accounts: Accounts{
 			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",
 		},
@@ -588,3 +714,6 @@ var Countries = []string{
 
 // Codecs are the codecs a trunk may name, in the order of the default.
 var codecs = []string{"opus", "G722", "PCMA", "PCMU"}
+
+// languages are those that users can be spoken to in.
+var languages = []string{"en", "de", "fr", "es"}

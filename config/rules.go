@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -36,6 +37,12 @@ func Load(file string) (Config, error) {
 // Parse reads and checks the text of a file. Relative names of files in it are relative to
 // the file's folder. An error is [Problems].
 func Parse(file string, text io.Reader, env Env) (Config, error) {
+	c, _, err := parse(file, text, env)
+	return c, err
+}
+
+// parse is Parse that also says where everything stood.
+func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 	if env.Getenv == nil {
 		env.Getenv = func(string) string { return "" }
 	}
@@ -56,9 +63,9 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 	}
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-		return Config{}, r.problems
+		return Config{}, r, r.problems
 	}
-	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile} {
+	for _, name := range []*string{&c.Media.MusicFile, &c.SIP.TLS.Certificate, &c.SIP.TLS.Key, &c.SIP.TLS.CA, &c.Store.File, &c.Store.KeyFile, &c.Control.Socket, &c.Records.File} {
 		if *name != "" {
 			*name = r.beside(*name)
 		}
@@ -69,7 +76,7 @@ func Parse(file string, text io.Reader, env Env) (Config, error) {
 		}
 		c.complete()
 	})
-	return c, nil
+	return c, r, nil
 }
 
 // beside returns the name of a file that the configuration names.
@@ -139,11 +146,147 @@ func (r *reader) passwords(c *Config, env Env) {
 		if (t.Username == "") != (t.Password == "") {
 			r.at(at("username"), "needs a password, and a password a username")
 		}
+		in := &t.Inbound
+		if s := env.Getenv("SIPXMPPGW_INBOUND_PASSWORD_" + strings.ToUpper(strings.ReplaceAll(t.Name, "-", "_"))); s != "" {
+			in.Password = Secret(s)
+		} else {
+			r.passwordOf(at("inbound.password_file"), &in.Password, in.PasswordFile, env)
+		}
+		if given := in.Password != "" || len(in.HA1) > 0; (in.Username != "") != given || in.Password != "" && len(in.HA1) > 0 {
+			r.at(at("inbound"), "needs a username, and a password or ha1")
+		}
+	}
+	for i := range c.Phones {
+		p := &c.Phones[i]
+		r.passwordOf(fmt.Sprintf("phones[%d].password_file", i), &p.Password, p.PasswordFile, env)
+	}
+}
+
+// passwordOf reads a password from a file, if it is to be in one.
+func (r *reader) passwordOf(path string, password *Secret, file string, env Env) {
+	if file == "" {
+		return
+	}
+	if *password != "" {
+		r.at(path, "stands beside password; one of them is enough")
+		return
+	}
+	text, err := env.ReadFile(r.beside(file))
+	if err != nil {
+		r.at(path, "%v", err)
+		return
+	}
+	*password = Secret(strings.TrimRight(string(text), "\r\n"))
+}
+
+// phones holds what must be true of phones, and of who proves to be a trunk: one realm is all
+// of theirs.
+func (r *reader) phones(c *Config) {
+	named := map[string]string{}
+	taken := func(path, user string) {
+		if before, ok := named[user]; ok && user != "" {
+			r.at(path, "%q is the name of %s too", user, before)
+		}
+		named[user] = path
+	}
+	for i := range c.Trunks {
+		t := &c.Trunks[i]
+		at := func(name string) string { return fmt.Sprintf("trunks[%d].%s", i, name) }
+		taken(at("inbound.username"), t.Inbound.Username)
+		r.hashes(at("inbound.ha1"), t.Inbound.HA1)
+		if t.Inbound.Username != "" && t.Address == "" {
+			r.at(at("address"), "is missing: a trunk that proves who it is by inbound has one, or else it is a phone")
+		}
+		if t.OutboundProxy != "" {
+			if host, _, err := SplitAddress(t.OutboundProxy); err != nil {
+				r.at(at("outbound_proxy"), "%v", err)
+			} else {
+				r.host(at("outbound_proxy"), host)
+			}
+		}
+	}
+	numbers := map[string]bool{}
+	for i := range c.Phones {
+		p := &c.Phones[i]
+		at := func(name string) string { return fmt.Sprintf("phones[%d].%s", i, name) }
+		r.need(at("user"), p.User)
+		taken(at("user"), p.User)
+		if strings.Trim(p.User, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+") != "" || len(p.User) > 32 {
+			r.at(at("user"), "%q has more than letters, digits and -_.+, or than 32 of them", p.User)
+		}
+		if (p.Password == "") == (len(p.HA1) == 0) {
+			r.at(at("password"), "is missing; either a password or ha1 is needed")
+		}
+		r.hashes(at("ha1"), p.HA1)
+		if !bareJID(p.JID) {
+			r.at(at("jid"), "%q is not an address such as juliet@example.org", p.JID)
+		}
+		digits, global := strings.CutPrefix(p.Number, "+")
+		switch {
+		case p.Number == "":
+		case !global || digits == "" || strings.Trim(digits, "0123456789") != "":
+			r.at(at("number"), "%q is not a number such as +4930123456", p.Number)
+		case numbers[p.Number]:
+			r.at(at("number"), "%s is that of another phone too", p.Number)
+		case c.Users[p.Number] != "":
+			r.at(at("number"), "%s stands in numbers too", p.Number)
+		}
+		numbers[p.Number] = true
+		if p.SRTP != "" {
+			r.oneOf(at("srtp"), p.SRTP, "off", "preferred", "required", "dtls")
+		}
+		if c.Media.Engine == "rtpengine" && (p.ICE || p.SRTP != "" && p.SRTP != "off") {
+			r.at(at("srtp"), "srtp and ice are for the gateway's own relay, not for rtpengine")
+		}
+		r.codecs(fmt.Sprintf("phones[%d].codecs", i), p.Codecs)
+	}
+	r.span("registrar.min_expires", c.Registrar.MinExpires, 10*time.Second, 24*time.Hour)
+	r.span("registrar.max_expires", c.Registrar.MaxExpires, 10*time.Second, 24*time.Hour)
+	if c.Registrar.MinExpires > c.Registrar.MaxExpires {
+		r.at("registrar.min_expires", "%v is above max_expires, %v", c.Registrar.MinExpires, c.Registrar.MaxExpires)
+	}
+	r.between("registrar.max_contacts", c.Registrar.MaxContacts, 1, 16)
+	r.between("sip.max_failures", c.SIP.MaxFailures, 1, 1000)
+	if strings.ContainsAny(c.SIP.Realm, "\"\\\r\n") || len(c.SIP.Realm) > 128 {
+		r.at("sip.realm", "%q has quotes or is longer than 128", c.SIP.Realm)
+	}
+}
+
+// hashes looks at hashes of passwords.
+func (r *reader) hashes(path string, all []Secret) {
+	for i, h := range all {
+		if n := len(h); n != 32 && n != 64 || strings.Trim(strings.ToLower(string(h)), "0123456789abcdef") != "" {
+			r.at(fmt.Sprintf("%s[%d]", path, i), "is neither 32 (MD5) nor 64 (SHA-256) hexadecimal digits")
+		}
+	}
+}
+
+// codecs looks at the names of codecs, and writes them as they are.
+func (r *reader) codecs(path string, names []string) {
+	for j, name := range names {
+		k := slices.IndexFunc(codecs, func(known string) bool { return strings.EqualFold(known, name) })
+		if k < 0 {
+			r.at(fmt.Sprintf("%s[%d]", path, j), "%q is none of %s", name, strings.Join(codecs, ", "))
+			continue
+		}
+		names[j] = codecs[k]
 	}
 }
 
 // shared holds what must be true of what all components have in common.
 func (r *reader) shared(c *Config) {
+	r.between("trace.calls", c.Trace.Calls, 1, 100_000)
+	r.between("trace.memory", c.Trace.Memory, 1, 4096)
+	r.oneOf("records.format", c.Records.Format, "json", "csv")
+	r.between("records.max_size", c.Records.MaxSize, 0, 100_000)
+	r.between("records.keep", c.Records.Keep, 0, 1000)
+	r.between("hep.capture_id", c.HEP.CaptureID, 0, math.MaxUint32)
+	if c.HEP.Server != "" {
+		r.hostPort("hep.server", c.HEP.Server)
+	}
+	if len(c.Control.Socket) > 107 { // what the kernel takes
+		r.at("control.socket", "is longer than 107 octets")
+	}
 	for i, l := range c.SIP.Listen {
 		if _, _, err := ParseListen(l); err != nil {
 			r.at(fmt.Sprintf("sip.listen[%d]", i), "%v", err)
@@ -177,7 +320,7 @@ func (r *reader) rules(c *Config) {
 	r.need("xmpp.domain", c.XMPP.Domain)
 	r.host("xmpp.domain", c.XMPP.Domain)
 	r.hostPort("xmpp.server", c.XMPP.Server)
-	r.oneOf("xmpp.language", c.XMPP.Language, "en", "de")
+	r.oneOf("xmpp.language", c.XMPP.Language, languages...)
 	r.host("sip.domain", c.SIP.Domain)
 	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, d := range c.SIP.DirectDomains {
@@ -208,6 +351,7 @@ func (r *reader) rules(c *Config) {
 	r.between("calls.max", c.Calls.Max, 1, 100_000)
 	r.between("calls.max_unanswered", c.Calls.MaxUnanswered, 1, 100_000)
 	r.between("calls.per_second", c.Calls.PerSecond, 1, 10_000)
+	r.between("calls.max_cpu", c.Calls.MaxCPU, 10, 100)
 	r.between("calls.per_user", c.Calls.PerUser, 1, 1000)
 	r.between("calls.user_minutes_per_day", c.Calls.UserMinutes, 0, 100_000)
 	r.between("calls.attempts_per_user", c.Calls.AttemptsPerUser, 1, 10_000)
@@ -220,6 +364,7 @@ func (r *reader) rules(c *Config) {
 	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
 	r.accounts(c)
+	r.phones(c)
 	r.trunks(c)
 	r.routes(c)
 	r.groups(c)
@@ -257,7 +402,7 @@ func (r *reader) accounts(c *Config) {
 	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
-	r.oneOf("accounts.language", a.Language, "en", "de")
+	r.oneOf("accounts.language", a.Language, languages...)
 }
 
 // engine holds what must be true of who carries the media.
@@ -291,8 +436,11 @@ func (r *reader) engine(c *Config) {
 }
 
 func (r *reader) trunks(c *Config) {
-	if len(c.Trunks) == 0 {
-		r.at("trunks", "there is none; a gateway without a SIP peer has nobody to call")
+	if len(c.Trunks) == 0 && len(c.Phones) == 0 {
+		r.at("trunks", "there is none, and no phone; a gateway without a SIP peer has nobody to call")
+	}
+	if len(c.Trunks) == 0 && len(c.Phones) > 0 && c.SIP.DefaultDomain == "" {
+		r.need("sip.domain", c.SIP.Domain)
 	}
 	names := map[string]bool{}
 	for i := range c.Trunks {
@@ -394,14 +542,7 @@ func (r *reader) trunks(c *Config) {
 				r.at(fmt.Sprintf("trunks[%d].sources[%d]", i, j), "%q is neither an address nor a network", s)
 			}
 		}
-		for j, name := range t.Codecs {
-			k := slices.IndexFunc(codecs, func(known string) bool { return strings.EqualFold(known, name) })
-			if k < 0 {
-				r.at(fmt.Sprintf("trunks[%d].codecs[%d]", i, j), "%q is none of %s", name, strings.Join(codecs, ", "))
-				continue
-			}
-			t.Codecs[j] = codecs[k]
-		}
+		r.codecs(at("codecs"), t.Codecs)
 	}
 }
 
@@ -468,6 +609,11 @@ func (r *reader) routes(c *Config) {
 		switch {
 		case t.Deny && len(t.Trunk) > 0:
 			r.at(at("trunk"), "stands in a route that denies")
+		case t.Phone != "" && (t.Deny || len(t.Trunk) > 0):
+			r.at(at("phone"), "stands beside a trunk, or in a route that denies")
+		case t.Phone != "" && !slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.User == t.Phone }):
+			r.at(at("phone"), "%q is not the user of a phone", t.Phone)
+		case t.Phone != "":
 		case !t.Deny && len(t.Trunk) == 0:
 			r.at(at("trunk"), "is missing")
 		case len(t.Trunk) > maxWays:
@@ -581,7 +727,12 @@ func (r *reader) members(c *Config, g *Group, path string, members []string) {
 	for i, m := range members {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		address, phone := strings.CutPrefix(m, "sip:")
+		user, own := strings.CutPrefix(m, "phone:")
 		switch _, known := c.trunk(g.Trunk); {
+		case own:
+			if !slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.User == user }) {
+				r.at(at, "%q is not the user of a phone", user)
+			}
 		case !bareJID(address):
 			r.at(at, "%q is neither an address such as juliet@example.org nor one such as sip:101@pbx.example.org", m)
 		case phone && g.Trunk == "":
@@ -666,15 +817,29 @@ func (c *Config) complete() {
 		if t.Register.Domain == "" {
 			t.Register.Domain = t.Domain
 		}
-		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && len(t.Sources) == 0 && t.TLSIdentity == "" {
+		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && len(t.Sources) == 0 && t.TLSIdentity == "" && t.Inbound.Username == "" {
 			t.Sources = []string{a.String()}
+			if proxy, _, err := SplitAddress(t.OutboundProxy); err == nil {
+				if a, err := netip.ParseAddr(strings.Trim(proxy, "[]")); err == nil {
+					t.Sources = append(t.Sources, a.String())
+				}
+			}
 		}
 		if len(t.Codecs) == 0 {
 			t.Codecs = slices.Clone(codecs)
 		}
 	}
-	if c.SIP.DefaultDomain == "" {
+	switch {
+	case c.SIP.DefaultDomain != "":
+	case len(c.Trunks) > 0:
 		c.SIP.DefaultDomain = c.Trunks[0].Domain
+	default:
+		c.SIP.DefaultDomain = c.SIP.Domain
+	}
+	for i := range c.Phones {
+		if len(c.Phones[i].Codecs) == 0 {
+			c.Phones[i].Codecs = slices.Clone(codecs)
+		}
 	}
 	if c.SIP.Country != "" && len(c.SIP.InternationalPrefixes) == 0 {
 		c.SIP.InternationalPrefixes = []string{"00"}

@@ -9,7 +9,7 @@ import (
 
 // A Tenant is a further component of an XMPP server, with all that is its own. The sockets of
 // the SIP side, the relay with its ports, the store, the operator's listener and the log are
-// those of the whole. What a tenant does not say has its default, whatever is said elsewhere.
+// those of the whole; phones that register are the first component's. What a tenant does not say has its default, whatever is said elsewhere.
 type Tenant struct {
 	// XMPP is its component. Better than its Secret: SecretFile, the environment variable
 	// SIPXMPPGW_XMPP_SECRET_ and the domain in capitals, with _ for . and -, or a systemd
@@ -45,6 +45,13 @@ func (c Config) tenant() Tenant {
 	}
 }
 
+// further is the configuration as one of Tenants sees it. Phones are the first component's.
+func (c Config) further(t Tenant) Config {
+	own := c.of(t)
+	own.Phones = nil
+	return own
+}
+
 // of is the configuration as a tenant sees it: what is shared, and its own.
 func (c Config) of(t Tenant) Config {
 	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Messages, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Messages, t.Accounts
@@ -56,7 +63,7 @@ func (c Config) of(t Tenant) Config {
 func (c Config) Each() []Config {
 	all := []Config{c.of(c.tenant())}
 	for _, t := range c.Tenants {
-		all = append(all, c.of(t))
+		all = append(all, c.further(t))
 	}
 	return all
 }
@@ -65,7 +72,7 @@ func (c Config) Each() []Config {
 func (r *reader) each(c *Config, f func(*Config)) {
 	f(c)
 	for i := range c.Tenants {
-		own := c.of(c.Tenants[i])
+		own := c.further(c.Tenants[i])
 		r.of = fmt.Sprintf("tenants[%d].", i)
 		f(&own)
 		r.of = ""
@@ -94,6 +101,9 @@ func (r *reader) apart(c *Config) {
 		domains[own.XMPP.Domain] = true
 		if r.of != "" && r.lines[r.of+"calls.drain"] > 0 {
 			r.at("calls.drain", "is for all; it stands in calls of the file itself")
+		}
+		if r.of != "" && r.lines[r.of+"calls.max_cpu"] > 0 {
+			r.at("calls.max_cpu", "is for all; it stands in calls of the file itself")
 		}
 		if own.Media.Engine != "rtpengine" {
 			ports += own.Calls.Max * portsPerCall

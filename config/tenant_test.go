@@ -51,7 +51,7 @@ func TestProblemsOfTenants(t *testing.T) {
 		{"drain", smallest + second + "    calls: {drain: 1s}\n", "f.yaml:16: tenants[0].calls.drain: is for all; it stands in calls of the file itself"},
 		{"a value of its own", smallest + second + "    calls: {no_answer: 1h}\n", "f.yaml:16: tenants[0].calls.no_answer: 1h0m0s is not between 1s and 10m0s"},
 		{"no secret", smallest + strings.Replace(second, ", secret: other", "", 1), "f.yaml:12: tenants[0].xmpp.secret: is missing; set it, xmpp.secret_file, or SIPXMPPGW_XMPP_SECRET_TEL_EXAMPLE_NET in the environment"},
-		{"no trunk", smallest + "tenants: [{xmpp: {domain: tel.example.net, secret: x}}]\n", "f.yaml:11: tenants[0].trunks: there is none; a gateway without a SIP peer has nobody to call"},
+		{"no trunk", smallest + "tenants: [{xmpp: {domain: tel.example.net, secret: x}}]\n", "f.yaml:11: tenants[0].trunks: there is none, and no phone; a gateway without a SIP peer has nobody to call"},
 		{"a trunk of another", smallest + strings.Replace(second, "trunk: net", "trunk: pbx", 1), `f.yaml:15: tenants[0].routes[0].trunk: "pbx" is not the name of a trunk`},
 		{"one name for two trunks", smallest + strings.ReplaceAll(second, "net,", "pbx,") + "", `f.yaml:13: tenants[0].trunks[0].name: "pbx" is the name of a trunk of another tenant too`},
 		{"one domain for two", smallest + strings.Replace(second, "tel.example.net", "tel.example.org", 1), `f.yaml:12: tenants[0].xmpp.domain: "tel.example.org" is the domain of another component too`},

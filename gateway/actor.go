@@ -31,6 +31,8 @@ type letter struct {
 	media bool // event is of a bridge
 	hunt  *hunting
 	timer hunt.Timer // of hunt, which has fired
+
+	tell chan<- Record // of who asks how the call is
 }
 
 // An actor runs one call. The machine, both legs, the bridge and the timers are touched by
@@ -46,10 +48,12 @@ type actor struct {
 	box     *mailbox[letter]
 	timers  [4]timer
 	rec     Record
+	diary   diary
 	longest *time.Timer // ends a call that lasts too long; nil before the answer
 	log     *slog.Logger
-	coming  *letter // a leg that takes a place as soon as it may
-	owner   string  // bare JID of the XMPP user whose call it is
+	unread  []letter // when the call was over
+	coming  *letter  // a leg that takes a place as soon as it may
+	owner   string   // bare JID of the XMPP user whose call it is
 
 	places []string // the quotas that it counts in
 
@@ -155,11 +159,13 @@ func (a *actor) run() {
 		return
 	}
 	for {
-		for _, l := range a.box.take() {
+		batch := a.box.take()
+		for i, l := range batch {
 			if l.peer {
 				l.seat.pending.Add(-1)
 			}
 			if !a.guard(func() { a.read(l) }) || a.c.State() == call.Ended {
+				a.unread = batch[i+1:]
 				return
 			}
 		}
@@ -206,6 +212,9 @@ func (a *actor) abandon() {
 
 func (a *actor) read(l letter) {
 	switch {
+	case l.tell != nil:
+		a.tell(l.tell)
+		return
 	case l.take != nil:
 		a.arrives(l)
 	case l.flood && l.seat.gone:
@@ -262,6 +271,7 @@ func (a *actor) step(e call.Event) bool {
 	}
 	before := a.c.State()
 	actions, ok := a.c.Step(e)
+	a.diary.step(e, actions, a.c.State(), ok)
 	if !ok {
 		a.log.Debug("event out of place", "event", fmt.Sprintf("%T", e), "state", before.String())
 		return false
@@ -270,6 +280,9 @@ func (a *actor) step(e call.Event) bool {
 	if now := a.c.State(); now != before {
 		a.log.Info("call state", "from", before.String(), "to", now.String())
 		a.noteState(now)
+		if now != call.Ended { // the end is told with its cause
+			a.diary.mark(time.Now(), "", now.String())
+		}
 	}
 	a.do(actions)
 	return true
@@ -279,6 +292,9 @@ func (a *actor) do(actions []call.Action) {
 	for _, action := range actions {
 		switch x := action.(type) {
 		case call.OfferLeg:
+			if x.Side <= call.B {
+				a.rec.codecs[x.Side].offered = speech(x.Media)
+			}
 			a.offer(x)
 		case call.RingLeg:
 			a.leg(x.Side).Ring()
@@ -388,17 +404,23 @@ func (a *actor) finish(f call.Finish) {
 // note keeps what the record wants of an event.
 func (a *actor) note(e call.Event) {
 	now := time.Now()
+	a.describes(e)
 	switch e := e.(type) {
 	case call.LegRinging:
 		first(&a.rec.Rang, now)
 	case call.LegAnswered:
 		first(&a.rec.Answered, now)
 	case call.MediaConnected:
+		a.diary.media(now, a.legs[e.Side].edge, a.bridge.Stats()[e.Side&1])
 		if a.rec.Connected.IsZero() && a.legs[e.Side].edge == XMPP {
 			a.rec.Connected = now
 		}
 	case call.LegAway:
 		a.log.Info("device has left", "leg", e.Side.String())
+	case call.MediaSilent:
+		a.diary.mark(now, a.legs[e.Side].edge.String(), "nothing is heard from this side")
+	case call.MediaFailed:
+		a.diary.mark(now, "", "media failed: "+e.Cause.String())
 	case call.LegEnded:
 		s := a.legs[e.Side]
 		if a.rec.EndedBy == "" && a.c.State() >= call.Ending {
@@ -429,6 +451,16 @@ func (a *actor) noteState(s call.State) {
 	case s >= call.Ending && a.rec.EndedBy == "": // no leg has ended
 		a.rec.EndedBy = "gateway"
 	}
+}
+
+// begin makes the machine of a call, or of one that is sent on, and returns the first that it
+// wants done.
+func (a *actor) begin(in Incoming) []call.Action {
+	of := call.Beginning{Limits: a.g.limits(in.Target), Offer: in.Offer, Mode: modeOf(in)}
+	var actions []call.Action
+	a.c, actions = call.New(of.Limits, of.Offer, of.Mode)
+	a.diary.begin(of, actions)
+	return actions
 }
 
 func first(at *time.Time, now time.Time) {

@@ -21,7 +21,8 @@
 //
 // Presence is pairs of a user and a contact, held by a few goroutines ([Presences], package
 // presence). Messages are one office ([Mail], package message). Accounts of users are a book
-// (package account) that routes and registrations are made from. What of all that outlives
+// (package account) that routes and registrations are made from. A phone that registers with
+// us calls as the user who owns it ([PhoneRoute]). What of all that outlives
 // the process lies in package store, as rows that their keepers give meaning.
 //
 // # Words

@@ -104,10 +104,11 @@ func (a *actor) sendTo(t Target, closed bool) error {
 	}
 	a.in, a.turn = in, turn
 	a.rec.Callee, a.rec.Rule, a.rec.Diverted, a.rec.edges[call.B] = t.To, t.Rule, t.Diverted, t.Edge
+	a.rec.trunks[call.B], a.rec.codecs[call.B] = t.Trunk, codecs{allowed: names(t.Policy.Codecs)}
 	a.rec.Trunk = strings.Join(placesOf(in)[1:], " ")
 	a.log.Info("call sent on", "rule", t.Rule, "trunk", a.rec.Trunk)
-	c, actions := call.New(a.g.limits(t), in.Offer, modeOf(in))
-	a.c, a.hunting = c, newHunting(a)
+	actions := a.begin(in)
+	a.hunting = newHunting(a)
 	a.do(actions)
 	return nil
 }

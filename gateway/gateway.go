@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -32,6 +33,8 @@ type Options struct {
 	MaxEarly int
 	// Quotas are what calls may use, by trunk; the empty name is all of them together.
 	Quotas map[string]Quota
+	// Busy says that there is too much to do for another call. Default: there never is.
+	Busy func() bool
 	// Zone is where the days of quotas begin. Default: [time.Local].
 	Zone *time.Location
 	// MaxDuration is how long a call may last after the answer. Default: for ever.
@@ -42,6 +45,8 @@ type Options struct {
 	Registry prometheus.Registerer
 	// Trace keeps the last calls' messages. Default: none.
 	Trace *trace.Recorder
+	// KeepEnded is how many records of ended calls are kept for those who ask. Default 500.
+	KeepEnded int
 	// Ended is told of every call that has ended, on the call's goroutine; it must not
 	// wait. Default: none.
 	Ended func(Record)
@@ -68,6 +73,7 @@ type Gateway struct {
 	mu       sync.Mutex
 	dialers  [2]Dialer
 	calls    map[call.ID]*actor
+	past     past
 	early    int
 	quotas   *quotas
 	draining bool
@@ -88,10 +94,13 @@ func New(opt Options) *Gateway {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
+	if opt.KeepEnded == 0 {
+		opt.KeepEnded = 500
+	}
 	if opt.NewID == nil {
 		opt.NewID = newID
 	}
-	g := &Gateway{opt: opt, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas, opt.Zone)}
+	g := &Gateway{opt: opt, past: past{keep: opt.KeepEnded}, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas, opt.Zone)}
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -120,6 +129,7 @@ func (g *Gateway) Route(q Query) (Target, error) {
 		return t, nil
 	}
 	g.metrics.refused(q.Edge, err)
+	g.refusedOf(q.Edge, q.Trunk, q.From, q.To, err)
 	var r *call.Refusal
 	if errors.As(err, &r) {
 		g.log.Info("call not routed", "from", q.Edge.String(), "trunk", q.Trunk, "cause", r.Cause.String(), "why", r.Detail.Text, "rules", r.Log)
@@ -146,9 +156,10 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	}
 	if err != nil {
 		g.metrics.refused(in.Edge, err)
+		g.refusedOf(in.Edge, strings.Join(placesOf(in)[1:], " "), in.Target.From, cmp.Or(in.Target.To.URI, in.Target.To.JID), err)
 		return nil, err
 	}
-	a.c, a.first = call.New(g.limits(a.in.Target), in.Offer, modeOf(a.in))
+	a.first = a.begin(a.in)
 	a.hunting = newHunting(a)
 	box := inbox{a, a.legs[call.A]}
 	box.s.leg = in.Leg(box)
@@ -163,14 +174,18 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 	}
 	a := &actor{g: g, id: id, owner: owner(in), box: newMailbox[letter](), bridge: noBridge{}, in: in}
 	a.log = g.log.With("call", string(a.id))
+	a.diary = diary{g.opt.Trace, string(a.id)}
 	a.rec = Record{
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
 		Trunk: strings.Join(placesOf(in)[1:], " "), Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
-		edges: [2]Edge{in.Edge, in.Target.Edge},
+		edges: [2]Edge{in.Edge, in.Target.Edge}, trunks: [2]string{in.Trunk, in.Target.Trunk},
+		codecs: [2]codecs{{offers: speech(in.Offer), allowed: names(in.Policy.Codecs)}, {allowed: names(in.Target.Policy.Codecs)}},
 	}
 	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
 	a.newSeat(call.B, member{in.Target.Edge, in.Target.Trunk, in.Target.To, in.Target.Policy})
+	a.diary.open(a.rec.Attempt)
 	if err := g.admit(a, in); err != nil {
+		a.diary.drop()
 		a.log.Info("call refused", "from", in.Edge.String(), "trunk", a.rec.Trunk, "why", err.Error())
 		return nil, err
 	}
@@ -219,6 +234,9 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 	case len(g.calls) >= g.opt.MaxCalls || g.early >= g.opt.MaxEarly:
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "too many calls"}}
+	case g.opt.Busy != nil && g.opt.Busy():
+		g.mu.Unlock()
+		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "too much to do"}}
 	case dialer == nil:
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Unreachable}
@@ -252,6 +270,14 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 	return nil
 }
 
+// Hurried reports whether more calls begin than may, whoever's they are: so that an edge need
+// not even read the next one.
+func (g *Gateway) Hurried() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.quotas.room(time.Now(), "")
+}
+
 // placesOf are the quotas that a call counts in: that of all, and those of its trunks.
 func placesOf(in Incoming) []string {
 	places := []string{""}
@@ -278,7 +304,7 @@ func (g *Gateway) Trace(id call.ID, m Message) {
 		return
 	}
 	g.opt.Trace.Add(string(id), trace.Message{
-		Lane: m.Edge.String(), Sent: m.Sent, Peer: m.Peer, Title: m.Title, Raw: m.Raw, Time: m.Occurred,
+		Lane: m.Edge.String(), Sent: m.Sent, Peer: m.Peer, Local: m.Local, Transport: m.Transport, Title: m.Title, Raw: string(m.Raw), Time: m.Occurred,
 	})
 }
 
@@ -362,6 +388,8 @@ func (g *Gateway) ended(a *actor) {
 		g.calling(a, false)
 	}
 	g.metrics.ended(a)
+	a.diary.close(&a.rec)
+	g.past.end(a.rec)
 	a.log.Info("call ended", "cause", a.rec.Cause.String(), "status", a.rec.Detail.Status, "by", a.rec.EndedBy,
 		"duration_ms", a.rec.Ended.Sub(a.rec.Attempt).Milliseconds(), "unheard", strings.Join(a.rec.Unheard(), "; "))
 	if g.opt.Ended != nil {

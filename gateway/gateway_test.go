@@ -161,7 +161,7 @@ func (h *house) Dial(_ Target, in Inbox) (Leg, error) {
 func newHouse(change func(*Options)) *house {
 	h := &house{reg: prometheus.NewRegistry()}
 	opt := Options{
-		Media: h, Registry: h.reg, Trace: trace.NewRecorder(4),
+		Media: h, Registry: h.reg, Trace: trace.NewRecorder(trace.Limits{Calls: 4}, nil),
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Ended: func(r Record) {
 			h.mu.Lock()
@@ -450,16 +450,18 @@ func TestDrainGivesUpWhatDoesNotClose(t *testing.T) {
 func TestTraceKeepsTheLadder(t *testing.T) {
 	h := newHouse(nil)
 	at := time.Unix(1000, 0)
+	h.g.opt.Trace.Begin("c1", at)
 	h.g.Trace("c1", Message{Edge: SIP, Title: "INVITE", Occurred: at})
 	h.g.Trace("c1", Message{Edge: XMPP, Sent: true, Title: "propose", Occurred: at.Add(time.Millisecond)})
 	h.g.Trace("", Message{Title: "of no call"})
 	want := strings.Join([]string{
-		"       ms  SIP                                gateway                            XMPP",
-		"      0.0  |-INVITE-------------------------->|                                  |",
-		"      1.0  |                                  |-propose------------------------->|",
+		"        ms       +ms  SIP                                gateway                            XMPP",
+		"       0.0       0.0  |-INVITE-------------------------->|                                  |",
+		"       1.0       1.0  |                                  |-propose------------------------->|",
 		"",
 	}, "\n")
-	if got := trace.Ladder(h.g.opt.Trace.Call("c1")); got != want {
+	r, _ := h.g.opt.Trace.Call("c1")
+	if got := trace.Ladder(r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

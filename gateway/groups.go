@@ -24,7 +24,8 @@ type Group struct {
 	OnePerson bool
 }
 
-// A Member is an XMPP user, or a SIP address behind a trunk.
+// A Member is an XMPP user, a SIP address behind a trunk, or a phone of ours, which has a trunk
+// of its own.
 type Member struct {
 	JID   translate.JID
 	URI   translate.URI
@@ -132,6 +133,15 @@ func (r *Routes) ringAt(g Group, members []Member, like Target) (Target, bool) {
 			t.To.JID = m.JID.String()
 			if !g.OnePerson {
 				t.Person = t.To.JID
+			}
+			all = append(all, t)
+			continue
+		}
+		if p := r.phone(m.Trunk); p != nil {
+			t = r.ring(p, "", t)
+			t.To.JID = ""
+			if !g.OnePerson {
+				t.Person = t.To.URI
 			}
 			all = append(all, t)
 			continue

@@ -12,12 +12,15 @@ import (
 
 // Transfer implements [Router]. A transfer needs two permissions. The XMPP user whose call it
 // is must be allowed to call there, as if it called itself; and a SIP peer, which must be
-// trusted, gets no further than to itself and to those it may call anyway: else who rings up
+// trusted, gets no further than to itself and to those it may call anyway (a phone of ours, to
+// whom its owner may call): else who rings up
 // a user of ours could have the call sent on to where the user, but not the caller, may call.
 func (r *Routes) Transfer(h Handover) (Target, error) {
 	var t Target
 	var err error
-	if h.Edge == SIP {
+	if p := r.phone(h.Trunk); h.Edge == SIP && p != nil {
+		t, err = r.handedByPhone(h, p)
+	} else if h.Edge == SIP {
 		t, err = r.handedBySIP(h)
 	} else {
 		t, err = r.handedByXMPP(h)
@@ -65,6 +68,22 @@ func (r *Routes) handedBySIP(h Handover) (Target, error) {
 		return Target{}, addressRefusal(err)
 	}
 	return r.toPeer(h, uri, r.Trunks[i].Name)
+}
+
+// handedByPhone routes what the REFER of a phone asks for: the transfer is its owner's, who may
+// have it go wherever the phone may call.
+func (r *Routes) handedByPhone(h Handover, p *PhoneRoute) (Target, error) {
+	t, err := r.fromPhone(Query{Edge: SIP, Trunk: h.Trunk, To: h.To}, p)
+	if err != nil {
+		return Target{}, err
+	}
+	if t.Edge == XMPP {
+		t.From, err = r.asXMPP(h)
+		return t, err
+	}
+	i := slices.IndexFunc(r.Trunks, func(k TrunkRoute) bool { return k.Name == t.Trunk })
+	t.From, err = r.asSIP(h, i >= 0 && r.Trunks[i].Trusted)
+	return t, err
 }
 
 // handedByXMPP routes what a <transfer/> asks for (XEP-0251).

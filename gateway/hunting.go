@@ -221,6 +221,7 @@ func (h *hunting) won(t *try) {
 	a.in.Target = t.target
 	a.owner = owner(a.in)
 	a.rec.Callee, a.rec.Rule, a.rec.Diverted, a.rec.edges[call.B] = t.target.To, t.target.Rule, t.target.Diverted, t.target.Edge
+	a.rec.trunks[call.B], a.rec.codecs[call.B].allowed = t.target.Trunk, names(t.target.Policy.Codecs)
 	a.rec.Trunk = strings.Join(placesOf(a.in)[1:], " ")
 	a.log.Info("place has the call", "edge", t.target.Edge.String(), "trunk", t.target.Trunk, "rule", t.target.Rule)
 }

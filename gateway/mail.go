@@ -136,6 +136,10 @@ func (p *Mail) Send(q Query, m message.Message) error {
 		}
 	} else {
 		m.Trunk, m.Left = q.Trunk, t.Hops
+		if t.Edge == SIP { // such as to another phone: what one SIP peer writes to another is not ours to carry
+			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
+			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
+		}
 	}
 	to := m.To.JID // with the device, if the sender said one
 	if m.To = address(t.To); to != "" {

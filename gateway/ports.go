@@ -183,12 +183,14 @@ type Calls interface {
 
 // A Message is one SIP message or stanza as it crossed the wire.
 type Message struct {
-	Edge     Edge
-	Sent     bool // by the gateway
-	Peer     string
-	Title    string // one line, such as "INVITE" or "session-accept"
-	Raw      []byte
-	Occurred time.Time
+	Edge      Edge
+	Sent      bool // by the gateway
+	Peer      string
+	Local     string // our address; empty on the XMPP side
+	Transport string // of SIP, such as "UDP"
+	Title     string // one line, such as "INVITE" or "session-accept"
+	Raw       []byte
+	Occurred  time.Time
 }
 
 // A Dialer is an edge as the shell sees it.

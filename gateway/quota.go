@@ -67,6 +67,12 @@ func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 	return nil
 }
 
+// room reports whether a quota has a place for one more.
+func (q *quotas) room(now time.Time, name string) bool {
+	limit, u := q.limit(name), q.of(now, name)
+	return (limit.Calls == 0 || u.calls < limit.Calls) && (limit.Rate == 0 || u.tokens >= 1)
+}
+
 // limit returns that of a name or, if it has none of its own, that of all that begin so up
 // to a slash.
 func (q *quotas) limit(name string) Quota {

@@ -25,6 +25,7 @@ type Record struct {
 	// Connected is when packets could flow on the XMPP leg: ICE and DTLS are done.
 	Connected time.Time
 	Ended     time.Time
+	State     call.State // while it lives
 	Cause     call.Cause
 	Detail    call.Detail
 	EndedBy   string         // "sip", "xmpp" or "gateway"
@@ -34,9 +35,11 @@ type Record struct {
 	// first [MaxTransfers].
 	Transfers []Transfer
 
-	edges [2]Edge        // of both sides, at the end
-	moved [2]media.Stats // by edge: what a side had before it came to be on the other edge
-	taken [2]media.Stats // by side: the same
+	edges  [2]Edge // of both sides, at the end
+	trunks [2]string
+	codecs [2]codecs
+	moved  [2]media.Stats // by edge: what a side had before it came to be on the other edge
+	taken  [2]media.Stats // by side: the same
 }
 
 // MaxTransfers is how many transfers there may be in one call.

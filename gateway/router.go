@@ -43,6 +43,8 @@ type Routes struct {
 	Table route.Table
 	// Trunks are the SIP peers.
 	Trunks []TrunkRoute
+	// Phones are those that register with us.
+	Phones []PhoneRoute
 	// Down says that a trunk is known to be down; nil knows of none. Pick returns a number from
 	// 0 to n-1, for the shares of trunks; nil is math/rand's.
 	Down func(trunk string) bool
@@ -91,7 +93,11 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		}
 	}
 	choice := r.Table.Lookup(from, uri, time.Now())
-	if a, trunk, ok := r.line(from); ok && !choice.Denied {
+	if p := r.phoneAt(uri, ""); p != nil && !choice.Denied && (r.Table.Serves(from) || from.Bare().String() == p.Owner) {
+		choice.Allowed, choice.Trunks, choice.Rule = true, route.Via(p.Trunk.Name), "own phone"
+	}
+	phone := r.phoneOf(choice)
+	if a, trunk, ok := r.line(from); ok && !choice.Denied && phone == nil {
 		t := r.overLine(a, trunk, q, from, uri, choice)
 		t.To.JID = to.Bare().String()
 		t.From.Anonymous = choice.Hide || r.hidden(from)
@@ -103,6 +109,13 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	sender, err := r.Mapping.SenderURI(from.Bare())
 	if err != nil {
 		return Target{}, addressRefusal(err)
+	}
+	if phone != nil {
+		return r.ring(phone, "", Target{
+			From: Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
+			To:   Party{JID: to.Bare().String()},
+			Hops: q.Hops, Rule: choice.Rule, Why: choice.Why,
+		}), nil
 	}
 	trunks, why, err := r.ways(choice, q.Calls)
 	if err != nil {
@@ -199,8 +212,11 @@ func (r *Routes) Owner(user, trunk string) (Party, bool) {
 	return Party{URI: r.dialled(uri, j, choice, r.Trunks[i]).String(), JID: j.Bare().String()}, true
 }
 
-// toXMPP routes a call that came from a trunk.
+// toXMPP routes a call that came from a trunk or a phone.
 func (r *Routes) toXMPP(q Query) (Target, error) {
+	if p := r.phone(q.Trunk); p != nil {
+		return r.fromPhone(q, p)
+	}
 	request, err := translate.ParseURI(q.To)
 	if err != nil {
 		return Target{}, addressRefusal(err)
@@ -210,12 +226,16 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	}
 	group, grouped := r.group(request, q.Trunk)
 	to, q, provisioned := r.owner(q)
+	var phone *PhoneRoute
 	if !provisioned && !grouped {
+		phone = r.phoneAt(request, q.Trunk)
+	}
+	if !provisioned && !grouped && phone == nil {
 		if to, provisioned, err = r.target(request, q.Trunk); err != nil {
 			return Target{}, addressRefusal(err)
 		}
 	}
-	if !provisioned && !grouped && !r.Table.Serves(to) && !slices.Contains(r.Mapping.DirectDomains, to.Domain) {
+	if !provisioned && !grouped && phone == nil && !r.reachable(to) {
 		return Target{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}, Log: "no route lets this user call, so it is not called either"}
 	}
 	caller := r.Mapping.Caller(q.Claim, token())
@@ -226,6 +246,12 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		if name := translate.CleanName(r.Names(caller.URI)); name != "" {
 			caller.Name = name
 		}
+	}
+	if phone != nil {
+		return r.ring(phone, request.GRUU, Target{
+			From: Party{URI: caller.URI.String(), JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous, Verdict: caller.Verdict},
+			Hops: max(0, q.Hops-1), Rule: "own phone", Diverted: q.Diverted,
+		}), nil
 	}
 	t := Target{
 		Edge: XMPP,
@@ -244,6 +270,11 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		return r.toGroup(group, t)
 	}
 	return r.wished(q, to, t)
+}
+
+// reachable reports whether a user may be called who has no number or address of its own.
+func (r *Routes) reachable(user translate.JID) bool {
+	return r.Table.Serves(user) || slices.Contains(r.Mapping.DirectDomains, user.Domain)
 }
 
 // target returns whom a Request-URI means. Any name of ours stands for SIPHost, and a

@@ -203,6 +203,7 @@ func (a *actor) seatC(side call.Side) {
 	a.legs[side], a.legs[call.C] = c, nil
 	a.g.mu.Lock()
 	a.rec.move(side, c.edge, a.bridge.Stats())
+	a.rec.trunks[side], a.rec.codecs[side] = c.trunk, codecs{allowed: names(c.policy.Codecs)}
 	a.g.mu.Unlock()
 	if t := a.lastTransfer(); t != nil {
 		t.Done = true
@@ -232,13 +233,16 @@ func (a *actor) lastTransfer() *Transfer {
 
 // leave closes the mailbox. What nobody reads any more is answered where someone waits.
 func (a *actor) leave() {
-	rest := a.box.close()
+	rest := append(a.unread, a.box.close()...)
 	if a.coming != nil {
 		rest = append(rest, *a.coming)
 	}
 	for _, l := range rest {
 		if l.take != nil {
 			l.take.Refused(&call.Refusal{Cause: call.Declined, Detail: call.Detail{Text: "that call is over"}})
+		}
+		if l.tell != nil {
+			l.tell <- Record{} // it is among those that have ended
 		}
 		if w, is := l.input.(word); is {
 			w.bounce()

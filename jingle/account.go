@@ -28,7 +28,7 @@ func (e *Edge) langOf(st component.Stanza, bare string) account.Lang {
 	if st.Lang == "" {
 		return known
 	}
-	l := account.LangOf(st.Lang, known)
+	l := translate.LangOf(st.Lang, known)
 	e.langs.put(bare, l)
 	return l
 }

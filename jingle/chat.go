@@ -66,7 +66,7 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 	}
 	switch {
 	case c.HasBody && strings.TrimSpace(c.Body) != "" || len(c.Links) > 0:
-		e.words(st, m, c, name)
+		e.read(st, m, c, name)
 	case c.State != "":
 		if composing, ok := translate.ComposingOf(c.State); ok {
 			m.Kind, m.Composing, m.Lasts = message.Typing, composing, composes
@@ -75,8 +75,8 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 	}
 }
 
-// words takes what is meant to be read.
-func (e *Edge) words(st component.Stanza, m message.Message, c wire.Chat, name string) {
+// read takes what is meant to be read.
+func (e *Edge) read(st component.Stanza, m message.Message, c wire.Chat, name string) {
 	m.Body = c.Body
 	for _, link := range c.Links {
 		if !strings.Contains(m.Body, link) {
@@ -110,7 +110,7 @@ func (e *Edge) words(st component.Stanza, m message.Message, c wire.Chat, name s
 		bad, _ := translate.StanzaErrorOf(status, false)
 		text := r.Detail.Text
 		if text == "" {
-			text = translate.Sentence(r.Cause)
+			text = translate.Sentence(r.Cause, translate.LangOf(e.Language(bareOf(m.From.JID)), translate.EN))
 		}
 		e.refuse(st, wire.Error{Type: bad.Type, Condition: bad.Condition, Text: text})
 	}

@@ -53,10 +53,10 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 		e.reject(in, l, wire.Reason{Name: "unsupported-applications"})
 		return
 	case e.opt.Second == Busy && e.upWith(from, to) != nil:
-		e.reject(in, l, reasonOf(call.Busy, call.Detail{}))
+		e.reject(in, l, reasonOf(e.spoken(k.peer), call.Busy, call.Detail{}))
 		return
 	case !e.admit(l):
-		e.reject(in, l, reasonOf(call.Overloaded, call.Detail{}))
+		e.reject(in, l, reasonOf(e.spoken(k.peer), call.Overloaded, call.Detail{}))
 		return
 	case m.Hops == 0:
 		l.refused = &call.Refusal{Cause: call.Loop}

@@ -42,6 +42,7 @@ type leg struct {
 
 	state  atomic.Uint32          // of the session, for the router
 	peer   atomic.Pointer[string] // full JID of the device, for the same
+	lang   atomic.Pointer[string] // that its stanzas are in; nil while none says
 	lost   atomic.Bool            // that device is gone
 	to     string                 // where the request came to that is being answered
 	timers [9]timer
@@ -377,6 +378,9 @@ func (l *leg) trace(sent bool, st component.Stanza, title string) {
 func (l *leg) received(st component.Stanza, title string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if lang := translate.LanguageOf(st.Lang); lang != "" {
+		l.lang.Store(&lang)
+	}
 	l.trace(false, st, title)
 }
 

@@ -7,14 +7,28 @@ import (
 	"sipxmppgw/jingle/wire"
 )
 
-// words are those of gateway/translate as a session asks for them.
+// words are those of gateway/translate as a session asks for them, in the person's language.
 func (l *leg) words() session.Words {
-	return session.Words{Reason: reasonOf, Cause: l.causeOf, Error: errorMeans}
+	return session.Words{Cause: l.causeOf, Error: errorMeans, Reason: func(cause call.Cause, d call.Detail) wire.Reason {
+		language := l.e.spoken(l.key.peer)
+		if said := l.lang.Load(); said != nil { // by the stanzas of this session
+			language = *said
+		}
+		return reasonOf(language, cause, d)
+	}}
+}
+
+// spoken is the language that a person or the operator has chosen; empty for none.
+func (e *Edge) spoken(bare string) string {
+	if lang := e.people.lang(bare); lang != "" || e.opt.Language == translate.EN.String() {
+		return lang
+	}
+	return e.opt.Language
 }
 
 // reasonOf returns what to tell an XMPP peer of an end.
-func reasonOf(cause call.Cause, d call.Detail) wire.Reason {
-	return wire.Reason{Name: translate.ReasonOf(cause, d), Text: translate.TextOf(cause, d)}
+func reasonOf(language string, cause call.Cause, d call.Detail) wire.Reason {
+	return wire.Reason{Name: translate.ReasonOf(cause, d), Text: translate.TextIn(language, cause, d)}
 }
 
 // causeOf returns what the peer's reason means. One that names another session of the peer has

@@ -124,6 +124,10 @@ func (l *leg) dispatch(s dialog.Send, req *sip.Request, to stack.Target) {
 		l.e.stack.Send(req, to, nil) // if it is lost, the 2xx comes again
 		return
 	}
+	if s.Method == "INVITE" && s.Tag == "" && l.bells != nil {
+		l.fork(s, req)
+		return
+	}
 	l.e.begun()
 	over := false // of the stack's worker
 	var haste stack.Haste
@@ -162,7 +166,12 @@ func (l *leg) to(tag string) string {
 // hop is where a request goes: along the route, or to the peer's Contact, as far as
 // these are the trunk. So does an INVITE that was sent on to such an address.
 func (l *leg) hop(s dialog.Send) stack.Target {
+	if way, ok := l.ways[s.Tag]; ok && s.Tag != "" {
+		return way
+	}
 	switch {
+	case l.trunk.flows != nil && l.uri != "":
+		return l.next // wherever it says it is
 	case len(s.Route) > 0:
 		return l.trunk.hop(address(s.Route[0]).URI, l.next)
 	case s.Tag == "" && l.retries.redirects == 0:

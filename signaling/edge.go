@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/emiago/sipgo/sip"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
@@ -45,6 +48,9 @@ type Edge struct {
 
 	bindings *bindings
 	servers  *servers // of accounts
+	flows    *flows
+	warden   *warden // nil if nobody has to prove who they are
+	phones   *phones // nil if none registers
 
 	located  func()         // closes the resolver, if it is ours
 	unwatch  func()         // ends watching
@@ -64,11 +70,12 @@ var _ gateway.Dialer = (*Edge)(nil)
 func New(o Options) (*Edge, error) {
 	e := &Edge{
 		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}},
-		trace: newTracer(o.Calls), bindings: newBindings(), quiet: make(chan struct{}), located: func() {},
+		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
 	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
 	e.trunks = slices.Clone(e.o.Trunks)
+	e.meet()
 	so := e.o.Stack
 	if so.Locate == nil {
 		own := resolve.New(resolve.Options{})
@@ -99,6 +106,13 @@ func New(o Options) (*Edge, error) {
 	so.Trace = e.trace.packet
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
+	if e.warden != nil {
+		so.Screen = &stack.Screen{Open: e.warden.open, Judge: e.warden.screen}
+	}
+	if e.phones != nil {
+		so.Gate.Methods = append(slices.Clone(methods), "REGISTER")
+		so.Gate.Extensions = append(strings.Split(extensions, ", "), "tdialog", "histinfo", "path", "outbound", "gruu")
+	}
 	so.Gate.Allow = strings.Split(allowed, ", ")
 	so.Gate.Reason = reasonOf
 	if so.Log == nil {
@@ -115,6 +129,9 @@ func New(o Options) (*Edge, error) {
 	e.stack = s
 	ctx, stop := context.WithCancel(context.Background())
 	e.unwatch = stop
+	if e.phones != nil {
+		e.watching.Go(func() { e.phones.lapse(ctx) })
+	}
 	for i := range e.trunks {
 		if t := &e.trunks[i]; t.Keepalive > 0 && t.Next.Host != "" {
 			s.Keep(t.Next, t.Keepalive)
@@ -127,6 +144,30 @@ func New(o Options) (*Edge, error) {
 		}
 	}
 	return e, nil
+}
+
+// meet makes what those need who prove who they are: trunks and phones.
+func (e *Edge) meet() {
+	e.phones = newPhones(e.o, e.flows)
+	if e.phones == nil && !slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Inbound.User != "" }) {
+		return
+	}
+	e.warden = newWarden(e.o, &e.count)
+	e.warden.known = func(req *sip.Request) bool {
+		id, own := req.CallID().Value(), tag(req.To().Params)
+		return e.legs.find(id, own) != nil || e.usages.find(id, own) != nil
+	}
+	for i := range e.trunks {
+		if t := &e.trunks[i]; t.Inbound.User != "" {
+			t.flows = e.flows
+			e.warden.users[t.Inbound.User] = member{t, t.Inbound.Secret}
+		}
+	}
+	if e.phones != nil {
+		for user, t := range e.phones.byUser {
+			e.warden.users[user] = member{t, t.station.Secret}
+		}
+	}
 }
 
 // Aim implements [gateway.Dialer]: of a trunk's phones nothing is known beforehand.
@@ -143,6 +184,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	if !ok {
 		return nil, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "no SIP address"}}
 	}
+	if trunk.station != nil {
+		return e.dialPhone(trunk, uri, target, in)
+	}
 	next, at, problem := e.way(trunk, strings.EqualFold(uri.Scheme, "sips"))
 	if problem != "" {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: problem}}
@@ -151,20 +195,12 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	if !ok {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
 	}
-	l := e.newLeg(trunk, in)
-	l.callID = e.callID(trunk, target.CallID)
-	l.tag = e.o.NewID()
-	l.session.begin(target.CallID, l.token)
-	who := sender(target.From, trunk.Trusted)
-	l.local = nameAddr(who.Name, who.From.String())
-	l.peer = "<" + target.To.URI + ">"
-	l.caller = bare(target.From.JID)
+	l := e.newCaller(trunk, target, in)
 	l.contact = e.contact(l.token, trunk.transport(), local)
 	if next.Secure {
 		l.contact = sips(l.contact)
 	}
 	l.next = next
-	l.first = identityHeaders(who, target.From.Name)
 	if b := e.bindings.named(trunk.Name); b != nil && b.account && target.From.Anonymous {
 		// Its server has to know who calls, to hide it from others (RFC 3325 section 9.2).
 		l.first = append(l.first, header("P-Preferred-Identity", "<"+b.of.AOR+">"))
@@ -179,7 +215,26 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	if target.Replaces != "" {
 		l.retries.required = []string{"replaces"} // or it would be a call like any other
 	}
+	return e.dialed(l, target, in, local)
+}
+
+// newCaller makes the leg of a call to a trunk or phone, but for the way there.
+func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) *leg {
+	l := e.newLeg(trunk, in)
+	l.callID = e.callID(trunk, target.CallID)
+	l.tag = e.o.NewID()
+	l.session.begin(target.CallID, l.token)
+	who := sender(target.From, trunk.Trusted)
+	l.local = nameAddr(who.Name, who.From.String())
+	l.peer = "<" + target.To.URI + ">"
+	l.caller = bare(target.From.JID)
+	l.first = identityHeaders(who, target.From.Name)
 	l.hops = target.Hops
+	return l
+}
+
+// dialed makes known a leg that calls.
+func (e *Edge) dialed(l *leg, target gateway.Target, in gateway.Inbox, local netip.AddrPort) (gateway.Leg, error) {
 	l.haste = stack.Haste{
 		Within: target.Within, Next: target.Hasty, Why: reasonHeaders(translate.CancelReasons(call.Timeout)),
 	}
@@ -190,6 +245,30 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	e.count.dialed.Add(1)
 	return l, nil
+}
+
+// dialPhone is Dial for a phone: to where it is registered now.
+func (e *Edge) dialPhone(trunk *Trunk, uri sip.Uri, target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
+	gr, _ := uri.UriParams.Get("gr")
+	if plain, err := url.PathUnescape(gr); err == nil {
+		gr = plain
+	}
+	bells := e.phones.bells(e, trunk, gr)
+	if len(bells) == 0 {
+		return nil, &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Text: "the phone is not registered"}}
+	}
+	l := e.newCaller(trunk, target, in)
+	l.bells, l.next = bells, bells[0][0].next
+	local, ok := e.stack.At(l.next)
+	if !ok {
+		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for phone " + trunk.station.User}}
+	}
+	l.contact = e.contact(l.token, l.next.Transport, local)
+	l.first = append(l.first, handedOver(target)...)
+	if target.Replaces != "" {
+		l.retries.required = []string{"replaces"}
+	}
+	return e.dialed(l, target, in, local)
 }
 
 // way is where a call to a trunk goes, and an address there to choose a listener by. A problem
@@ -216,6 +295,9 @@ func (e *Edge) trunk(name string) *Trunk {
 	if t := e.trunks.named(name); t != nil {
 		return t
 	}
+	if t := e.phones.named(name); t != nil {
+		return t
+	}
 	if b := e.bindings.named(name); b != nil {
 		return b.trunk
 	}
@@ -225,7 +307,7 @@ func (e *Edge) trunk(name string) *Trunk {
 // knows reports whether something may come from an address at all.
 func (e *Edge) knows(source netip.AddrPort, t stack.Transport) bool {
 	a := source.Addr().Unmap()
-	return e.trunks.knows(source, t) || e.bindings.knows(a) || e.servers.knows(a)
+	return e.trunks.knows(source, t) || e.flows.known(t, source) || e.bindings.knows(a) || e.servers.knows(a)
 }
 
 // user is what the o= line may say of a caller.
@@ -247,6 +329,9 @@ func (e *Edge) enlist(l *leg) bool {
 	e.mu.Lock()
 	open := !e.closing
 	if open {
+		if l.trunk.flows != nil && l.uri != "" {
+			l.hold(remoteOf(l.next))
+		}
 		e.legs.add(l)
 	}
 	e.mu.Unlock()
@@ -265,6 +350,10 @@ func (e *Edge) isClosing() bool {
 func (e *Edge) forget(l *leg) {
 	e.legs.remove(l)
 	e.trace.end(l.callID)
+	for _, f := range l.held {
+		e.flows.release(l.trunk, f)
+	}
+	l.held = nil
 }
 
 // begun and finished count the requests of ours that are under way.

@@ -39,9 +39,12 @@ type world struct {
 }
 
 // play runs f in a world of its own, in fake time, and then closes it.
-func play(t *testing.T, f func(t *testing.T, w *world)) {
+func play(t *testing.T, f func(t *testing.T, w *world)) { playWith(t, func(*Options) {}, f) }
+
+// playWith is play with other options.
+func playWith(t *testing.T, change func(*Options), f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, memnet.New())
+		w := newWorld(t, memnet.New(), change)
 		defer func() {
 			if err := w.edge.Close(); err != nil {
 				t.Error(err)
@@ -55,12 +58,7 @@ func play(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, n *memnet.Net) *world {
-	t.Helper()
-	return newWorldOf(t, n, func(*Options) {})
-}
-
-func newWorldOf(t *testing.T, n *memnet.Net, change func(*Options)) *world {
+func newWorld(t *testing.T, n *memnet.Net, change func(*Options)) *world {
 	t.Helper()
 	w := &world{t: t, net: n, calls: newFakeCalls()}
 	packet, err := n.ListenPacket(ours)

@@ -69,7 +69,8 @@ type leg struct {
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	haste       stack.Haste  // of our INVITE
 	session     sessionID
-	expires     bool // the peer's INVITE has said how long it waits
+	expires     bool     // the peer's INVITE has said how long it waits
+	bells       [][]bell // of a phone that we call
 
 	mu      sync.Mutex
 	silent  bool // the peer is not heard any more
@@ -84,7 +85,9 @@ type leg struct {
 	sdp      *sdp.Session
 	ids      int // of the peer's requests
 	servers  map[int]*stack.ServerTx
-	clients  map[int]*stack.ClientTx // INVITEs of ours
+	clients  map[int]canceller       // INVITEs of ours
+	ways     map[string]stack.Target // to a phone, by its tag
+	held     []flow                  // of flows
 	asked    map[int]asked           // requests of ours
 	retries  retries
 	invites  map[uint32]int // CSeq of these to ID
@@ -103,7 +106,7 @@ var _ gateway.Leg = (*leg)(nil)
 func (e *Edge) newLeg(trunk *Trunk, in gateway.Inbox) *leg {
 	return &leg{
 		e: e, trunk: trunk, in: in, token: e.o.NewID(), next: trunk.Next,
-		servers: map[int]*stack.ServerTx{}, clients: map[int]*stack.ClientTx{},
+		servers: map[int]*stack.ServerTx{}, clients: map[int]canceller{}, ways: map[string]stack.Target{},
 		asked: map[int]asked{}, invites: map[uint32]int{}, timers: map[dialog.Timer]*timer{},
 	}
 }
@@ -122,6 +125,17 @@ func (l *leg) answer(tx *stack.ServerTx) {
 	}
 	if kind(tx.Transport()) != stack.UDP {
 		l.next.Over = tx.Source() // it may listen nowhere, or prove nothing there
+	}
+	if l.trunk.flows != nil {
+		l.next = tx.Back()
+	}
+}
+
+// hold lets in what comes from a flow while there is the leg.
+func (l *leg) hold(f flow) {
+	if len(l.held) < 2*maxBells && !slices.Contains(l.held, f) {
+		l.held = append(l.held, f)
+		l.e.flows.hold(l.trunk, f)
 	}
 }
 
@@ -403,11 +417,33 @@ func (l *leg) result(in result) []call.Event {
 // pin has what follows go to the one of several places that has the dialog: the first that
 // says anything or, if another was quicker to answer, that.
 func (l *leg) pin(e stack.Event) {
+	if l.trunk.station != nil && l.uri == "" {
+		l.reached(e)
+		return
+	}
 	_, single := literal(l.trunk.Next.Host)
 	_, pinned := literal(l.next.Host)
 	answer := e.Response.IsSuccess() && e.Response.CSeq().MethodName == sip.INVITE
 	if l.uri == "" && !single && e.Response.StatusCode > 100 && (answer || !pinned) {
 		l.next = e.Target
+	}
+}
+
+// reached is pin for a phone: each of its dialogs has a way of its own.
+func (l *leg) reached(e stack.Event) {
+	t := tag(e.Response.To().Params)
+	if t == "" || e.Response.StatusCode == 100 || e.Response.CSeq().MethodName != sip.INVITE {
+		return
+	}
+	_, known := l.ways[t]
+	if !known && len(l.ways) < maxBells {
+		l.ways[t] = e.Target
+	}
+	if !e.Response.IsSuccess() && (known || len(l.ways) > 1) {
+		return // it is neither the first that rings nor the one that answers
+	}
+	if contact, ok := l.e.contactTo(l.token, e.Target); ok && e.Target == l.ways[t] {
+		l.next, l.contact = e.Target, contact
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/challenge"
+	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -31,6 +33,28 @@ type Options struct {
 
 	// Trunks are the peers. A request that no trunk's source fits is dropped.
 	Trunks []Trunk
+
+	// Phones are those that register with us. Host and Hosts are what they may call us.
+	Phones []Phone
+	Hosts  []string
+
+	// Bindings are the bounds of what they register.
+	Bindings registrar.Options
+
+	// Keep and Drop are told of bindings that are there and that are gone, so that they are
+	// there after a restart; they must not wait. Restored are those that were.
+	Keep     func(registrar.Binding)
+	Drop     func(registrar.Binding)
+	Restored []registrar.Binding
+
+	// Realm is the one of all who prove who they are to us. Default Host. MD5 says that
+	// digests of MD5 are good enough, beside SHA-256.
+	Realm string
+	MD5   bool
+
+	// MaxFailures is how often in a row somebody may fail to prove it before their address is
+	// shut out for a while. Default 10.
+	MaxFailures int
 
 	// PublicOnly says that the servers of accounts must be at public addresses, whatever DNS
 	// says: a user may name any.
@@ -96,6 +120,14 @@ type Trunk struct {
 	// empty.
 	Username, Password, Realm string
 
+	// Inbound is who the trunk proves to be, with its calls; with a User it is not known by an
+	// address, and may come from anywhere unless there are Sources.
+	Inbound Credentials
+
+	// Proxy is the URI that all goes through that begins a dialog or none (RFC 3261 section
+	// 8.1.2), which Next then leads to; empty for none.
+	Proxy string
+
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
 
@@ -105,10 +137,33 @@ type Trunk struct {
 	// Policy is what the media of legs to and from this trunk may be.
 	Policy media.Policy
 
-	places *places                // nil if Next has an IP literal
-	login  *atomic.Pointer[login] // that has changed; nil for an account
-	health *health                // nil if it is not probed
+	places  *places                // nil if Next has an IP literal
+	flows   *flows                 // nil if it is known by an address or a certificate
+	station *Phone                 // whose trunk it is; nil for none
+	login   *atomic.Pointer[login] // that has changed; nil for an account
+	health  *health                // nil if it is not probed
 }
+
+// Credentials are a user name and what proves it.
+type Credentials struct {
+	User   string
+	Secret challenge.Secret
+}
+
+// A Phone is one that registers with us. Its calls come in, and go to it, as over a trunk of
+// the name PhonePrefix and User.
+type Phone struct {
+	// User is its name, in its address and in its proofs.
+	User   string
+	Secret challenge.Secret
+
+	// Policy is what its media may be.
+	Policy media.Policy
+}
+
+// PhonePrefix begins the names of trunks that are phones. No trunk of the configuration has a
+// slash in its name.
+const PhonePrefix = "phone/"
 
 // A MessageMode is how a trunk is spoken to in messages.
 type MessageMode uint8

@@ -38,7 +38,7 @@ func TestPulse(t *testing.T) {
 func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		w := newWorldOf(t, memnet.New(), func(o *Options) {
+		w := newWorld(t, memnet.New(), func(o *Options) {
 			o.Trunks[0].Probe = 15 * time.Second
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})

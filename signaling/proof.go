@@ -21,10 +21,10 @@ var proofs = [...]struct {
 // A proof is who we are in a row of requests to a trunk: a challenge of each way, without a
 // nonce while there was none. Only the trunk itself is answered, for its realm alone
 // (RELIABILITY 4, row 8), and once; twice if the nonce had become stale.
-type proof [len(proofs)]challenge
+type proof [len(proofs)]demand
 
-// A challenge is answered in each request that follows (RFC 3261 section 22.3).
-type challenge struct {
+// A demand is a challenge, answered in each request that follows (RFC 3261 section 22.3).
+type demand struct {
 	digest.Challenge
 	count int // of the requests that have answered it
 }

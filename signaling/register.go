@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -261,6 +262,9 @@ func (b *binding) send(s registration.Send) {
 		contact += `;+sip.instance="<urn:uuid:` + uuid(idOf("instance", e.of(t).Host, b.of.AOR)) + `>";reg-id=1`
 	}
 	expires := digits(int(s.Expires / time.Second))
+	if t.Proxy != "" {
+		req.AppendHeader(header("Route", "<"+t.Proxy+">"))
+	}
 	begin(req, maxForwards, "<"+b.of.AOR+">;tag="+b.tag, "<"+b.of.AOR+">", b.callID, b.cseq)
 	req.AppendHeader(header("Contact", contact+";expires="+expires))
 	req.AppendHeader(header("Expires", expires))
@@ -422,14 +426,25 @@ func (b *binding) means(req *sip.Request) bool {
 	return false
 }
 
-// route is the Service-Route of a trunk, for requests outside of dialogs (RFC 3608 section
-// 5); nil if it has none.
+// route is the way of requests outside of dialogs: through the trunk's proxy (RFC 3261 section
+// 8.1.2), and on along its Service-Route (RFC 3608 section 5), which may begin there; nil if
+// it has neither.
 func (e *Edge) route(t *Trunk) []string {
-	b := e.bindings.named(t.Name)
-	if b == nil {
-		return nil
+	var routes []string
+	if b := e.bindings.named(t.Name); b != nil {
+		b.mu.Lock()
+		routes = slices.Clone(b.routes)
+		b.mu.Unlock()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.routes)
+	if t.Proxy == "" || len(routes) > 0 && sameHop(address(routes[0]).URI, t.Proxy) {
+		return routes
+	}
+	return append([]string{"<" + t.Proxy + ">"}, routes...)
+}
+
+// sameHop reports whether two URIs of proxies are the same place.
+func sameHop(a, b string) bool {
+	ua, oka := requestURI(a)
+	ub, okb := requestURI(b)
+	return oka && okb && strings.EqualFold(ua.Host, ub.Host) && cmp.Or(ua.Port, 5060) == cmp.Or(ub.Port, 5060)
 }

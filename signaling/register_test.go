@@ -444,7 +444,7 @@ func TestServersAtPrivateAddresses(t *testing.T) {
 // TestCloseGivesBack waits at the end for a registrar that asks who gives the binding back.
 func TestCloseGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, memnet.New())
+		w := newWorld(t, memnet.New(), func(*Options) {})
 		defer w.calls.close()
 		p, n := registered(t, w)
 		p.accept("")

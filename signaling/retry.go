@@ -53,6 +53,8 @@ func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 	switch status := res.StatusCode; {
 	case status == 401 || status == 407:
 		return again, l.retries.proof.challenged(l.trunk, a.given, res)
+	case l.trunk.station != nil && status/100 == 3:
+		return again, false // where a phone's calls go is its owner's to say
 	case !a.first:
 		return again, false
 	case status == 420:

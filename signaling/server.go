@@ -10,10 +10,14 @@ import (
 // request is given each new request but ACK and CANCEL, on the worker of its Call-ID.
 func (e *Edge) request(tx *stack.ServerTx) {
 	req := tx.Request()
+	if req.Method == sip.REGISTER {
+		e.registering(tx)
+		return
+	}
 	peer, own := tx.Peer(), tag(req.To().Params)
 	from := tx.Source().Addr().Unmap()
 	trunk, served := e.trunks.of(peer), e.bindings.knows(from) || e.servers.knows(from)
-	if own != "" && (trunk != nil || served || e.trunks.within(peer)) {
+	if own != "" && (trunk != nil || served || e.warden != nil || e.trunks.within(peer)) {
 		e.inDialog(tx, own)
 		return
 	}
@@ -24,6 +28,17 @@ func (e *Edge) request(tx *stack.ServerTx) {
 			trunk = b.trunk
 		}
 	}
+	if trunk == nil && req.Method == sip.OPTIONS && e.flows.known(peer.Transport, peer.Addr) {
+		e.outside(tx, nil) // a phone that asks whether we are there
+		return
+	}
+	if e.asks(req, peer, trunk, served) {
+		m, ok := e.prove(tx)
+		if ok {
+			e.outside(tx, m.trunk)
+		}
+		return
+	}
 	if trunk == nil && (!served || e.trunks.within(peer)) {
 		e.reply(tx, 403)
 		return
@@ -32,6 +47,13 @@ func (e *Edge) request(tx *stack.ServerTx) {
 		e.reply(tx, 404) // from the server of accounts, for none of them
 		return
 	}
+	e.outside(tx, trunk)
+}
+
+// outside is given what begins a dialog or none, of a trunk; nil is for what asks of the
+// gateway itself.
+func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
+	req := tx.Request()
 	switch req.Method {
 	case sip.INVITE:
 		e.incoming(tx, trunk)
@@ -74,10 +96,42 @@ func (e *Edge) inDialog(tx *stack.ServerTx, own string) {
 	case l == nil:
 		e.count.unmatched.Add(1)
 		e.reply(tx, 481)
+	case !l.trunk.within(tx.Peer()) && l.trunk.flows != nil:
+		e.moved(tx, l)
 	case !l.trunk.within(tx.Peer()):
 		e.count.foreign.Add(1)
 		e.o.Log.Warn("request from another peer", "call", string(l.in.Call()), "remote", tx.Source().String(), "method", string(tx.Request().Method))
 		e.reply(tx, 403)
+	default:
+		e.inLeg(tx, l)
+	}
+}
+
+// moved takes a request of a peer that has proved who it is, and is elsewhere now: behind a
+// NAT that has forgotten it, or in another network. It has to prove it again.
+func (e *Edge) moved(tx *stack.ServerTx, l *leg) {
+	m, ok := e.prove(tx)
+	if !ok {
+		return
+	}
+	if m.trunk != l.trunk {
+		e.count.foreign.Add(1)
+		e.reply(tx, 403)
+		return
+	}
+	l.mu.Lock()
+	l.hold(flowOf(tx))
+	if _, called := l.ways[tag(tx.Request().From().Params)]; called {
+		l.ways[tag(tx.Request().From().Params)] = tx.Back()
+	}
+	l.next = tx.Back()
+	l.mu.Unlock()
+	e.inLeg(tx, l)
+}
+
+// inLeg gives a request to the leg whose peer it is from.
+func (e *Edge) inLeg(tx *stack.ServerTx, l *leg) {
+	switch {
 	case tx.Request().Method != sip.BYE && unsupported(tx.Request()) != "":
 		e.reply(tx, 420, header("Unsupported", unsupported(tx.Request())))
 	case tx.Request().Method == sip.MESSAGE:

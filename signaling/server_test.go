@@ -826,7 +826,7 @@ func TestClose(t *testing.T) {
 		if err := w.edge.Close(); err != stack.ErrClosed {
 			t.Errorf("closed twice: %v", err)
 		}
-		w.edge = newWorld(t, w.net).edge // for the end of the play
+		w.edge = newWorld(t, w.net, func(*Options) {}).edge // for the end of the play
 	})
 }
 

@@ -1,8 +1,10 @@
 package signaling
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -35,6 +37,8 @@ type submission struct {
 	trunk   *Trunk
 	to      stack.Target
 	uri     sip.Uri
+	bell    sip.Uri  // of a phone: where it is, and
+	route   []string // the way there
 	callID  string
 	tag     string
 	wrapped bool // in CPIM
@@ -57,6 +61,18 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		return
 	}
 	s.uri, s.to = uri, s.trunk.Next
+	if s.trunk.station != nil {
+		bells := e.phones.bells(e, s.trunk, "")
+		if len(bells) == 0 {
+			done(message.Outcome{Result: message.Away, Condition: "recipient-unavailable", Type: "wait", Text: "the phone is not registered"})
+			return
+		}
+		first := bells[0][0] // one copy is enough (RFC 3428 section 4 leaves it to us)
+		s.to, s.route = first.next, first.path
+		if at, ok := requestURI(first.uri); ok {
+			s.bell = at
+		}
+	}
 	knows := e.able.of(aor(m.To.URI))
 	if m.Kind == message.Typing && time.Now().Before(knows.untyped) {
 		done(message.Outcome{Result: message.Refused}) // it said that it does not want these
@@ -79,8 +95,11 @@ func refusedFor(condition, typ, text string) message.Outcome {
 // send makes the request and gives it to the stack.
 func (s *submission) send() {
 	req := s.request()
+	for _, r := range slices.Backward(append(s.e.route(s.trunk), s.route...)) {
+		req.PrependHeader(header("Route", r))
+	}
 	to := s.to
-	if len(req.String())+viaLength > maxDatagram && s.trunk.transport() == stack.UDP {
+	if len(req.String())+viaLength > maxDatagram && cmp.Or(to.Transport, s.trunk.transport()) == stack.UDP {
 		if _, tcp := s.e.stack.Local(stack.TCP, s.trunk.at()); !tcp || !to.Stream {
 			s.done(tooLarge)
 			return
@@ -120,7 +139,11 @@ func failed(err error) message.Outcome {
 // request makes the MESSAGE. It has no Contact (RFC 3428 section 8).
 func (s *submission) request() *sip.Request {
 	e, m := s.e, s.m
-	req := sip.NewRequest(sip.MESSAGE, s.uri)
+	where := s.uri
+	if s.bell.Host != "" {
+		where = s.bell
+	}
+	req := sip.NewRequest(sip.MESSAGE, where)
 	hops := maxForwards
 	if m.Left > 0 {
 		hops = min(m.Left, maxForwards)

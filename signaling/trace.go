@@ -41,7 +41,7 @@ func (t *tracer) packet(p stack.Packet) {
 		return
 	}
 	m := gateway.Message{
-		Edge: gateway.SIP, Sent: p.Out, Peer: p.Remote.String(), Title: title(p.Raw),
+		Edge: gateway.SIP, Sent: p.Out, Peer: p.Remote.String(), Local: p.Local.String(), Transport: string(p.Transport), Title: title(p.Raw),
 		Raw: withoutProof(p.Raw), Occurred: time.Now(),
 	}
 	t.mu.Lock()

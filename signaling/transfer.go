@@ -70,7 +70,7 @@ func (e *Edge) referOf(l *leg, tx *stack.ServerTx) *dialog.Asked {
 	case len(to) != 1 || strings.Contains(afterAddr(to[0]), ","):
 		a.Status = 400 // RFC 3515 section 2.4.2
 		return a
-	case !l.trunk.Trusted:
+	case !l.trunk.Trusted && l.trunk.station == nil:
 		e.o.Log.Info("transfer refused", "call", string(l.in.Call()), "trunk", l.trunk.Name, "why", "the trunk is not trusted")
 		a.Status = 403
 		return a

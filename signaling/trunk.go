@@ -39,8 +39,8 @@ const proved = 1000
 // prove who it is, more. Over anything but TLS nobody proves anything (RELIABILITY 4, row 33).
 func (t *Trunk) admits(p stack.Peer) int {
 	bits := -1
-	if !t.speaks(p.Transport) {
-		return bits
+	if !t.speaks(p.Transport) || t.flows != nil {
+		return bits // it says by itself who it is
 	}
 	for _, s := range t.Sources {
 		if s.Contains(p.Addr.Addr().Unmap()) {
@@ -80,10 +80,21 @@ func kind(t stack.Transport) stack.Transport {
 // within reports whether a request in a dialog of the trunk may come from a peer: one that may
 // call, or one at an address where requests to the trunk go.
 func (t *Trunk) within(p stack.Peer) bool {
+	if t.flows != nil && t.flows.holds(t, p.Transport, p.Addr) {
+		return true
+	}
 	if t.Identity != "" {
 		return t.admits(p) >= 0
 	}
 	return t.speaks(p.Transport) && t.holds(p.Addr.Addr())
+}
+
+// fits reports whether a peer that has proved to be the trunk comes from where it may.
+func (t *Trunk) fits(p stack.Peer) bool {
+	if t.Identity != "" && !t.proves(p) {
+		return false
+	}
+	return len(t.Sources) == 0 || slices.ContainsFunc(t.Sources, func(s netip.Prefix) bool { return s.Contains(p.Addr.Addr().Unmap()) })
 }
 
 // knows reports whether something may come from an address at all, if only responses, before

@@ -114,6 +114,9 @@ func (us *usages) named(id string) *usage {
 // of the lock; ok is false if there is nowhere to send it.
 func (e *Edge) inUsage(u *usage, method string, hs ...sip.Header) (req *sip.Request, g given, ok bool) {
 	s := dialog.Send{Target: u.target, Route: u.route}
+	if u.peerTag == "" {
+		s.Route = e.route(u.trunk)
+	}
 	to := u.next
 	if u.peerTag != "" {
 		to = u.trunk.hop(s.Target, u.next)

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"go/ast"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"sipxmppgw/config"
+	"sipxmppgw/gateway/translate"
 )
 
 func read(t *testing.T, name string) string {
@@ -105,6 +107,63 @@ func TestTheREADMENamesWhatThereIs(t *testing.T) {
 	}
 	if n := strings.Count(readme, "\n"); n > 300 {
 		t.Errorf("the README has %d lines; nobody reads more than 300", n)
+	}
+}
+
+// What people read is there in every language: each text in the source has as many parts as
+// there are languages, and all of them or none are empty.
+func TestAllLanguagesHaveAllTexts(t *testing.T) {
+	isText := func(e ast.Expr) bool {
+		switch e := e.(type) {
+		case *ast.Ident:
+			return e.Name == "Text" || e.Name == "text"
+		case *ast.SelectorExpr:
+			return e.Sel.Name == "Text"
+		}
+		return false
+	}
+	found := 0
+	for _, s := range sources(t) {
+		if !strings.HasPrefix(s.pkg, "gateway/") && !strings.HasPrefix(s.pkg, "jingle") {
+			continue
+		}
+		check := func(c *ast.CompositeLit) {
+			found++
+			empty := 0
+			for _, e := range c.Elts {
+				if b, ok := e.(*ast.BasicLit); ok && len(b.Value) == 2 {
+					empty++
+				}
+			}
+			if len(c.Elts) != len(translate.Languages) || empty != 0 && empty != len(c.Elts) {
+				t.Errorf("%s: a text of %d parts, %d of them empty, for %d languages", s.set.Position(c.Pos()), len(c.Elts), empty, len(translate.Languages))
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			c, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			if isText(c.Type) {
+				check(c)
+			}
+			a, ok := c.Type.(*ast.ArrayType)
+			if !ok || !isText(a.Elt) {
+				return true
+			}
+			for _, e := range c.Elts { // the type is left out there
+				if kv, ok := e.(*ast.KeyValueExpr); ok {
+					e = kv.Value
+				}
+				if inner, ok := e.(*ast.CompositeLit); ok {
+					check(inner)
+				}
+			}
+			return true
+		})
+	}
+	if found < 150 {
+		t.Errorf("only %d texts were found", found)
 	}
 }
 

@@ -144,6 +144,20 @@ func (d *daemon) counters() counters {
 			return 1
 		}, trunk)
 	}
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Barred }, "shut_out")
+	cs.count(dropped, func() uint64 { return d.sip.Stats().Scanned }, "scanner")
+	proofs := desc("sip_proofs_total", "Requests whose sender had to prove who it is, by what came of it: asked, or wrong.", "result")
+	cs.count(proofs, func() uint64 { return d.sip.Stats().Challenged }, "asked")
+	cs.count(proofs, func() uint64 { return d.sip.Stats().Unproved }, "wrong")
+	cs.count(desc("sip_bans_total", "Times that an address was shut out for guessing."), func() uint64 { return d.sip.Stats().Bans })
+	cs.gauge(desc("sip_addresses_banned", "Addresses that are shut out now."), func() int { return d.sip.Stats().Banned })
+	cs.gauge(desc("sip_phone_contacts", "Places where phones are registered with the gateway now."), func() int { return d.sip.Stats().Registered })
+	cs.gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0)."), func() int {
+		if d.load.busy() {
+			return 1
+		}
+		return 0
+	})
 	registrations := desc("sip_registrations", "Registrations at SIP peers there are now, by state.", "state")
 	for s := registration.Down; s <= registration.Failing; s++ {
 		cs.gauge(registrations, func() int { return d.registrations(s) }, s.String())
@@ -177,6 +191,7 @@ func (d *daemon) counters() counters {
 		return 0
 	})
 
+	d.recordCounters(&cs)
 	if d.relay == nil {
 		return cs
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ import (
 	"sipxmppgw/gateway"
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/cdr"
+	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/gateway/translate"
@@ -32,9 +35,6 @@ import (
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
-
-// tracedCalls is how many of the last calls are kept as ladders.
-const tracedCalls = 64
 
 // A daemon is the gateway with its edges, its media and its listeners: everything that one
 // configuration makes. What is one component's own is in its tenant.
@@ -48,12 +48,19 @@ type daemon struct {
 	reg     *prometheus.Registry
 	admin   *http.Server
 	web     net.Listener // of admin; nil if it is turned off
-	sipUp   []string     // the sockets, as they are bound
+	ask     *http.Server
+	asked   net.Listener     // of ask; nil if there is none
+	hep     *trace.Exporter  // nil if nobody is told
+	cdr     *cdr.Writer      // nil if nothing is written
+	hup     chan<- os.Signal // has what may change read again; nil if nothing may
+	told    chan struct{}    // closed when a command wants the gateway to stop
+	sipUp   []string         // the sockets, as they are bound
 	secure  *stack.Secure
 	bound   []string   // trunks that we register with
 	relayAt netip.Addr // where the relay is
 
 	store store.Store // of all tenants; nil if nothing is kept
+	load  *load
 
 	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 
@@ -64,7 +71,7 @@ type daemon struct {
 
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
-	d := &daemon{log: log, trace: trace.NewRecorder(tracedCalls), reg: prometheus.NewRegistry(), stop: func() {}}
+	d := &daemon{log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
 	var opened []interface{ Close() error }
 	defer func() {
 		if err != nil {
@@ -73,6 +80,18 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			}
 		}
 	}()
+	if err := d.openTrace(c); err != nil {
+		return nil, err
+	}
+	if d.hep != nil {
+		opened = append(opened, d.hep)
+	}
+	if err := d.openRecords(c); err != nil {
+		return nil, err
+	}
+	if d.cdr != nil {
+		opened = append(opened, d.cdr)
+	}
 	d.dns = resolverOf(c)
 	opened = append(opened, closer(d.dns.Close))
 	if d.secure, err = secureOf(c, log); err != nil {
@@ -98,6 +117,12 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			return nil, fmt.Errorf("http.listen: %w", err)
 		}
 		opened = append(opened, d.web)
+	}
+	if c.Control.Socket != "" {
+		if d.asked, err = control.Listen(c.Control.Socket); err != nil {
+			return nil, fmt.Errorf("control.socket: %w", err)
+		}
+		opened = append(opened, d.asked)
 	}
 	parts := partsOf(c)
 	if err := d.openRelay(parts, local); err != nil {
@@ -127,6 +152,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		}
 	}
 	d.admin = newAdmin(d.reg, d.unready, d.degraded)
+	d.ask = d.newControl()
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.counters(),
 	)
@@ -167,6 +193,9 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 			Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken", Day: time.Duration(t.MinutesPerDay) * time.Minute,
 		}
 	}
+	all[signaling.PhonePrefix] = gateway.Quota{
+		Calls: c.Calls.PerUser, Rate: float64(c.Calls.AttemptsPerUser) / 60, Burst: c.Calls.AttemptsPerUser, Reason: "all lines of the phone are taken",
+	}
 	return all
 }
 
@@ -190,9 +219,14 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	o := signaling.Options{
 		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Host: first.Host, Refusals: first.Refusals,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
-		Stack:      stack.Options{Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log},
-		UserAgent:  "sipxmppgw/" + strings.Fields(versionOf())[0],
-		Log:        d.log,
+		Stack: stack.Options{
+			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
+			Busy: func(method string) bool {
+				return method == "INVITE" && d.hurried() || method != "OPTIONS" && d.load.busy()
+			},
+		},
+		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
+		Log:       d.log,
 	}
 	if !c.SIP.Unmarked {
 		o.Stack.Control = mark
@@ -204,6 +238,9 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 		}
 		o.Trunks = append(o.Trunks, trunks...)
 	}
+	if err := d.tenants[0].phones(&o); err != nil {
+		return err
+	}
 	var err error
 	if d.sip, err = signaling.New(o); err != nil {
 		return fmt.Errorf("sip: %w", err)
@@ -212,16 +249,25 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	return nil
 }
 
+// hurried reports whether more calls begin than anyone here wants: whose a call is, is not known
+// before it is read.
+func (d *daemon) hurried() bool {
+	return !slices.ContainsFunc(d.tenants, func(t *tenant) bool { return !t.g.Hurried() })
+}
+
 // messageModes are what trunks[].messages may say.
 var messageModes = map[string]signaling.MessageMode{
 	"on": signaling.PlainMessages, "cpim": signaling.CPIMMessages, "off": signaling.NoMessages,
 }
 
-// trunksWithMessages are the trunks that take messages.
+// trunksWithMessages are the trunks and phones that take messages.
 func trunksWithMessages(c config.Config) map[string]bool {
 	all := map[string]bool{}
 	for _, t := range c.Trunks {
 		all[t.Name] = messageModes[t.Messages] != signaling.NoMessages
+	}
+	for _, p := range c.Phones {
+		all[signaling.PhonePrefix+p.User] = true
 	}
 	return all
 }
@@ -233,15 +279,35 @@ func nextHop(t config.Trunk) (stack.Target, error) {
 	if t.Address == "" {
 		return next, nil
 	}
-	host, port, err := config.SplitAddress(t.Address)
+	at := t.Address
+	if t.OutboundProxy != "" {
+		at = t.OutboundProxy
+	}
+	host, port, err := config.SplitAddress(at)
 	if err != nil {
 		return stack.Target{}, err
 	}
 	next.Host, next.Port = strings.Trim(host, "[]"), port
-	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" {
+	if _, err := netip.ParseAddr(next.Host); err == nil && next.Identity == "" && t.OutboundProxy == "" {
 		next.Identity = strings.Trim(t.Domain, "[]")
 	}
 	return next, nil
+}
+
+// proxyOf is the URI of a trunk's outbound proxy; empty if it has none.
+func proxyOf(t config.Trunk) string {
+	if t.OutboundProxy == "" {
+		return ""
+	}
+	uri := "sip:" + t.OutboundProxy
+	if t.Transport != "" && t.Transport != "udp" {
+		over := t.Transport
+		if over == "wss" {
+			over = "ws"
+		}
+		uri += ";transport=" + over
+	}
+	return uri + ";lr"
 }
 
 // run serves until ctx is done. An error is a listener that failed.
@@ -250,7 +316,8 @@ func (d *daemon) run(ctx context.Context) error {
 	d.mu.Lock()
 	d.stop = stop
 	d.mu.Unlock()
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
+	go d.load.run(streaming) // ends with stop
 	for _, t := range d.tenants {
 		t.run(streaming)
 	}
@@ -261,8 +328,17 @@ func (d *daemon) run(ctx context.Context) error {
 			}
 		}()
 	}
+	if d.asked != nil {
+		go func() { // ends when close shuts the server down
+			if err := d.ask.Serve(d.asked); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("control.socket: %w", err)
+			}
+		}()
+	}
 	select {
 	case <-ctx.Done():
+		return nil
+	case <-d.told:
 		return nil
 	case err := <-failed:
 		return err
@@ -303,6 +379,13 @@ func (d *daemon) close(ctx context.Context) {
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = d.admin.Shutdown(last)
+	_ = d.ask.Shutdown(last)
+	if d.hep != nil {
+		_ = d.hep.Close()
+	}
+	if d.cdr != nil { // all calls have ended
+		_ = d.cdr.Close()
+	}
 }
 
 // active is how many calls there are.

@@ -472,7 +472,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("exit code %d, complaints %q", code, errs)
 	}
 	for _, want := range []string{
-		`(?m)^ +0\.0  \|-INVITE-+>\|`,
+		`(?m)^ +0\.0 +0\.0  \|-INVITE-+>\|`,
 		`\|-propose-+>\|`, `\|-session-initiate-+>\|`, `\|<-+session-accept-\|`, `\|<-+200 OK-\|`, `\|-ACK-+>\|`, `\|-session-terminate success-+>\|`,
 		`(?m)^phone calls client +\d+ ms +\d+ ms +\d+ ms +normal +success$`,
 		`(?m)^client calls phone +\d+ ms +\d+ ms +\d+ ms +normal +BYE$`,

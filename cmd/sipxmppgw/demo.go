@@ -116,7 +116,7 @@ func openDemo(ctx context.Context, log *slog.Logger) (_ *demo, err error) {
 xmpp: {domain: %s, server: "%s", secret: %s, name: Demo gateway}
 sip: {listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], default_domain: pbx.example}
 media: {addresses: [127.0.0.1], allow_loopback: true, port_min: 20000, port_max: 29999}
-calls: {drain: 1s}
+calls: {drain: 1s, max_cpu: 100}
 http: {listen: "127.0.0.1:0"}
 trunks:
   - {name: office, address: "%s", sources: [127.0.0.0/8], codecs: [PCMA, PCMU]}
@@ -407,7 +407,8 @@ func (x *demo) show(ctx context.Context, out io.Writer) bool {
 		}
 	}
 	if len(results) > 0 && results[0].record.Call != "" {
-		fmt.Fprintf(out, "The first call, message by message:\n\n%s\n", trace.Ladder(x.d.trace.Call(string(results[0].record.Call))))
+		r, _ := x.d.trace.Call(string(results[0].record.Call))
+		fmt.Fprintf(out, "The first call, message by message:\n\n%s\n", trace.Ladder(r))
 	}
 	printResults(out, results)
 	for _, f := range x.server.Faults() {

@@ -26,6 +26,9 @@ const (
 	exitOK      = 0
 	exitProblem = 1 // what was asked for went wrong
 	exitUsage   = 2 // the command or the configuration is wrong
+
+	exitUnreachable = 3 // no gateway runs where it was asked
+	exitTimeout     = 4 // it did not answer in time
 )
 
 const usage = `usage: sipxmppgw COMMAND [FLAGS]
@@ -35,8 +38,32 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   route NUMBER --as JID [--config FILE]
                         say where a call would go, rule by rule, and what would be sent;
                         with --from-sip TRUNK, where one of that trunk would
+  config show [--config FILE] [--defaults]
+                        list the settings and where each comes from; without --defaults,
+                        those that someone has set
+  snippet KIND [--trunk NAME] [--config FILE]
+                        write what the other side needs: KIND is prosody, ejabberd,
+                        asterisk, freeswitch or kamailio
+  completion SHELL      write what bash, zsh or fish needs to complete these
+  calls [--ended|--refused]
+                        list the calls there are, those that have ended, or those that were
+                        not begun
+  call CALL             say what is known of one; CALL is its id, the beginning of that, or
+                        "last" for the one that ended last
+  hangup CALL           end one
+  why CALL [--lang L]   say why one ended, and what to do about it
+  ladder CALL [--format text|svg|json] [--mask]
+                        draw its SIP messages and stanzas side by side; --mask replaces
+                        persons, numbers and addresses
+  pcap CALL [--mask] > FILE
+                        write them for Wireshark
+  replay FILE           tell a call machine anew what that of a ladder in JSON was told
+  trunks                list the SIP peers, and how they fare
+  drain                 refuse new calls, and stop when the last has ended
+  reload                read certificates and secrets again, as SIGHUP does
+                        All that ask a running gateway take --socket, --timeout and --json.
   demo [--stay]         place real calls through a gateway on this machine
-  version               say which version this is
+  version [--running]   say which version this is, or the one that runs
 `
 
 func main() {
@@ -54,13 +81,36 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return runDaemon(ctx, args[1:], errs)
 	case "check-config":
 		return checkConfig(args[1:], out, errs)
+	case "config":
+		return configCommand(args[1:], out, errs)
+	case "snippet":
+		return snippet(args[1:], out, errs)
+	case "completion":
+		return completion(args[1:], out, errs)
 	case "route":
 		return routeCall(args[1:], out, errs)
+	case "calls":
+		return askCalls(ctx, args[1:], out, errs)
+	case "call":
+		return askCall(ctx, args[1:], out, errs)
+	case "hangup":
+		return askHangup(ctx, args[1:], out, errs)
+	case "why":
+		return askWhy(ctx, args[1:], out, errs)
+	case "ladder":
+		return askLadder(ctx, args[1:], out, errs)
+	case "pcap":
+		return askPcap(ctx, args[1:], out, errs)
+	case "replay":
+		return replay(args[1:], out, errs)
+	case "drain", "reload":
+		return askOrder(ctx, args[0], args[1:], out, errs)
+	case "trunks":
+		return askTrunks(ctx, args[1:], out, errs)
 	case "demo":
 		return runDemo(ctx, args[1:], out, errs)
 	case "version":
-		fmt.Fprintln(out, "sipxmppgw", versionOf())
-		return exitOK
+		return sayVersion(ctx, args[1:], out, errs)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(out, usage)
 		return exitOK
@@ -139,6 +189,7 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
+	d.hup = again
 	defer close(again)
 	defer signal.Stop(again)
 	go func() { // ends with again

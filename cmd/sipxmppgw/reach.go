@@ -75,7 +75,7 @@ func advertised(c config.Config, dns *resolve.Resolver, log *slog.Logger) (reach
 	if other, err := leadsTo(outsideOf(!r.main().Is4())); err == nil && listensOn(c, !r.main().Is4()) {
 		r.addrs = append(r.addrs, other)
 	}
-	if own := r.main(); signaling.Public(at.Addr()) && !signaling.Public(own) {
+	if own := r.main(); len(c.Trunks) > 0 && signaling.Public(at.Addr()) && !signaling.Public(own) {
 		log.Warn("the trunk is on the Internet and our address is not: behind a NAT sip.external_address is needed, or auto",
 			"trunk", c.Trunks[0].Name, "advertised", own.String())
 	}
@@ -84,6 +84,10 @@ func advertised(c config.Config, dns *resolve.Resolver, log *slog.Logger) (reach
 
 // leading finds the address that leads to the first trunk, and where that is.
 func leading(c config.Config, dns *resolve.Resolver, log *slog.Logger) (r reach, at netip.AddrPort, err error) {
+	if len(c.Trunks) == 0 {
+		addr, err := leadsTo(outsideOf(true))
+		return reach{addrs: []netip.Addr{addr}, why: "it leads out"}, outsideOf(true), err
+	}
 	t := c.Trunks[0]
 	next, err := nextHop(t)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -67,6 +68,9 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 			Name: t.Name, Domain: trunkDomain(t), Trusted: t.Trusted, Early: t.EarlyMedia, Policy: trunkPolicy(c, t),
 			Numbers: translate.NumberForm(t.NumberFormat), Refer: t.ReferTowardSIP,
 		})
+	}
+	for _, p := range c.Phones {
+		r.Phones = append(r.Phones, phoneRoute(c, p))
 	}
 	return r, nil
 }
@@ -128,7 +132,11 @@ func rulesOf(c config.Config) ([]route.Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d].hours: %w", i, err)
 		}
-		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunks: waysOf(r), Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
+		ways := waysOf(r)
+		if r.Phone != "" {
+			ways = route.Via(signaling.PhonePrefix + r.Phone)
+		}
+		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunks: ways, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
 	}
 	return rules, nil
 }
@@ -172,6 +180,10 @@ func groupsOf(c config.Config, m *translate.Mapping) ([]gateway.Group, error) {
 func membersOf(g config.Group, list []string) ([]gateway.Member, error) {
 	var all []gateway.Member
 	for _, m := range list {
+		if user, ok := strings.CutPrefix(m, "phone:"); ok {
+			all = append(all, gateway.Member{Trunk: signaling.PhonePrefix + user})
+			continue
+		}
 		if strings.HasPrefix(m, "sip:") {
 			u, err := translate.ParseURI(m)
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/mediarelay/rtpengine"
@@ -97,12 +98,17 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Quotas:      quotasOf(c),
 		Zone:        zone,
 		MaxDuration: c.Calls.MaxDuration,
+		Busy:        t.d.load.busy,
 		Log:         t.log,
 		Registry:    t.reg,
 		Trace:       t.d.trace,
+		KeepEnded:   c.Trace.Calls,
 		Ended: func(r gateway.Record) {
 			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
 				t.xmpp.Missed(user, r)
+			}
+			if t.d.cdr != nil {
+				t.d.cdr.Add(r.Line(r.Ended))
 			}
 			t.tell(r)
 		},
@@ -137,7 +143,7 @@ func (t *tenant) openXMPP() error {
 		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: t.routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: t.routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
-		Accounts: t.accounts, Lang: accounts.LangOf(c.Accounts.Language, accounts.EN), Names: t.routes.Names,
+		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.routes.Names,
 		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Language: c.XMPP.Language,
 	})
 	var once sync.Once
@@ -177,6 +183,8 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
 			Messages: messageModes[own.Messages], Tenant: t.sip,
+			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
+			Proxy:   proxyOf(own),
 		}
 		for j, s := range own.Sources {
 			p, err := config.ParsePrefix(s)

@@ -18,6 +18,7 @@ import (
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/trace"
 	"sipxmppgw/test/peer/audio"
 	"sipxmppgw/test/peer/jinglephone"
 	"sipxmppgw/test/peer/phone"
@@ -77,16 +78,18 @@ type behind struct {
 
 // A setup is what a world is made of. The zero value is one phone and one user.
 type setup struct {
-	phones []behind
-	users  int
-	calls  string // further settings of calls
-	media  string // and of media
-	xmpp   string // and of xmpp
-	trunks string // further trunks
-	routes string // that go before the others
-	more   string // further sections
-	sip    string // sockets and further settings of sip; IPv4 on loopback when empty
-	trace  func(xmppserver.Stanza)
+	phones  []behind
+	users   int
+	calls   string // further settings of calls
+	media   string // and of media
+	xmpp    string // and of xmpp
+	trunks  string // further trunks
+	routes  string // that go before the others
+	more    string // further groups of settings
+	sip     string // sockets and further settings of sip; IPv4 on loopback when empty
+	trace   func(xmppserver.Stanza)
+	socket  string // for commands; none when empty
+	records string // file of call records; none when empty
 }
 
 // A world is a gateway between an XMPP server and SIP phones, in one process.
@@ -94,6 +97,7 @@ type world struct {
 	t      *testing.T
 	server *xmppserver.Server
 	secret string
+	socket string // for commands
 	d      *daemon
 	sip    []*sipphone.Phone
 	log    *lines
@@ -149,7 +153,7 @@ func (l *lines) with(text string) string {
 // transaction may be left, and the server must have found no fault.
 func newWorld(t *testing.T, s setup) *world {
 	t.Helper()
-	w := &world{t: t, secret: "s3cret-of-" + strings.Map(letters, t.Name()), log: &lines{}}
+	w := &world{t: t, socket: s.socket, secret: "s3cret-of-" + strings.Map(letters, t.Name()), log: &lines{}}
 	var err error
 	w.server, err = xmppserver.Listen(xmppserver.Options{
 		Domain: testDomain, Components: map[string]string{testGW: w.secret}, Trace: s.trace,
@@ -229,10 +233,12 @@ func (w *world) config(s setup) string {
 xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway%s}
 sip: {%s, default_domain: pbx.example}
 media: {addresses: [%s], allow_loopback: true, port_min: 20000, port_max: 29999%s}
-calls: {drain: 1s, per_second: 10000%s}
+calls: {drain: 1s, per_second: 10000, max_cpu: 100%s}
 http: {listen: "127.0.0.1:0"}
+control: {socket: %q}
+records: {file: %q}
 trunks:
-`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls)
+`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls, s.socket, s.records)
 	for i, phone := range w.sip {
 		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
 	}
@@ -261,6 +267,12 @@ func (w *world) close() {
 		for _, p := range w.sip {
 			for _, f := range p.Faults() {
 				w.t.Errorf("the SIP phone %s found fault: %s", p.URI(), f)
+			}
+		}
+		for _, id := range w.d.trace.Calls() {
+			r, _ := w.d.trace.Call(id)
+			if flow, n, err := trace.Replay(r); r.Left == 0 && (err != nil || n > 0) {
+				w.t.Errorf("the call %s is another when it is replayed, in %d steps, %v:\n%s", id, n, err, flow)
 			}
 		}
 		if n := w.log.count("level=ERROR"); n > 0 {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"sipxmppgw/gateway/store"
+
+	"sipxmppgw/gateway/translate"
 )
 
 // A fakeLines is a SIP side whose server knows some passwords.
@@ -86,7 +88,7 @@ func sit(t *testing.T, kept *store.Memory, change func(*Options)) *desk {
 		Tell: func(n Notice) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			_, up, why := d.b.Standing(n.Owner, EN)
+			_, up, why := d.b.Standing(n.Owner, translate.EN)
 			d.notices = append(d.notices, strings.TrimSpace(fmt.Sprintf("%s new=%t up=%t gone=%t %s", n.Owner, n.New, up, n.Gone, why)))
 		},
 	}
@@ -158,12 +160,12 @@ func TestAccountIsCheckedBeforeItIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := &store.Memory{}
 		d := sit(t, kept, nil)
-		d.says("no: The user name or the password is wrong.", "add-account", EN, "username", "mira@voip.example", "password", "letmein")
-		d.says("no: Der Benutzername oder das Kennwort ist falsch.", "add-account", DE, "username", "mira@voip.example", "password", "letmein")
+		d.says("no: The user name or the password is wrong.", "add-account", translate.EN, "username", "mira@voip.example", "password", "letmein")
+		d.says("no: Der Benutzername oder das Kennwort ist falsch.", "add-account", translate.DE, "username", "mira@voip.example", "password", "letmein")
 		if all := rows(t, kept, store.Accounts); len(all) != 0 || len(d.lines.up) != 0 || d.told() != "" {
 			t.Errorf("%v are kept, %v", all, d.lines.up)
 		}
-		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame", "number", "+49 30 1")
+		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame", "number", "+49 30 1")
 		if got := d.told(); got != "juliet@example.org new=true up=true gone=false" {
 			t.Errorf("told %q", got)
 		}
@@ -176,7 +178,7 @@ func TestAccountIsCheckedBeforeItIsKept(t *testing.T) {
 		if got := d.told(); got != "juliet@example.org new=false up=false gone=false The SIP server does not answer." {
 			t.Errorf("told %q", got)
 		}
-		d.says("SIP-Konto: mira@voip.example +49 30 1 – Der SIP-Server antwortet nicht.", "numbers", DE)
+		d.says("SIP-Konto: mira@voip.example +49 30 1 – Der SIP-Server antwortet nicht.", "numbers", translate.DE)
 		d.leave()
 		if s := d.log.String(); strings.Contains(s, "sesame") || strings.Contains(s, "letmein") {
 			t.Errorf("the log knows a password:\n%s", s)
@@ -197,14 +199,14 @@ func TestAccountIsCheckedBeforeItIsKept(t *testing.T) {
 		if a, ok := d.b.Owner(own[0].Trunk()); !ok || a.Password != "sesame" || a.Owner != juliet {
 			t.Errorf("it is there: %v", ok)
 		}
-		d.says("The account was removed: mira@voip.example", "remove-account", EN)
+		d.says("The account was removed: mira@voip.example", "remove-account", translate.EN)
 		if got := d.told(); got != "juliet@example.org new=false up=false gone=true" {
 			t.Errorf("told %q", got)
 		}
 		if all := rows(t, kept, store.Accounts); len(all) != 0 || len(d.lines.up) != 0 {
 			t.Errorf("%v are left", all)
 		}
-		d.says("no: There is no such account.", "remove-account", EN)
+		d.says("no: There is no such account.", "remove-account", translate.EN)
 		d.leave()
 	})
 }
@@ -212,19 +214,19 @@ func TestAccountIsCheckedBeforeItIsKept(t *testing.T) {
 func TestAnotherPasswordTakesThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := sit(t, &store.Memory{}, nil)
-		d.says("The account", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("The account", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
 		old := d.b.Accounts(juliet)[0]
-		d.says("no: ", "add-account", EN, "username", "mira@voip.example", "password", "letmein")
+		d.says("no: ", "add-account", translate.EN, "username", "mira@voip.example", "password", "letmein")
 		if now := d.b.Accounts(juliet); len(now) != 1 || now[0] != old {
 			t.Error("the good one is lost")
 		}
 		d.lines.good["mira"] = "new"
-		d.says("The account", "add-account", EN, "username", "mira@voip.example", "password", "new")
+		d.says("The account", "add-account", translate.EN, "username", "mira@voip.example", "password", "new")
 		now := d.b.Accounts(juliet)
 		if len(now) != 1 || now[0].ID == old.ID || len(d.lines.up) != 1 || d.lines.up[now[0].Trunk()] == nil {
 			t.Errorf("there are %d", len(now))
 		}
-		d.says("no: You have as many accounts as you may have.", "add-account", EN, "username", "other@voip.example", "password", "sesame")
+		d.says("no: You have as many accounts as you may have.", "add-account", translate.EN, "username", "other@voip.example", "password", "sesame")
 		d.leave()
 	})
 }
@@ -261,7 +263,7 @@ func TestWhoMayHaveWhat(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := sit(t, &store.Memory{}, test.change)
-				d.says(test.want, "add-account", EN, "username", test.user, "server", test.server, "password", "sesame")
+				d.says(test.want, "add-account", translate.EN, "username", test.user, "server", test.server, "password", "sesame")
 				d.leave()
 			})
 		})
@@ -273,22 +275,22 @@ func TestAttemptsAreBounded(t *testing.T) {
 		d := sit(t, &store.Memory{}, nil)
 		d.lines.mute = true
 		began := time.Now()
-		d.says("no: The SIP server does not answer.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("no: The SIP server does not answer.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
 		if took := time.Since(began); took != 15*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		d.lines.mute = false
 		for i := range maxTries {
-			got := d.order("add-account", EN, "username", "mira@voip.example", "password", "guess")
+			got := d.order("add-account", translate.EN, "username", "mira@voip.example", "password", "guess")
 			if last := i == maxTries-1; last != strings.Contains(got, "too often") {
 				t.Errorf("attempt %d: %q", i+2, got)
 			}
 		}
 		time.Sleep(triesIn + time.Second)
-		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
-		d.says("The account was removed", "remove-account", EN)
+		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("The account was removed", "remove-account", translate.EN)
 		d.lines.fails = errors.New("no listener")
-		d.says("no: The SIP server cannot do it now.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("no: The SIP server cannot do it now.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
 		d.leave()
 	})
 }
@@ -301,12 +303,12 @@ func TestBookIsBounded(t *testing.T) {
 		said := make(chan Reply, 1)
 		first := map[string]string{"username": "mira@voip.example", "password": "sesame"}
 		d.b.Do(Register(), Ask{Owner: juliet, Values: first}, func(r Reply) { said <- r })
-		d.says("no: Your last account is still being checked.", "add-account", EN, "username", "mira@other.example", "password", "sesame")
+		d.says("no: Your last account is still being checked.", "add-account", translate.EN, "username", "mira@other.example", "password", "sesame")
 		<-said
 		d.lines.mute = false
-		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
-		d.says("no: There is no room for more accounts here.", "add-account", EN, "username", "mira@other.example", "password", "sesame")
-		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame") // it is there already
+		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("no: There is no room for more accounts here.", "add-account", translate.EN, "username", "mira@other.example", "password", "sesame")
+		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame") // it is there already
 		d.leave()
 
 		d = sit(t, &store.Memory{}, nil)
@@ -319,10 +321,10 @@ func TestBookIsBounded(t *testing.T) {
 			d.b.wishes[fmt.Sprint(i)] = Wishes{Quiet: true}
 		}
 		d.b.mu.Unlock()
-		d.says("no: That was too often", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
-		d.says("no: There is no room", "dnd", EN, "dnd", "on")
+		d.says("no: That was too often", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("no: There is no room", "dnd", translate.EN, "dnd", "on")
 		time.Sleep(triesIn + time.Second)
-		d.says("The account works.", "add-account", EN, "username", "mira@voip.example", "password", "sesame")
+		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame")
 		d.leave()
 		if len(d.b.tries) != 1 || len(d.b.wishes) != maxUsers {
 			t.Errorf("%d are remembered, and the wishes of %d", len(d.b.tries), len(d.b.wishes))
@@ -334,9 +336,9 @@ func TestWishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := &store.Memory{}
 		d := sit(t, kept, nil)
-		d.says("no: This is neither a number nor a SIP address.", "forward", EN, "to", "nonsense")
-		d.says("no: This is none of the choices.", "dnd", EN, "dnd", "perhaps")
-		d.says("no: An answer is missing.", "dnd", EN)
+		d.says("no: This is neither a number nor a SIP address.", "forward", translate.EN, "to", "nonsense")
+		d.says("no: This is none of the choices.", "dnd", translate.EN, "dnd", "perhaps")
+		d.says("no: An answer is missing.", "dnd", translate.EN)
 		for _, o := range [][]string{
 			{"forward", "to", "+4930777"},
 			{"forward", "to", "+4930778", "when", "busy"},
@@ -344,12 +346,12 @@ func TestWishes(t *testing.T) {
 			{"dnd", "dnd", "on"},
 			{"hide", "hide", "an"},
 		} {
-			d.says("That is set.", o[0], EN, o[1:]...)
+			d.says("That is set.", o[0], translate.EN, o[1:]...)
 		}
 		d.leave()
 		d = sit(t, kept, nil)
 		d.says("Number: none\nForwarded to: +4930777\nForwarded when busy to: +4930778\nForwarded when nobody answers to: +4930779\n"+
-			"Do not disturb: on\nYour number is hidden: on", "numbers", EN)
+			"Do not disturb: on\nYour number is hidden: on", "numbers", translate.EN)
 		for _, o := range [][]string{
 			{"forward", "to", "off"},
 			{"forward", "to", "aus", "when", "busy"},
@@ -357,7 +359,7 @@ func TestWishes(t *testing.T) {
 			{"dnd", "dnd", "off"},
 			{"hide", "hide", "off"},
 		} {
-			d.says("That is set.", o[0], EN, o[1:]...)
+			d.says("That is set.", o[0], translate.EN, o[1:]...)
 		}
 		if w := d.b.Wishes(juliet); w != (Wishes{}) {
 			t.Errorf("left %+v", w)
@@ -372,15 +374,15 @@ func TestWishes(t *testing.T) {
 func TestLastCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := sit(t, &store.Memory{}, nil)
-		d.says("There are no calls yet.", "calls", EN)
+		d.says("There are no calls yet.", "calls", translate.EN)
 		d.b.Remember(juliet, Call{ID: "1", At: time.Now(), Other: "Otto", Talked: 61 * time.Second})
 		d.b.Remember(juliet, Call{ID: "2", At: time.Now(), Out: true, Other: "+4930777", Cause: "busy"})
 		d.b.Remember("romeo@elsewhere.example", Call{ID: "3", At: time.Now(), Other: "x"})
-		if got := d.order("calls", EN); got != "2000-01-01 00:00 → +4930777 – busy\n2000-01-01 00:00 ← Otto 1m1s" {
+		if got := d.order("calls", translate.EN); got != "2000-01-01 00:00 → +4930777 – busy\n2000-01-01 00:00 ← Otto 1m1s" {
 			t.Errorf("got %q", got)
 		}
 		time.Sleep(time.Hour)
-		d.says("There are no calls yet.", "calls", EN)
+		d.says("There are no calls yet.", "calls", translate.EN)
 		d.leave()
 	})
 }
@@ -410,6 +412,6 @@ func TestEnd(t *testing.T) {
 		if r := <-said; r.Problem == nil || r.Problem.Kind != Later {
 			t.Errorf("got %+v", r)
 		}
-		d.says("no: The gateway is going down.", "dnd", EN, "dnd", "on")
+		d.says("no: The gateway is going down.", "dnd", translate.EN, "dnd", "on")
 	})
 }

@@ -46,7 +46,7 @@ func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *
 		if t = begin(text); t == nil {
 			return help(text, l), nil, ask
 		}
-	case stop.is(text):
+	case stop.Is(text):
 		delete(c.talks, owner)
 		return cancelled.In(l), nil, ask
 	default:
@@ -74,7 +74,7 @@ func begin(text string) *talk {
 		return nil
 	}
 	for i := range commands {
-		if !commands[i].Words.is(words[0]) {
+		if !commands[i].Words.Is(words[0]) {
 			continue
 		}
 		t := &talk{command: &commands[i], values: map[string]string{}}
@@ -159,7 +159,7 @@ func (c *Chat) remember(owner string, t *talk, now time.Time) {
 
 // help says what there is.
 func help(text string, l Lang) string {
-	if text != "?" && !helpMe.is(text) {
+	if text != "?" && !helpMe.Is(text) {
 		return unknown.In(l)
 	}
 	lines := []string{helpHead.In(l)}

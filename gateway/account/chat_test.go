@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sipxmppgw/gateway/translate"
 )
 
 // A conversation is what is written and what comes back, and at its end the order.
@@ -15,7 +17,7 @@ func TestChat(t *testing.T) {
 		lines []string // written, then what the answer begins with
 		order string
 	}{
-		{"step by step", EN, []string{
+		{"step by step", translate.EN, []string{
 			"Add", "SIP user name or address?",
 			"mira@voip.example", "SIP password? Your client may keep it",
 			"", "An answer is missing.\nSIP password?",
@@ -24,16 +26,16 @@ func TestChat(t *testing.T) {
 			"Mira Miller", "Telephone number of the account (–: -)?",
 			"-", "One moment …",
 		}, "add-account map[name:Mira Miller password:se cret username:mira@voip.example]"},
-		{"at once", DE, []string{"neu mira@voip.example geheim", "Einen Moment …"}, "add-account map[password:geheim username:mira@voip.example]"},
-		{"begun", DE, []string{"neu mira@voip.example", "SIP-Kennwort?", "abbrechen", "Es wurde nichts geändert."}, ""},
-		{"a choice", EN, []string{"dnd", "Do not disturb (on, off)?", "maybe", "This is none of the choices.", "ON", ""}, "dnd map[dnd:on]"},
-		{"a forward", DE, []string{"weiterleiten +4930777 besetzt", ""}, "forward map[to:+4930777 when:busy]"},
-		{"a forward always", EN, []string{"forward +4930777", ""}, "forward map[to:+4930777]"},
-		{"words in another language", EN, []string{"nummern", ""}, "numbers map[]"},
-		{"help", DE, []string{"hilfe", "Ich kenne diese Worte:\nneu – SIP-Konto anlegen"}, ""},
-		{"nonsense", EN, []string{"sudo", "I do not know that."}, ""},
-		{"remove", EN, []string{"remove", ""}, "remove-account map[]"},
-		{"too much", EN, []string{strings.Repeat("x", 2000), "This is too long."}, ""},
+		{"at once", translate.DE, []string{"neu mira@voip.example geheim", "Einen Moment …"}, "add-account map[password:geheim username:mira@voip.example]"},
+		{"begun", translate.DE, []string{"neu mira@voip.example", "SIP-Kennwort?", "abbrechen", "Es wurde nichts geändert."}, ""},
+		{"a choice", translate.EN, []string{"dnd", "Do not disturb (on, off)?", "maybe", "This is none of the choices.", "ON", ""}, "dnd map[dnd:on]"},
+		{"a forward", translate.DE, []string{"weiterleiten +4930777 besetzt", ""}, "forward map[to:+4930777 when:busy]"},
+		{"a forward always", translate.EN, []string{"forward +4930777", ""}, "forward map[to:+4930777]"},
+		{"words in another language", translate.EN, []string{"nummern", ""}, "numbers map[]"},
+		{"help", translate.DE, []string{"hilfe", "Ich kenne diese Worte:\nneu – SIP-Konto anlegen"}, ""},
+		{"nonsense", translate.EN, []string{"sudo", "I do not know that."}, ""},
+		{"remove", translate.EN, []string{"remove", ""}, "remove-account map[]"},
+		{"too much", translate.EN, []string{strings.Repeat("x", 2000), "This is too long."}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,13 +66,13 @@ func TestChatsAreBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	for i := range maxTalks + 10 {
 		now = now.Add(time.Millisecond)
-		c.Say(fmt.Sprintf("u%d@example.org", i), "dnd", EN, now)
+		c.Say(fmt.Sprintf("u%d@example.org", i), "dnd", translate.EN, now)
 	}
 	if len(c.talks) != maxTalks || c.talks["u0@example.org"] != nil {
 		t.Errorf("there are %d", len(c.talks))
 	}
 	// Nobody waits for ever: what comes late is an order of its own.
-	if back, _, _ := c.Say("u500@example.org", "on", EN, now.Add(talkFor+time.Second)); back != unknown.In(EN) {
+	if back, _, _ := c.Say("u500@example.org", "on", translate.EN, now.Add(talkFor+time.Second)); back != unknown.In(translate.EN) {
 		t.Errorf("got %q", back)
 	}
 }

@@ -74,55 +74,55 @@ var switches = []Option{{"on", on}, {"off", off}}
 
 var commands = []Command{
 	{
-		Node: "add-account", Words: Text{"add", "neu"}, Name: Text{"Add a SIP account", "SIP-Konto anlegen"},
+		Node: "add-account", Words: Text{"add", "neu", "ajouter", "añadir"}, Name: Text{"Add a SIP account", "SIP-Konto anlegen", "Ajouter un compte SIP", "Añadir una cuenta SIP"},
 		Fields: []Field{
-			{Name: "username", Legacy: "username", Label: Text{"SIP user name or address", "SIP-Benutzername oder -Adresse"}, Required: true},
-			{Name: "password", Legacy: "password", Shape: Private, Label: Text{"SIP password", "SIP-Kennwort"}, Required: true},
-			{Name: "server", Label: Text{"SIP server, if it is not in the address", "SIP-Server, falls nicht in der Adresse"}},
-			{Name: "name", Legacy: "name", Label: Text{"Your name, as others shall see it", "Dein Name, wie andere ihn sehen sollen"}},
-			{Name: "number", Legacy: "phone", Label: Text{"Telephone number of the account", "Telefonnummer des Kontos"}},
+			{Name: "username", Legacy: "username", Label: Text{"SIP user name or address", "SIP-Benutzername oder -Adresse", "Nom d’utilisateur ou adresse SIP", "Nombre de usuario o dirección SIP"}, Required: true},
+			{Name: "password", Legacy: "password", Shape: Private, Label: Text{"SIP password", "SIP-Kennwort", "Mot de passe SIP", "Contraseña SIP"}, Required: true},
+			{Name: "server", Label: Text{"SIP server, if it is not in the address", "SIP-Server, falls nicht in der Adresse", "Serveur SIP, s’il n’est pas dans l’adresse", "Servidor SIP, si no está en la dirección"}},
+			{Name: "name", Legacy: "name", Label: Text{"Your name, as others shall see it", "Dein Name, wie andere ihn sehen sollen", "Votre nom, tel que les autres le verront", "Su nombre, como lo verán los demás"}},
+			{Name: "number", Legacy: "phone", Label: Text{"Telephone number of the account", "Telefonnummer des Kontos", "Numéro de téléphone du compte", "Número de teléfono de la cuenta"}},
 		},
 		run: (*Book).add,
 	},
 	{
-		Node: "remove-account", Words: Text{"remove", "entfernen"}, Name: Text{"Remove a SIP account", "SIP-Konto entfernen"},
-		Fields: []Field{{Name: "account", Label: Text{"Address of the account; empty if there is only one", "Adresse des Kontos; leer, wenn es nur eines gibt"}}},
+		Node: "remove-account", Words: Text{"remove", "entfernen", "supprimer", "eliminar"}, Name: Text{"Remove a SIP account", "SIP-Konto entfernen", "Supprimer un compte SIP", "Eliminar una cuenta SIP"},
+		Fields: []Field{{Name: "account", Label: Text{"Address of the account; empty if there is only one", "Adresse des Kontos; leer, wenn es nur eines gibt", "Adresse du compte ; vide s’il n’y en a qu’un", "Dirección de la cuenta; vacía si solo hay una"}}},
 		run:    (*Book).drop,
 	},
 	{
-		Node: "numbers", Words: Text{"numbers", "nummern"}, Name: Text{"My numbers and settings", "Meine Nummern und Einstellungen"},
+		Node: "numbers", Words: Text{"numbers", "nummern", "numéros", "números"}, Name: Text{"My numbers and settings", "Meine Nummern und Einstellungen", "Mes numéros et réglages", "Mis números y ajustes"},
 		run: (*Book).list,
 	},
 	{
-		Node: "forward", Words: Text{"forward", "weiterleiten"}, Name: Text{"Forward calls", "Anrufe weiterleiten"},
+		Node: "forward", Words: Text{"forward", "weiterleiten", "renvoyer", "desviar"}, Name: Text{"Forward calls", "Anrufe weiterleiten", "Renvoyer les appels", "Desviar llamadas"},
 		Fields: []Field{
-			{Name: "to", Label: Text{"Number or SIP address; “off” to stop", "Nummer oder SIP-Adresse; „aus“ zum Beenden"}, Required: true},
-			{Name: "when", Shape: Choice, Label: Text{"When", "Wann"}, Choices: []Option{
-				{"always", Text{"always", "immer"}}, {"busy", Text{"busy", "besetzt"}}, {"unanswered", Text{"unanswered", "unbeantwortet"}},
+			{Name: "to", Label: Text{"Number or SIP address; “off” to stop", "Nummer oder SIP-Adresse; „aus“ zum Beenden", "Numéro ou adresse SIP ; « non » pour arrêter", "Número o dirección SIP; «no» para terminar"}, Required: true},
+			{Name: "when", Shape: Choice, Label: Text{"When", "Wann", "Quand", "Cuándo"}, Choices: []Option{
+				{"always", Text{"always", "immer", "toujours", "siempre"}}, {"busy", Text{"busy", "besetzt", "occupé", "comunica"}}, {"unanswered", Text{"unanswered", "unbeantwortet", "sans réponse", "sin respuesta"}},
 			}},
 		},
 		run: (*Book).forward,
 	},
 	{
-		Node: "dnd", Words: Text{"dnd", "ruhe"}, Name: Text{"Do not disturb", "Nicht stören"},
+		Node: "dnd", Words: Text{"dnd", "ruhe", "silence", "silencio"}, Name: Text{"Do not disturb", "Nicht stören", "Ne pas déranger", "No molestar"},
 		Fields: []Field{{Name: "dnd", Shape: Choice, Label: disturb, Required: true, Choices: switches}},
 		run: func(b *Book, ask Ask, done func(Reply)) {
 			b.wish(ask, done, func(w *Wishes) { w.Quiet = ask.Values["dnd"] == "on" })
 		},
 	},
 	{
-		Node: "hide", Words: Text{"hide", "verbergen"}, Name: Text{"Hide my number", "Meine Nummer unterdrücken"},
+		Node: "hide", Words: Text{"hide", "verbergen", "masquer", "ocultar"}, Name: Text{"Hide my number", "Meine Nummer unterdrücken", "Masquer mon numéro", "Ocultar mi número"},
 		Fields: []Field{{Name: "hide", Shape: Choice, Label: hidden, Required: true, Choices: switches}},
 		run: func(b *Book, ask Ask, done func(Reply)) {
 			b.wish(ask, done, func(w *Wishes) { w.Hidden = ask.Values["hide"] == "on" })
 		},
 	},
 	{
-		Node: "calls", Words: Text{"calls", "anrufe"}, Name: Text{"My last calls", "Meine letzten Anrufe"},
+		Node: "calls", Words: Text{"calls", "anrufe", "appels", "llamadas"}, Name: Text{"My last calls", "Meine letzten Anrufe", "Mes derniers appels", "Mis últimas llamadas"},
 		run: (*Book).calls,
 	},
 	{
-		Node: "test-call", Words: Text{"test", "test"}, Name: Text{"Call me, with an echo", "Ruf mich an, mit Echo"},
+		Node: "test-call", Words: Text{"test", "test", "essai", "prueba"}, Name: Text{"Call me, with an echo", "Ruf mich an, mit Echo", "Appelez-moi, avec un écho", "Llámeme, con eco"},
 		run: func(b *Book, ask Ask, done func(Reply)) {
 			if !b.opt.TestCall(ask.Owner) {
 				done(Reply{Problem: &Problem{Kind: Later, text: noTest}})
@@ -164,7 +164,7 @@ func (c *Command) check(values map[string]string) (map[string]string, *Problem) 
 // choice returns the value of an answer; empty if it is none.
 func (f *Field) choice(answer string) string {
 	for _, o := range f.Choices {
-		if strings.EqualFold(answer, o.Value) || o.Label.is(answer) {
+		if strings.EqualFold(answer, o.Value) || o.Label.Is(answer) {
 			return o.Value
 		}
 	}
@@ -241,7 +241,7 @@ func (b *Book) list(ask Ask, done func(Reply)) {
 
 func (b *Book) forward(ask Ask, done func(Reply)) {
 	to := ask.Values["to"]
-	if off.is(to) || to == "-" {
+	if off.Is(to) || to == "-" {
 		to = ""
 	} else if len(to) > maxUser || !b.opt.Dialled(ask.Owner, to) {
 		done(Reply{Problem: problem("to", badNumber)})

@@ -117,7 +117,7 @@ func (w *walk) story() string {
 	var b strings.Builder
 	for _, l := range w.log {
 		if a, is := l.what.(Action); is {
-			fmt.Fprintln(&b, "    "+show(a))
+			fmt.Fprintln(&b, "    "+Show(a))
 			continue
 		}
 		fmt.Fprintf(&b, "%T", l.what)

@@ -17,40 +17,40 @@ type causeRow struct {
 	q850   int    // with that status; 0 for none
 	bye    int    // Q.850 cause of a BYE
 	reason string // to an XMPP peer
-	says   string // to a person
+	says   Text   // to a person
 }
 
 // Tables B (status, Q.850, BYE) and the reasons of A and D.
 var causeRows = [...]causeRow{
-	{call.Normal, 603, 21, 16, "success", "The call was hung up."},
-	{call.Cancelled, 480, 31, 16, "cancel", "The caller hung up before the call was answered."},
-	{call.Busy, 486, 17, 17, "busy", "The other party is in another call."},
-	{call.Declined, 603, 21, 21, "decline", "The other party declined the call."},
-	{call.Rejected, 480, 21, 21, "decline", "The other party did not take the call."},
-	{call.NoAnswer, 480, 19, 102, "timeout", "Nobody answered."},
-	{call.Elsewhere, 480, 31, 16, "cancel", "The call was answered on another device."},
-	{call.Transferred, 480, 31, 16, "success", "Transferred"},
-	{call.NotFound, 404, 1, 1, "general-error", "There is no such user or number."},
-	{call.Gone, 410, 22, 22, "gone", "This address is no longer in use."},
-	{call.Moved, 480, 31, 31, "general-error", "The other party is to be reached at another address."},
-	{call.Incomplete, 484, 28, 28, "general-error", "The number is incomplete or ambiguous."},
-	{call.Unavailable, 480, 20, 16, "timeout", "The other party cannot be reached now."},
-	{call.Forbidden, 403, 21, 21, "decline", "This call is not allowed."},
-	{call.Unauthorized, 403, 21, 21, "general-error", "The gateway's credentials were not accepted."},
-	{call.Incompatible, 488, 65, 88, "incompatible-parameters", "The two sides have no codec in common."},
-	{call.Unsupported, 488, 79, 79, "unsupported-applications", "The other party's device cannot take such a call."},
-	{call.Insecure, 488, 57, 57, "security-error", "The call could not be protected as it must be."},
-	{call.Timeout, 480, 19, 102, "timeout", "The other side's server did not answer in time."},
-	{call.Unreachable, 503, 41, 41, "connectivity-error", "The other side's server could not be reached."},
-	{call.MediaLost, 480, 41, 41, "connectivity-error", "The sound could not get through."},
-	{call.TransportFailed, 480, 41, 41, "failed-transport", "The sound could not be set up."},
-	{call.AppFailed, 488, 65, 41, "failed-application", "The other party's application failed."},
-	{call.Overloaded, 503, 42, 42, "general-error", "There are too many calls now; try again later."},
-	{call.Loop, 482, 25, 25, "general-error", "The call went round in a loop."},
-	{call.BadRequest, 400, 41, 41, "general-error", "The other side sent something that makes no sense."},
-	{call.Conflict, 491, 0, 41, "general-error", "Both sides changed the call at the same moment."},
-	{call.OutOfSequence, 500, 41, 41, "general-error", "The other side broke the order of the protocol."},
-	{call.Failed, 500, 41, 41, "general-error", "The call failed."},
+	{call.Normal, 603, 21, 16, "success", Text{"The call was hung up.", "Das Gespräch wurde beendet.", "L’appel a été terminé.", "La llamada ha terminado."}},
+	{call.Cancelled, 480, 31, 16, "cancel", Text{"The caller hung up before the call was answered.", "Der Anrufer hat aufgelegt, bevor jemand abnahm.", "L’appelant a raccroché avant la réponse.", "Quien llamaba colgó antes de la respuesta."}},
+	{call.Busy, 486, 17, 17, "busy", Text{"The other party is in another call.", "Die Gegenstelle ist besetzt.", "Le correspondant est déjà en communication.", "La otra parte está en otra llamada."}},
+	{call.Declined, 603, 21, 21, "decline", Text{"The other party declined the call.", "Die Gegenstelle hat den Anruf abgelehnt.", "Le correspondant a refusé l’appel.", "La otra parte ha rechazado la llamada."}},
+	{call.Rejected, 480, 21, 21, "decline", Text{"The other party did not take the call.", "Die Gegenstelle hat den Anruf nicht angenommen.", "Le correspondant n’a pas pris l’appel.", "La otra parte no ha aceptado la llamada."}},
+	{call.NoAnswer, 480, 19, 102, "timeout", Text{"Nobody answered.", "Niemand hat abgenommen.", "Personne n’a répondu.", "Nadie ha contestado."}},
+	{call.Elsewhere, 480, 31, 16, "cancel", Text{"The call was answered on another device.", "Der Anruf wurde auf einem anderen Gerät angenommen.", "L’appel a été pris sur un autre appareil.", "La llamada se ha contestado en otro dispositivo."}},
+	{call.Transferred, 480, 31, 16, "success", Text{"Transferred", "Weiterverbunden", "Transféré", "Transferida"}},
+	{call.NotFound, 404, 1, 1, "general-error", Text{"There is no such user or number.", "Diesen Teilnehmer oder diese Nummer gibt es nicht.", "Ce correspondant ou ce numéro n’existe pas.", "Ese usuario o número no existe."}},
+	{call.Gone, 410, 22, 22, "gone", Text{"This address is no longer in use.", "Diese Adresse wird nicht mehr benutzt.", "Cette adresse n’est plus utilisée.", "Esta dirección ya no se usa."}},
+	{call.Moved, 480, 31, 31, "general-error", Text{"The other party is to be reached at another address.", "Die Gegenstelle ist unter einer anderen Adresse zu erreichen.", "Le correspondant est joignable à une autre adresse.", "La otra parte está en otra dirección."}},
+	{call.Incomplete, 484, 28, 28, "general-error", Text{"The number is incomplete or ambiguous.", "Die Nummer ist unvollständig oder mehrdeutig.", "Le numéro est incomplet ou ambigu.", "El número está incompleto o es ambiguo."}},
+	{call.Unavailable, 480, 20, 16, "timeout", Text{"The other party cannot be reached now.", "Die Gegenstelle ist gerade nicht erreichbar.", "Le correspondant n’est pas joignable maintenant.", "Ahora no se puede localizar a la otra parte."}},
+	{call.Forbidden, 403, 21, 21, "decline", Text{"This call is not allowed.", "Dieser Anruf ist nicht erlaubt.", "Cet appel n’est pas autorisé.", "Esta llamada no está permitida."}},
+	{call.Unauthorized, 403, 21, 21, "general-error", Text{"The gateway's credentials were not accepted.", "Die Zugangsdaten des Gateways wurden nicht angenommen.", "Les identifiants de la passerelle n’ont pas été acceptés.", "Las credenciales de la pasarela no se han aceptado."}},
+	{call.Incompatible, 488, 65, 88, "incompatible-parameters", Text{"The two sides have no codec in common.", "Die beiden Seiten haben keinen Codec gemeinsam.", "Les deux côtés n’ont aucun codec en commun.", "Los dos lados no tienen ningún códec en común."}},
+	{call.Unsupported, 488, 79, 79, "unsupported-applications", Text{"The other party's device cannot take such a call.", "Das Gerät der Gegenstelle kann einen solchen Anruf nicht annehmen.", "L’appareil du correspondant ne peut pas prendre un tel appel.", "El dispositivo de la otra parte no admite una llamada así."}},
+	{call.Insecure, 488, 57, 57, "security-error", Text{"The call could not be protected as it must be.", "Der Anruf konnte nicht so geschützt werden, wie es sein muss.", "L’appel n’a pas pu être protégé comme il le doit.", "La llamada no se pudo proteger como es debido."}},
+	{call.Timeout, 480, 19, 102, "timeout", Text{"The other side's server did not answer in time.", "Der Server der Gegenseite hat nicht rechtzeitig geantwortet.", "Le serveur de l’autre côté n’a pas répondu à temps.", "El servidor del otro lado no respondió a tiempo."}},
+	{call.Unreachable, 503, 41, 41, "connectivity-error", Text{"The other side's server could not be reached.", "Der Server der Gegenseite war nicht zu erreichen.", "Le serveur de l’autre côté est injoignable.", "No se pudo llegar al servidor del otro lado."}},
+	{call.MediaLost, 480, 41, 41, "connectivity-error", Text{"The sound could not get through.", "Der Ton kam nicht durch.", "Le son n’est pas passé.", "El sonido no pudo pasar."}},
+	{call.TransportFailed, 480, 41, 41, "failed-transport", Text{"The sound could not be set up.", "Der Ton kam nicht zustande.", "Le son n’a pas pu être établi.", "No se pudo establecer el sonido."}},
+	{call.AppFailed, 488, 65, 41, "failed-application", Text{"The other party's application failed.", "Das Programm der Gegenstelle hat versagt.", "L’application du correspondant a échoué.", "La aplicación de la otra parte ha fallado."}},
+	{call.Overloaded, 503, 42, 42, "general-error", Text{"There are too many calls now; try again later.", "Es gibt gerade zu viele Anrufe; bitte später noch einmal versuchen.", "Il y a trop d’appels en ce moment ; réessayez plus tard.", "Ahora hay demasiadas llamadas; inténtelo más tarde."}},
+	{call.Loop, 482, 25, 25, "general-error", Text{"The call went round in a loop.", "Der Anruf lief im Kreis.", "L’appel a tourné en boucle.", "La llamada ha entrado en un bucle."}},
+	{call.BadRequest, 400, 41, 41, "general-error", Text{"The other side sent something that makes no sense.", "Die Gegenseite hat etwas Unverständliches gesendet.", "L’autre côté a envoyé quelque chose d’incompréhensible.", "El otro lado ha enviado algo sin sentido."}},
+	{call.Conflict, 491, 0, 41, "general-error", Text{"Both sides changed the call at the same moment.", "Beide Seiten haben den Anruf im selben Augenblick geändert.", "Les deux côtés ont modifié l’appel au même instant.", "Los dos lados han cambiado la llamada a la vez."}},
+	{call.OutOfSequence, 500, 41, 41, "general-error", Text{"The other side broke the order of the protocol.", "Die Gegenseite hat die Reihenfolge des Protokolls verletzt.", "L’autre côté n’a pas respecté l’ordre du protocole.", "El otro lado no ha respetado el orden del protocolo."}},
+	{call.Failed, 500, 41, 41, "general-error", Text{"The call failed.", "Der Anruf ist fehlgeschlagen.", "L’appel a échoué.", "La llamada ha fallado."}},
 }
 
 // rowOf returns the row of a cause; of one that is not known, that of Failed.
@@ -226,7 +226,7 @@ func TextOf(c call.Cause, d call.Detail) string {
 	case text == "" && c == call.Normal:
 		return ""
 	case text == "":
-		return Sentence(c)
+		return Sentence(c, EN)
 	case q == "" || strings.Contains(strings.ToLower(text), q):
 		return text
 	default:
@@ -238,7 +238,21 @@ func TextOf(c call.Cause, d call.Detail) string {
 const maxText = 200
 
 // Sentence says a cause in plain words.
-func Sentence(c call.Cause) string { return rowOf(c).says }
+func Sentence(c call.Cause, l Lang) string { return rowOf(c).says.In(l) }
+
+// TextIn is [TextOf] for a person whose language is known: what we say of the cause, and what
+// the other side said, if anything, in brackets. A tag that is none of ours is as none.
+func TextIn(language string, c call.Cause, d call.Detail) string {
+	text := TextOf(c, d)
+	if LanguageOf(language) == "" || text == "" {
+		return text
+	}
+	says := Sentence(c, LangOf(language, EN))
+	if text == Sentence(c, EN) {
+		return says
+	}
+	return cut(says+" ("+text+")", maxText)
+}
 
 // reasonRow says what a Jingle reason means.
 type reasonRow struct {

@@ -566,12 +566,34 @@ func TestEveryCauseHasItsRow(t *testing.T) {
 			t.Errorf("%s: status %d", c, row.status)
 		case !validQ850(row.bye) || Q850Text(row.bye) == "":
 			t.Errorf("%s: Q.850 %d of BYE", c, row.bye)
-		case row.reason == "" || row.says == "":
+		case row.reason == "" || row.says[0] == "":
 			t.Errorf("%s: no words", c)
 		}
 	}
-	if got := Sentence(call.Cause(200)); got != Sentence(call.Failed) {
+	if got := Sentence(call.Cause(200), EN); got != Sentence(call.Failed, EN) {
 		t.Errorf("an unknown cause says %q", got)
+	}
+}
+
+func TestTextIn(t *testing.T) {
+	tests := []struct {
+		language string
+		cause    call.Cause
+		detail   call.Detail
+		want     string
+	}{
+		{"", call.Busy, call.Detail{Status: 486, Text: "Busy Here"}, "Busy Here"},
+		{"tlh", call.Busy, call.Detail{Status: 486, Text: "Busy Here"}, "Busy Here"},
+		{"de-AT", call.Busy, call.Detail{Status: 486, Text: "Busy Here"}, "Die Gegenstelle ist besetzt. (Busy Here)"},
+		{"en", call.Incompatible, call.Detail{Status: 488, Text: "Not Acceptable Here"}, "The two sides have no codec in common. (Not Acceptable Here)"},
+		{"fr", call.NoAnswer, call.Detail{}, "Personne n’a répondu."},
+		{"es", call.Normal, call.Detail{}, ""},
+		{"en", call.Busy, call.Detail{}, "The other party is in another call."},
+	}
+	for _, tt := range tests {
+		if got := TextIn(tt.language, tt.cause, tt.detail); got != tt.want {
+			t.Errorf("%s in %q: %q, want %q", tt.cause, tt.language, got, tt.want)
+		}
 	}
 }
 
@@ -581,7 +603,13 @@ func TestGoldenCauses(t *testing.T) {
 	for _, c := range call.Causes() {
 		status, q850 := StatusOf(c, call.Detail{})
 		fmt.Fprintf(&b, "%-16s %d Q.850 %-3d BYE %-3d CANCEL %-3d %-25s %s\n", c, status, q850,
-			ByeOf(c, call.Detail{}), CancelOf(c), ReasonOf(c, call.Detail{}), Sentence(c))
+			ByeOf(c, call.Detail{}), CancelOf(c), ReasonOf(c, call.Detail{}), Sentence(c, EN))
+	}
+	b.WriteString("\n# in other languages\n")
+	for _, c := range call.Causes() {
+		for l := DE; int(l) < len(Languages); l++ {
+			fmt.Fprintf(&b, "%-16s %s %s\n", c, l, Sentence(c, l))
+		}
 	}
 	b.WriteString("\n# A: a final response tells the XMPP caller\n")
 	for status := 300; status < 700; status++ {

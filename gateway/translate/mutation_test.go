@@ -85,36 +85,50 @@ func TestEveryCellIsNeeded(t *testing.T) {
 			row := rows.Index(i)
 			was := fmt.Sprintf("%v", row)
 			for f := range row.NumField() {
-				cell := reflect.NewAt(row.Field(f).Type(), row.Field(f).Addr().UnsafePointer()).Elem()
-				before := reflect.New(cell.Type()).Elem()
-				before.Set(cell)
-				switch cell.Kind() {
-				case reflect.String:
-					cell.SetString(cell.String() + "x")
-				case reflect.Int:
-					cell.SetInt(cell.Int() + 1)
-				case reflect.Bool:
-					cell.SetBool(!cell.Bool())
-				case reflect.Uint8:
-					cell.SetUint(cell.Uint() + 1)
-				default:
-					t.Fatalf("%s: how is a %s changed?", name, cell.Kind())
+				field := reflect.NewAt(row.Field(f).Type(), row.Field(f).Addr().UnsafePointer()).Elem()
+				for _, cell := range cellsOf(field) {
+					before := reflect.New(cell.Type()).Elem()
+					before.Set(cell)
+					switch cell.Kind() {
+					case reflect.String:
+						cell.SetString(cell.String() + "x")
+					case reflect.Int:
+						cell.SetInt(cell.Int() + 1)
+					case reflect.Bool:
+						cell.SetBool(!cell.Bool())
+					case reflect.Uint8:
+						cell.SetUint(cell.Uint() + 1)
+					default:
+						t.Fatalf("%s: how is a %s changed?", name, cell.Kind())
+					}
+					mutants++
+					column := name + " " + row.Type().Field(f).Name
+					with := judges
+					if slices.Contains(words, column) {
+						with = []testing.InternalTest{golden}
+					}
+					_, unread := survivors[column]
+					if _, known := survivors[column+" "+was]; !known && !unread && judged(t, with) {
+						t.Errorf("%s %s: nothing notices that it is %v", column, was, cell)
+					}
+					cell.Set(before)
 				}
-				mutants++
-				column := name + " " + row.Type().Field(f).Name
-				with := judges
-				if slices.Contains(words, column) {
-					with = []testing.InternalTest{golden}
-				}
-				_, unread := survivors[column]
-				if _, known := survivors[column+" "+was]; !known && !unread && judged(t, with) {
-					t.Errorf("%s %s: nothing notices that it is %v", column, was, cell)
-				}
-				cell.Set(before)
 			}
 		}
 	}
 	t.Logf("%d mutants", mutants)
+}
+
+// cellsOf are what can be changed of a field: itself, or each language of a text.
+func cellsOf(field reflect.Value) []reflect.Value {
+	if field.Kind() != reflect.Array {
+		return []reflect.Value{field}
+	}
+	var all []reflect.Value
+	for i := range field.Len() {
+		all = append(all, field.Index(i))
+	}
+	return all
 }
 
 // judged reports whether all judges pass. What they have to say is not printed.

@@ -2,86 +2,54 @@ package translate
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
-// Languages are those in which the gateway can speak to people.
-var Languages = []string{"en", "de"}
+// What is said to people beside what a call or an account is about.
+var (
+	onThePhone = Text{"On the phone", "Im Gespräch", "Au téléphone", "Al teléfono"}
+	missed     = Text{"Missed call from %s, %s", "Verpasster Anruf von %s, %s", "Appel manqué de %s, %s", "Llamada perdida de %s, %s"} // who, when
+	voicemail  = Text{"Voicemail", "Anrufbeantworter", "Messagerie vocale", "Buzón de voz"}
+	listen     = Text{"Listen", "Anhören", "Écouter", "Escuchar"}
 
-// A phrasebook is what is said to people in one language.
-type phrasebook struct {
-	onThePhone string
-	missed     string // who, when
-	voicemail  string // the subject
-	listen     string
-	none       string // no messages any more
-	waiting    string // something waits, and nobody says how much
-	fresh      [2]string
-	urgent     string
-	old        string
-	stamp      string // of time.Format
-}
+	noMail   = Text{"You have no new voice messages", "Sie haben keine neuen Sprachnachrichten", "Vous n’avez pas de nouveaux messages vocaux", "No tiene mensajes de voz nuevos"}
+	someMail = Text{"You have new voice messages", "Sie haben neue Sprachnachrichten", "Vous avez de nouveaux messages vocaux", "Tiene mensajes de voz nuevos"} // and nobody says how many
+	oneMail  = Text{"You have 1 new voice message", "Sie haben 1 neue Sprachnachricht", "Vous avez 1 nouveau message vocal", "Tiene 1 mensaje de voz nuevo"}
+	newMail  = Text{"You have %d new voice messages", "Sie haben %d neue Sprachnachrichten", "Vous avez %d nouveaux messages vocaux", "Tiene %d mensajes de voz nuevos"}
+	urgently = Text{" (%d urgent)", " (%d dringend)", " (dont %d urgents)", " (%d urgentes)"}
+	andOld   = Text{" and %d old", " und %d alte", " et %d anciens", " y %d antiguos"}
 
-var spoken = map[string]phrasebook{
-	"en": {
-		onThePhone: "On the phone", missed: "Missed call from %s, %s", voicemail: "Voicemail", listen: "Listen",
-		none: "You have no new voice messages", waiting: "You have new voice messages",
-		fresh:  [2]string{"You have 1 new voice message", "You have %d new voice messages"},
-		urgent: " (%d urgent)", old: " and %d old", stamp: "2 January 2006, 15:04 MST",
-	},
-	"de": {
-		onThePhone: "Im Gespräch", missed: "Verpasster Anruf von %s, %s", voicemail: "Anrufbeantworter", listen: "Anhören",
-		none: "Sie haben keine neuen Sprachnachrichten", waiting: "Sie haben neue Sprachnachrichten",
-		fresh:  [2]string{"Sie haben 1 neue Sprachnachricht", "Sie haben %d neue Sprachnachrichten"},
-		urgent: " (%d dringend)", old: " und %d alte", stamp: "02.01.2006, 15:04 MST",
-	},
-}
-
-// LanguageOf returns the one of Languages that is nearest to a language tag; empty if none
-// is.
-func LanguageOf(tag string) string {
-	main, _, _ := strings.Cut(strings.ToLower(tag), "-")
-	if _, ok := spoken[main]; ok {
-		return main
-	}
-	return ""
-}
-
-func in(language string) phrasebook {
-	if w, ok := spoken[language]; ok {
-		return w
-	}
-	return spoken["en"]
-}
+	// stamp is how a time is written, for time.Format.
+	stamp = Text{"2 January 2006, 15:04 MST", "02.01.2006, 15:04 MST", "02/01/2006, 15:04 MST", "02/01/2006, 15:04 MST"}
+)
 
 // OnThePhone says that someone is in a call.
-func OnThePhone(language string) string { return in(language).onThePhone }
+func OnThePhone(language string) string { return onThePhone.In(LangOf(language, EN)) }
 
 // MissedCall says that someone has called and was not answered.
 func MissedCall(language, who string, when time.Time) string {
-	w := in(language)
-	return fmt.Sprintf(w.missed, who, when.Format(w.stamp))
+	l := LangOf(language, EN)
+	return fmt.Sprintf(missed.In(l), who, when.Format(stamp.In(l)))
 }
 
 // Voicemail says what waits in a mailbox: a subject, a text, and what a link to it is called.
-func Voicemail(language string, waiting bool, fresh, urgent, old int) (subject, text, listen string) {
-	w := in(language)
+func Voicemail(language string, waiting bool, fresh, urgent, old int) (subject, text, link string) {
+	l := LangOf(language, EN)
 	switch {
 	case fresh == 0 && waiting:
-		return w.voicemail, w.waiting, w.listen
+		return voicemail.In(l), someMail.In(l), listen.In(l)
 	case fresh == 0:
-		text = w.none
+		text = noMail.In(l)
 	case fresh == 1:
-		text = w.fresh[0]
+		text = oneMail.In(l)
 	default:
-		text = fmt.Sprintf(w.fresh[1], fresh)
+		text = fmt.Sprintf(newMail.In(l), fresh)
 	}
 	if urgent > 0 {
-		text += fmt.Sprintf(w.urgent, urgent)
+		text += fmt.Sprintf(urgently.In(l), urgent)
 	}
 	if old > 0 {
-		text += fmt.Sprintf(w.old, old)
+		text += fmt.Sprintf(andOld.In(l), old)
 	}
-	return w.voicemail, text, w.listen
+	return voicemail.In(l), text, listen.In(l)
 }

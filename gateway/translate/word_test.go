@@ -10,7 +10,9 @@ func TestWords(t *testing.T) {
 	tests := []struct{ got, want string }{
 		{MissedCall("en", "+4930123456", at), "Missed call from +4930123456, 2 March 2026, 09:14 UTC"},
 		{MissedCall("de", "Otto", at), "Verpasster Anruf von Otto, 02.03.2026, 09:14 UTC"},
-		{OnThePhone("fr"), "On the phone"},
+		{OnThePhone("tlh"), "On the phone"},
+		{OnThePhone("fr-CA"), "Au téléphone"},
+		{OnThePhone("es"), "Al teléfono"},
 		{OnThePhone("de"), "Im Gespräch"},
 		{LanguageOf("de-AT"), "de"},
 		{LanguageOf("EN"), "en"},

@@ -8,9 +8,10 @@
 //
 // An accepted message has one header a line, each with its long name in the usual
 // case, a colon, one space and a value without folds or control characters; one
-// value each of Via, Route, Record-Route and Contact a line; parameter names in
-// lower case with no space around them; exactly one Content-Length, which is true;
-// and in the top Via of a request the address that it came from (RFC 3581).
+// value each of Via, Route, Record-Route, Contact, Path, Service-Route and P-Associated-URI a
+// line; parameter names in lower case with no space around them; exactly one
+// Content-Length, which is true; and in the top Via of a request the address that it came
+// from (RFC 3581).
 //
 // [CheckOut] is the way out, and the escaping functions are for who builds.
 package gate

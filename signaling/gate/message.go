@@ -76,7 +76,7 @@ var names = func() map[string]string {
 // lists are the headers that are split into one value a line.
 func isList(name string) bool {
 	switch name {
-	case "Via", "Route", "Record-Route", "Contact":
+	case "Via", "Route", "Record-Route", "Contact", "Path", "Service-Route", "P-Associated-URI":
 		return true
 	}
 	return false
@@ -356,7 +356,7 @@ func (m *message) readAddresses() *fault {
 			if h.value == "*" && m.method == "REGISTER" {
 				continue
 			}
-		case "Route", "Record-Route":
+		case "Route", "Record-Route", "Path":
 		default:
 			continue
 		}

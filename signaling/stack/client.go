@@ -202,6 +202,7 @@ func (tx *ClientTx) hear(a *attempt, e Event) {
 		e.Target = Target{
 			Transport: Transport(a.to.Transport), Host: a.to.Addr.Addr().String(), Port: a.to.Addr.Port(),
 			Identity: tx.hop.Identity, Stream: tx.hop.Stream, Secure: tx.hop.Secure, Over: tx.hop.Over,
+			Local: tx.hop.Local,
 		}
 		if e.Target.Transport.Secure() && e.Target.Identity == "" {
 			e.Target.Identity = a.to.Name

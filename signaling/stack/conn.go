@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -44,9 +45,9 @@ type conn struct {
 	strange bool // nobody knows who has opened it
 
 	// Of the goroutine that reads, which is sipgo's.
-	known   bool
-	begun   bool       // the handshakes are over
-	web     *webSocket // nil for streams
+	known   atomic.Bool // set elsewhere too, when it has proved who it is
+	begun   bool        // the handshakes are over
+	web     *webSocket  // nil for streams
 	buf     []byte
 	clean   []byte    // what it has not fetched of the message
 	pending bool      // it has not handed on the message
@@ -63,10 +64,11 @@ type conn struct {
 
 func newConn(s *Stack, p *port, inner net.Conn, t Transport, known bool) *conn {
 	c := &conn{
-		s: s, port: p, inner: inner, transport: t, known: known, opened: p == nil,
+		s: s, port: p, inner: inner, transport: t, opened: p == nil,
 		local: addrPort(inner.LocalAddr()), remote: addrPort(inner.RemoteAddr()),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	c.known.Store(known)
 	c.begun = c.opened // with the handshakes behind it
 	if t.web() {
 		c.web = &webSocket{client: c.opened}
@@ -80,7 +82,7 @@ func (c *conn) start() { c.s.wg.Go(c.write) }
 // take is called when sipgo hands on a message.
 func (c *conn) take() arrival {
 	c.pending = false
-	return arrival{port: c.port, conn: c, remote: c.remote, known: c.known}
+	return arrival{port: c.port, conn: c, remote: c.remote, known: c.known.Load() || c.opened}
 }
 
 // Read returns bytes of clean messages. An error ends the connection.
@@ -124,7 +126,7 @@ func (c *conn) handshake() error {
 			s.count.handshakes.Add(1)
 		}
 		level := slog.LevelDebug
-		if c.known {
+		if c.known.Load() {
 			level = slog.LevelWarn
 		}
 		s.log.Log(s.ctx, level, "handshake failed", "remote", c.remote.String(), "transport", string(c.transport), "error", err)
@@ -147,8 +149,10 @@ func (c *conn) handshake() error {
 			}
 			s.conns.prove(c, peer.Domains)
 		}
-		c.known = c.known || s.o.Identified != nil && s.o.Identified(peer)
-		if !c.known && !s.o.Strangers {
+		if s.o.Identified != nil && s.o.Identified(peer) {
+			c.known.Store(true)
+		}
+		if !c.known.Load() && !s.o.Strangers && s.o.Screen == nil {
 			s.count.strangers.Add(1)
 			s.log.Debug("no trunk has this certificate", "remote", c.remote.String(), "domains", strings.Join(peer.Domains, " "))
 			return io.EOF
@@ -184,7 +188,7 @@ func (c *conn) fetch() error {
 	}
 	c.since, c.headed = time.Time{}, time.Time{}
 	s := c.s
-	from := arrival{port: c.port, conn: c, remote: c.remote, known: c.known || c.opened}
+	from := arrival{port: c.port, conn: c, remote: c.remote, known: c.known.Load() || c.opened}
 	if err := c.pace(from, raw); err != nil {
 		return err
 	}
@@ -271,7 +275,7 @@ func (c *conn) pace(from arrival, raw []byte) error {
 func (c *conn) receive() error {
 	s := c.s
 	idle := s.limits.Idle
-	if c.known || c.opened {
+	if c.known.Load() || c.opened {
 		idle = s.limits.KnownIdle
 	}
 	deadline := time.Now().Add(idle)

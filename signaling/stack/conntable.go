@@ -43,7 +43,7 @@ func newConnTable(l Limits) *connTable {
 // add takes a connection in, unless there are too many; those that we opened always fit, and
 // that of a peer of ours takes the place of a stranger's. Then out is to be closed.
 func (t *connTable) add(c *conn) (in bool, out *conn) {
-	if c.known && !c.opened {
+	if c.known.Load() && !c.opened {
 		out = t.stranger(c.remote.Addr())
 	}
 	if out != nil {
@@ -62,7 +62,7 @@ func (t *connTable) stranger(peer netip.Addr) *conn {
 	}
 	var out *conn
 	for c := range t.all {
-		if c.strange && (out == nil || c.id < out.id) {
+		if c.strange && !c.known.Load() && (out == nil || c.id < out.id) {
 			out = c
 		}
 	}
@@ -84,7 +84,7 @@ func (t *connTable) enlist(c *conn) bool {
 		t.accepted++
 		t.sources[addr]++
 	}
-	c.strange = !c.known && !c.opened
+	c.strange = !c.known.Load() && !c.opened
 	t.next++
 	c.id = t.next
 	t.all[c] = struct{}{}
@@ -185,7 +185,7 @@ func (t *connTable) newest(fits func(Peer) bool) *conn {
 func (t *connTable) settle(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c.ready, c.strange = true, !c.known && !c.opened
+	c.ready, c.strange = true, !c.known.Load() && !c.opened
 }
 
 // domainsOf returns what the certificate of a connection's peer has proved.

@@ -94,7 +94,7 @@ func (s *Stack) reach(req *sip.Request, to resolve.Target, hop Target, f func(*f
 		s.reachStream(req, via, hop.key(to), f)
 		return
 	}
-	p := s.portFor(UDP, to.Addr.Addr())
+	p := s.portOf(Target{Transport: UDP, Local: hop.Local}, to.Addr.Addr())
 	if p == nil {
 		f(nil, fmt.Errorf("%w: no UDP socket for %s", ErrTransport, to.Name))
 		return

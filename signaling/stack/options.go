@@ -87,6 +87,10 @@ type Target struct {
 	// is used, and Host only after it.
 	Over netip.AddrPort
 
+	// Local is the socket of UDP that it is sent from, by its own address: the one that the
+	// peer behind a NAT has sent to. The zero value stands for whichever fits.
+	Local netip.AddrPort
+
 	// Stream says that a peer spoken to over UDP listens on TCP too, at the same
 	// address. A request above 1300 bytes then goes over TCP (RFC 3261 section
 	// 18.1.1), and over UDP after all when the connection is refused.
@@ -143,6 +147,14 @@ type Options struct {
 	// [Limits.StrangerRate].
 	Strangers bool
 
+	// Screen lets those in whom Allowed refuses as far as it says, if there is one.
+	Screen *Screen
+
+	// Busy says whether a new request of a method, outside of a dialog, is to be refused with
+	// 503 and without a trace, because there is too much to do. It is called on the worker of
+	// its Call-ID. When it is nil there never is.
+	Busy func(method string) bool
+
 	// Identified says whether a peer is one of ours by what its certificate has proved. When
 	// it is nil, only Allowed says who is; else whoever connects over TLS may show a
 	// certificate. It is called from several goroutines and must be quick.
@@ -187,6 +199,25 @@ type Options struct {
 	Log    *slog.Logger // nothing is logged when nil
 }
 
+// A Screen looks at what strangers send: to ask who they are, and nothing of it is remembered
+// here. They get neither answers to what is malformed nor to STUN, and their responses are
+// dropped.
+type Screen struct {
+	// Open says whether an address may send anything. It must be quick.
+	Open func(netip.Addr) bool
+	// Judge is given each request but ACK, in the goroutine that reads, before there is a
+	// transaction. It must not block.
+	Judge func(*sip.Request, Peer) Judgement
+}
+
+// A Judgement is what becomes of a stranger's request: it is let in, answered with a status,
+// or dropped.
+type Judgement struct {
+	Take    bool
+	Status  int
+	Headers []sip.Header
+}
+
 // Limits bound what peers can cause. The zero value of a field stands for its default.
 type Limits struct {
 	Workers int // queues, and goroutines that run callbacks; default 8
@@ -200,6 +231,7 @@ type Limits struct {
 	KnownBurst    int     // and at once; default 1000
 	StrangerRate  float64 // messages a second from one other address; default 20
 	StrangerBurst int     // and at once; default 40
+	StrangersRate float64 // messages a second of all of these that pass a Screen; default 500
 	Sources       int     // addresses whose pace is remembered; default 100000
 
 	Conns       int           // stream connections at a time; default 10000
@@ -242,6 +274,7 @@ func (l Limits) withDefaults() Limits {
 	l.KnownBurst = or(l.KnownBurst, 1000)
 	l.StrangerRate = or(l.StrangerRate, 20)
 	l.StrangerBurst = or(l.StrangerBurst, 40)
+	l.StrangersRate = or(l.StrangersRate, 500)
 	l.Sources = or(l.Sources, 100000)
 	l.Conns = or(l.Conns, 10000)
 	l.SourceConns = or(l.SourceConns, 100)

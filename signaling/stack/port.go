@@ -142,15 +142,55 @@ func (p *port) take(msg sip.Message) {
 // admits says whether a source is a peer of ours, and whether it may talk to us at all.
 func (s *Stack) admits(remote netip.AddrPort, t Transport) (known, in bool) {
 	known = s.o.Allowed != nil && s.o.Allowed(remote, t)
-	return known, known || s.o.Strangers
+	return known, known || s.o.Strangers || s.o.Screen != nil && s.o.Screen.Open(remote.Addr().Unmap())
 }
+
+// screened says whether a message of a stranger is let in. Otherwise it has been answered, or
+// is dropped.
+func (s *Stack) screened(msg sip.Message, from arrival) bool {
+	if from.known || s.o.Screen == nil || s.o.Strangers {
+		return true
+	}
+	req, ok := msg.(*sip.Request)
+	if ok && req.Method == sip.ACK {
+		return true // it asks for nothing
+	}
+	var j Judgement
+	if ok {
+		j = s.o.Screen.Judge(req, from.peer())
+	}
+	switch {
+	case from.conn != nil && !s.o.Screen.Open(from.remote.Addr().Unmap()):
+		from.conn.Close() // shut out meanwhile, perhaps by this
+		return false
+	case j.Take:
+		local := netip.AddrPort{}
+		if from.conn != nil {
+			from.conn.known.Store(true)
+			local = from.conn.local
+		} else {
+			local = from.port.local
+		}
+		s.trace(false, from.transport(), local, from.remote, []byte(req.String()))
+		return true
+	case j.Status != 0:
+		s.refuse(req, from, j.Status, j.Headers...)
+	default:
+		s.count.strangers.Add(1)
+	}
+	return false
+}
+
+// everyone stands for all strangers in a meter.
+var everyone = netip.IPv4Unspecified()
 
 // inTime says whether a message from a source may be looked at now. Responses of a known
 // peer answer requests of ours, so they do not count.
 func (s *Stack) inTime(from arrival, raw []byte) bool {
 	switch {
 	case !from.known:
-		return s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst)
+		return s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) &&
+			(s.o.Screen == nil || s.meter.take(everyone, s.limits.StrangersRate, int(2*s.limits.StrangersRate)))
 	case bytes.HasPrefix(raw, []byte("SIP/")):
 		return true
 	default:
@@ -161,16 +201,18 @@ func (s *Stack) inTime(from arrival, raw []byte) bool {
 // judge traces and checks one raw message. It returns the clean one, or nil, and
 // whether the stream that it came over can go on.
 func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPort, answer func([]byte, netip.AddrPort)) ([]byte, bool) {
-	s.trace(false, t, local, from.remote, raw)
+	if from.known || s.o.Screen == nil { // of strangers, what passes the screen
+		s.trace(false, t, local, from.remote, raw)
+	}
 	rules := s.o.Gate
 	if t.web() { // cut like a datagram, but of any size
 		rules.Datagram = or(rules.Stream, 65535)
 	}
 	v := rules.Check(raw, from.remote, t.stream() && !t.web())
-	switch v.Action {
-	case gate.Accept:
+	switch {
+	case v.Action == gate.Accept:
 		return v.Message, true
-	case gate.Answer:
+	case v.Action == gate.Answer && (from.known || s.o.Screen == nil):
 		s.count.rejected.Add(1)
 		s.log.Debug("message refused", "remote", from.remote, "status", v.Status, "reason", v.Reason)
 		answer(v.Answer, v.To)
@@ -229,7 +271,7 @@ func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
 			continue // keepalive
 		}
 		if isSTUN(buf[:n]) {
-			if s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) {
+			if (from.known || s.o.Screen == nil) && s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) {
 				p.stun(buf[:n], from.remote)
 			}
 			continue
@@ -321,7 +363,7 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 			inner = tls.Server(inner, p.secure)
 		}
 		c := newConn(s, p, inner, p.transport, known)
-		hasty := !in && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
+		hasty := (!in || s.o.Screen != nil && !known) && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
 		if hasty {
 			s.count.connsOver.Add(1)
 			inner.Close()

@@ -3,6 +3,7 @@ package stack
 import (
 	"crypto/rand"
 	"hash/maphash"
+	mathrand "math/rand/v2"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -67,6 +68,18 @@ func (a arrival) peer() Peer {
 		p.Domains = a.conn.s.conns.domainsOf(a.conn)
 	}
 	return p
+}
+
+// Back is the way back to who sent the request: over the connection or from the socket that
+// it came by.
+func (tx *ServerTx) Back() Target {
+	to := Target{Transport: tx.Transport(), Host: tx.Source().Addr().String(), Port: tx.Source().Port()}
+	if tx.from.conn != nil {
+		to.Over = tx.Source()
+	} else {
+		to.Local = tx.from.port.local
+	}
+	return to
 }
 
 // Known says whether the source is one that [Options.Allowed] knows.
@@ -232,9 +245,9 @@ func (s *Stack) handleRequest(req *sip.Request, from arrival) {
 		s.count.merged.Add(1)
 		s.refuse(req, from, 482)
 		return
-	case full:
+	case full || merge != "" && s.o.Busy != nil && s.o.Busy(string(req.Method)):
 		s.count.shed.Add(1)
-		s.refuse(req, from, 503, sip.NewHeader("Retry-After", "10"))
+		s.refuse(req, from, 503, sip.NewHeader("Retry-After", strconv.Itoa(5+mathrand.IntN(11))))
 		return
 	}
 	if tx = s.begin(req, from, key, merge); tx == nil {
@@ -269,6 +282,7 @@ func (s *Stack) begin(req *sip.Request, from arrival, key, merge string) *Server
 	}
 	tx.machine = sip.NewServerTx(key, req, tx.flow, s.quiet)
 	tx.waiting = time.AfterFunc(lifetime, tx.overdue)
+	tx.waiting.Stop() // until there is a machine: where the processors are taken it could be first
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -281,6 +295,7 @@ func (s *Stack) begin(req *sip.Request, from arrival, key, merge string) *Server
 	s.mu.Unlock()
 	tx.machine.OnTerminate(func(string, error) { s.forget(tx) })
 	_ = tx.machine.Init() // it has no error
+	tx.waiting.Reset(lifetime)
 	if req.Method == sip.INVITE {
 		// sipgo's own 100 could overtake a final response. The request given once more
 		// stops it, and does nothing else before there is a response.
@@ -367,7 +382,7 @@ func (s *Stack) refuse(req *sip.Request, from arrival, status int, headers ...si
 // reason gives a refusal the Reason that its status has, if it has none yet. Content-Length
 // stays the last.
 func (s *Stack) reason(res *sip.Response) {
-	if res.StatusCode < 300 || s.o.Gate.Reason == nil || res.GetHeader("Reason") != nil {
+	if res.StatusCode < 300 || res.StatusCode == 401 || res.StatusCode == 407 || s.o.Gate.Reason == nil || res.GetHeader("Reason") != nil {
 		return
 	}
 	if v := s.o.Gate.Reason(res.StatusCode); v != "" {

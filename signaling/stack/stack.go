@@ -163,6 +163,9 @@ func (s *Stack) accept(msg sip.Message, from arrival) {
 		return
 	}
 	warm(msg)
+	if !s.screened(msg, from) {
+		return
+	}
 	q := s.queue(h.Value())
 	limit := s.limits.Queue
 	req, isRequest := msg.(*sip.Request)
@@ -238,6 +241,33 @@ func (s *Stack) Local(t Transport, remote netip.Addr) (netip.AddrPort, bool) {
 		return p.at(remote), true
 	}
 	return netip.AddrPort{}, false
+}
+
+// At is what Local is for a target whose sockets are known: the one that it is sent from.
+func (s *Stack) At(to Target) (netip.AddrPort, bool) {
+	remote, ok := parseHost(to.Host)
+	if to.Over.IsValid() {
+		remote, ok = to.Over.Addr(), true
+	}
+	if p := s.portOf(to, remote); ok && p != nil {
+		return p.at(remote), true
+	}
+	return s.Local(or(to.Transport, UDP), remote)
+}
+
+// portOf is the socket of UDP that a target names, or whichever fits.
+func (s *Stack) portOf(to Target, remote netip.Addr) *port {
+	for _, p := range s.ports {
+		if p.transport == UDP && to.Local.IsValid() && p.local == to.Local {
+			return p
+		}
+	}
+	return s.portFor(or(to.Transport, UDP), remote)
+}
+
+// Connected says whether a connection that a peer has opened is still there.
+func (s *Stack) Connected(t Transport, over netip.AddrPort) bool {
+	return s.conns.get(connKey{transport: t, remote: over}) != nil
 }
 
 // Flow is the way back over the connection that a peer who fits has opened last. It is false

@@ -1,4 +1,4 @@
-// A SIP phone in the same page: JsSIP over a WebSocket (RFC 7118), without a registrar.
+// A SIP phone in the same page: JsSIP over a WebSocket (RFC 7118), registered if it has a password.
 import JsSIP from 'jssip'
 
 // The microphone as it is: its tone is measured at the other end.
@@ -23,9 +23,13 @@ function watch(session) {
 }
 
 export const sip = {
-  connectSIP: ({ url, uri }) => new Promise((resolve, reject) => {
-    phone = new JsSIP.UA({ sockets: [new JsSIP.WebSocketInterface(url)], uri, register: false, session_timers: false })
-    phone.on('connected', () => resolve(true))
+  connectSIP: ({ url, uri, password }) => new Promise((resolve, reject) => {
+    phone = new JsSIP.UA({
+      sockets: [new JsSIP.WebSocketInterface(url)], uri, password, register: password !== undefined, session_timers: false,
+    })
+    if (password === undefined) phone.on('connected', () => resolve(true))
+    phone.on('registered', () => resolve(true))
+    phone.on('registrationFailed', e => reject(new Error('not registered: ' + e.cause)))
     phone.on('disconnected', () => reject(new Error('no connection to ' + url)))
     phone.on('newRTCSession', ({ originator, session }) => {
       if (originator === 'remote') report('sip-incoming', watch(session))

@@ -64,7 +64,11 @@ type phoneOptions struct {
 
 	encryption string // srtp, srtp-mand, dtls_srtp; empty for none
 	video      bool   // it sends and shows VP8
-	watch      string // SIP URI of whose presence it asks for; then it also shows its own
+
+	domain    string // where it registers; empty for nowhere
+	transport string // to its proxy: tcp, tls; empty for UDP
+	password  string
+	watch     string // SIP URI of whose presence it asks for; then it also shows its own
 }
 
 // phoneCodecs are baresip's codecs: how the account and the module call them, and the sound
@@ -106,7 +110,13 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	if o.certificate != "" {
 		over = ";transport=tls"
 	}
+	if o.transport != "" {
+		over = ";transport=" + o.transport
+	}
 	account := fmt.Sprintf("<sip:%s@%s%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), over, codec.account)
+	if o.domain != "" {
+		account = fmt.Sprintf("<sip:%s@%s%s>;auth_pass=%s;regint=30;answermode=manual;audio_codecs=%s", o.user, o.domain, over, o.password, codec.account)
+	}
 	if o.proxy != 0 {
 		account += fmt.Sprintf(";outbound=\"sip:%s%s\"", local(o.proxy), over)
 	}

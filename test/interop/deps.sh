@@ -18,6 +18,7 @@ baresip     baresip-core
 chromium    chromium
 rtpengine   rtpengine-daemon
 turnserver  coturn
+tshark      tshark
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev

@@ -62,6 +62,9 @@ func startSipp(t *testing.T, o sippOptions, script string) *sipp {
 	}
 	if o.secret != "" {
 		argv = append(argv, "-au", o.user, "-ap", o.secret)
+		if o.uri != "" { // else it proves itself for the address that it sends to
+			argv = append(argv, "-auth_uri", strings.TrimPrefix(o.uri, "sip:"))
+		}
 	}
 	if o.target != 0 {
 		to := local(o.target)

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"sipxmppgw/config"
+	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/store"
+	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/challenge"
+	"sipxmppgw/signaling/registrar"
+)
+
+// phonePolicy is what the media of a phone may be: it is anywhere.
+func phonePolicy(c config.Config, p config.Phone) media.Policy {
+	return trunkPolicy(c, config.Trunk{NAT: true, Codecs: p.Codecs, Video: p.Video, SRTP: p.SRTP, ICE: p.ICE})
+}
+
+// phoneRoute is what routing has to know of a phone.
+func phoneRoute(c config.Config, p config.Phone) gateway.PhoneRoute {
+	return gateway.PhoneRoute{
+		User: p.User, Owner: p.JID, Number: p.Number,
+		Trunk: gateway.TrunkRoute{Name: signaling.PhonePrefix + p.User, Policy: phonePolicy(c, p)},
+	}
+}
+
+// phones gives the SIP side its phones, and those who prove who they are. They are the first
+// tenant's.
+func (t *tenant) phones(o *signaling.Options) error {
+	c, routes := t.c, t.routes
+	o.Realm, o.MD5, o.MaxFailures, o.Hosts = c.SIP.Realm, c.SIP.DigestMD5, c.SIP.MaxFailures, routes.Hosts
+	o.Bindings = registrar.Options{Least: c.Registrar.MinExpires, Most: c.Registrar.MaxExpires, Contacts: c.Registrar.MaxContacts}
+	for _, p := range c.Phones {
+		o.Phones = append(o.Phones, signaling.Phone{User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(c, p)})
+	}
+	if len(o.Phones) == 0 || t.store == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), loading)
+	defer cancel()
+	rows, err := t.store.Load(ctx, store.Bindings)
+	if err != nil {
+		return fmt.Errorf("store.file: %w", err)
+	}
+	for _, r := range rows {
+		if b, ok := bindingOf(r); ok {
+			o.Restored = append(o.Restored, b)
+		}
+	}
+	o.Keep = func(b registrar.Binding) { t.store.Put(rowOf(b), nil) }
+	o.Drop = func(b registrar.Binding) { t.store.Delete(store.Bindings, keyOf(b), nil) }
+	return nil
+}
+
+// secretOf is what a phone or a trunk proves to know.
+func secretOf(password config.Secret, hashes []config.Secret) challenge.Secret {
+	s := challenge.Secret{Password: string(password)}
+	for _, h := range hashes {
+		s.Hashes = append(s.Hashes, string(h))
+	}
+	return s
+}
+
+// A bound is a binding in the store.
+type bound struct {
+	URI       string         `json:"uri"`
+	Instance  string         `json:"instance,omitempty"`
+	RegID     int            `json:"reg_id,omitempty"`
+	Q         int            `json:"q"`
+	Path      []string       `json:"path,omitempty"`
+	Transport string         `json:"transport"`
+	Local     netip.AddrPort `json:"local"`
+	Remote    netip.AddrPort `json:"remote"`
+	CallID    string         `json:"call_id"`
+	CSeq      uint32         `json:"cseq"`
+	Expires   time.Time      `json:"expires"`
+}
+
+func keyOf(b registrar.Binding) string { return b.User + " " + b.Key() }
+
+func rowOf(b registrar.Binding) store.Row {
+	value, _ := json.Marshal(bound{ // plain values
+		b.URI, b.Instance, b.RegID, b.Q, b.Path, b.Flow.Transport, b.Flow.Local, b.Flow.Remote, b.CallID, b.CSeq, b.Expires,
+	})
+	return store.Row{Kind: store.Bindings, Key: keyOf(b), Owner: b.User, Value: value, Expires: b.Expires}
+}
+
+func bindingOf(r store.Row) (registrar.Binding, bool) {
+	var v bound
+	if json.Unmarshal(r.Value, &v) != nil {
+		return registrar.Binding{}, false
+	}
+	return registrar.Binding{
+		User: r.Owner, URI: v.URI, Instance: v.Instance, RegID: v.RegID, Q: v.Q, Path: v.Path,
+		Flow:   registrar.Flow{Transport: v.Transport, Local: v.Local, Remote: v.Remote},
+		CallID: v.CallID, CSeq: v.CSeq, Expires: v.Expires,
+	}, true
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const neighbours = `
+xmpp: {domain: tel.example.org, server: "127.0.0.1:5348", secret: s3cret}
+sip: {listen: ["udp:0.0.0.0:5070", "tls:0.0.0.0:5071"], external_address: 203.0.113.5, domain: gw.example.org, tls: {certificate: c.pem, key: k.pem}}
+trunks:
+  - {name: office, address: 127.0.0.1, trusted: true, codecs: [PCMA, opus]}
+  - {name: far, address: sip.example.net, transport: tls, username: gw, password: s3cret, srtp: preferred, register: {user: gw}}
+routes: [{from: "*", trunk: office}]
+`
+
+// prints runs a command that asks nobody.
+func prints(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := run(context.Background(), args, &out, &errs); code != want {
+		t.Fatalf("%v: exit code %d, want %d\n%s%s", args, code, want, out.String(), errs.String())
+	}
+	return out.String() + errs.String()
+}
+
+func TestSnippets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "gw.yaml")
+	if err := os.WriteFile(file, []byte(neighbours), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"prosody"}, []string{`Component "tel.example.org"`, "component_ports = { 5348 }", "component_secret is that of xmpp.secret", "kick_old"}},
+		{[]string{"ejabberd"}, []string{"port: 5348", "tel.example.org:", "ejabberd_service"}},
+		{[]string{"asterisk"}, []string{"allow=alaw,opus\n", "contact=sip:203.0.113.5:5070\n", "match=203.0.113.5\n", "trust_id_outbound=yes"}},
+		{[]string{"asterisk", "--trunk", "far"}, []string{"username=gw\n", "max_contacts=1", "media_encryption=sdes\nmedia_encryption_optimistic=yes\n", "trust_id_outbound=no"}},
+		{[]string{"freeswitch"}, []string{`value="203.0.113.5:5070"`, `value="PCMA,OPUS"`}},
+		{[]string{"kamailio", "--trunk", "far"}, []string{`$rd == "gw.example.org"`, `$du = "sip:203.0.113.5:5071;transport=tls"`}},
+	}
+	shown := map[string]bool{}
+	for _, tt := range tests {
+		shown[tt.args[0]] = true
+		text := prints(t, exitOK, append([]string{"snippet", "--config", file}, tt.args...)...)
+		for _, want := range tt.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%v: no %q in\n%s", tt.args, want, text)
+			}
+		}
+		if strings.Contains(text, "s3cret") || strings.Contains(text, "<no value>") {
+			t.Errorf("%v: a secret, or nothing, in\n%s", tt.args, text)
+		}
+	}
+	for _, kind := range snippetKinds() {
+		if !shown[kind] {
+			t.Errorf("no test shows %s", kind)
+		}
+	}
+	prints(t, exitUsage, "snippet", "nortel", "--config", file)
+	prints(t, exitUsage, "snippet", "asterisk", "--config", file, "--trunk", "none")
+
+	text := prints(t, exitOK, "config", "show", "--config", file)
+	if !strings.Contains(text, "trunks[1].password") || !strings.Contains(text, file+":6") || strings.Contains(text, "s3cret") || strings.Contains(text, "default\n") {
+		t.Errorf("config show says\n%s", text)
+	}
+	if text := prints(t, exitOK, "config", "show", "--config", file, "--defaults"); !strings.Contains(text, "calls.max ") || !strings.Contains(text, "default\n") {
+		t.Errorf("config show --defaults says\n%s", text)
+	}
+	prints(t, exitUsage, "config")
+}
+
+// Each shell takes its script, where it is there, and each command is in it.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		text := prints(t, exitOK, "completion", shell)
+		for _, name := range []string{"run", "check-config", "why", "ladder", "completion", "version", "demo", "asterisk"} {
+			if !strings.Contains(text, name) {
+				t.Errorf("%s does not complete %s", shell, name)
+			}
+		}
+		program, err := exec.LookPath(shell)
+		if err != nil {
+			continue
+		}
+		cmd := exec.Command(program, "-n")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", shell, err, out)
+		}
+	}
+	prints(t, exitUsage, "completion", "command.com")
+}
+
+// What usage names is there, and what is there usage names.
+func TestUsageNamesEveryCommand(t *testing.T) {
+	t.Parallel()
+	names := commands()
+	if len(names) < 18 {
+		t.Fatalf("only %d commands: %v", len(names), names)
+	}
+	for _, name := range names {
+		if text := prints(t, exitUsage, name, "--no-such-flag"); strings.Contains(text, "there is no command") {
+			t.Errorf("there is no command %s", name)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"sipxmppgw/gateway/call"
+)
+
+// Whoever looks at calls asks each call's goroutine, which answers between two events; nobody
+// reads what it writes.
+
+// A Refused is a call that was not begun.
+type Refused struct {
+	Time   time.Time
+	From   Edge
+	Trunk  string
+	Caller string // URI or JID, as its world knows it
+	Callee string
+	Cause  call.Cause
+	Text   string // that the caller was told
+	Rules  string // that decided
+}
+
+// maxRefused is how many of them are kept: anyone can cause one.
+const maxRefused = 100
+
+// past are the last calls: those that have ended, and those that were refused.
+type past struct {
+	mu      sync.Mutex
+	keep    int
+	ended   []Record // oldest first
+	refused []Refused
+}
+
+func (p *past) end(r Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = append(p.ended, r)
+	if over := len(p.ended) - p.keep; over > 0 {
+		p.ended = slices.Delete(p.ended, 0, over)
+	}
+}
+
+func (p *past) refuse(r Refused) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = append(p.refused, r)
+	if over := len(p.refused) - maxRefused; over > 0 {
+		p.refused = slices.Delete(p.refused, 0, over)
+	}
+}
+
+// refusedOf notes a call that a query or an incoming call did not become.
+func (g *Gateway) refusedOf(e Edge, trunk string, from Party, to string, err error) {
+	r := Refused{Time: time.Now(), From: e, Trunk: trunk, Caller: from.URI, Callee: to, Cause: call.Failed, Text: err.Error()}
+	if e == XMPP {
+		r.Caller = from.JID
+	}
+	if why := (*call.Refusal)(nil); errors.As(err, &why) {
+		r.Cause, r.Text, r.Rules = why.Cause, why.Detail.Text, why.Log
+	}
+	g.past.refuse(r)
+}
+
+// Ended returns the last calls that have ended, oldest first.
+func (g *Gateway) Ended() []Record {
+	g.past.mu.Lock()
+	defer g.past.mu.Unlock()
+	return slices.Clone(g.past.ended)
+}
+
+// Refused returns the last calls that were not begun, oldest first.
+func (g *Gateway) Refused() []Refused {
+	g.past.mu.Lock()
+	defer g.past.mu.Unlock()
+	return slices.Clone(g.past.refused)
+}
+
+// Live returns the calls there are, oldest first, as far as they have come. A call that does
+// not say so before ctx is done is left out.
+func (g *Gateway) Live(ctx context.Context) []Record {
+	actors := g.actors()
+	answers := make(chan Record, len(actors))
+	asked := 0
+	for _, a := range actors {
+		if a.box.put(letter{tell: answers}) {
+			asked++
+		}
+	}
+	var all []Record
+	for range asked {
+		select {
+		case r := <-answers:
+			if r.Call != "" {
+				all = append(all, r)
+			}
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	slices.SortFunc(all, func(a, b Record) int { return a.Attempt.Compare(b.Attempt) })
+	return all
+}
+
+// tell answers who asked how the call is.
+func (a *actor) tell(answers chan<- Record) {
+	r := a.rec
+	r.State, r.Media = a.c.State(), a.bridge.Stats()
+	r.Transfers = slices.Clone(r.Transfers)
+	answers <- r // it has room for all who were asked
+}
+
+// Using returns how many calls there are over each trunk.
+func (g *Gateway) Using() map[string]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := map[string]int{}
+	for _, a := range g.calls {
+		for _, place := range a.places {
+			if place != "" {
+				n[place]++
+			}
+		}
+	}
+	return n
+}
