@@ -153,6 +153,7 @@ func TestOneProblem(t *testing.T) {
 		{"a member that is nobody", smallest + "groups: [{number: '+4930', members: [juliet]}]\n", `groups[0].members[0]: "juliet" is neither an address`},
 		{"a member twice", smallest + "groups: [{number: '+4930', members: [a@b.example, a@b.example]}]\n", `groups[0].members[1]: "a@b.example" stands there twice`},
 		{"a telephone without a trunk", smallest + "groups: [{number: '+4930', members: ['sip:101@b.example']}]\n", `groups[0].members[0]: "sip:101@b.example" needs the trunk of the group`},
+		{"a phone that is none of ours", smallest + "groups: [{number: '+4930', members: ['phone:desk']}]\n", `groups[0].members[0]: "desk" is not the user of a phone`},
 		{"a telephone of no trunk", smallest + "groups: [{number: '+4930', trunk: x, fallback: ['sip:101@b.example'], members: [a@b.example]}]\n", `groups[0].trunk: "x" is not the name of a trunk`},
 		{"an order that there is not", smallest + "groups: [{number: '+4930', members: [a@b.example], order: backwards}]\n", `groups[0].order: "backwards" is none of together, xmpp_first, sip_first, in_turn`},
 		{"a lead that is long", smallest + "groups: [{number: '+4930', members: [a@b.example], lead: 1h}]\n", `groups[0].lead: 1h0m0s is not between 1s and 5m0s`},

@@ -15,6 +15,9 @@ import (
 
 func memberAt(t *testing.T, s string) Member {
 	t.Helper()
+	if user, ok := strings.CutPrefix(s, "phone:"); ok {
+		return Member{Trunk: "phone/" + user}
+	}
 	if strings.HasPrefix(s, "sip:") {
 		u, err := translate.ParseURI(s)
 		if err != nil {
@@ -62,7 +65,12 @@ func TestGroups(t *testing.T) {
 			Address: translate.URI{Scheme: "sip", User: "help", Host: "pbx.example"}, OnePerson: true,
 			Members: membersAt(t, "juliet@example.org", "sip:101@other.example"),
 		},
+		{
+			Address: translate.URI{Scheme: "tel", User: "+49302"}, Members: membersAt(t, "phone:desk", "juliet@example.org"),
+			OnePerson: true, Order: SIPFirst, Lead: 5 * time.Second,
+		},
 	}
+	r.Phones = []PhoneRoute{{User: "desk", Owner: "juliet@example.org", Trunk: TrunkRoute{Name: "phone/desk"}}}
 	tests := []struct {
 		name, to string
 		want     string
@@ -79,6 +87,10 @@ func TestGroups(t *testing.T) {
 		},
 		{"by a short name", "sip:help@x.gw.example", "juliet@example.org/0/help, carrier sip:101@other.example/0/help", "", 0},
 		{"by a short name at the default domain", "sip:help@pbx.example", "juliet@example.org/0/help, carrier sip:101@other.example/0/help", "", 0},
+		{
+			"a user and her phone", "sip:+49302@x.gw.example",
+			"phone/desk sip:desk@x.gw.example/0/+49302, juliet@example.org/1/+49302", "", 0,
+		},
 		{"not by one of its own", "sip:+4930123@x.gw.example", "juliet@example.org/0/", "", 0},
 	}
 	for _, tt := range tests {
