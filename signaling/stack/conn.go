@@ -88,9 +88,15 @@ func (c *conn) take() arrival {
 // Read returns bytes of clean messages. An error ends the connection.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.pending && len(c.clean) == 0 {
-		// sipgo wants more although it has had the whole message, and so does not
-		// understand it: the next would be taken for the rest of it.
-		c.s.count.unparsed.Add(1)
+		// sipgo wants more although it has had the whole message. It does not understand it,
+		// and would take the next for the rest of it; or the connection was closed while it
+		// read, and then nobody took what it handed on.
+		c.mu.Lock()
+		closed := c.closed
+		c.mu.Unlock()
+		if !closed {
+			c.s.count.unparsed.Add(1)
+		}
 		return 0, io.EOF
 	}
 	if !c.begun {
