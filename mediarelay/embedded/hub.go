@@ -420,6 +420,9 @@ func (t *transport) apart() error {
 	if err != nil {
 		return err
 	}
+	if t.ice != nil {
+		t.ice.settle()
+	}
 	was := t.sockets
 	t.ports.close()
 	t.ports, t.sockets = ports, nil

@@ -281,3 +281,28 @@ func TestShareAllocatesNothing(t *testing.T) {
 		t.Errorf("%d packets were sent", n)
 	}
 }
+
+// A transport that moves to a port of its own as soon as it is there hears what comes to that.
+func TestPartAtOnce(t *testing.T) {
+	r := newRelay(t, oneWorker)
+	for range 100 {
+		g, a := r.rig(t, sipPolicy(), jinglePolicy()), mediatest.NewPhone(t, "127.0.0.1")
+		g.Offered(1, call.B, a.Describe(pcmu()))
+		tr := g.ends[call.B].transports[0]
+		if err := tr.apart(); err != nil { // control is at rest
+			t.Fatal(err)
+		}
+		tr.ice.settle()
+		for _, c := range tr.mux.of(tr.ice.ufrag) {
+			select {
+			case <-c.closed:
+				t.Fatal("nobody listens there")
+			default:
+			}
+		}
+		if n := len(tr.mux.of(tr.ice.ufrag)); n != len(tr.sockets) {
+			t.Fatalf("%d connections of %d sockets", n, len(tr.sockets))
+		}
+		g.Release()
+	}
+}

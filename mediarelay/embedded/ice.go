@@ -17,6 +17,7 @@ const (
 	maxCandidates = 32  // of a peer that are used
 	maxChecks     = 200 // of a pair, 200 ms apart; our own clock ends the search first
 	consentEvery  = 5 * time.Second
+	settling      = time.Second // for an agent that gathers, which takes it no time
 
 	// What peers are given to nominate before a pair of less directness is taken.
 	reflexWait = 100 * time.Millisecond
@@ -46,6 +47,8 @@ type iceSide struct {
 	chosen  string            // type of the peer's candidate in the pair
 	moves   moves
 	relayed netip.AddrPort // our address at a TURN server; not valid for none
+
+	gathered chan struct{} // has one for each time that the agent has gathered
 }
 
 // A bareNet has no interfaces, so that no agent asks the system for them: our sockets are
@@ -74,7 +77,7 @@ func (t *transport) startICE(divided bool) error {
 // newICE makes the agent of a component: of RTP, or with the ICE of that of RTCP. It
 // gathers at once: the sockets are there.
 func (t *transport) newICE(checks *mux, first *iceSide) (*iceSide, error) {
-	i := &iceSide{t: t, checks: checks, first: first, seen: map[netip.AddrPort]bool{}}
+	i := &iceSide{t: t, checks: checks, first: first, seen: map[netip.AddrPort]bool{}, gathered: make(chan struct{}, 1)}
 	i.controls = t.b.ends[t.side].began
 	i.renew()
 	consent := t.relay.options.Times.Consent
@@ -138,7 +141,11 @@ func (i *iceSide) close() {
 
 // listen makes the agent tell the bridge what happens.
 func (i *iceSide) listen() {
-	i.agent.OnCandidate(func(ice.Candidate) {}) // ours are known: one a socket
+	i.agent.OnCandidate(func(c ice.Candidate) { // ours are known: one a socket
+		if c == nil {
+			i.gathered <- struct{}{}
+		}
+	})
 	i.agent.OnSelectedCandidatePairChange(func(local, remote ice.Candidate) {
 		addr, err := netip.ParseAddr(remote.Address())
 		if err != nil {
@@ -251,10 +258,23 @@ func (i *iceSide) restart() error {
 	i.generation++
 	i.seen = map[netip.AddrPort]bool{}
 	i.known, i.waiting = nil, nil
+	i.settle()
 	if err := i.agent.Restart(i.ufrag, i.pwd); err != nil {
 		return err
 	}
 	return i.agent.GatherCandidates()
+}
+
+// settle waits until the agent has gathered, which it does beside us: the sockets are there, so
+// it is a matter of its goroutine's turn. One that is overtaken by another, with the same
+// credentials and other sockets, closes what the other has opened, which hears nothing ever after.
+func (i *iceSide) settle() {
+	late := time.NewTimer(settling)
+	defer late.Stop()
+	select {
+	case <-i.gathered:
+	case <-late.C: // it failed to begin
+	}
 }
 
 // add gives the agent a candidate of the peer, if it is one that may be checked.

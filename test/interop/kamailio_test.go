@@ -151,6 +151,7 @@ var proxied = []scene{
 			recv INVITE | body sendonly | Via: SIP/2.0/UDP 127.0.0.1
 			send 200 | sdp recvonly
 			recv ACK
+			pause 500
 			send INVITE | sdp inactive
 			recv 200 | body inactive
 			send ACK
