@@ -2,7 +2,7 @@
 
 SHELL  := /bin/sh
 TOOL   := go tool -modfile=test/tools.mod
-TAGGED := ./test/interop ./test/mediatest
+TAGGED := ./test/interop ./test/mediatest ./test/ship
 
 # step NAME,TARGET makes a target and prints how long it took.
 define step

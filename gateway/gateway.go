@@ -35,6 +35,8 @@ type Options struct {
 	Quotas map[string]Quota
 	// Busy says that there is too much to do for another call. Default: there never is.
 	Busy func() bool
+	// Trunks are the SIP peers whose calls are counted by name. Default: none.
+	Trunks []string
 	// Zone is where the days of quotas begin. Default: [time.Local].
 	Zone *time.Location
 	// MaxDuration is how long a call may last after the answer. Default: for ever.

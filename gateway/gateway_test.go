@@ -505,6 +505,39 @@ func TestMetricsAreThereFromTheStartAndMove(t *testing.T) {
 	})
 }
 
+// Calls are counted by trunk, and as E.425 wants: what people do is no failure. Accounts of
+// users are no trunks.
+func TestTrunksHaveCounters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(func(o *Options) { o.Trunks = []string{"office", "spare"} })
+		now := time.Now()
+		for _, r := range []Record{
+			{edges: [2]Edge{SIP, XMPP}, trunks: [2]string{"office"}, Answered: now, Cause: call.MediaLost},
+			{edges: [2]Edge{SIP, XMPP}, trunks: [2]string{"office"}, Cause: call.Busy},
+			{edges: [2]Edge{XMPP, SIP}, trunks: [2]string{"", "office"}, Cause: call.NotFound},
+			{edges: [2]Edge{SIP, SIP}, trunks: [2]string{"office", "spare"}, Cause: call.Cancelled},
+			{edges: [2]Edge{XMPP, SIP}, trunks: [2]string{"", "account-7"}, Cause: call.Busy},
+		} {
+			h.g.metrics.ended(&actor{rec: r, bridge: noBridge{}})
+		}
+		got := h.scrape(t)
+		for _, want := range []string{
+			`{direction="incoming",outcome="answered",trunk="office"} 1`,
+			`{direction="incoming",outcome="unanswered",trunk="office"} 2`,
+			`{direction="incoming",outcome="failed",trunk="office"} 0`,
+			`{direction="outgoing",outcome="failed",trunk="office"} 1`,
+			`{direction="outgoing",outcome="unanswered",trunk="spare"} 1`,
+		} {
+			if !strings.Contains(got, "sipxmppgw_trunk_calls_ended_total"+want) {
+				t.Errorf("there is no %s", want)
+			}
+		}
+		if strings.Contains(got, "account-7") {
+			t.Error("a user's account has a series")
+		}
+	})
+}
+
 func (h *house) scrape(t *testing.T) string {
 	t.Helper()
 	families, err := h.reg.Gather()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 type metrics struct {
 	ends    *prometheus.CounterVec
 	refuses *prometheus.CounterVec
+	trunks  *prometheus.CounterVec
 	stages  *prometheus.HistogramVec
 	lasts   prometheus.Histogram
 	panics  prometheus.Counter
@@ -22,6 +24,7 @@ type metrics struct {
 	places  *prometheus.CounterVec
 	quality *qualities
 	flows   *flows
+	named   []string // trunks that are counted by name
 }
 
 // stageBuckets reach from a machine that answers at once to a person who takes a minute.
@@ -31,12 +34,16 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 	m := &metrics{
 		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipxmppgw_calls_ended_total",
-			Help: "Calls that have ended, by where they came from and cause.",
+			Help: "Calls that have ended, by where they came from and cause. Of those with sessions set up, cause normal, follows the session establishment ratio (RFC 6076); with busy, declined, rejected, no_answer, elsewhere and cancelled, its effectiveness (SEER; ITU-T E.425 calls it NER).",
 		}, []string{"from", "cause"}),
 		refuses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipxmppgw_calls_refused_total",
 			Help: "Calls that were not begun, by where they came from and cause.",
 		}, []string{"from", "cause"}),
+		trunks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sipxmppgw_trunk_calls_ended_total",
+			Help: "Calls that have ended, by SIP peer, direction (incoming, outgoing) and outcome: answered, unanswered by the doing of people, or failed (the ineffective attempts of RFC 6076).",
+		}, []string{"trunk", "direction", "outcome"}),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sipxmppgw_call_setup_seconds",
 			Help:    "Time from the attempt to a stage of the call: ringing (the session request delay of RFC 6076), answered, active, and connected (packets can flow on the XMPP leg).",
@@ -65,6 +72,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		}, []string{"edge", "outcome"}),
 		quality: newQualities(),
 		flows:   newFlows(g),
+		named:   g.opt.Trunks,
 	}
 	for _, e := range []Edge{SIP, XMPP} {
 		for _, c := range call.Causes() {
@@ -81,15 +89,38 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			m.stages.WithLabelValues(e.String(), s)
 		}
 	}
+	for _, t := range g.opt.Trunks {
+		for _, d := range trunkDirections {
+			for _, o := range []string{"answered", "unanswered", "failed"} {
+				m.trunks.WithLabelValues(t, d, o)
+			}
+		}
+	}
 	if reg != nil {
 		active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sipxmppgw_calls_active",
 			Help: "Calls there are now, answered or not.",
 		}, func() float64 { return float64(g.Active()) })
-		reg.MustRegister(m.ends, m.refuses, m.stages, m.lasts, m.panics, m.floods, m.moves, m.places, active, m.flows)
+		reg.MustRegister(m.ends, m.refuses, m.trunks, m.stages, m.lasts, m.panics, m.floods, m.moves, m.places, active, m.flows)
 		reg.MustRegister(m.quality.collectors()...)
 	}
 	return m
+}
+
+// trunkDirections of a call whose side A or B is at a trunk.
+var trunkDirections = [2]string{call.A: "incoming", call.B: "outgoing"}
+
+// effect says what came of a call in the words of ITU-T E.425: whether it was answered, and if
+// not whether people were the cause or the network.
+func effect(r *Record) string {
+	if !r.Answered.IsZero() {
+		return "answered"
+	}
+	switch r.Cause {
+	case call.Normal, call.Cancelled, call.Busy, call.Declined, call.Rejected, call.NoAnswer, call.Elsewhere, call.Transferred:
+		return "unanswered"
+	}
+	return "failed"
 }
 
 func (m *metrics) refused(from Edge, err error) {
@@ -105,6 +136,12 @@ func (m *metrics) ended(a *actor) {
 	r := &a.rec
 	from := r.From.String()
 	m.ends.WithLabelValues(from, r.Cause.String()).Inc()
+	for side, t := range r.trunks {
+		// A user's account is no trunk: its name would be one more series for each user.
+		if r.edges[side] == SIP && slices.Contains(m.named, t) {
+			m.trunks.WithLabelValues(t, trunkDirections[side], effect(r)).Inc()
+		}
+	}
 	for stage, at := range map[string]time.Time{
 		"ringing": r.Rang, "answered": r.Answered, "active": r.Active, "connected": r.Connected,
 	} {

@@ -38,8 +38,9 @@ var (
 	metricDoc  = regexp.MustCompile("`(sipxmppgw_[a-z0-9_]+)`")
 )
 
-// Every metric in the code is explained in deploy/README.md, and the reverse.
-func TestMetricsAreExplained(t *testing.T) {
+// metricsOf returns the names of all metrics in the code.
+func metricsOf(t *testing.T) map[string]bool {
+	t.Helper()
 	made := map[string]bool{}
 	for name, text := range code(t) {
 		if strings.Contains(filepath.ToSlash(name), "/test/") {
@@ -55,6 +56,12 @@ func TestMetricsAreExplained(t *testing.T) {
 	if len(made) < 10 {
 		t.Fatalf("only %d metrics were found in the code", len(made))
 	}
+	return made
+}
+
+// Every metric in the code is explained in deploy/README.md, and the reverse.
+func TestMetricsAreExplained(t *testing.T) {
+	made := metricsOf(t)
 	told := map[string]bool{}
 	for _, m := range metricDoc.FindAllStringSubmatch(read(t, "deploy/README.md"), -1) {
 		told[m[1]] = true
@@ -67,6 +74,37 @@ func TestMetricsAreExplained(t *testing.T) {
 	for m := range told {
 		if !made[m] {
 			t.Errorf("deploy/README.md explains %s, which there is not", m)
+		}
+	}
+}
+
+// Rules, their tests and dashboards ask for metrics that there are, and every alert has a test
+// in which it fires and one in which it does not.
+func TestMonitoringAsksForWhatThereIs(t *testing.T) {
+	made := metricsOf(t)
+	boards, err := filepath.Glob("../deploy/grafana/*.json")
+	if err != nil || len(boards) == 0 {
+		t.Fatalf("no dashboards: %v", err)
+	}
+	rules, tests := "deploy/prometheus/sipxmppgw.rules.yml", "deploy/prometheus/sipxmppgw.rules.test.yml"
+	name := regexp.MustCompile(`[:a-z0-9_]*sipxmppgw_[a-z0-9_]+[:a-z0-9_]*`)
+	for _, file := range append(boards, "../"+rules, "../"+tests) {
+		asked := name.FindAllString(read(t, strings.TrimPrefix(filepath.ToSlash(file), "../")), -1)
+		if len(asked) < 5 {
+			t.Errorf("%s asks for %d metrics", file, len(asked))
+		}
+		for _, m := range asked {
+			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(m, "")
+			if !made[m] && !made[base] && !strings.Contains(m, ":") && m != "sipxmppgw_figures" && m != "sipxmppgw_alerts" {
+				t.Errorf("%s asks for %s, which there is not", file, m)
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(read(t, rules), -1) {
+		for _, does := range []string{" fires\n", " is silent\n"} {
+			if !strings.Contains(read(t, tests), "name: "+m[1]+does) {
+				t.Errorf("no test: %s%s", m[1], does)
+			}
 		}
 	}
 }

@@ -272,6 +272,14 @@ func trunksWithMessages(c config.Config) map[string]bool {
 	return all
 }
 
+func namesOfTrunks(c config.Config) []string {
+	names := make([]string, len(c.Trunks))
+	for i, t := range c.Trunks {
+		names[i] = t.Name
+	}
+	return names
+}
+
 // nextHop is where requests to a trunk go; nowhere, if it connects by itself. Its certificate is
 // for the name that is looked up, not for what DNS says of it (RFC 5922 section 4).
 func nextHop(t config.Trunk) (stack.Target, error) {

@@ -105,8 +105,8 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 
 // remoteCounters adds the figures of the rtpengines.
 func (t *tenant) remoteCounters(cs *counters) {
-	up := desc("rtpengine_up", "Whether an rtpengine answers (1) or not (0).", "instance")
-	requests := desc("rtpengine_requests_total", "Requests to an rtpengine, by what became of them.", "instance", "result")
+	up := desc("rtpengine_up", "Whether an rtpengine answers (1) or not (0).", "rtpengine")
+	requests := desc("rtpengine_requests_total", "Requests to an rtpengine, by what became of them.", "rtpengine", "result")
 	for i, in := range t.remote.Counters().Instances {
 		cs.add(prometheus.GaugeValue, up, func() float64 {
 			if t.remote.Counters().Instances[i].Up {

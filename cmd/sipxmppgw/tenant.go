@@ -96,6 +96,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		MaxCalls:    c.Calls.Max,
 		MaxEarly:    c.Calls.MaxUnanswered,
 		Quotas:      quotasOf(c),
+		Trunks:      namesOfTrunks(c),
 		Zone:        zone,
 		MaxDuration: c.Calls.MaxDuration,
 		Busy:        t.d.load.busy,

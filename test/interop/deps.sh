@@ -19,6 +19,7 @@ chromium    chromium
 rtpengine   rtpengine-daemon
 turnserver  coturn
 tshark      tshark
+promtool    prometheus
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev
