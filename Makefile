@@ -10,7 +10,7 @@ define step
 	echo "== $(1): $$(( $$(date +%s) - start )) s"; exit $$status
 endef
 
-.PHONY: help check format lint unit proof test deps interop conformance golden bench fuzz build
+.PHONY: help check format lint unit proof test deps interop conformance golden bench fuzz build package
 
 help: ## print the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ fuzz: ## every Fuzz target for 30 s
 	@git grep -H -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's|/[^/]*:func | |' | while read -r dir name; do \
 		go test -run '^$$' -fuzz "^$$name$$" -fuzztime 30s "./$$dir" || exit 1; \
 	done
+
+package: build ## deb and rpm in .build, for this machine's architecture
+	sh deploy/package/build.sh
 
 build: ## static binary ./sipxmppgw
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty)" -o sipxmppgw ./cmd/sipxmppgw

@@ -62,6 +62,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   drain                 refuse new calls, and stop when the last has ended
   reload                read certificates and secrets again, as SIGHUP does
                         All that ask a running gateway take --socket, --timeout and --json.
+  healthcheck [--ready] [--config FILE]
+                        ask the gateway that has this configuration whether it lives, or is
+                        ready for calls
   demo [--stay]         place real calls through a gateway on this machine
   version [--running]   say which version this is, or the one that runs
 `
@@ -107,6 +110,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return askOrder(ctx, args[0], args[1:], out, errs)
 	case "trunks":
 		return askTrunks(ctx, args[1:], out, errs)
+	case "healthcheck":
+		return healthcheck(ctx, args[1:], out, errs)
 	case "demo":
 		return runDemo(ctx, args[1:], out, errs)
 	case "version":
