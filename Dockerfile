@@ -2,7 +2,7 @@
 # and store.key_file, if they are set: those want a volume that user 65532 may write to.
 #
 #   docker build -t sipxmppgw .
-#   docker run --network host -v /etc/sipxmppgw:/etc/sipxmppgw:ro sipxmppgw
+#   docker run --read-only --network host -v /etc/sipxmppgw:/etc/sipxmppgw:ro sipxmppgw
 #
 # Host networking, because a bridge in front of ten thousand UDP ports costs more than the
 # gateway itself.
@@ -19,5 +19,6 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /sipxmppgw /sipxmppgw
 USER 65532:65532
 EXPOSE 5060/udp 5060/tcp 9187/tcp
+HEALTHCHECK --interval=30s --timeout=6s --start-period=10s CMD ["/sipxmppgw", "healthcheck"]
 ENTRYPOINT ["/sipxmppgw"]
 CMD ["run", "--config", "/etc/sipxmppgw/config.yaml"]

@@ -20,6 +20,9 @@ rtpengine   rtpengine-daemon
 turnserver  coturn
 tshark      tshark
 promtool    prometheus
+debootstrap debootstrap
+rpm         rpm
+systemd-analyze systemd
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev
