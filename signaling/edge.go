@@ -92,9 +92,7 @@ func New(o Options) (*Edge, error) {
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}
-		if e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != "" {
-			e.trunks[i].health = &health{}
-		}
+		e.trunks[i].health = &health{probed: e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != ""}
 	}
 	so.Allowed = e.knows
 	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
@@ -139,7 +137,7 @@ func New(o Options) (*Edge, error) {
 		if t := &e.trunks[i]; t.places != nil {
 			e.watching.Go(func() { watch.watch(ctx, t) })
 		}
-		if t := &e.trunks[i]; t.health != nil {
+		if t := &e.trunks[i]; t.health.probed {
 			e.watching.Go(func() { e.probe(ctx, t) }) // until ctx is over
 		}
 	}
