@@ -88,7 +88,7 @@ func New(o Options) (*Edge, error) {
 	}
 	so.Locate = watch
 	for i := range e.trunks {
-		e.trunks[i].login = new(atomic.Pointer[login])
+		e.trunks[i].login, e.trunks[i].purse = new(atomic.Pointer[login]), &purse{}
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}

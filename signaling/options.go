@@ -142,6 +142,7 @@ type Trunk struct {
 	station *Phone                 // whose trunk it is; nil for none
 	login   *atomic.Pointer[login] // that has changed; nil for an account
 	health  *health                // nil for a phone and an account
+	purse   *purse                 // nil for a phone
 }
 
 // Credentials are a user name and what proves it.

@@ -70,6 +70,9 @@ type binding struct {
 	cseq       uint32
 	sent       int // requests; only what comes of the last counts
 	proof      proof
+	early      bool     // the request under way answers what was asked before
+	good       bool     // that is worth a try
+	vain       int      // times in a row that it was for nothing
 	plain      bool     // the registrar does not want our extensions
 	routes     []string // Service-Route (RFC 3608)
 	associated []string
@@ -100,7 +103,7 @@ func (e *Edge) Join(t Trunk, of Binding, told func(Standing)) error {
 	if e.trunks.named(t.Name) != nil {
 		return errTaken
 	}
-	t.Sources = nil
+	t.Sources, t.purse = nil, &purse{}
 	if a, ok := literal(t.Next.Host); ok {
 		t.Sources = single(a)
 	} else {
@@ -272,7 +275,7 @@ func (b *binding) send(s registration.Send) {
 		req.AppendHeader(header("Supported", outbound))
 	}
 	req.AppendHeader(header("Allow", allowed))
-	if s.Proof {
+	if b.early = !s.Proof && b.good && b.vain < maxVain; s.Proof || b.early {
 		b.proof.prove(t, t.Next, req)
 	}
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
@@ -298,6 +301,7 @@ func (b *binding) arrive(gen int, ev stack.Event) {
 	b.sent++ // once
 	in := registration.Input(registration.Lost{})
 	if ev.Err == nil {
+		b.good = false // unless it is said again
 		in = b.read(ev.Response)
 		if ev.Response.IsSuccess() {
 			b.keepOpen(ev)
@@ -349,6 +353,11 @@ func (b *binding) read(res *sip.Response) registration.Answered {
 	}
 	switch {
 	case a.Status/100 == 2:
+		if b.early {
+			b.vain = 0
+		}
+		b.good = b.proof[0].Nonce != "" || b.proof[1].Nonce != ""
+		b.proof.hear(nil, res)
 		a.Granted = b.granted(res)
 		b.routes = bounded(values(res, "Service-Route"), maxServiceRoutes)
 		b.associated = nil
@@ -360,6 +369,9 @@ func (b *binding) read(res *sip.Response) registration.Answered {
 		if way, c := topmost(b.trunk, b.trunk.Next, res); c != nil {
 			b.proof.keep(way, c) // whether it is answered is the machine's to say
 			a.Nonce, a.Stale = c.Nonce, c.Stale
+			if b.early && !c.Stale {
+				b.vain++
+			}
 		}
 	case (a.Status == 439 || a.Status == 420) && !b.plain:
 		b.plain = true
