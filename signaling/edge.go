@@ -101,6 +101,7 @@ func New(o Options) (*Edge, error) {
 	so.OnRequest = e.request
 	so.OnAck = e.ack
 	so.OnStray = e.stray
+	so.OnGone = e.gone
 	so.Trace = e.trace.packet
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
@@ -190,6 +191,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: problem}}
 	}
 	local, ok := e.stack.Local(trunk.transport(), at)
+	if !ok && e.bindings.named(trunk.Name) != nil {
+		local, ok = e.reached(trunk)
+	}
 	if !ok {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
 	}

@@ -81,4 +81,3 @@ func infoValue(s, name string) (string, bool) {
 	}
 	return "", false
 }
-

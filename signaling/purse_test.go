@@ -59,16 +59,20 @@ func TestProofBeforeItIsAskedFor(t *testing.T) {
 		})
 
 		// Two calls at once never have the same count.
-		a, b := w.dial(toOtto()), w.dial(toOtto())
 		seen := map[int]bool{}
+		var calls []*fakeCall
+		var invites []string
 		for range 2 {
+			calls = append(calls, w.dial(toOtto()))
 			p.wants("INVITE ")
 			seen[p.proof("proxy-authorization").Nc] = true
-			p.answer("486 Busy Here", "u9", "", "")
-			p.wants("ACK ")
+			invites = append(invites, p.last)
 		}
-		<-a.events
-		<-b.events
+		for i, c := range calls {
+			p.answerTo(invites[i], "486 Busy Here", "u9", "", "")
+			p.wants("ACK ")
+			<-c.events
+		}
 		if !seen[2] || !seen[3] {
 			t.Errorf("the counts were %v", seen)
 		}

@@ -79,6 +79,8 @@ type binding struct {
 	standing   Standing
 	behind     netip.AddrPort // the registrar, if an address is translated on the way to it
 	keeping    *time.Timer    // the way open
+	over       stack.Peer     // the connection that calls come over; the zero value if they need none
+	since      time.Time      // it was last registered over that
 	used       bool           // it was up once
 	closed     bool
 }
@@ -234,7 +236,7 @@ func (b *binding) report(r registration.Report) {
 	b.standing = Standing{State: r.State, Status: r.Status, Reason: r.Reason, Associated: b.associated}
 	if r.State != registration.Up {
 		b.routes = nil
-		b.behind = netip.AddrPort{}
+		b.behind, b.over = netip.AddrPort{}, stack.Peer{}
 	}
 	log := b.e.o.Log.Info
 	if r.State == registration.Failing {
@@ -253,7 +255,7 @@ func (b *binding) send(s registration.Send) {
 	}
 	b.sent++
 	gen := b.sent
-	local, ok := e.stack.Local(t.transport(), t.at())
+	local, ok := e.reached(t)
 	if !ok {
 		go b.arrive(gen, stack.Event{Err: stack.ErrTransport}) // ends at once; the lock is held here
 		return
@@ -281,6 +283,20 @@ func (b *binding) send(s registration.Send) {
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	req.SetBody(nil)
 	e.ask(req, t.Next, func(ev stack.Event) { b.arrive(gen, ev) })
+}
+
+// reached is what we write into a Contact for a registrar: an address where we listen. Over a
+// connection that we open calls come back over that (RFC 5626), also where we listen for no such
+// connections, for want of a certificate.
+func (e *Edge) reached(t *Trunk) (netip.AddrPort, bool) {
+	over, at := t.transport(), t.at()
+	local, ok := e.stack.Local(over, at)
+	if !ok && over != stack.UDP {
+		if local, ok = e.stack.Local(stack.TCP, at); !ok {
+			local, ok = e.stack.Local(stack.UDP, at)
+		}
+	}
+	return local, ok
 }
 
 // uuid writes 32 hexadecimal digits as a UUID of a hash (RFC 9562 version 8).
@@ -311,15 +327,42 @@ func (b *binding) arrive(gen int, ev stack.Event) {
 	b.step(in)
 }
 
-// keepOpen keeps the way back from the registrar open if it sees us elsewhere than we are.
+// keepOpen keeps the way back from the registrar open: a connection as often as it says (RFC 5626
+// section 5.4), and one of datagrams if it sees us elsewhere than we are.
 func (b *binding) keepOpen(ev stack.Event) {
-	b.behind = netip.AddrPort{}
+	b.behind, b.over = netip.AddrPort{}, stack.Peer{}
+	if a, ok := literal(ev.Target.Host); ok && ev.Target.Transport != stack.UDP {
+		b.over, b.since = stack.Peer{Addr: netip.AddrPortFrom(a, ev.Target.Port), Transport: ev.Target.Transport}, time.Now()
+		if every := span(value(ev.Response, "Flow-Timer")); every >= leastFlow {
+			b.e.stack.Hasten(ev.Target, every*9/10) // 80 to 100 percent of it
+		}
+	}
 	if a, ok := literal(ev.Target.Host); ok && ev.Target.Transport == stack.UDP && translated(ev.Response) {
 		b.behind = netip.AddrPortFrom(a, ev.Target.Port)
 		if b.keeping == nil {
 			b.keeping = time.AfterFunc(nudged, b.nudge)
 		} else {
 			b.keeping.Reset(nudged)
+		}
+	}
+}
+
+// leastFlow is the least Flow-Timer that is followed.
+const leastFlow = 10 * time.Second
+
+// gone takes that a connection of ours is closed: what was registered over it is not reached any
+// more.
+func (e *Edge) gone(p stack.Peer) {
+	for _, b := range e.bindings.all() {
+		b.mu.Lock()
+		lost, lasted := b.over.Transport == p.Transport && b.over.Addr == p.Addr && p.Addr.IsValid(), time.Since(b.since)
+		if lost {
+			b.over = stack.Peer{}
+		}
+		b.mu.Unlock()
+		if lost {
+			b.e.o.Log.Info("connection to a registrar is lost", "trunk", b.trunk.Name)
+			b.step(registration.Broken{Lasted: lasted})
 		}
 	}
 }
