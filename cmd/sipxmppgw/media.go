@@ -90,11 +90,11 @@ func (c closer) Close() error {
 // remoteOf says which rtpengines there are and how they work.
 func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 	o := rtpengine.Options{
-		Timeout:    c.Media.RTPEngineTimeout,
-		Times:      rtpengine.Times{Silence: c.Media.Silence},
-		Transcode:  c.Media.RTPEngineTranscode,
-		Record:     c.Media.RTPEngineRecord,
-		Log:        log,
+		Timeout:   c.Media.RTPEngineTimeout,
+		Times:     rtpengine.Times{Silence: c.Media.Silence},
+		Transcode: c.Media.RTPEngineTranscode,
+		Record:    c.Media.RTPEngineRecord,
+		Log:       log,
 	}
 	for _, e := range c.Media.RTPEngine {
 		o.Instances = append(o.Instances, rtpengine.Instance(e))

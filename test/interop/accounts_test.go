@@ -382,3 +382,43 @@ func TestTrunkRegistersOverTLS(t *testing.T) {
 		t.Errorf("the carrier has asked %d times who calls, and believed it %d times", asked, proved)
 	}
 }
+
+// TestRegistrarsThatRefuse: what is wrong with each registration is said, and one that wants other
+// times and a proof has them.
+func TestRegistrarsThatRefuse(t *testing.T) {
+	t.Parallel()
+	const asks = ` | WWW-Authenticate: Digest realm="voip.test",nonce="one",qop="auth",algorithm=MD5`
+	registrars := []struct{ script, degraded string }{
+		{"recv REGISTER | Expires: 3600; send 423 | Min-Expires: 7200; recv REGISTER | Expires: 7200; send 401" + asks + "; recv REGISTER | proves gw:opensesame; send 200", ""},
+		{"recv REGISTER; send 401" + asks + "; recv REGISTER | proves gw:opensesame; send 401" + asks, "failing: the user name or password is wrong (401)"},
+		{"recv REGISTER; send 403", "failing: the registrar refuses (403)"},
+		{"recv REGISTER; send 503 | Retry-After: 60", "failing: the registrar cannot do it now (503)"},
+		{"", "failing: the registrar does not answer"},
+	}
+	s := startProsody(t)
+	settings := make([]string, len(registrars))
+	for i := range settings {
+		settings[i] = "probe: off, domain: voip.test, register: {user: gw}, username: gw, password: opensesame"
+	}
+	trunks, ports := moreTrunks(t, settings...)
+	want := "ok\n"
+	var all []*sipp
+	for i, r := range registrars {
+		if r.script != "" {
+			all = append(all, startSipp(t, sippOptions{port: ports[i]}, r.script))
+		}
+		if r.degraded != "" {
+			want += fmt.Sprintf("degraded: trunk more%d: registration %s\n", i, r.degraded)
+		}
+	}
+	g := startGateway(t, s, gatewayOptions{trunks: trunks})
+	eventually(t, 15*time.Second, "all is said", func() error {
+		if _, body, err := g.get("/readyz"); err != nil || body != want {
+			return fmt.Errorf("%s %v", body, err)
+		}
+		return nil
+	})
+	for _, p := range all {
+		p.finished(t)
+	}
+}
