@@ -489,6 +489,13 @@ type Trunk struct {
 	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
 	// order.
 	Codecs []string `yaml:"codecs"`
+	// PTime is the packet time that it is asked for: 10ms to 60ms, in tens. Default 20ms.
+	PTime time.Duration `yaml:"ptime"`
+	// DTMF is how digits reach it: rfc4733 (telephone-event where it knows that, or else INFO);
+	// info (INFO alone); inband (tones where it speaks G.711, or else INFO); or auto, which is
+	// rfc4733 and, with media.inband_dtmf, tones before INFO. Digits that it sends are taken in
+	// each form but tones. Default auto.
+	DTMF string `yaml:"dtmf"`
 	// Video says that video is bridged where both sides have a codec in common. Default
 	// false.
 	Video bool `yaml:"video"`

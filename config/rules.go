@@ -502,6 +502,17 @@ func (r *reader) trunks(c *Config) {
 				r.at(at("srtp"), "%s is for the gateway's own relay, not for rtpengine", t.SRTP)
 			}
 		}
+		if t.PTime == 0 {
+			t.PTime = 20 * time.Millisecond
+		}
+		r.span(at("ptime"), t.PTime, 10*time.Millisecond, 60*time.Millisecond)
+		if t.PTime%(10*time.Millisecond) != 0 {
+			r.at(at("ptime"), "%v is no multiple of 10ms", t.PTime)
+		}
+		if t.DTMF == "" {
+			t.DTMF = "auto"
+		}
+		r.oneOf(at("dtmf"), t.DTMF, "auto", "rfc4733", "info", "inband")
 		r.host(at("domain"), t.Domain)
 		if t.NumberFormat == "" {
 			t.NumberFormat = "plus"

@@ -61,6 +61,7 @@ type actor struct {
 	turn    int      // of bridge
 	turns   int      // bridges so far, beside the first
 	hunting *hunting // while the call may go to several places; nil else
+	moving  *moving  // how the last transfer looks for whom it is to; nil for none
 
 	// Guarded by the gateway's lock.
 	late     bool        // no longer among the calls without an answer
@@ -232,6 +233,7 @@ func (a *actor) read(l letter) {
 		l.hunt.fired(l)
 	case l.media && a.hunting.media(l.turn, l.event):
 	case l.media && l.turn != a.turn: // of a bridge that was given back
+	case l.media && a.moving.media(l.event):
 	case l.input != nil:
 		a.receive(l.seat, l.input)
 	default:
@@ -254,6 +256,7 @@ func (a *actor) receive(s *seat, input any) {
 		case s.gone:
 		case a.hunting != nil && s.side == call.B:
 			a.hunting.hear(s, call.From(e, s.side))
+		case a.moving != nil && s == a.legs[call.C] && a.moving.hear(s, e):
 		default:
 			a.step(call.From(e, s.side))
 		}

@@ -28,14 +28,17 @@ func (r *Routes) Transfer(h Handover) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	t.By = h.By
+	by := h.By
 	if h.Edge == XMPP { // as its own calls name it
-		t.By.URI = ""
+		by.URI = ""
 		if j, err := translate.ParseJID(h.User); err == nil {
 			if u, err := r.Mapping.SenderURI(j); err == nil {
-				t.By.URI = u.String()
+				by.URI = u.String()
 			}
 		}
+	}
+	for _, way := range t.ways() {
+		way.By = by
 	}
 	if t.Edge == h.From && (t.Edge == SIP && t.To.URI == h.Kept.URI || t.Edge == XMPP && t.To.JID == bareJID(h.Kept.JID)) {
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Text: "that is the other party itself"}}
@@ -81,9 +84,23 @@ func (r *Routes) handedByPhone(h Handover, p *PhoneRoute) (Target, error) {
 		t.From, err = r.asXMPP(h)
 		return t, err
 	}
-	i := slices.IndexFunc(r.Trunks, func(k TrunkRoute) bool { return k.Name == t.Trunk })
-	t.From, err = r.asSIP(h, i >= 0 && r.Trunks[i].Trusted)
-	return t, err
+	for _, way := range t.ways() {
+		i := slices.IndexFunc(r.Trunks, func(k TrunkRoute) bool { return k.Name == way.Trunk })
+		if way.From, err = r.asSIP(h, i >= 0 && r.Trunks[i].Trusted); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
+
+// ways are a target and its others, to be changed.
+func (t *Target) ways() []*Target {
+	t.Others = slices.Clone(t.Others)
+	all := []*Target{t}
+	for i := range t.Others {
+		all = append(all, &t.Others[i])
+	}
+	return all
 }
 
 // handedByXMPP routes what a <transfer/> asks for (XEP-0251).
@@ -136,27 +153,32 @@ func (r *Routes) toPeer(h Handover, uri translate.URI, trunk string) (Target, er
 	if asked {
 		choice.Trunks = route.Via(trunk)
 	}
-	trunks, _, err := r.ways(choice, !asked)
+	trunks, why, err := r.ways(choice, !asked)
 	if err != nil {
 		return Target{}, err
 	}
-	t := trunks[0]
-	if own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain); !asked {
-		uri = r.dialled(uri, user, choice, t)
-	} else if t.Domain != "" && slices.Contains(own, uri.Host) {
-		uri.Host = t.Domain
+	all := make([]Target, len(trunks))
+	for i, t := range trunks {
+		at := uri
+		if own := append(slices.Clone(r.Mapping.TelDomains), r.Mapping.DefaultDomain); !asked {
+			at = r.dialled(uri, user, choice, t)
+		} else if t.Domain != "" && slices.Contains(own, uri.Host) {
+			at.Host = t.Domain
+		}
+		from, err := r.asSIP(h, t.Trusted)
+		if err != nil {
+			return Target{}, err
+		}
+		to := Party{URI: at.String()}
+		if j, err := r.Mapping.JIDOfURI(at); err == nil {
+			to.JID = j.Bare().String()
+		}
+		all[i] = Target{
+			Edge: SIP, From: from, To: to, Trunk: t.Name, Policy: t.Policy, NoAnswer: r.NoAnswer, Rule: choice.Rule, Why: why, Refer: t.Refer, Round: i,
+		}
 	}
-	from, err := r.asSIP(h, t.Trusted)
-	if err != nil {
-		return Target{}, err
-	}
-	to := Party{URI: uri.String()}
-	if j, err := r.Mapping.JIDOfURI(uri); err == nil {
-		to.JID = j.Bare().String()
-	}
-	return Target{
-		Edge: SIP, From: from, To: to, Trunk: t.Name, Policy: t.Policy, NoAnswer: r.NoAnswer, Rule: choice.Rule, Why: choice.Why, Refer: t.Refer,
-	}, nil
+	all[0].Others = all[1:]
+	return all[0], nil
 }
 
 // asSIP is who is kept, as a SIP peer is to see them.

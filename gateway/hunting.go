@@ -300,6 +300,9 @@ func (h *hunting) release() {
 
 // offer calls B: where it may be, if that is several places.
 func (a *actor) offer(x call.OfferLeg) {
+	if a.moving != nil && x.Side == call.C {
+		a.moving.asked = true
+	}
 	if a.hunting != nil && x.Side == call.B {
 		a.hunting.begin(x.Media)
 		return

@@ -32,6 +32,15 @@ type villageBridge struct {
 	fakeBridge
 	said []string // candidates, by side
 	slow bool     // makes no offer to B
+	full bool     // has no room for another end
+}
+
+func (b *villageBridge) Try(op call.Op, side call.Side, policy media.Policy, own media.Description) {
+	if b.full {
+		b.post(call.MediaFailed{Op: op, Cause: call.Overloaded})
+		return
+	}
+	b.fakeBridge.Try(op, side, policy, own)
 }
 
 func (b *villageBridge) Candidates(side call.Side, _ media.Description) {

@@ -40,6 +40,7 @@ func (a *actor) try(x call.TryLeg) {
 		return
 	}
 	a.rec.Transfers = append(a.rec.Transfers, t)
+	a.moving = nil
 	if x.To.Call != "" {
 		if err := a.dialInner(x.To); err != nil {
 			refuse(err)
@@ -54,7 +55,8 @@ func (a *actor) try(x call.TryLeg) {
 			kept.leg.Refer(call.Destination{Address: target.To.URI, By: target.By.URI})
 			return
 		}
-		err = a.dialC(target)
+		a.moving = newMoving(a, x.Side, target)
+		err = a.moving.dial()
 	}
 	if err != nil {
 		refuse(err)
@@ -79,7 +81,9 @@ func (a *actor) route(x call.TryLeg) (Target, error) {
 	target, err := a.g.opt.Router.Transfer(Handover{
 		Edge: s.edge, Trunk: s.trunk, User: user, Kept: kept.party, From: kept.edge, To: x.To.Address, By: by,
 	})
-	target.Replaces = x.To.Replaces
+	for _, way := range target.ways() {
+		way.Replaces = x.To.Replaces
+	}
 	return target, err
 }
 
@@ -170,6 +174,7 @@ func (a *actor) letIn(s *seat, t *Taking) {
 	if a.hunting != nil && s.side == call.B {
 		a.hunting.settle(s)
 	}
+	a.moving = nil
 	c := a.newSeat(call.C, member{t.Edge, t.Trunk, t.Party, t.Policy})
 	c.leg = t.Leg(inbox{a, c})
 	if len(a.rec.Transfers) < MaxTransfers {

@@ -88,13 +88,11 @@ func New(o Options) (*Edge, error) {
 	}
 	so.Locate = watch
 	for i := range e.trunks {
-		e.trunks[i].login = new(atomic.Pointer[login])
+		e.trunks[i].login, e.trunks[i].purse = new(atomic.Pointer[login]), &purse{}
 		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
 			e.trunks[i].places = &places{}
 		}
-		if e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != "" {
-			e.trunks[i].health = &health{}
-		}
+		e.trunks[i].health = &health{probed: e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != ""}
 	}
 	so.Allowed = e.knows
 	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
@@ -103,6 +101,7 @@ func New(o Options) (*Edge, error) {
 	so.OnRequest = e.request
 	so.OnAck = e.ack
 	so.OnStray = e.stray
+	so.OnGone = e.gone
 	so.Trace = e.trace.packet
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
@@ -139,7 +138,7 @@ func New(o Options) (*Edge, error) {
 		if t := &e.trunks[i]; t.places != nil {
 			e.watching.Go(func() { watch.watch(ctx, t) })
 		}
-		if t := &e.trunks[i]; t.health != nil {
+		if t := &e.trunks[i]; t.health.probed {
 			e.watching.Go(func() { e.probe(ctx, t) }) // until ctx is over
 		}
 	}
@@ -192,6 +191,9 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: problem}}
 	}
 	local, ok := e.stack.Local(trunk.transport(), at)
+	if !ok && e.bindings.named(trunk.Name) != nil {
+		local, ok = e.reached(trunk)
+	}
 	if !ok {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "no listener for trunk " + trunk.Name}}
 	}

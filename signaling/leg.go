@@ -405,6 +405,12 @@ func (l *leg) result(in result) []call.Event {
 	l.pin(in.e)
 	if !in.e.Response.IsProvisional() {
 		delete(l.clients, in.id)
+		if l.asked[in.id].first {
+			l.e.rests(l.trunk, in.e.Response)
+		}
+		if in.e.Response.IsSuccess() {
+			l.retries.proof.hear(l.trunk.purse, in.e.Response)
+		}
 		again, ok := l.again(in.id, in.e.Response)
 		delete(l.asked, in.id)
 		if ok {

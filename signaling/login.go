@@ -26,6 +26,7 @@ func (e *Edge) SetCredentials(trunk, user, password string) bool {
 		return false
 	}
 	t.login.Store(&login{user, password})
+	t.purse.empty()
 	if b := e.bindings.named(trunk); b != nil && b.refused() {
 		b.step(registration.Fired{Timer: registration.Next})
 	}

@@ -141,7 +141,8 @@ type Trunk struct {
 	flows   *flows                 // nil if it is known by an address or a certificate
 	station *Phone                 // whose trunk it is; nil for none
 	login   *atomic.Pointer[login] // that has changed; nil for an account
-	health  *health                // nil if it is not probed
+	health  *health                // nil for a phone and an account
+	purse   *purse                 // nil for a phone
 }
 
 // Credentials are a user name and what proves it.

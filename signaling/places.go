@@ -72,6 +72,16 @@ func (p *places) find(fits func(resolve.Target) bool) (resolve.Target, bool) {
 	return resolve.Target{}, false
 }
 
+// several reports whether there is more than one.
+func (p *places) several() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.seen) > 1
+}
+
 // first is the place that is preferred.
 func (p *places) first() (resolve.Target, bool) {
 	return p.find(func(resolve.Target) bool { return true })

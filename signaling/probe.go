@@ -21,8 +21,13 @@ const (
 	sooner = 5
 )
 
-// health is what is known of whether a trunk is there. Nil knows nothing.
-type health struct{ down atomic.Bool }
+// health is what is known of whether a trunk can take calls. Nil, that of phones and accounts,
+// knows nothing.
+type health struct {
+	probed bool
+	down   atomic.Bool               // it does not answer probes
+	rest   atomic.Pointer[time.Time] // it wants to be left alone until then; nil for not at all
+}
 
 func (h *health) isDown() bool { return h != nil && h.down.Load() }
 
@@ -61,6 +66,9 @@ func (e *Edge) probe(ctx context.Context, t *Trunk) {
 		answered := e.answers(ctx, t)
 		if ctx.Err() != nil {
 			return
+		}
+		if answered && t.health.rest.Swap(nil) != nil { // sooner than it said
+			e.o.Log.Info("trunk answers again", "trunk", t.Name)
 		}
 		down := p.beat(answered)
 		if was := t.health.down.Swap(down); was != down {
@@ -101,6 +109,9 @@ func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
 	heard := make(chan bool, 1)
 	e.stack.Hurry(req, t.Next, stack.Haste{Within: answerTime}, func(ev stack.Event) { // Close does not wait for it
 		if ev.Err != nil || !ev.Response.IsProvisional() {
+			if ev.Err == nil {
+				e.rests(t, ev.Response)
+			}
 			select {
 			case heard <- ev.Err == nil && ev.Response.StatusCode != 503:
 			default:
@@ -115,17 +126,18 @@ func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
 	}
 }
 
-// Down reports whether a trunk is known not to be there.
+// Down reports whether a trunk is known not to take calls: it does not answer, or wants to be left
+// alone.
 func (e *Edge) Down(trunk string) bool {
 	t := e.trunks.named(trunk)
-	return t != nil && t.health.isDown()
+	return t != nil && (t.health.isDown() || t.health.resting() > 0)
 }
 
-// Probed returns the trunks of which that can be known.
+// Probed returns the trunks that are asked whether they are there.
 func (e *Edge) Probed() []string {
 	var names []string
 	for i := range e.trunks {
-		if e.trunks[i].health != nil {
+		if e.trunks[i].health.probed {
 			names = append(names, e.trunks[i].Name)
 		}
 	}

@@ -70,12 +70,17 @@ type binding struct {
 	cseq       uint32
 	sent       int // requests; only what comes of the last counts
 	proof      proof
+	early      bool     // the request under way answers what was asked before
+	good       bool     // that is worth a try
+	vain       int      // times in a row that it was for nothing
 	plain      bool     // the registrar does not want our extensions
 	routes     []string // Service-Route (RFC 3608)
 	associated []string
 	standing   Standing
 	behind     netip.AddrPort // the registrar, if an address is translated on the way to it
 	keeping    *time.Timer    // the way open
+	over       stack.Peer     // the connection that calls come over; the zero value if they need none
+	since      time.Time      // it was last registered over that
 	used       bool           // it was up once
 	closed     bool
 }
@@ -100,7 +105,7 @@ func (e *Edge) Join(t Trunk, of Binding, told func(Standing)) error {
 	if e.trunks.named(t.Name) != nil {
 		return errTaken
 	}
-	t.Sources = nil
+	t.Sources, t.purse = nil, &purse{}
 	if a, ok := literal(t.Next.Host); ok {
 		t.Sources = single(a)
 	} else {
@@ -231,7 +236,7 @@ func (b *binding) report(r registration.Report) {
 	b.standing = Standing{State: r.State, Status: r.Status, Reason: r.Reason, Associated: b.associated}
 	if r.State != registration.Up {
 		b.routes = nil
-		b.behind = netip.AddrPort{}
+		b.behind, b.over = netip.AddrPort{}, stack.Peer{}
 	}
 	log := b.e.o.Log.Info
 	if r.State == registration.Failing {
@@ -250,7 +255,7 @@ func (b *binding) send(s registration.Send) {
 	}
 	b.sent++
 	gen := b.sent
-	local, ok := e.stack.Local(t.transport(), t.at())
+	local, ok := e.reached(t)
 	if !ok {
 		go b.arrive(gen, stack.Event{Err: stack.ErrTransport}) // ends at once; the lock is held here
 		return
@@ -272,12 +277,26 @@ func (b *binding) send(s registration.Send) {
 		req.AppendHeader(header("Supported", outbound))
 	}
 	req.AppendHeader(header("Allow", allowed))
-	if s.Proof {
+	if b.early = !s.Proof && b.good && b.vain < maxVain; s.Proof || b.early {
 		b.proof.prove(t, t.Next, req)
 	}
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	req.SetBody(nil)
 	e.ask(req, t.Next, func(ev stack.Event) { b.arrive(gen, ev) })
+}
+
+// reached is what we write into a Contact for a registrar: an address where we listen. Over a
+// connection that we open calls come back over that (RFC 5626), also where we listen for no such
+// connections, for want of a certificate.
+func (e *Edge) reached(t *Trunk) (netip.AddrPort, bool) {
+	over, at := t.transport(), t.at()
+	local, ok := e.stack.Local(over, at)
+	if !ok && over != stack.UDP {
+		if local, ok = e.stack.Local(stack.TCP, at); !ok {
+			local, ok = e.stack.Local(stack.UDP, at)
+		}
+	}
+	return local, ok
 }
 
 // uuid writes 32 hexadecimal digits as a UUID of a hash (RFC 9562 version 8).
@@ -298,6 +317,7 @@ func (b *binding) arrive(gen int, ev stack.Event) {
 	b.sent++ // once
 	in := registration.Input(registration.Lost{})
 	if ev.Err == nil {
+		b.good = false // unless it is said again
 		in = b.read(ev.Response)
 		if ev.Response.IsSuccess() {
 			b.keepOpen(ev)
@@ -307,15 +327,42 @@ func (b *binding) arrive(gen int, ev stack.Event) {
 	b.step(in)
 }
 
-// keepOpen keeps the way back from the registrar open if it sees us elsewhere than we are.
+// keepOpen keeps the way back from the registrar open: a connection as often as it says (RFC 5626
+// section 5.4), and one of datagrams if it sees us elsewhere than we are.
 func (b *binding) keepOpen(ev stack.Event) {
-	b.behind = netip.AddrPort{}
+	b.behind, b.over = netip.AddrPort{}, stack.Peer{}
+	if a, ok := literal(ev.Target.Host); ok && ev.Target.Transport != stack.UDP {
+		b.over, b.since = stack.Peer{Addr: netip.AddrPortFrom(a, ev.Target.Port), Transport: ev.Target.Transport}, time.Now()
+		if every := span(value(ev.Response, "Flow-Timer")); every >= leastFlow {
+			b.e.stack.Hasten(ev.Target, every*9/10) // 80 to 100 percent of it
+		}
+	}
 	if a, ok := literal(ev.Target.Host); ok && ev.Target.Transport == stack.UDP && translated(ev.Response) {
 		b.behind = netip.AddrPortFrom(a, ev.Target.Port)
 		if b.keeping == nil {
 			b.keeping = time.AfterFunc(nudged, b.nudge)
 		} else {
 			b.keeping.Reset(nudged)
+		}
+	}
+}
+
+// leastFlow is the least Flow-Timer that is followed.
+const leastFlow = 10 * time.Second
+
+// gone takes that a connection of ours is closed: what was registered over it is not reached any
+// more.
+func (e *Edge) gone(p stack.Peer) {
+	for _, b := range e.bindings.all() {
+		b.mu.Lock()
+		lost, lasted := b.over.Transport == p.Transport && b.over.Addr == p.Addr && p.Addr.IsValid(), time.Since(b.since)
+		if lost {
+			b.over = stack.Peer{}
+		}
+		b.mu.Unlock()
+		if lost {
+			b.e.o.Log.Info("connection to a registrar is lost", "trunk", b.trunk.Name)
+			b.step(registration.Broken{Lasted: lasted})
 		}
 	}
 }
@@ -349,6 +396,11 @@ func (b *binding) read(res *sip.Response) registration.Answered {
 	}
 	switch {
 	case a.Status/100 == 2:
+		if b.early {
+			b.vain = 0
+		}
+		b.good = b.proof[0].Nonce != "" || b.proof[1].Nonce != ""
+		b.proof.hear(nil, res)
 		a.Granted = b.granted(res)
 		b.routes = bounded(values(res, "Service-Route"), maxServiceRoutes)
 		b.associated = nil
@@ -360,6 +412,9 @@ func (b *binding) read(res *sip.Response) registration.Answered {
 		if way, c := topmost(b.trunk, b.trunk.Next, res); c != nil {
 			b.proof.keep(way, c) // whether it is answered is the machine's to say
 			a.Nonce, a.Stale = c.Nonce, c.Stale
+			if b.early && !c.Stale {
+				b.vain++
+			}
 		}
 	case (a.Status == 439 || a.Status == 420) && !b.plain:
 		b.plain = true

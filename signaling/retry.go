@@ -50,6 +50,9 @@ type place struct {
 func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 	a := l.asked[id]
 	again := dialog.Again{Response: l.response(id, res)}
+	if res.StatusCode == 403 {
+		l.trunk.purse.empty() // it may be for what we have said without being asked
+	}
 	switch status := res.StatusCode; {
 	case status == 401 || status == 407:
 		return again, l.retries.proof.challenged(l.trunk, a.given, res)

@@ -224,6 +224,7 @@ func (s *submission) final(res *sip.Response) {
 	peerOf := aor(s.m.To.URI)
 	switch {
 	case status < 300:
+		s.proof.hear(s.trunk.purse, res)
 		s.done(message.Outcome{Result: message.Done, Status: status})
 		return
 	case s.proof.challenged(s.trunk, s.given, res):

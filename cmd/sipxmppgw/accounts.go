@@ -190,9 +190,19 @@ type sipLines struct {
 // Join implements [accounts.Lines].
 func (l sipLines) Join(a accounts.Account, told func(accounts.Standing)) error {
 	return l.t.d.sip.Join(signaling.Trunk{
-		Name: a.Trunk(), Next: stack.Target{Host: strings.Trim(a.Host, "[]"), Port: a.Port, Stream: true},
+		Name: a.Trunk(), Next: serverOf(a),
 		Username: a.User, Password: a.Password, Policy: l.policy, Tenant: l.t.sip,
 	}, signaling.Binding{AOR: a.AOR()}, func(s signaling.Standing) { told(standingOf(s)) })
+}
+
+// serverOf is where an account is registered. The certificate of an address is that of the domain
+// that the account is at (RFC 5922 section 7.1).
+func serverOf(a accounts.Account) stack.Target {
+	t := stack.Target{Transport: stack.Transport(strings.ToUpper(a.Over)), Host: strings.Trim(a.Host, "[]"), Port: a.Port, Stream: true}
+	if _, err := netip.ParseAddr(t.Host); err == nil && t.Transport.Secure() {
+		t.Identity = a.Domain
+	}
+	return t
 }
 
 // Leave implements [accounts.Lines].

@@ -90,12 +90,11 @@ func (c closer) Close() error {
 // remoteOf says which rtpengines there are and how they work.
 func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 	o := rtpengine.Options{
-		Timeout:    c.Media.RTPEngineTimeout,
-		Times:      rtpengine.Times{Silence: c.Media.Silence},
-		Transcode:  c.Media.RTPEngineTranscode,
-		Record:     c.Media.RTPEngineRecord,
-		InbandDTMF: c.Media.InbandDTMF,
-		Log:        log,
+		Timeout:   c.Media.RTPEngineTimeout,
+		Times:     rtpengine.Times{Silence: c.Media.Silence},
+		Transcode: c.Media.RTPEngineTranscode,
+		Record:    c.Media.RTPEngineRecord,
+		Log:       log,
 	}
 	for _, e := range c.Media.RTPEngine {
 		o.Instances = append(o.Instances, rtpengine.Instance(e))
@@ -157,7 +156,7 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		PortMax:       uint16(c.Media.PortMax),
 		AllowLoopback: c.Media.AllowLoopback,
 		Times:         embedded.Times{Silence: c.Media.Silence},
-		InbandDTMF:    c.Media.InbandDTMF,
+		InbandDTMF:    playsTones(c),
 		OwnPorts:      c.Media.OwnPorts,
 		Unmarked:      c.Media.Unmarked,
 		Workers:       c.Media.Workers,
@@ -242,13 +241,22 @@ func xmppPolicy(c config.Config) media.Policy {
 	return media.Policy{
 		ICE: true, DTLS: c.XMPP.DTLS != "off", Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
 		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
-		Transcode: transcodesOf(c) > 0,
+		Transcode: transcodesOf(c) > 0, Tones: c.Media.InbandDTMF,
 	}
+}
+
+// playsTones says whether digits are tones to somebody.
+func playsTones(c config.Config) bool {
+	return slices.ContainsFunc(c.Each(), func(own config.Config) bool {
+		return own.Media.InbandDTMF || slices.ContainsFunc(own.Trunks, func(t config.Trunk) bool { return t.DTMF == "inband" })
+	})
 }
 
 // trunkPolicy is RTP as the trunk wants it, with the trunk's codecs, in its order.
 func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
-	p := media.Policy{PTime: 20 * time.Millisecond, Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	p := media.Policy{PTime: cmp.Or(t.PTime, 20*time.Millisecond), Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	p.Tones = t.DTMF == "inband" || (t.DTMF == "" || t.DTMF == "auto") && c.Media.InbandDTMF
+	events := t.DTMF != "info" && t.DTMF != "inband"
 	host, _, _ := config.SplitAddress(t.Address) // checked with the configuration
 	p.IPv6 = strings.HasPrefix(host, "[")
 	switch t.SRTP {
@@ -271,7 +279,7 @@ func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
 		}
 	}
 	for _, k := range known {
-		if !k.Speech() {
+		if !k.Speech() && (events || !k.Event()) {
 			p.Codecs = append(p.Codecs, k)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/registration"
@@ -43,8 +44,15 @@ func (d *daemon) degraded() []string {
 		}
 	}
 	for _, name := range d.sip.Probed() {
-		if d.sip.Down(name) {
+		if d.sip.Down(name) && d.sip.Resting(name) == 0 {
 			causes = append(causes, "trunk "+name+": it does not answer OPTIONS")
+		}
+	}
+	for _, t := range d.tenants {
+		for _, own := range t.c.Trunks {
+			if rest := d.sip.Resting(own.Name); rest > 0 {
+				causes = append(causes, fmt.Sprintf("trunk %s: it takes no calls for another %v (503)", own.Name, rest.Round(time.Second)))
+			}
 		}
 	}
 	slices.Sort(causes)

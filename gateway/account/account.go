@@ -30,6 +30,7 @@ type Account struct {
 	Domain   string // what stands behind it
 	Host     string // where requests go; Domain if the user did not say
 	Port     uint16 // 0 if DNS says it
+	Over     string // how: udp, tcp or tls; empty if DNS says it
 	Name     string // that others are shown; may be empty
 	Number   string // that it is called by, as the user wrote it; may be empty
 	Password string
@@ -50,6 +51,7 @@ type kept struct {
 	Domain string `json:"domain"`
 	Host   string `json:"host,omitempty"`
 	Port   uint16 `json:"port,omitempty"`
+	Over   string `json:"over,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Number string `json:"number,omitempty"`
 	Secret []byte `json:"secret"` // sealed for the row
@@ -57,7 +59,7 @@ type kept struct {
 
 func (a Account) row(s *store.Sealer) store.Row {
 	value, _ := json.Marshal(kept{ // plain values
-		a.User, a.Domain, a.Host, a.Port, a.Name, a.Number, s.Seal(a.ID, []byte(a.Password)),
+		a.User, a.Domain, a.Host, a.Port, a.Over, a.Name, a.Number, s.Seal(a.ID, []byte(a.Password)),
 	})
 	return store.Row{Kind: store.Accounts, Key: a.ID, Owner: a.Owner, Value: value}
 }
@@ -71,7 +73,7 @@ func accountOf(r store.Row, s *store.Sealer) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	return Account{r.Key, r.Owner, k.User, k.Domain, k.Host, k.Port, k.Name, k.Number, string(password)}, nil
+	return Account{r.Key, r.Owner, k.User, k.Domain, k.Host, k.Port, k.Over, k.Name, k.Number, string(password)}, nil
 }
 
 // Wishes are how a user wants to be called.
@@ -95,12 +97,17 @@ const (
 // parse reads an account that a user typed.
 func parse(owner string, v map[string]string) (Account, *Problem) {
 	a := Account{Owner: owner, Password: v["password"], Name: translate.CleanName(v["name"]), Number: strings.TrimSpace(v["number"])}
-	user := strings.TrimSpace(v["username"])
-	if scheme, rest, ok := strings.Cut(user, ":"); ok && strings.EqualFold(scheme, "sip") {
-		user = rest
+	user, over, fine := splitTransport(strings.TrimSpace(v["username"]))
+	server, ok := v["server"], fine
+	if server != "" {
+		var own string
+		if server, own, ok = splitTransport(strings.ToLower(strings.TrimSpace(server))); own != "" {
+			over = own
+		}
+		ok = ok && fine
 	}
-	server := strings.ToLower(strings.TrimSpace(v["server"]))
-	a.User = user
+	spoken := ok
+	a.User, a.Over = user, over
 	if at := strings.LastIndexByte(user, '@'); at >= 0 {
 		a.User, a.Domain = user[:at], strings.ToLower(user[at+1:])
 	}
@@ -124,7 +131,7 @@ func parse(owner string, v map[string]string) (Account, *Problem) {
 		return a, problem("username", noUser)
 	case server == "":
 		return a, problem("server", noServer)
-	case !ok || port != 0 && port < 1024: // no SIP server is there, but others are
+	case !ok || !spoken || port != 0 && port < 1024: // no SIP server is there, but others are
 		return a, problem("server", badServer)
 	case len(a.User) > maxUser || !plain(a.User):
 		return a, problem("username", badUser)
@@ -145,6 +152,28 @@ func plain(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.+*~!=", r))
 	})
+}
+
+// splitTransport takes away from an address or a server how it is spoken to: by the scheme sips, or
+// by a transport behind it, as in a URI (RFC 3261 section 19.1.1). over is udp, tcp or tls, and
+// empty if nothing is said; ok is false if it is something else.
+func splitTransport(s string) (rest, over string, ok bool) {
+	secured := false
+	if scheme, after, found := strings.Cut(s, ":"); found && (strings.EqualFold(scheme, "sip") || strings.EqualFold(scheme, "sips")) {
+		s, secured = after, len(scheme) == len("sips")
+	}
+	rest, params, _ := strings.Cut(s, ";")
+	name, over, _ := strings.Cut(strings.ToLower(params), "=")
+	switch {
+	case params == "":
+		over = ""
+	case name != "transport" || over != "udp" && over != "tcp" && over != "tls":
+		return rest, "", false
+	}
+	if secured {
+		return rest, "tls", over != "udp"
+	}
+	return rest, over, true
 }
 
 // splitServer reads a name or an IPv4 address with an optional port, or an IPv6 address in

@@ -257,6 +257,11 @@ func TestWhoMayHaveWhat(t *testing.T) {
 		{"no name", nil, "@voip.example", "", "no: The SIP user name is missing."},
 		{"a header in the name", nil, "mira\r\nX: y@voip.example", "", "no: This cannot be a SIP user name."},
 		{"a scheme", nil, "sip:mira@VoIP.example", "", "The account works."},
+		{"over TLS", nil, "sips:mira@voip.example", "", "The account works."},
+		{"over TCP", nil, "mira@voip.example", "voip.example:5070;transport=tcp", "The account works."},
+		{"over what there is not", nil, "mira@voip.example", "voip.example;transport=ws", "no: This cannot be a SIP server"},
+		{"safe and not", nil, "sips:mira@voip.example;transport=udp", "", "no: This cannot be a SIP server"},
+		{"with a header", nil, "mira@voip.example", "voip.example;lr", "no: This cannot be a SIP server"},
 		{"a server of its own", nil, "mira@voip.example", "proxy.voip.example:5070", "The account works."},
 	}
 	for _, test := range tests {
@@ -414,4 +419,33 @@ func TestEnd(t *testing.T) {
 		}
 		d.says("no: The gateway is going down.", "dnd", translate.EN, "dnd", "on")
 	})
+}
+
+// TestHowAServerIsSpokenTo is kept, and is what the SIP side is told.
+func TestHowAServerIsSpokenTo(t *testing.T) {
+	for _, tt := range []struct{ user, server, host, over string }{
+		{"mira@voip.example", "", "voip.example 0", ""},
+		{"sip:mira@voip.example;transport=TCP", "", "voip.example 0", "tcp"},
+		{"sips:mira@voip.example", "", "voip.example 0", "tls"},
+		{"SIPS:mira@voip.example:5071;transport=tcp", "", "voip.example 5071", "tls"},
+		{"sips:mira@voip.example", "edge.voip.example", "edge.voip.example 0", "tls"},
+		{"mira@voip.example", "sips:edge.voip.example:5081", "edge.voip.example 5081", "tls"},
+		{"mira@voip.example;transport=tcp", "sip:Edge.voip.example;transport=TLS", "edge.voip.example 0", "tls"},
+		{"mira", "[2001:db8::1]:5081;transport=udp", "[2001:db8::1] 5081", "udp"},
+	} {
+		a, p := parse(juliet, map[string]string{"username": tt.user, "server": tt.server, "password": "sesame"})
+		if p != nil {
+			t.Errorf("%s at %q: %v", tt.user, tt.server, p.In(translate.EN))
+			continue
+		}
+		sealer, err := store.NewSealer(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.ID = "1"
+		back, err := accountOf(a.row(sealer), sealer)
+		if got := fmt.Sprintf("%s %d", back.Host, back.Port); err != nil || got != tt.host || back.Over != tt.over || back != a || back.User != "mira" {
+			t.Errorf("%s at %q: got %+v, %v; want %s over %q", tt.user, tt.server, back, err, tt.host, tt.over)
+		}
+	}
 }

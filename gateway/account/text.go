@@ -42,7 +42,7 @@ var (
 	noUser      = Text{"The SIP user name is missing.", "Der SIP-Benutzername fehlt.", "Le nom d’utilisateur SIP manque.", "Falta el nombre de usuario SIP."}
 	badUser     = Text{"This cannot be a SIP user name.", "Das kann kein SIP-Benutzername sein.", "Ce ne peut pas être un nom d’utilisateur SIP.", "Esto no puede ser un nombre de usuario SIP."}
 	noServer    = Text{"The SIP server is missing.", "Der SIP-Server fehlt.", "Le serveur SIP manque.", "Falta el servidor SIP."}
-	badServer   = Text{"This cannot be a SIP server; it is a name such as sip.example.org.", "Das kann kein SIP-Server sein; gemeint ist ein Name wie sip.example.org.", "Ce ne peut pas être un serveur SIP ; c’est un nom comme sip.example.org.", "Esto no puede ser un servidor SIP; es un nombre como sip.example.org."}
+	badServer   = Text{"This cannot be a SIP server; it is a name such as sip.example.org, or sip.example.org;transport=tls.", "Das kann kein SIP-Server sein; gemeint ist ein Name wie sip.example.org, oder sip.example.org;transport=tls.", "Ce ne peut pas être un serveur SIP ; c’est un nom comme sip.example.org, ou sip.example.org;transport=tls.", "Esto no puede ser un servidor SIP; es un nombre como sip.example.org, o sip.example.org;transport=tls."}
 	noPassword  = Text{"The password is missing.", "Das Kennwort fehlt.", "Le mot de passe manque.", "Falta la contraseña."}
 	badPassword = Text{"This cannot be a password.", "Das kann kein Kennwort sein.", "Ce ne peut pas être un mot de passe.", "Esto no puede ser una contraseña."}
 	tooLong     = Text{"This is too long.", "Das ist zu lang.", "C’est trop long.", "Es demasiado largo."}

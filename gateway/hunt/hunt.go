@@ -171,7 +171,7 @@ func (h *Hunt) mean(i int) {
 	b := h.branches[i]
 	switch {
 	case h.given != nil:
-	case b.Person == "" && (h.committed || !wayFailed(b.cause, b.detail)):
+	case b.Person == "" && (h.committed || !WayFailed(b.cause, b.detail)):
 		// The callee has answered, by whatever way.
 		h.close(b.cause, b.detail, func(int) bool { return true })
 	case b.Person != "" && (b.cause == call.Declined || b.cause == call.Rejected):

@@ -7,10 +7,10 @@ import (
 	"sipxmppgw/gateway/translate"
 )
 
-// wayFailed reports whether a way ended so by a fault of its own: it could not be reached, it
+// WayFailed reports whether a way ended so by a fault of its own: it could not be reached, it
 // was silent, or it has trouble that another may not have (503, 408, and 5xx but 501 and 505).
 // A Q.850 cause in it that is the callee's answer counts as that.
-func wayFailed(c call.Cause, d call.Detail) bool {
+func WayFailed(c call.Cause, d call.Detail) bool {
 	switch c {
 	case call.Busy, call.Declined, call.NoAnswer, call.NotFound:
 		return false

@@ -34,6 +34,9 @@ type Policy struct {
 	Codecs []Codec
 	// PTime is the packet time to ask for; 0 asks for none.
 	PTime time.Duration
+	// Tones says that digits are played as tones where the peer speaks G.711 and no
+	// telephone-event (RFC 4733) is agreed.
+	Tones bool
 	// Behind says that the peer may be behind a NAT, so that packets may come from
 	// another address than it signalled.
 	Behind bool

@@ -240,7 +240,7 @@ func (s *socket) digitOver() {
 // nil if they are not: events are better, and no codec but G.711 is sure to keep them.
 func (e *end) tones() *fill {
 	l, digits := e.lanes[media.Audio], e.b.relay.sounds.digits
-	if digits == nil || !l.live() || !l.flow.Receives() || !l.t.ready() || eventOf(l.agreed) >= 0 {
+	if digits == nil || !e.policy.Tones || !l.live() || !l.flow.Receives() || !l.t.ready() || eventOf(l.agreed) >= 0 {
 		return nil
 	}
 	if _, ok := lawOf(media.Speech(l.agreed)[0]); !ok {

@@ -210,6 +210,19 @@ func TestDigitsNotInSpeech(t *testing.T) {
 	}
 }
 
+// A leg whose policy wants no tones gets none, whatever the relay could play.
+func TestDigitForOneWhoWantsNoTones(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) { o.InbandDTMF = true })
+	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
+	g.Digit(call.B, call.Digit{Key: '7'})
+	if got := mediatest.Next[call.MediaDigit](g.Rig); got.Digit.Key != '7' {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestAllTones(t *testing.T) {
 	s := newSounds(&Options{InbandDTMF: true})
 	for event, key := range []byte(digitKeys) {

@@ -23,6 +23,7 @@ func noise() media.Codec { return media.Codec{PT: 13, Name: "CN", ClockRate: 800
 func phones(t *testing.T, hold media.Direction, change func(*Options), codecs ...media.Codec) (g *rig, a, b *phone) {
 	t.Helper()
 	policy := sipPolicy()
+	policy.Tones = true
 	policy.Codecs = append(policy.Codecs, noise(), g729())
 	g = newRig(t, policy, policy, change)
 	a, b = mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")

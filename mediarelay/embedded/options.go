@@ -50,7 +50,8 @@ type Options struct {
 	// callee rings. Default: 425 Hz, 1 s on and 4 s off, as in most of Europe.
 	Ringback Tone
 	// InbandDTMF says that digits for a peer that speaks G.711 and has no telephone-event
-	// are played as tones (ITU-T Q.23) in place of speech; else signalling carries them.
+	// are played as tones (ITU-T Q.23) in place of speech, if its policy wants them; else
+	// signalling carries them.
 	InbandDTMF bool
 	// Transcodes is how many calls may be transcoded at a time, where policies say that
 	// they may. Default: none.

@@ -31,9 +31,6 @@ type Options struct {
 	Transcode bool
 	// Record says that rtpengine records every call, in the way its own configuration says.
 	Record bool
-	// InbandDTMF says that digits for a peer that speaks G.711 and has no telephone-event
-	// are played as tones; else signalling carries them.
-	InbandDTMF bool
 	// Log gets the faults of instances and of calls' media. Default: none.
 	Log *slog.Logger
 }

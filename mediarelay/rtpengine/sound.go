@@ -30,7 +30,7 @@ func (b *Bridge) digit(in digitInput) {
 	var event, tone bool
 	for _, c := range e.lanes[media.Audio].agreed {
 		event = event || c.Event()
-		tone = tone || c.G711() && b.engine.options.InbandDTMF
+		tone = tone || c.G711() && e.policy.Tones
 	}
 	if !e.live() || !o.live() || !event && !tone {
 		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})

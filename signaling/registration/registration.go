@@ -3,7 +3,8 @@
 //
 // It never gives up. A registrar that cannot be reached is asked again after 30 seconds,
 // then twice that, up to a quarter of an hour; one that does not want our credentials, each
-// quarter of an hour; and a binding that stands until it expires is held to stand.
+// quarter of an hour; and a binding that stands until it expires is held to stand, unless the
+// connection is lost that it was made over: then it is made anew.
 package registration
 
 import "time"
@@ -15,6 +16,10 @@ const (
 	MaxRetry   = 5 * time.Minute // that a Retry-After is followed for
 	MaxExpires = 24 * time.Hour  // that a Min-Expires is followed to
 	Farewell   = 2 * time.Second // for the answer when we leave
+	// Reopen is how long after a flow was lost another is made, the first time in a row; Steady is
+	// how long one has to last for the row to end.
+	Reopen = 4 * time.Second
+	Steady = time.Minute
 
 	maxProofs    = 3 // in a row, with a nonce of its own each
 	maxIntervals = 2 // in a row that were too brief
@@ -61,6 +66,10 @@ type (
 	// Lost says that the last request got no answer.
 	Lost struct{}
 
+	// Broken says that the connection is lost over which calls would have come, and how long ago
+	// the binding was made or made anew over it.
+	Broken struct{ Lasted time.Duration }
+
 	// Fired says that a timer has run out.
 	Fired struct{ Timer Timer }
 
@@ -71,6 +80,7 @@ type (
 func (Start) input()    {}
 func (Answered) input() {}
 func (Lost) input()     {}
+func (Broken) input()   {}
 func (Fired) input()    {}
 func (Stop) input()     {}
 
@@ -148,6 +158,7 @@ type Registration struct {
 	briefs int    // in a row that were too brief
 	flows  int    // in a row that had failed (RFC 5626 section 6)
 	wait   time.Duration
+	reopen time.Duration // for the next flow that is lost
 	out    []Output
 }
 
@@ -178,6 +189,8 @@ func (r *Registration) Step(in Input) []Output {
 			r.asked = false
 			r.failed(0, Unreachable, 0)
 		}
+	case Broken:
+		r.broken(in.Lasted)
 	case Fired:
 		r.fired(in.Timer)
 	case Stop:
@@ -274,6 +287,18 @@ func (r *Registration) failed(status int, why Reason, least time.Duration) {
 	r.wait = min(max(2*r.wait, FirstRetry), LastRetry)
 	after := max(r.wait, least)
 	r.emit(Wait{Next, after, after / 10})
+}
+
+// broken asks for the binding anew, over another flow, so that calls come again (RFC 5626 section
+// 4.5). A registrar that closes each flow at once is asked less and less often.
+func (r *Registration) broken(lasted time.Duration) {
+	if !r.bound || r.asked || r.leaving {
+		return
+	}
+	if r.reopen = min(2*r.reopen, LastRetry); lasted >= Steady || r.reopen == 0 {
+		r.reopen = Reopen
+	}
+	r.emit(Wait{Next, r.reopen, r.reopen * 3 / 4})
 }
 
 func (r *Registration) fired(t Timer) {

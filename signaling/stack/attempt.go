@@ -313,8 +313,12 @@ func (s *Stack) lost(c *conn) {
 		}
 		a.mu.Unlock()
 	}
+	closed := s.closed
 	s.mu.Unlock()
 	for _, a := range waiting {
 		a.end(fmt.Errorf("%w: connection lost", ErrTransport))
+	}
+	if c.opened && !closed && s.o.OnGone != nil {
+		s.protected(func() { s.o.OnGone(Peer{Addr: c.remote, Transport: c.transport}) })
 	}
 }

@@ -54,6 +54,11 @@ type conn struct {
 	since   time.Time // the first byte of the message came
 	headed  time.Time // its headers were there
 
+	// Of what keeps it open, if we opened it.
+	every   atomic.Int64 // between pings, in nanoseconds
+	heard   atomic.Int64 // when something has come last, in nanoseconds since 1970
+	answers atomic.Bool  // the peer has answered a ping
+
 	mu     sync.Mutex
 	out    [][]byte
 	size   int
@@ -69,6 +74,7 @@ func newConn(s *Stack, p *port, inner net.Conn, t Transport, known bool) *conn {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.known.Store(known)
+	c.every.Store(int64(s.limits.Keepalive))
 	c.begun = c.opened // with the handshakes behind it
 	if t.web() {
 		c.web = &webSocket{client: c.opened}
@@ -304,6 +310,9 @@ func (c *conn) receive() error {
 	}
 	var chunk [4096]byte
 	n, err := c.inner.Read(chunk[:])
+	if n > 0 {
+		c.heard.Store(time.Now().UnixNano())
+	}
 	c.buf = append(c.buf, chunk[:n]...)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -322,8 +331,9 @@ func (c *conn) keepalives() {
 			return
 		}
 	}
-	if c.opened && string(c.buf) == "\r\n" {
-		c.buf = nil
+	if c.opened && bytes.HasPrefix(c.buf, []byte("\r\n")) && string(c.buf) != "\r\n\r" {
+		c.buf = c.buf[2:]
+		c.answers.Store(true)
 	}
 }
 
@@ -368,13 +378,15 @@ func (c *conn) send(raw []byte) error {
 func (c *conn) write() {
 	defer close(c.done)
 	defer c.inner.Close()
-	defer c.Close()
 	defer c.s.lost(c)
-	var tick <-chan time.Time
+	defer c.Close() // nothing is sent over it any more when others hear that it is lost
+	var tick, late <-chan time.Time
+	var pings *time.Ticker
+	every, pinged := c.every.Load(), int64(0)
 	if c.opened {
-		t := time.NewTicker(c.s.limits.Keepalive)
-		defer t.Stop()
-		tick = t.C
+		pings = time.NewTicker(time.Duration(every))
+		defer pings.Stop()
+		tick = pings.C
 	}
 	for {
 		c.mu.Lock()
@@ -398,10 +410,35 @@ func (c *conn) write() {
 		if closed {
 			return
 		}
+		if now := c.every.Load(); pings != nil && now != every {
+			every = now
+			pings.Reset(time.Duration(every))
+		}
 		select {
 		case <-c.wake:
 		case <-tick:
+			pinged = time.Now().UnixNano()
 			_ = c.send(c.ping()) // an error comes up in the next round
+			late = time.After(pongTime)
+		case <-late:
+			if c.answers.Load() && c.heard.Load() < pinged {
+				c.s.log.Info("connection is dead: a ping was not answered", "remote", c.remote.String(), "transport", string(c.transport))
+				return
+			}
+		}
+	}
+}
+
+// pongTime is how long a peer that answers pings has to answer one (RFC 5626 section 4.4.1).
+const pongTime = 10 * time.Second
+
+// hasten has a connection that we opened kept open more often than others.
+func (c *conn) hasten(every time.Duration) {
+	if every < time.Duration(c.every.Load()) {
+		c.every.Store(int64(every))
+		select {
+		case c.wake <- struct{}{}:
+		default:
 		}
 	}
 }

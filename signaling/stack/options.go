@@ -178,6 +178,10 @@ type Options struct {
 	// retransmission or the answer of another fork. It must not block.
 	OnStray func(*sip.Response)
 
+	// OnGone is told of each connection that we opened and that is closed, once the requests over
+	// it have ended, but not by Close. It must not block.
+	OnGone func(Peer)
+
 	// Trace, when set, is given each message that passed the guard, and each sent.
 	// It is called from several goroutines.
 	Trace func(Packet)

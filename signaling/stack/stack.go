@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -278,6 +279,19 @@ func (s *Stack) Flow(fits func(Peer) bool) (Target, bool) {
 		return Target{}, false
 	}
 	return Target{Transport: c.transport, Over: c.remote}, true
+}
+
+// Hasten has the connection that a response has come over kept open at least so often, if we
+// opened it (RFC 5626 section 5.4 has a Flow-Timer for it).
+func (s *Stack) Hasten(from Target, every time.Duration) {
+	a, ok := parseHost(from.Host)
+	if !ok {
+		return
+	}
+	at := resolve.Target{Addr: netip.AddrPortFrom(a, from.Port), Transport: resolve.Transport(from.Transport)}
+	if c := s.conns.get(from.key(at)); c != nil && c.opened {
+		c.hasten(every)
+	}
 }
 
 // Nudge sends a peer over UDP what it ignores, so that whatever translates addresses on the

@@ -25,7 +25,18 @@ const (
 // startRegistrar starts Kamailio as a registrar of voip.test, with phones at some numbers.
 func startRegistrar(t *testing.T, port, gateway int, numbers map[string]int) {
 	t.Helper()
-	startKamailio(t, "registrar.cfg", port, map[string]any{"SIP": port, "Gateway": gateway, "Numbers": numbers})
+	startKamailio(t, "registrar.cfg", port, registrarOptions{SIP: port, Gateway: gateway, Numbers: numbers})
+}
+
+// registrarOptions are a registrar and the numbers behind it.
+type registrarOptions struct {
+	SIP     int // its port of 127.0.0.1
+	Gateway int // that of the gateway
+	Numbers map[string]int
+
+	TLS             int    // port; 0 for none, and then all else is as good
+	Certificate, CA string // files
+	Peer            string // whose certificate the gateway has
 }
 
 // A resident is a user with a telephone of her own, who also reads what the gateway writes.
@@ -336,4 +347,78 @@ func TestTrunkRegisters(t *testing.T) {
 	callee := startSipp(t, sippOptions{port: out}, answersOnce)
 	romeo.calls(t, outNumber)
 	callee.finished(t)
+}
+
+// TestTrunkRegistersOverTLS: both show a certificate, and the carrier asks by SHA-256 who registers
+// and calls. It calls back over TLS, and is known by its certificate.
+func TestTrunkRegistersOverTLS(t *testing.T) {
+	t.Parallel()
+	s, i := startProsody(t), newIssuer(t)
+	o := registrarOptions{SIP: freePort(t), TLS: freePort(t), Certificate: i.issue(t, "voip.test"), CA: i.ca, Peer: gatewayDomain}
+	out, own := freePort(t), i.issue(t, gatewayDomain)
+	o.Numbers = map[string]int{outNumber: out}
+	carrier := startKamailio(t, "registrar.cfg", o.SIP, o)
+	g := startGateway(t, s, gatewayOptions{template: "gateway-carrier.yaml", values: map[string]any{
+		"TLS": freePort(t), "Certificate": own, "CA": i.ca, "Carrier": o.TLS, "Number": trunkNumber, "Users": userDomain,
+	}})
+	eventually(t, 10*time.Second, "it is registered", func() error {
+		if _, body, err := g.get("/readyz"); err != nil || body != "ok\n" {
+			return fmt.Errorf("%s %v", body, err)
+		}
+		return nil
+	})
+	romeo := moveIn(t, s, "romeo")
+	caller := startSipp(t, sippOptions{target: o.SIP, uri: "sip:" + trunkNumber + "@voip.test"}, "send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
+	romeo.answers(t)
+	caller.finished(t)
+	for range 2 { // the second proves who it is before it is asked
+		callee := startSipp(t, sippOptions{port: out}, answersOnce)
+		romeo.calls(t, outNumber)
+		callee.finished(t)
+	}
+	log := since(carrier.log, 0)
+	asked, proved := strings.Count(log, "who calls is asked"), strings.Count(log, "who calls has proved it by SHA-256")
+	if asked != 1 || proved != 2 {
+		t.Errorf("the carrier has asked %d times who calls, and believed it %d times", asked, proved)
+	}
+}
+
+// TestRegistrarsThatRefuse: what is wrong with each registration is said, and one that wants other
+// times and a proof has them.
+func TestRegistrarsThatRefuse(t *testing.T) {
+	t.Parallel()
+	const asks = ` | WWW-Authenticate: Digest realm="voip.test",nonce="one",qop="auth",algorithm=MD5`
+	registrars := []struct{ script, degraded string }{
+		{"recv REGISTER | Expires: 3600; send 423 | Min-Expires: 7200; recv REGISTER | Expires: 7200; send 401" + asks + "; recv REGISTER | proves gw:opensesame; send 200", ""},
+		{"recv REGISTER; send 401" + asks + "; recv REGISTER | proves gw:opensesame; send 401" + asks, "failing: the user name or password is wrong (401)"},
+		{"recv REGISTER; send 403", "failing: the registrar refuses (403)"},
+		{"recv REGISTER; send 503 | Retry-After: 60", "failing: the registrar cannot do it now (503)"},
+		{"", "failing: the registrar does not answer"},
+	}
+	s := startProsody(t)
+	settings := make([]string, len(registrars))
+	for i := range settings {
+		settings[i] = "probe: off, domain: voip.test, register: {user: gw}, username: gw, password: opensesame"
+	}
+	trunks, ports := moreTrunks(t, settings...)
+	want := "ok\n"
+	var all []*sipp
+	for i, r := range registrars {
+		if r.script != "" {
+			all = append(all, startSipp(t, sippOptions{port: ports[i]}, r.script))
+		}
+		if r.degraded != "" {
+			want += fmt.Sprintf("degraded: trunk more%d: registration %s\n", i, r.degraded)
+		}
+	}
+	g := startGateway(t, s, gatewayOptions{trunks: trunks})
+	eventually(t, 15*time.Second, "all is said", func() error {
+		if _, body, err := g.get("/readyz"); err != nil || body != want {
+			return fmt.Errorf("%s %v", body, err)
+		}
+		return nil
+	})
+	for _, p := range all {
+		p.finished(t)
+	}
 }

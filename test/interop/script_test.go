@@ -277,6 +277,9 @@ func (c *compiler) send(s step) error {
 			answers = "INVITE" // once more
 		}
 		lines = c.response(status, answers, s)
+		if answers == "REGISTER" && status/100 == 2 { // what is bound
+			lines = append(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "Contact:") }), "[last_Contact:]")
+		}
 	}
 	lines = append(lines, "Call-ID: [call_id]")
 	retrans := ""
