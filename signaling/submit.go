@@ -112,9 +112,11 @@ func (s *submission) send() {
 		case large && errors.Is(ev.Err, stack.ErrTransport):
 			s.done(tooLarge)
 		case ev.Err != nil:
-			s.done(failed(ev.Err))
+			o := failed(ev.Err)
+			o.Doubt = ev.Doubt
+			s.done(o)
 		default:
-			s.final(ev.Response)
+			s.final(ev.Response, ev.Doubt)
 		}
 	})
 }
@@ -218,8 +220,8 @@ func (s *submission) at() time.Time {
 	return s.m.Sent
 }
 
-// final takes the final response.
-func (s *submission) final(res *sip.Response) {
+// final takes the final response. doubt says that another place may have the message too.
+func (s *submission) final(res *sip.Response, doubt bool) {
 	status := res.StatusCode
 	peerOf := aor(s.m.To.URI)
 	switch {
@@ -241,7 +243,7 @@ func (s *submission) final(res *sip.Response) {
 	e, _ := translate.StanzaErrorOf(status, after != "")
 	o := message.Outcome{
 		Result: message.Refused, Status: status, Condition: e.Condition, Type: e.Type, RetryAfter: int(span(after) / time.Second),
-		Text: translate.StanzaErrorText(status, res.Reason),
+		Text: translate.StanzaErrorText(status, res.Reason), Doubt: doubt,
 	}
 	if status == 503 {
 		o.Result = message.Away
