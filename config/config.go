@@ -385,9 +385,9 @@ type Trace struct {
 type Store struct {
 	// File is a SQLite file. It is made if it does not exist. Default none: nothing is kept.
 	File string `yaml:"file"`
-	// KeyFile holds the key that passwords are stored under. It is made if it does not exist,
-	// readable by its owner alone; without it the passwords in File are lost. Required for
-	// accounts.
+	// KeyFile holds the key that passwords, and messages that wait, are stored under. It is made
+	// if it does not exist, readable by its owner alone; without it these are lost. Required for
+	// accounts; without it messages are stored as they are.
 	KeyFile string `yaml:"key_file"`
 }
 

@@ -247,7 +247,7 @@ func (p *Mail) keep(m message.Message) {
 		panic("a message holds what JSON cannot: " + err.Error()) // it has strings, numbers and times
 	}
 	p.opt.Store.Put(store.Row{
-		Kind: store.Messages, Key: m.Key, Owner: m.From.JID, Value: value, Expires: m.Expires.Add(time.Hour),
+		Kind: store.Messages, Key: m.Key, Value: value, Expires: m.Expires.Add(time.Hour),
 	}, func(error) { p.box.put(kept) })
 }
 
