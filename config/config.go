@@ -486,6 +486,10 @@ type Trunk struct {
 	// know CPIM and say what became of messages (RFC 5438); or off. Default on: what a trunk
 	// does not want it refuses, and that is what the sender is told.
 	Messages string `yaml:"messages"`
+	// MessagesInCall has what two who are in a call write to each other go inside the dialog of
+	// the call, to a phone that allows MESSAGE there. Default false: by itself, and it names the
+	// call (Session-ID, In-Reply-To).
+	MessagesInCall bool `yaml:"messages_in_call"`
 	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
 	// order.
 	Codecs []string `yaml:"codecs"`

@@ -48,7 +48,7 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 	}
 	m := message.Message{
 		ID: st.Id, Once: st.Id, Type: string(st.Type), From: message.Address{JID: from.String()}, To: message.Address{JID: to.String()},
-		Thread: c.Thread, Lang: c.Lang, Answers: c.Answers, Hops: c.Hops, Left: max(c.Left, 0), Call: e.callOf(from, to),
+		Thread: c.Thread, Lang: c.Lang, Answers: c.Answers, Hops: c.Hops, Left: max(c.Left, 0), Call: e.callOf(from, to, c.Thread),
 	}
 	if time.Since(c.Stamp) > time.Minute {
 		m.Sent = c.Stamp
@@ -122,14 +122,15 @@ func (e *Edge) post(m message.Message, name string, left int) error {
 	}, m)
 }
 
-// callOf is the id of a call between a person and a contact; empty if there is none.
-func (e *Edge) callOf(from, to translate.JID) string {
+// callOf is the id of a call between a person and a contact; empty if there is none. Of several
+// it is the one whose session a thread names (INTERWORKING.md section 7.3).
+func (e *Edge) callOf(from, to translate.JID, thread string) (id string) {
 	for _, l := range e.legsOf(from.Bare().String()) {
-		if in := l.inbox(); in != nil && l.bare == to.Bare().String() {
-			return string(in.Call())
+		if in := l.inbox(); in != nil && l.bare == to.Bare().String() && (id == "" || l.key.sid == thread) {
+			id = string(in.Call())
 		}
 	}
-	return ""
+	return id
 }
 
 // legOf is a person's leg of a call; nil if there is none.
@@ -178,9 +179,9 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 	st := component.Stanza{Kind: component.Message}
 	st.Type, st.Id, st.From, st.To = "chat", m.ID, m.From.JID, m.To.JID
-	thread := m.Thread
+	thread, dialog := m.Thread, ""
 	if l := e.legOf(bareOf(m.To.JID), m.Call); l != nil {
-		thread = l.key.sid
+		thread, dialog = l.key.sid, m.Dialog
 		if device := l.device(); device != "" && m.Kind == message.Words {
 			st.To = device
 		}
@@ -229,7 +230,7 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 		}
 	}
 	if m.Kind == message.Words {
-		add(wire.Trail(m.Left, m.Hops+1))
+		add(wire.Trail(m.Left, m.Hops+1, dialog))
 	}
 	return st
 }

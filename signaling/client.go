@@ -83,6 +83,9 @@ func (l *leg) send(s dialog.Send) {
 	if s.Report != nil {
 		l.sipfrag(req, s)
 	} else if s.Type != "" {
+		if s.Method == "MESSAGE" {
+			l.saidBy(req, s.ID)
+		}
 		req.AppendHeader(header("Content-Type", s.Type))
 		req.SetBody([]byte(s.Text))
 	} else {

@@ -227,7 +227,7 @@ func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) 
 	who := sender(target.From, trunk.Trusted)
 	l.local = nameAddr(who.Name, who.From.String())
 	l.peer = "<" + target.To.URI + ">"
-	l.caller = bare(target.From.JID)
+	l.caller, l.other = bare(target.From.JID), bare(target.To.JID)
 	l.first = identityHeaders(who, target.From.Name)
 	l.hops = target.Hops
 	return l

@@ -81,6 +81,7 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	asked := patience(req, target.NoAnswer)
 	l.expires = asked != target.NoAnswer
 	target.NoAnswer = asked
+	l.other = bare(target.From.JID)
 	l.answer(tx)
 	var made *leg
 	_, err = e.of(trunk).Calls.Accept(gateway.Incoming{

@@ -69,6 +69,7 @@ type leg struct {
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	haste       stack.Haste  // of our INVITE
 	session     sessionID
+	other       string   // bare JID that stands for whoever is at the peer's end; empty if nobody says
 	expires     bool     // the peer's INVITE has said how long it waits
 	bells       [][]bell // of a phone that we call
 
@@ -89,6 +90,8 @@ type leg struct {
 	ways     map[string]stack.Target // to a phone, by its tag
 	held     []flow                  // of flows
 	asked    map[int]asked           // requests of ours
+	said     map[int]*submission     // messages among them
+	saying   *submission             // that the dialog is given
 	retries  retries
 	invites  map[uint32]int // CSeq of these to ID
 	success  int            // ID of the INVITE that we answered last with 2xx
@@ -182,6 +185,9 @@ func (l *leg) arrive(input any) {
 	}
 	if !l.in.Peer(wake{}) && !l.squeeze(input) {
 		l.e.count.flooded.Add(1)
+		if in, ok := input.(result); ok {
+			l.heard(in.id, in.e)
+		}
 		return
 	}
 	l.wait(input)
@@ -273,6 +279,7 @@ func (l *leg) leave() {
 		return
 	}
 	l.gone = true
+	l.unsaid()
 	l.queue = nil
 	for _, t := range l.timers {
 		t.t.Stop()
@@ -378,7 +385,10 @@ func (l *leg) take(input any) []call.Event {
 		}
 		return l.step(l.response(id, in.res))
 	case result:
+		l.heard(in.id, in.e)
 		return l.result(in)
+	case saying:
+		return l.say(in.s)
 	case fired:
 		if t := l.timers[in.timer]; t == nil || t.gen != in.gen {
 			return nil

@@ -130,6 +130,9 @@ type Trunk struct {
 
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
+	// InCall has messages between two who are in a call go inside its dialog, if the phone
+	// says that it takes some there.
+	InCall bool
 
 	// Tenant is whom it belongs to. Default: that of the options.
 	Tenant *Tenant

@@ -182,7 +182,7 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 		trunk := signaling.Trunk{
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
-			Messages: messageModes[own.Messages], Tenant: t.sip,
+			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
 			Proxy:   proxyOf(own),
 		}

@@ -88,6 +88,7 @@ type Message struct {
 	Hops    int       `json:",omitempty"` // gateways that it has passed
 	Left    int       `json:",omitempty"` // of Max-Forwards; 0 for the whole
 	Call    string    `json:",omitempty"` // id of the call that it belongs to
+	Dialog  string    `json:",omitempty"` // Call-ID of that call's SIP side, if a SIP user wrote
 	Expires time.Time // after which nobody wants it; zero for what the office keeps
 	Again   bool      `json:",omitempty"` // it may have arrived before
 	Report  bool      `json:",omitempty"` // the gateway itself wrote it; nobody is told if it fails

@@ -71,6 +71,7 @@ type settings struct {
 	missed    bool
 	language  string
 	messages  signaling.MessageMode
+	inCall    bool // messages go inside of calls
 	tenant    bool // there is a second component (tenant.go)
 }
 
@@ -98,6 +99,8 @@ func (s *settings) apply(text string) error {
 			s.messages = signaling.CPIMMessages
 		case "no_messages":
 			s.messages = signaling.NoMessages
+		case "messages_in_call":
+			s.inCall = true
 		case "trusted":
 			s.trusted = true
 		case "plain_reject", "decline":
@@ -283,9 +286,9 @@ func newWorld(t *testing.T, set settings) *world {
 		Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 		Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
 		Trusted: set.trusted, Username: set.username, Password: "secret",
-		Messages: set.messages,
-		Policy:   sipPolicy,
-		Probe:    set.probe,
+		Messages: set.messages, InCall: set.inCall,
+		Policy: sipPolicy,
+		Probe:  set.probe,
 	}}
 	if set.second {
 		peers = append(peers, signaling.Trunk{
