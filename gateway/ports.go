@@ -79,6 +79,9 @@ type Party struct {
 	Name      string // display name, cleaned of control characters; may be empty
 	Anonymous bool   // they do not want to be known: the other side does not see the addresses
 	Verdict   translate.Verdict
+	// IMPP is the bare JID that SIP peers may be told the party reads messages at (RFC 6993);
+	// empty if they may not, or it is none's.
+	IMPP string
 }
 
 // A Target is whom a call goes to and how, as the route says.

@@ -112,6 +112,12 @@ func (e *Edge) read(st component.Stanza, m message.Message, c wire.Chat, name st
 		if text == "" {
 			text = translate.Sentence(r.Cause, translate.LangOf(e.Language(bareOf(m.From.JID)), translate.EN))
 		}
+		if node, ok := e.readsAt(m.From.JID, r.Detail.Elsewhere); ok {
+			if reply, ok := st.ErrorReply(node); ok {
+				e.send(reply)
+			}
+			return
+		}
 		e.refuse(st, wire.Error{Type: bad.Type, Condition: bad.Condition, Text: text})
 	}
 }
@@ -260,7 +266,9 @@ func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 		condition, typ = bad.Condition, bad.Type
 	}
 	err := component.ErrorNode(typ, condition, o.Text)
-	if to := e.elsewhere(o.Elsewhere); to != "" && (condition == "gone" || condition == "redirect") {
+	if node, ok := e.readsAt(m.From.JID, o.Elsewhere); ok {
+		err = node
+	} else if to := e.elsewhere(o.Elsewhere); to != "" && (condition == "gone" || condition == "redirect") {
 		i := slices.IndexFunc(err.Nodes, func(n stanza.Node) bool { return n.XMLName.Local == condition })
 		err.Nodes[i].Content = to
 	}
@@ -268,6 +276,18 @@ func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 	st.Type, st.Id, st.From, st.To = "error", m.ID, m.To.JID, m.From.JID
 	st.Nodes = []stanza.Node{err}
 	e.send(st)
+}
+
+// readsAt is the error for who writes to somebody that reads messages at another address, an
+// XMPP URI; false if it is none.
+func (e *Edge) readsAt(user, uri string) (stanza.Node, bool) {
+	j, ok := translate.ParseXMPPURI(uri)
+	if !ok {
+		return stanza.Node{}, false
+	}
+	err := component.ErrorNode("modify", "redirect", translate.ReadsAt(e.Language(bareOf(user)), j.String()))
+	err.Nodes[0].Content = uri
+	return err, true
 }
 
 // elsewhere is the IRI of where a SIP peer sends to; empty if it is nowhere.

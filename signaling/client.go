@@ -229,6 +229,11 @@ func (l *leg) reply(r dialog.Reply) {
 		}
 		res.AppendHeader(header("Allow", allowed))
 		res.AppendHeader(header("Supported", extensions))
+		for _, h := range l.infos {
+			if invite && status >= 200 {
+				res.AppendHeader(h)
+			}
+		}
 	}
 	if r.Session.Expires > 0 {
 		res.AppendHeader(header("Session-Expires", expires(r.Session)))

@@ -65,6 +65,7 @@ type leg struct {
 	uri         string       // Request-URI of the peer's INVITE; empty if we called
 	caller      string       // bare JID of the XMPP user who calls; empty if the peer called
 	first       []sip.Header // of our INVITE alone
+	infos       []sip.Header // of our 2xx to the peer's INVITE, until somebody else is at the other end
 	met         []sip.Header // who is at the other end now, if that has changed
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	haste       stack.Haste  // of our INVITE
@@ -323,7 +324,7 @@ func (l *leg) Probe(on bool) {
 func (l *leg) Meet(p gateway.Party) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.met = identityHeaders(sender(p, l.trunk.Trusted), p.Name)
+	l.met, l.infos = identityHeaders(sender(p, l.trunk.Trusted), p.Name), nil
 }
 
 // End implements [gateway.Leg]. A caller who set a time, in which no device showed itself,
@@ -412,6 +413,7 @@ func (l *leg) result(in result) []call.Event {
 		return l.step(dialog.Failure{ID: in.id, Cause: cause, Detail: detail})
 	}
 	l.session.hear(in.e.Response)
+	l.introduce(in.e.Response)
 	l.pin(in.e)
 	if !in.e.Response.IsProvisional() {
 		delete(l.clients, in.id)

@@ -175,6 +175,9 @@ func (s *submission) request() *sip.Request {
 	for _, h := range identityHeaders(s.who, m.From.Name) {
 		req.AppendHeader(h)
 	}
+	for _, h := range s.trunk.infos(m.From.IMPP) {
+		req.AppendHeader(h)
+	}
 	s.describe(req)
 	if l := e.dialogOf(m); l != nil {
 		req.AppendHeader(header("Session-ID", l.session.String()))

@@ -61,7 +61,7 @@ func (d *daemon) part(t *tenant) store.Store {
 	if d.sealer == nil {
 		return part
 	}
-	return store.Sealed(part, d.sealer, store.Messages)
+	return store.Sealed(part, d.sealer, store.Messages, store.Links)
 }
 
 // closeStore writes what waits and closes the store, if there is one.
@@ -108,8 +108,9 @@ func (t *tenant) openAccounts() error {
 			}
 			return err == nil
 		},
-		Tell: func(n accounts.Notice) { t.xmpp.Notice(n) },
-		Log:  t.log,
+		People: people(t.persons),
+		Tell:   func(n accounts.Notice) { t.xmpp.Notice(n) },
+		Log:    t.log,
 	})
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
@@ -118,6 +119,14 @@ func (t *tenant) openAccounts() error {
 	routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
 	t.onEnded(t.remember)
 	return nil
+}
+
+// people are persons as the accounts see them; nil for nobody.
+func people(p *gateway.Persons) accounts.People {
+	if p == nil {
+		return nil
+	}
+	return p
 }
 
 // accountPolicy is what the media of accounts may be: their servers are anywhere.

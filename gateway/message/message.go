@@ -56,6 +56,7 @@ type Address struct {
 	JID       string `json:",omitempty"` // bare or full
 	Name      string `json:",omitempty"`
 	Anonymous bool   `json:",omitempty"`
+	IMPP      string `json:",omitempty"` // bare JID that SIP peers may be told of; empty for none
 }
 
 // A Message is one message on its way. Text is UTF-8, and may hold any character.
