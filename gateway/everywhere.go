@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strings"
+	"time"
 
 	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/translate"
@@ -29,6 +30,9 @@ func (r *Routes) everywhere(q Query, to translate.JID, t Target) Target {
 	}
 	order, ok := ringings[how]
 	if !ok {
+		return t
+	}
+	if bareJID(t.From.JID) == user || r.often(Pair{User: user, Contact: bareJID(t.From.JID)}, time.Now()) {
 		return t
 	}
 	all := []Target{t}
@@ -62,6 +66,36 @@ func (r *Routes) everywhere(q Query, to translate.JID, t Target) Target {
 		return t
 	}
 	return Ring(order, r.RingLead, all...)
+}
+
+// A call may come back: a PBX forwards the telephone to the user who rings at it. So one caller
+// has few calls to one user ring elsewhere in a minute.
+const (
+	maxRounds  = 4
+	roundsIn   = time.Minute
+	maxPairs = 4096
+)
+
+// rounds are how often that was, since when.
+type rounds struct {
+	since time.Time
+	times int
+}
+
+// often counts a call, and reports whether it is one too many.
+func (r *Routes) often(p Pair, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.rounds[p]
+	if now.Sub(one.since) > roundsIn {
+		one = rounds{since: now}
+	}
+	one.times++
+	if r.rounds == nil || len(r.rounds) >= maxPairs {
+		r.rounds = map[Pair]rounds{}
+	}
+	r.rounds[p] = one
+	return one.times > maxRounds
 }
 
 // ours reports whether a SIP address is that of a user or a group of ours.

@@ -183,4 +183,16 @@ func TestEverywhere(t *testing.T) {
 			t.Errorf("%s: somebody else may answer", tt.ring)
 		}
 	}
+
+	// A call that comes back again and again rings elsewhere a few times in a minute.
+	r.RingPersons = "together"
+	elsewhere := 0
+	for range 20 {
+		target, err := r.Route(Query{Edge: SIP, Trunk: "pbx", To: "sip:+4930100@x.gw.example", Calls: true, Claim: translate.Claim{From: translate.NameAddr{URI: "sip:+4950500@pbx.example"}}})
+		check(t, err)
+		elsewhere += len(target.Others)
+	}
+	if elsewhere != maxRounds {
+		t.Errorf("a call that comes back rang elsewhere %d times, want %d", elsewhere, maxRounds)
+	}
 }

@@ -71,6 +71,7 @@ type Routes struct {
 
 	mu      sync.Mutex
 	origins *translate.Origins // what URIs the JIDs we made stand for
+	rounds  map[Pair]rounds    // calls of one to another that rang elsewhere too
 }
 
 var _ Router = (*Routes)(nil)
