@@ -71,9 +71,9 @@ func (r *Routes) everywhere(q Query, to translate.JID, t Target) Target {
 // A call may come back: a PBX forwards the telephone to the user who rings at it. So one caller
 // has few calls to one user ring elsewhere in a minute.
 const (
-	maxRounds  = 4
-	roundsIn   = time.Minute
-	maxPairs = 4096
+	maxRounds = 4
+	roundsIn  = time.Minute
+	maxPairs  = 4096
 )
 
 // rounds are how often that was, since when.

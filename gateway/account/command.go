@@ -140,8 +140,10 @@ var commands = []Command{
 	{
 		Node: "ring", Words: Text{"ring", "klingeln", "sonner", "sonar"}, Name: Text{"What rings when I am called", "Was klingelt, wenn ich angerufen werde", "Ce qui sonne quand on m’appelle", "Qué suena cuando me llaman"},
 		Fields: []Field{{Name: "ring", Shape: Choice, Label: Text{"What rings", "Was klingelt", "Ce qui sonne", "Qué suena"}, Required: true, Choices: []Option{
-			{"called", Text{"called", "angerufenes", "appelé", "llamado"}}, {"together", Text{"both", "beides", "les deux", "ambos"}},
-			{"xmpp_first", Text{"xmpp first", "xmpp zuerst", "xmpp d’abord", "xmpp primero"}}, {"sip_first", Text{"sip first", "sip zuerst", "sip d’abord", "sip primero"}},
+			{"called", Text{"called", "angerufenes", "appelé", "llamado"}},
+			{"together", Text{"both", "beides", "les deux", "ambos"}},
+			{"xmpp_first", Text{"xmpp first", "xmpp zuerst", "xmpp d’abord", "xmpp primero"}},
+			{"sip_first", Text{"sip first", "sip zuerst", "sip d’abord", "sip primero"}},
 		}}},
 		run: func(b *Book, ask Ask, done func(Reply)) {
 			b.wish(ask, done, func(w *Wishes) { w.Ring = ask.Values["ring"] })
