@@ -105,7 +105,10 @@ type timer struct {
 	gen uint32
 }
 
-var _ gateway.Leg = (*leg)(nil)
+var (
+	_ gateway.Leg        = (*leg)(nil)
+	_ gateway.Identified = (*leg)(nil)
+)
 
 func (e *Edge) newLeg(trunk *Trunk, in gateway.Inbox) *leg {
 	return &leg{
@@ -134,6 +137,9 @@ func (l *leg) answer(tx *stack.ServerTx) {
 		l.next = tx.Back()
 	}
 }
+
+// IDs implements [gateway.Identified].
+func (l *leg) IDs() (id, session string) { return l.callID, l.session.String() }
 
 // hold lets in what comes from a flow while there is the leg.
 func (l *leg) hold(f flow) {
