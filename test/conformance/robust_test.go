@@ -553,6 +553,7 @@ func roughWeather(t *testing.T) {
 		}
 		begun = max(begun, g.Active())
 	}
+	t.Logf("%d calls at once, %+v", begun, sipSide.Stats().Stack)
 	if begun == 0 || sipSide.Stats().Stack.Received < 500 {
 		t.Errorf("this was no weather: %d calls at once, %+v", begun, sipSide.Stats().Stack)
 	}
