@@ -29,6 +29,8 @@ type Config struct {
 	HEP HEP `yaml:"hep"`
 	// Messages are what becomes of instant messages.
 	Messages Messages `yaml:"messages"`
+	// Persons are people with an address in both worlds.
+	Persons Persons `yaml:"persons"`
 	// Store is what outlives the process.
 	Store Store `yaml:"store"`
 	// Accounts let users add SIP accounts of their own.
@@ -326,6 +328,20 @@ type Messages struct {
 	PerUser int `yaml:"per_user"`
 }
 
+// Persons are people with a SIP address and an XMPP address of their own (RFC 7081). They are
+// learned where both say so: a trusted trunk in a Call-Info with the purpose impp (RFC 6993), and
+// the user in their published addresses (XEP-0152) or vCard.
+type Persons struct {
+	// Learn has them learned. Default true.
+	Learn bool `yaml:"learn"`
+	// Ring is what rings when such a user is called, who has not said otherwise: called, the XMPP
+	// user alone; together; xmpp_first or sip_first, the other after Lead. The SIP address is
+	// called as the user's own call, where a route allows it. Default called.
+	Ring string `yaml:"ring"`
+	// Lead is how long the first rings alone. Default 10s, from 1s to 5m.
+	Lead time.Duration `yaml:"lead"`
+}
+
 // HTTP is the operator's listener: /metrics, /livez, /readyz.
 type HTTP struct {
 	// Listen is its address. Default 127.0.0.1:9187; empty turns it off.
@@ -385,9 +401,9 @@ type Trace struct {
 type Store struct {
 	// File is a SQLite file. It is made if it does not exist. Default none: nothing is kept.
 	File string `yaml:"file"`
-	// KeyFile holds the key that passwords are stored under. It is made if it does not exist,
-	// readable by its owner alone; without it the passwords in File are lost. Required for
-	// accounts.
+	// KeyFile holds the key that passwords, and messages that wait, are stored under. It is made
+	// if it does not exist, readable by its owner alone; without it these are lost. Required for
+	// accounts; without it messages are stored as they are.
 	KeyFile string `yaml:"key_file"`
 }
 
@@ -486,6 +502,14 @@ type Trunk struct {
 	// know CPIM and say what became of messages (RFC 5438); or off. Default on: what a trunk
 	// does not want it refuses, and that is what the sender is told.
 	Messages string `yaml:"messages"`
+	// MessagesInCall has what two who are in a call write to each other go inside the dialog of
+	// the call, to a phone that allows MESSAGE there. Default false: by itself, and it names the
+	// call (Session-ID, In-Reply-To).
+	MessagesInCall bool `yaml:"messages_in_call"`
+	// EmitIMPP has it told at which XMPP address the users who call over it, or are called, read
+	// messages: Call-Info with the purpose impp (RFC 6993). Not of users who hide their number.
+	// Default false.
+	EmitIMPP bool `yaml:"emit_impp"`
 	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
 	// order.
 	Codecs []string `yaml:"codecs"`
@@ -702,6 +726,7 @@ func defaults() Config {
 			Drain:           5 * time.Minute,
 		},
 		Messages: Messages{Keep: 5 * time.Minute, PerUser: 5},
+		Persons:  Persons{Learn: true, Ring: "called", Lead: 10 * time.Second},
 		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
 		Log:      Log{Level: "info", Format: "text"},
 		Trace:    Trace{Calls: 500, Memory: 32},

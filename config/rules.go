@@ -363,6 +363,8 @@ func (r *reader) rules(c *Config) {
 	r.span("calls.drain", c.Calls.Drain, 0, 24*time.Hour)
 	r.span("messages.keep", c.Messages.Keep, 10*time.Second, 168*time.Hour)
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
+	r.oneOf("persons.ring", c.Persons.Ring, "called", "together", "xmpp_first", "sip_first")
+	r.span("persons.lead", c.Persons.Lead, time.Second, 5*time.Minute)
 	r.accounts(c)
 	r.phones(c)
 	r.trunks(c)

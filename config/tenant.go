@@ -23,6 +23,8 @@ type Tenant struct {
 	Calls Calls `yaml:"calls"`
 	// Messages are what becomes of its instant messages.
 	Messages Messages `yaml:"messages"`
+	// Persons are people with an address in both worlds.
+	Persons Persons `yaml:"persons"`
 	// Accounts let its users add SIP accounts of their own.
 	Accounts Accounts `yaml:"accounts"`
 	// Contacts are files with names, for its users alone.
@@ -40,7 +42,7 @@ type Tenant struct {
 // tenant is the part of a configuration that is one component's own.
 func (c Config) tenant() Tenant {
 	return Tenant{
-		XMPP: c.XMPP, SIP: c.SIP.Addressing, Media: c.Media.Carrier, Calls: c.Calls, Messages: c.Messages, Accounts: c.Accounts,
+		XMPP: c.XMPP, SIP: c.SIP.Addressing, Media: c.Media.Carrier, Calls: c.Calls, Messages: c.Messages, Persons: c.Persons, Accounts: c.Accounts,
 		Contacts: c.Contacts, Trunks: c.Trunks, Routes: c.Routes, Users: c.Users, Groups: c.Groups,
 	}
 }
@@ -54,7 +56,7 @@ func (c Config) further(t Tenant) Config {
 
 // of is the configuration as a tenant sees it: what is shared, and its own.
 func (c Config) of(t Tenant) Config {
-	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Messages, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Messages, t.Accounts
+	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Messages, c.Persons, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Messages, t.Persons, t.Accounts
 	c.Contacts, c.Trunks, c.Routes, c.Users, c.Groups, c.Tenants = t.Contacts, t.Trunks, t.Routes, t.Users, t.Groups, nil
 	return c
 }

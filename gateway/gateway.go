@@ -389,6 +389,13 @@ func (g *Gateway) ended(a *actor) {
 	if !a.rec.Active.IsZero() {
 		g.calling(a, false)
 	}
+	for side := range a.rec.ids {
+		if s := a.legs[side]; s != nil {
+			if leg, ok := s.leg.(Identified); ok {
+				a.rec.ids[side].id, a.rec.ids[side].session = leg.IDs()
+			}
+		}
+	}
 	g.metrics.ended(a)
 	a.diary.close(&a.rec)
 	g.past.end(a.rec)

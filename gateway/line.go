@@ -48,8 +48,11 @@ type Line struct {
 	Transfer []TransferLine `json:"transfers,omitempty"`
 }
 
-// A LegLine is how the media of a leg was.
+// A LegLine is how the media of a leg was, and what the leg was called in its protocol: the
+// Call-ID of a dialog, or the id of a session, and the Session-ID (RFC 7989) of a dialog.
 type LegLine struct {
+	ID         string  `json:"id,omitempty"`
+	Session    string  `json:"session,omitempty"`
 	Codec      string  `json:"codec,omitempty"` // of what the peer sent
 	Protection string  `json:"srtp,omitempty"`
 	Local      string  `json:"local,omitempty"` // of the ICE pair, or of the sockets
@@ -131,6 +134,7 @@ func (r *Record) Line(now time.Time) Line {
 func (r *Record) legLine(side call.Side) *LegLine {
 	s := r.Media[side]
 	l := &LegLine{
+		ID: r.ids[side].id, Session: r.ids[side].session,
 		Codec: s.Codec, Protection: s.Protection, Local: s.Local, Remote: s.Remote,
 		RxPackets: s.Received.Packets, RxOctets: s.Received.Octets, TxPackets: s.Sent.Packets, TxOctets: s.Sent.Octets,
 		Lost: s.Lost, Jitter: inMilliseconds(s.Jitter), RoundTrip: inMilliseconds(s.RoundTrip),

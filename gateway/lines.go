@@ -143,6 +143,7 @@ func (t *Target) forwarded(rule string, caller Party, diverted []translate.Diver
 	if caller.Anonymous {
 		t.From.Anonymous, t.From.Name = true, ""
 	}
+	t.From.IMPP = "" // it is not the user who speaks
 	t.Rule, t.Diverted = rule, diverted
 	t.Early = false // the caller is not on the XMPP side
 	for i := range t.Others {

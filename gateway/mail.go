@@ -12,6 +12,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/translate"
 )
 
 // Messages is the shell of instant messages as the edges see it. Its methods may be called
@@ -40,7 +41,10 @@ type MailOptions struct {
 	}
 	// Trunks are those that take messages.
 	Trunks map[string]bool
-	Limits message.Limits
+	// Persons are those with an address in both worlds: who writes to a telephone that takes no
+	// messages is told where its owner reads them. Default: nobody is known.
+	Persons *Persons
+	Limits  message.Limits
 	// Store keeps messages that wait. Default: they are lost with the process.
 	Store store.Store
 	// Log is told of messages that did not arrive. Default: [slog.Default].
@@ -132,7 +136,9 @@ func (p *Mail) Send(q Query, m message.Message) error {
 		m.Trunk = t.Trunk
 		if !p.opt.Trunks[t.Trunk] {
 			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
-			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "the trunk " + t.Trunk + " takes no messages, only calls"}}
+			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{
+				Status: 501, Text: "the trunk " + t.Trunk + " takes no messages, only calls", Elsewhere: p.elsewhere(jid, t.To.JID),
+			}}
 		}
 	} else {
 		m.Trunk, m.Left = q.Trunk, t.Hops
@@ -151,8 +157,24 @@ func (p *Mail) Send(q Query, m message.Message) error {
 	return nil
 }
 
+// elsewhere is where a contact reads messages, as an XMPP URI, if that may be told to a user;
+// empty if not.
+func (p *Mail) elsewhere(user, contact string) string {
+	if p.opt.Persons == nil {
+		return ""
+	}
+	j, err := translate.ParseJID(p.opt.Persons.Shown(bareJID(user), bareJID(contact)))
+	if err != nil || j.Bare().String() == bareJID(user) {
+		return ""
+	}
+	return translate.XMPPURI(j.Bare())
+}
+
+// wordless are statuses of SIP peers that take no messages.
+func wordless(status int) bool { return status == 405 || status == 415 || status == 501 }
+
 func address(p Party) message.Address {
-	return message.Address{URI: p.URI, JID: p.JID, Name: p.Name, Anonymous: p.Anonymous}
+	return message.Address{URI: p.URI, JID: p.JID, Name: p.Name, Anonymous: p.Anonymous, IMPP: p.IMPP}
 }
 
 // wayOf is where messages of an edge go.
@@ -230,6 +252,11 @@ func (p *Mail) tell(a message.Tell) {
 		p.opt.Log.Info("message not delivered", "to", a.Message.Way.String(), "trunk", a.Message.Trunk, "message", a.Message.Key,
 			"status", a.Outcome.Status, "condition", a.Outcome.Condition, "accepted", a.Verdict == message.Lost)
 	}
+	if m := a.Message; m.Way == message.ToSIP && a.Verdict != message.Accepted && wordless(a.Outcome.Status) {
+		if uri := p.elsewhere(m.From.JID, m.To.JID); uri != "" {
+			a.Outcome.Condition, a.Outcome.Type, a.Outcome.Elsewhere = "redirect", "modify", uri
+		}
+	}
 	if !a.Message.Report {
 		p.carriers[1-target(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
 	}
@@ -247,7 +274,7 @@ func (p *Mail) keep(m message.Message) {
 		panic("a message holds what JSON cannot: " + err.Error()) // it has strings, numbers and times
 	}
 	p.opt.Store.Put(store.Row{
-		Kind: store.Messages, Key: m.Key, Owner: m.From.JID, Value: value, Expires: m.Expires.Add(time.Hour),
+		Kind: store.Messages, Key: m.Key, Value: value, Expires: m.Expires.Add(time.Hour),
 	}, func(error) { p.box.put(kept) })
 }
 

@@ -39,6 +39,13 @@ type Leg interface {
 	End(cause call.Cause, detail call.Detail)
 }
 
+// An Identified leg has names that its protocol gives it, by which its messages are found: the
+// Call-ID and the Session-ID (RFC 7989) of a dialog, the id of a Jingle session. It is called
+// as a Leg is.
+type Identified interface {
+	IDs() (id, session string)
+}
+
 // An Inbox is how an edge talks to a leg of a call. Its methods may be called from any
 // goroutine and never block. After the call has ended they do nothing.
 type Inbox interface {
@@ -79,6 +86,9 @@ type Party struct {
 	Name      string // display name, cleaned of control characters; may be empty
 	Anonymous bool   // they do not want to be known: the other side does not see the addresses
 	Verdict   translate.Verdict
+	// IMPP is the bare JID that SIP peers may be told the party reads messages at (RFC 6993);
+	// empty if they may not, or it is none's.
+	IMPP string
 }
 
 // A Target is whom a call goes to and how, as the route says.

@@ -35,12 +35,16 @@ type Record struct {
 	// first [MaxTransfers].
 	Transfers []Transfer
 
-	edges  [2]Edge // of both sides, at the end
+	ids    [2]legIDs // of the legs at the end
+	edges  [2]Edge   // of both sides, at the end
 	trunks [2]string
 	codecs [2]codecs
 	moved  [2]media.Stats // by edge: what a side had before it came to be on the other edge
 	taken  [2]media.Stats // by side: the same
 }
+
+// legIDs are what a leg is called in its protocol.
+type legIDs struct{ id, session string }
 
 // MaxTransfers is how many transfers there may be in one call.
 const MaxTransfers = 32

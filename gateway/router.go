@@ -61,9 +61,17 @@ type Routes struct {
 	Account TrunkRoute
 	// Names returns what someone on the SIP side is called; nil knows nobody.
 	Names func(uri translate.URI) string
+	// Persons are those with an address in both worlds; nil if nobody is known. RingPersons says
+	// which of their addresses rings when an XMPP user is called who does not say: together,
+	// xmpp_first or sip_first; anything else is for the one that is called. RingLead is how long
+	// those who are first ring alone.
+	Persons     *Persons
+	RingPersons string
+	RingLead    time.Duration
 
 	mu      sync.Mutex
 	origins *translate.Origins // what URIs the JIDs we made stand for
+	rounds  map[Pair]rounds    // calls of one to another that rang elsewhere too
 }
 
 var _ Router = (*Routes)(nil)
@@ -101,6 +109,7 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 		t := r.overLine(a, trunk, q, from, uri, choice)
 		t.To.JID = to.Bare().String()
 		t.From.Anonymous = choice.Hide || r.hidden(from)
+		t.From.IMPP = impp(from, t.From)
 		return t, nil
 	}
 	if !choice.Allowed {
@@ -110,9 +119,11 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
+	who := Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)}
+	who.IMPP = impp(from, who)
 	if phone != nil {
 		return r.ring(phone, "", Target{
-			From: Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
+			From: who,
 			To:   Party{JID: to.Bare().String()},
 			Hops: q.Hops, Rule: choice.Rule, Why: choice.Why,
 		}), nil
@@ -125,7 +136,7 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	for i, trunk := range trunks {
 		all[i] = Target{
 			Edge:     SIP,
-			From:     Party{URI: sender.String(), JID: from.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
+			From:     who,
 			To:       Party{URI: r.dialled(uri, from, choice, trunk).String(), JID: to.Bare().String()},
 			Trunk:    trunk.Name,
 			Policy:   trunk.Policy,
@@ -139,6 +150,14 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	all[0].Others = all[1:]
 	return all[0], nil
+}
+
+// impp is what SIP peers may be told of a user: nothing of who does not want to be known.
+func impp(user translate.JID, p Party) string {
+	if p.Anonymous {
+		return ""
+	}
+	return user.Bare().String()
 }
 
 // ways are the trunks that a call goes to, in the order in which they are tried. What is no
@@ -242,6 +261,9 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if !caller.URI.IsZero() {
 		r.remember(caller.JID, caller.URI)
 	}
+	if r.Persons != nil && q.Claim.IMPP != (translate.JID{}) && !caller.Anonymous && !caller.Hashed {
+		r.Persons.Named(caller.JID.String(), q.Claim.IMPP, to.String())
+	}
 	if r.Names != nil && !caller.Anonymous {
 		if name := translate.CleanName(r.Names(caller.URI)); name != "" {
 			caller.Name = name
@@ -269,7 +291,13 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	if grouped && !provisioned {
 		return r.toGroup(group, t)
 	}
-	return r.wished(q, to, t)
+	t.To.Anonymous = r.hidden(to)
+	t.To.IMPP = impp(to, t.To)
+	on, err := r.wished(q, to, t)
+	if err != nil {
+		return Target{}, err
+	}
+	return r.everywhere(q, to, on), nil
 }
 
 // reachable reports whether a user may be called who has no number or address of its own.

@@ -48,7 +48,7 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 	}
 	m := message.Message{
 		ID: st.Id, Once: st.Id, Type: string(st.Type), From: message.Address{JID: from.String()}, To: message.Address{JID: to.String()},
-		Thread: c.Thread, Lang: c.Lang, Answers: c.Answers, Hops: c.Hops, Left: max(c.Left, 0), Call: e.callOf(from, to),
+		Thread: c.Thread, Lang: c.Lang, Answers: c.Answers, Hops: c.Hops, Left: max(c.Left, 0), Call: e.callOf(from, to, c.Thread),
 	}
 	if time.Since(c.Stamp) > time.Minute {
 		m.Sent = c.Stamp
@@ -112,6 +112,12 @@ func (e *Edge) read(st component.Stanza, m message.Message, c wire.Chat, name st
 		if text == "" {
 			text = translate.Sentence(r.Cause, translate.LangOf(e.Language(bareOf(m.From.JID)), translate.EN))
 		}
+		if node, ok := e.readsAt(m.From.JID, r.Detail.Elsewhere); ok {
+			if reply, ok := st.ErrorReply(node); ok {
+				e.send(reply)
+			}
+			return
+		}
 		e.refuse(st, wire.Error{Type: bad.Type, Condition: bad.Condition, Text: text})
 	}
 }
@@ -122,14 +128,15 @@ func (e *Edge) post(m message.Message, name string, left int) error {
 	}, m)
 }
 
-// callOf is the id of a call between a person and a contact; empty if there is none.
-func (e *Edge) callOf(from, to translate.JID) string {
+// callOf is the id of a call between a person and a contact; empty if there is none. Of several
+// it is the one whose session a thread names (INTERWORKING.md section 7.3).
+func (e *Edge) callOf(from, to translate.JID, thread string) (id string) {
 	for _, l := range e.legsOf(from.Bare().String()) {
-		if in := l.inbox(); in != nil && l.bare == to.Bare().String() {
-			return string(in.Call())
+		if in := l.inbox(); in != nil && l.bare == to.Bare().String() && (id == "" || l.key.sid == thread) {
+			id = string(in.Call())
 		}
 	}
-	return ""
+	return id
 }
 
 // legOf is a person's leg of a call; nil if there is none.
@@ -178,9 +185,9 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 	st := component.Stanza{Kind: component.Message}
 	st.Type, st.Id, st.From, st.To = "chat", m.ID, m.From.JID, m.To.JID
-	thread := m.Thread
+	thread, dialog := m.Thread, ""
 	if l := e.legOf(bareOf(m.To.JID), m.Call); l != nil {
-		thread = l.key.sid
+		thread, dialog = l.key.sid, m.Dialog
 		if device := l.device(); device != "" && m.Kind == message.Words {
 			st.To = device
 		}
@@ -229,7 +236,7 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 		}
 	}
 	if m.Kind == message.Words {
-		add(wire.Trail(m.Left, m.Hops+1))
+		add(wire.Trail(m.Left, m.Hops+1, dialog))
 	}
 	return st
 }
@@ -259,7 +266,9 @@ func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 		condition, typ = bad.Condition, bad.Type
 	}
 	err := component.ErrorNode(typ, condition, o.Text)
-	if to := e.elsewhere(o.Elsewhere); to != "" && (condition == "gone" || condition == "redirect") {
+	if node, ok := e.readsAt(m.From.JID, o.Elsewhere); ok {
+		err = node
+	} else if to := e.elsewhere(o.Elsewhere); to != "" && (condition == "gone" || condition == "redirect") {
 		i := slices.IndexFunc(err.Nodes, func(n stanza.Node) bool { return n.XMLName.Local == condition })
 		err.Nodes[i].Content = to
 	}
@@ -267,6 +276,18 @@ func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 	st.Type, st.Id, st.From, st.To = "error", m.ID, m.To.JID, m.From.JID
 	st.Nodes = []stanza.Node{err}
 	e.send(st)
+}
+
+// readsAt is the error for who writes to somebody that reads messages at another address, an
+// XMPP URI; false if it is none.
+func (e *Edge) readsAt(user, uri string) (stanza.Node, bool) {
+	j, ok := translate.ParseXMPPURI(uri)
+	if !ok {
+		return stanza.Node{}, false
+	}
+	err := component.ErrorNode("modify", "redirect", translate.ReadsAt(e.Language(bareOf(user)), j.String()))
+	err.Nodes[0].Content = uri
+	return err, true
 }
 
 // elsewhere is the IRI of where a SIP peer sends to; empty if it is nowhere.

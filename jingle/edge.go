@@ -67,6 +67,9 @@ type Options struct {
 	// Language is what users are told things in who do not say theirs: en or de. Default en.
 	Language string
 
+	// Persons is told where else users say that they are reached; nil for nobody.
+	Persons *gateway.Persons
+
 	// Announce says that a person is told for whom a call was before it was diverted.
 	Announce bool
 

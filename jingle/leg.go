@@ -71,7 +71,10 @@ type (
 	told []call.Event
 )
 
-var _ gateway.Leg = (*leg)(nil)
+var (
+	_ gateway.Leg        = (*leg)(nil)
+	_ gateway.Identified = (*leg)(nil)
+)
 
 // Receive implements [gateway.Leg].
 func (l *leg) Receive(input any) []call.Event {
@@ -400,6 +403,9 @@ func (l *leg) stop(t session.Timer) {
 
 // inState returns the state of the leg's session as it was after the last step.
 func (l *leg) inState() session.State { return session.State(l.state.Load()) }
+
+// IDs implements [gateway.Identified].
+func (l *leg) IDs() (id, session string) { return l.key.sid, "" }
 
 // device returns the full JID of the device that the session is with, empty while there is
 // none.

@@ -64,6 +64,9 @@ func (e *Edge) available(st component.Stanza, from, to translate.JID, watched bo
 	if lang := translate.LanguageOf(st.Lang); lang != "" {
 		e.people.speaks(bare, lang)
 	}
+	if addresses, ok := wire.ParseReach(st.Nodes); ok && e.opt.Persons != nil {
+		e.opt.Persons.Published(bare, addresses, false)
+	}
 	e.toPeer(from, session.Back{From: full})
 	if ask {
 		e.ask(st.To, full, bare, pr.Caps)

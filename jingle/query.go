@@ -24,22 +24,24 @@ func (e *Edge) time(st component.Stanza) {
 	e.send(st.Result(wire.Time(time.Now())))
 }
 
-// vcard answers with the name of a contact, or of the gateway (XEP-0054).
+// vcard answers with the name of a contact and where it is reached, or with the name of the
+// gateway (XEP-0054).
 func (e *Edge) vcard(st component.Stanza) {
-	_, to, ok := parties(st)
+	from, to, ok := parties(st)
 	if !ok {
 		e.unknown(st)
 		return
 	}
 	if to.Local == "" {
-		e.send(st.Result(wire.VCard(e.opt.Name)))
+		e.send(st.Result(wire.VCard(e.opt.Name, "", "")))
 		return
 	}
 	if err := e.routable(to); err != nil {
 		e.refuse(st, *err)
 		return
 	}
-	e.send(st.Result(wire.VCard(translate.NickOf(e.calledName(to), to.Bare()))))
+	_, number, user := e.reached(from, to)
+	e.send(st.Result(wire.VCard(translate.NickOf(e.calledName(to), to.Bare()), number, user)))
 }
 
 // gateway helps a client to find the JID of a telephone number or SIP address (XEP-0100

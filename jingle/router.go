@@ -25,6 +25,8 @@ func (e *Edge) Routes() []component.Route {
 		{Kind: component.IQ, Types: get, Space: wire.NSLast, Local: "query", Handle: e.last},
 		{Kind: component.IQ, Types: get, Space: wire.NSTime, Local: "time", Handle: e.time},
 		{Kind: component.IQ, Types: get, Space: wire.NSVCard, Local: "vCard", Handle: e.vcard},
+		{Kind: component.IQ, Types: get, Space: wire.NSVCard4, Local: "vcard", Handle: e.card},
+		{Kind: component.IQ, Types: get, Space: wire.NSPubSub, Local: "pubsub", Handle: e.published},
 		{Kind: component.IQ, Space: wire.NSGateway, Local: "query", Handle: e.gateway},
 		{Kind: component.IQ, Space: wire.NSRegister, Local: "query", Handle: e.register},
 		{Kind: component.IQ, Types: set, Space: wire.NSCommands, Local: "command", Handle: e.command},
@@ -67,6 +69,7 @@ func (e *Edge) message(st component.Stanza) {
 		e.signal(st, from, to, m)
 	case m.Receipt != "" && isSignal(m.Receipt):
 		e.receipt(from, m.Receipt)
+	case e.publishes(st, from):
 	default:
 		e.chat(st, from, to)
 	}

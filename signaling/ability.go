@@ -168,16 +168,3 @@ func sessionIDOf(m sip.Message) (local, remote string) {
 	}
 	return uuidHex(strings.TrimSpace(v)), remote
 }
-
-// legOf is the leg of a call here; nil if there is none.
-func (e *Edge) legOf(id string) *leg {
-	if id == "" {
-		return nil
-	}
-	for _, l := range e.legs.all() {
-		if string(l.in.Call()) == id {
-			return l
-		}
-	}
-	return nil
-}

@@ -83,6 +83,9 @@ func (l *leg) send(s dialog.Send) {
 	if s.Report != nil {
 		l.sipfrag(req, s)
 	} else if s.Type != "" {
+		if s.Method == "MESSAGE" {
+			l.saidBy(req, s.ID)
+		}
 		req.AppendHeader(header("Content-Type", s.Type))
 		req.SetBody([]byte(s.Text))
 	} else {
@@ -226,6 +229,11 @@ func (l *leg) reply(r dialog.Reply) {
 		}
 		res.AppendHeader(header("Allow", allowed))
 		res.AppendHeader(header("Supported", extensions))
+		for _, h := range l.infos {
+			if invite && status >= 200 {
+				res.AppendHeader(h)
+			}
+		}
 	}
 	if r.Session.Expires > 0 {
 		res.AppendHeader(header("Session-Expires", expires(r.Session)))

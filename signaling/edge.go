@@ -73,7 +73,7 @@ func New(o Options) (*Edge, error) {
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
-	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
+	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Persons: e.o.Persons, Host: e.o.Host, Refusals: e.o.Refusals}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
 	so := e.o.Stack
@@ -229,8 +229,8 @@ func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) 
 	who := sender(target.From, trunk.Trusted)
 	l.local = nameAddr(who.Name, who.From.String())
 	l.peer = "<" + target.To.URI + ">"
-	l.caller = bare(target.From.JID)
-	l.first = identityHeaders(who, target.From.Name)
+	l.caller, l.other = bare(target.From.JID), bare(target.To.JID)
+	l.first = append(identityHeaders(who, target.From.Name), trunk.infos(target.From.IMPP)...)
 	l.hops = target.Hops
 	return l
 }

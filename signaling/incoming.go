@@ -81,6 +81,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	asked := patience(req, target.NoAnswer)
 	l.expires = asked != target.NoAnswer
 	target.NoAnswer = asked
+	l.other = bare(target.From.JID)
+	if target.Single() {
+		l.infos = trunk.infos(target.To.IMPP)
+	}
 	l.answer(tx)
 	var made *leg
 	_, err = e.of(trunk).Calls.Accept(gateway.Incoming{
@@ -154,6 +158,9 @@ func claim(req *sip.Request, trusted bool) translate.Claim {
 	}
 	for _, v := range values(req, "P-Asserted-Identity") {
 		c.Asserted = append(c.Asserted, address(v))
+	}
+	if trusted {
+		c.IMPP, _ = translate.ParseIMPP(values(req, "Call-Info"))
 	}
 	return c
 }

@@ -65,10 +65,12 @@ type leg struct {
 	uri         string       // Request-URI of the peer's INVITE; empty if we called
 	caller      string       // bare JID of the XMPP user who calls; empty if the peer called
 	first       []sip.Header // of our INVITE alone
+	infos       []sip.Header // of our 2xx to the peer's INVITE, until somebody else is at the other end
 	met         []sip.Header // who is at the other end now, if that has changed
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	haste       stack.Haste  // of our INVITE
 	session     sessionID
+	other       string   // bare JID that stands for whoever is at the peer's end; empty if nobody says
 	expires     bool     // the peer's INVITE has said how long it waits
 	bells       [][]bell // of a phone that we call
 
@@ -89,6 +91,8 @@ type leg struct {
 	ways     map[string]stack.Target // to a phone, by its tag
 	held     []flow                  // of flows
 	asked    map[int]asked           // requests of ours
+	said     map[int]*submission     // messages among them
+	saying   *submission             // that the dialog is given
 	retries  retries
 	invites  map[uint32]int // CSeq of these to ID
 	success  int            // ID of the INVITE that we answered last with 2xx
@@ -101,7 +105,10 @@ type timer struct {
 	gen uint32
 }
 
-var _ gateway.Leg = (*leg)(nil)
+var (
+	_ gateway.Leg        = (*leg)(nil)
+	_ gateway.Identified = (*leg)(nil)
+)
 
 func (e *Edge) newLeg(trunk *Trunk, in gateway.Inbox) *leg {
 	return &leg{
@@ -130,6 +137,9 @@ func (l *leg) answer(tx *stack.ServerTx) {
 		l.next = tx.Back()
 	}
 }
+
+// IDs implements [gateway.Identified].
+func (l *leg) IDs() (id, session string) { return l.callID, l.session.String() }
 
 // hold lets in what comes from a flow while there is the leg.
 func (l *leg) hold(f flow) {
@@ -182,6 +192,9 @@ func (l *leg) arrive(input any) {
 	}
 	if !l.in.Peer(wake{}) && !l.squeeze(input) {
 		l.e.count.flooded.Add(1)
+		if in, ok := input.(result); ok {
+			l.heard(in.id, in.e)
+		}
 		return
 	}
 	l.wait(input)
@@ -273,6 +286,7 @@ func (l *leg) leave() {
 		return
 	}
 	l.gone = true
+	l.unsaid()
 	l.queue = nil
 	for _, t := range l.timers {
 		t.t.Stop()
@@ -316,7 +330,7 @@ func (l *leg) Probe(on bool) {
 func (l *leg) Meet(p gateway.Party) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.met = identityHeaders(sender(p, l.trunk.Trusted), p.Name)
+	l.met, l.infos = identityHeaders(sender(p, l.trunk.Trusted), p.Name), nil
 }
 
 // End implements [gateway.Leg]. A caller who set a time, in which no device showed itself,
@@ -378,7 +392,10 @@ func (l *leg) take(input any) []call.Event {
 		}
 		return l.step(l.response(id, in.res))
 	case result:
+		l.heard(in.id, in.e)
 		return l.result(in)
+	case saying:
+		return l.say(in.s)
 	case fired:
 		if t := l.timers[in.timer]; t == nil || t.gen != in.gen {
 			return nil
@@ -402,6 +419,7 @@ func (l *leg) result(in result) []call.Event {
 		return l.step(dialog.Failure{ID: in.id, Cause: cause, Detail: detail})
 	}
 	l.session.hear(in.e.Response)
+	l.introduce(in.e.Response)
 	l.pin(in.e)
 	if !in.e.Response.IsProvisional() {
 		delete(l.clients, in.id)

@@ -58,9 +58,9 @@ func (e *Edge) message(tx *stack.ServerTx, trunk *Trunk, l *leg) {
 	to := req.Recipient.String()
 	if l != nil {
 		to = l.party()
-		m.Call = string(l.in.Call())
+		m.Call, m.Dialog = string(l.in.Call()), l.callID
 	} else if c := e.correlated(req); c != nil {
-		m.Call = string(c.in.Call())
+		m.Call, m.Dialog = string(c.in.Call()), c.callID
 	}
 	m.Key = e.o.NewID()
 	e.mu.Lock()

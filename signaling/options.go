@@ -27,6 +27,9 @@ type Options struct {
 	// Presence is told of subscriptions, of ours and of peers. Without it there are none.
 	Presence *gateway.Presences
 
+	// Persons are told who SIP users whom we believe are on XMPP. Without it nobody is.
+	Persons *gateway.Persons
+
 	// Stack carries the messages. The edge sets its Allowed, OnRequest, OnAck, OnStray,
 	// Trace and Server. Its Locate is also asked where trunks are, again and again.
 	Stack stack.Options
@@ -130,6 +133,12 @@ type Trunk struct {
 
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
+	// IMPP has the trunk told at which JID XMPP users read messages (RFC 6993), but of those
+	// who do not want to be known.
+	IMPP bool
+	// InCall has messages between two who are in a call go inside its dialog, if the phone
+	// says that it takes some there.
+	InCall bool
 
 	// Tenant is whom it belongs to. Default: that of the options.
 	Tenant *Tenant

@@ -42,6 +42,8 @@ type submission struct {
 	callID  string
 	tag     string
 	wrapped bool // in CPIM
+	who     translate.Sender
+	leg     *leg // whose dialog it goes in; nil for none
 	done    func(message.Outcome)
 
 	proof proof
@@ -84,8 +86,25 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		return
 	}
 	s.callID = e.threads.callIDOf(m.Thread, m.Key+"@"+e.of(s.trunk).Host)
+	s.who = sender(gateway.Party{URI: m.From.URI, Name: m.From.Name, Anonymous: m.From.Anonymous}, s.trunk.Trusted)
+	if s.trunk.InCall {
+		s.leg = e.dialogOf(m)
+	}
 	e.count.submitted.Add(1)
 	s.send()
+}
+
+// leave has a message go by itself that no dialog takes.
+func (s *submission) leave() {
+	s.leg = nil
+	s.send()
+}
+
+// lost is told that there is no answer.
+func (s *submission) lost(ev stack.Event) {
+	o := failed(ev.Err)
+	o.Doubt = ev.Doubt
+	s.done(o)
 }
 
 func refusedFor(condition, typ, text string) message.Outcome {
@@ -94,6 +113,10 @@ func refusedFor(condition, typ, text string) message.Outcome {
 
 // send makes the request and gives it to the stack.
 func (s *submission) send() {
+	if s.leg != nil {
+		s.leg.post(saying{s})
+		return
+	}
 	req := s.request()
 	for _, r := range slices.Backward(append(s.e.route(s.trunk), s.route...)) {
 		req.PrependHeader(header("Route", r))
@@ -112,9 +135,9 @@ func (s *submission) send() {
 		case large && errors.Is(ev.Err, stack.ErrTransport):
 			s.done(tooLarge)
 		case ev.Err != nil:
-			s.done(failed(ev.Err))
+			s.lost(ev)
 		default:
-			s.final(ev.Response)
+			s.final(ev.Response, ev.Doubt)
 		}
 	})
 }
@@ -148,11 +171,29 @@ func (s *submission) request() *sip.Request {
 	if m.Left > 0 {
 		hops = min(m.Left, maxForwards)
 	}
-	who := sender(gateway.Party{URI: m.From.URI, Name: m.From.Name, Anonymous: m.From.Anonymous}, s.trunk.Trusted)
-	begin(req, hops, nameAddr(who.Name, who.From.String())+";tag="+s.tag, "<"+s.uri.String()+">", s.callID, e.threads.next(s.callID))
-	for _, h := range identityHeaders(who, m.From.Name) {
+	begin(req, hops, nameAddr(s.who.Name, s.who.From.String())+";tag="+s.tag, "<"+s.uri.String()+">", s.callID, e.threads.next(s.callID))
+	for _, h := range identityHeaders(s.who, m.From.Name) {
 		req.AppendHeader(h)
 	}
+	for _, h := range s.trunk.infos(m.From.IMPP) {
+		req.AppendHeader(h)
+	}
+	s.describe(req)
+	if l := e.dialogOf(m); l != nil {
+		req.AppendHeader(header("Session-ID", l.session.String()))
+		req.AppendHeader(header("In-Reply-To", l.callID))
+	}
+	s.given = s.proof.prove(s.trunk, s.to, req)
+	req.AppendHeader(header("User-Agent", e.o.UserAgent))
+	kind, body := s.body()
+	req.AppendHeader(header("Content-Type", kind))
+	req.SetBody([]byte(body))
+	return req
+}
+
+// describe gives a MESSAGE what it says beside its body, in a dialog or by itself.
+func (s *submission) describe(req *sip.Request) {
+	m := s.m
 	req.AppendHeader(header(hopsHeader, digits(m.Hops+1)))
 	for _, h := range []struct{ name, value string }{{"Subject", line(m.Subject)}, {"Content-Language", language(m.Lang)}} {
 		if h.value != "" && m.Kind == message.Words {
@@ -162,21 +203,11 @@ func (s *submission) request() *sip.Request {
 	if !m.Sent.IsZero() {
 		req.AppendHeader(header("Date", m.Sent.UTC().Format(http.TimeFormat)))
 	}
-	if l := e.legOf(m.Call); l != nil {
-		req.AppendHeader(header("Session-ID", l.session.String()))
-		req.AppendHeader(header("In-Reply-To", l.callID))
-	}
-	s.given = s.proof.prove(s.trunk, s.to, req)
-	req.AppendHeader(header("User-Agent", e.o.UserAgent))
-	kind, body := s.body(who)
-	req.AppendHeader(header("Content-Type", kind))
-	req.SetBody([]byte(body))
-	return req
 }
 
 // body is the content and its type.
-func (s *submission) body(who translate.Sender) (kind, body string) {
-	m := s.m
+func (s *submission) body() (kind, body string) {
+	m, who := s.m, s.who
 	switch m.Kind {
 	case message.Typing:
 		return cpim.TypeComposing, cpim.Composing{Active: m.Composing, Refresh: typingRefresh}.Format()
@@ -218,8 +249,8 @@ func (s *submission) at() time.Time {
 	return s.m.Sent
 }
 
-// final takes the final response.
-func (s *submission) final(res *sip.Response) {
+// final takes the final response. doubt says that another place may have the message too.
+func (s *submission) final(res *sip.Response, doubt bool) {
 	status := res.StatusCode
 	peerOf := aor(s.m.To.URI)
 	switch {
@@ -242,7 +273,7 @@ func (s *submission) final(res *sip.Response) {
 	e, _ := translate.StanzaErrorOf(status, after != "")
 	o := message.Outcome{
 		Result: message.Refused, Status: status, Condition: e.Condition, Type: e.Type, RetryAfter: int(span(after) / time.Second),
-		Text: translate.StanzaErrorText(status, res.Reason),
+		Text: translate.StanzaErrorText(status, res.Reason), Doubt: doubt,
 	}
 	if status == 503 {
 		o.Result = message.Away

@@ -173,6 +173,7 @@ func (e *Edge) notified(tx *stack.ServerTx, u *usage) {
 		return
 	}
 	e.reply(tx, 200)
+	e.named(u.trunk, req, u.pair.Contact, u.pair.User)
 	if n.State == "terminated" {
 		u.ended = true
 		e.usages.remove(u)

@@ -38,19 +38,30 @@ func (d *daemon) openStore(c config.Config) error {
 		return fmt.Errorf("store.file: %w", err)
 	}
 	d.store = kept
+	if c.Store.KeyFile == "" {
+		return nil
+	}
+	if d.sealer, err = sealerOf(c.Store.KeyFile); err != nil {
+		return fmt.Errorf("store.key_file: %w", err)
+	}
 	return nil
 }
 
 // part is a tenant's part of the store; nil if nothing is kept. The first has what was kept when
-// it was alone.
+// it was alone. With a key, what people write is sealed.
 func (d *daemon) part(t *tenant) store.Store {
-	switch {
-	case d.store == nil:
+	if d.store == nil {
 		return nil
-	case t == d.tenants[0]:
-		return store.Part(d.store, "")
 	}
-	return store.Part(d.store, t.c.XMPP.Domain)
+	name := t.c.XMPP.Domain
+	if t == d.tenants[0] {
+		name = ""
+	}
+	part := store.Part(d.store, name)
+	if d.sealer == nil {
+		return part
+	}
+	return store.Sealed(part, d.sealer, store.Messages, store.Links)
 }
 
 // closeStore writes what waits and closes the store, if there is one.
@@ -77,14 +88,10 @@ func (t *tenant) openAccounts() error {
 	if t.store == nil || len(c.Accounts.Allow) == 0 {
 		return nil
 	}
-	sealer, err := sealerOf(c.Store.KeyFile)
-	if err != nil {
-		return fmt.Errorf("store.key_file: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), loading)
 	defer cancel()
 	t.accounts, err = accounts.Open(ctx, accounts.Options{
-		Store: t.store, Sealer: sealer, Lines: sipLines{t, accountPolicy(c)},
+		Store: t.store, Sealer: t.d.sealer, Lines: sipLines{t, accountPolicy(c)},
 		Allow: c.Accounts.Allow, Servers: c.Accounts.Servers, Max: c.Accounts.PerUser, MaxAll: c.Accounts.Max,
 		Reachable: func(host string) bool { return c.Accounts.PrivateServers || publicHost(host) },
 		Keep:      c.Accounts.KeepCalls,
@@ -101,8 +108,9 @@ func (t *tenant) openAccounts() error {
 			}
 			return err == nil
 		},
-		Tell: func(n accounts.Notice) { t.xmpp.Notice(n) },
-		Log:  t.log,
+		People: people(t.persons),
+		Tell:   func(n accounts.Notice) { t.xmpp.Notice(n) },
+		Log:    t.log,
 	})
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
@@ -111,6 +119,14 @@ func (t *tenant) openAccounts() error {
 	routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
 	t.onEnded(t.remember)
 	return nil
+}
+
+// people are persons as the accounts see them; nil for nobody.
+func people(p *gateway.Persons) accounts.People {
+	if p == nil {
+		return nil
+	}
+	return p
 }
 
 // accountPolicy is what the media of accounts may be: their servers are anywhere.

@@ -114,7 +114,8 @@ func TestWhyOfARefusedCall(t *testing.T) {
 	w := askable(t, setup{records: file})
 	user := w.client(0, "phone", jinglephone.Options{})
 	user.OnIncoming(func(c *jinglephone.Call) { _ = c.Busy() })
-	if _, err := w.sip[0].Dial(w.uri(0)); err != nil {
+	dialled, err := w.sip[0].Dial(w.uri(0))
+	if err != nil {
 		t.Fatal(err)
 	}
 	var last gateway.Line
@@ -130,6 +131,9 @@ func TestWhyOfARefusedCall(t *testing.T) {
 	}
 	if last.Outcome != "busy" || last.Explain == "" || last.EndedBy != "xmpp" || last.PDD == 0 {
 		t.Errorf("the record is %+v", last)
+	}
+	if last.SIP.ID != dialled.ID() || len(last.SIP.Session) != 2*32+len(";remote=") || last.XMPP.ID == "" || last.XMPP.ID == last.SIP.ID {
+		t.Errorf("it was called %q, %q on SIP and %q on XMPP", last.SIP.ID, last.SIP.Session, last.XMPP.ID)
 	}
 	var why control.Why
 	decode(t, w.asks(exitOK, "why", "last", "--json", "--lang", "fr"), &why)

@@ -59,8 +59,9 @@ type daemon struct {
 	bound   []string   // trunks that we register with
 	relayAt netip.Addr // where the relay is
 
-	store store.Store // of all tenants; nil if nothing is kept
-	load  *load
+	store  store.Store   // of all tenants; nil if nothing is kept
+	sealer *store.Sealer // of what is secret in it; nil without a key
+	load   *load
 
 	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 

@@ -42,6 +42,7 @@ type tenant struct {
 	remote   *rtpengine.Engine // nil if the relay carries its media
 	mediaAt  netip.Addr        // where its media is
 	store    store.Store       // its part; nil if nothing is kept
+	persons  *gateway.Persons  // nil if nobody is learned
 	accounts *accounts.Book    // nil if users have none
 	testing  testCalls
 
@@ -87,6 +88,12 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		return err
 	}
 	t.store = t.d.part(t)
+	if c.Persons.Learn {
+		t.persons = gateway.NewPersons(gateway.PersonsOptions{
+			Mapping: t.routes.Mapping, Names: t.nameOf, Store: t.store, Registry: t.reg, Log: t.log,
+		})
+		t.routes.Persons, t.routes.RingPersons, t.routes.RingLead = t.persons, c.Persons.Ring, c.Persons.Lead
+	}
 	t.pres = presenceOf(c, t.routes, t.store, t.log)
 	t.g = gateway.New(gateway.Options{
 		Router:      t.routes,
@@ -120,12 +127,13 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Limits: message.Limits{
 			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
 		},
+		Persons:  t.persons,
 		Store:    t.store,
 		Log:      t.log,
 		Registry: t.reg,
 	})
 	t.sip = &signaling.Tenant{
-		Calls: t.g, Presence: t.pres, Messages: t.mail, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
 	}
 	if err := t.openAccounts(); err != nil {
 		return err
@@ -137,6 +145,14 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	return nil
 }
 
+// nameOf is what the contacts call somebody.
+func (t *tenant) nameOf(u translate.URI) string {
+	if t.routes.Names == nil {
+		return ""
+	}
+	return t.routes.Names(u)
+}
+
 // openXMPP makes the component.
 func (t *tenant) openXMPP() error {
 	c := t.c
@@ -145,7 +161,7 @@ func (t *tenant) openXMPP() error {
 		Admins: c.XMPP.Admins, Policy: t.routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.routes.Names,
-		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Language: c.XMPP.Language,
+		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Persons: t.persons, Language: c.XMPP.Language,
 	})
 	var once sync.Once
 	var err error
@@ -183,7 +199,7 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 		trunk := signaling.Trunk{
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
-			Messages: messageModes[own.Messages], Tenant: t.sip,
+			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, IMPP: own.EmitIMPP, Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
 			Proxy:   proxyOf(own),
 		}
@@ -206,6 +222,12 @@ func (t *tenant) meet() error {
 	t.pres.SetEdges(t.d.sip, t.xmpp)
 	if err := t.mail.Start(context.Background()); err != nil {
 		t.log.Error("messages", "error", err)
+	}
+	if t.persons != nil {
+		if err := t.persons.Start(context.Background()); err != nil {
+			t.log.Error("who is one person is not known any more", "error", err)
+		}
+		t.persons.SetEdge(t.xmpp)
 	}
 	return t.register()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -265,8 +266,8 @@ func TestTenantsServerIsGone(t *testing.T) {
 // the other does not find.
 func TestTenantsKeepApart(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "store.sqlite")
-	p := newTenants(t, setup{more: "store: {file: " + file + "}\n"})
+	dir := t.TempDir()
+	p := newTenants(t, setup{more: fmt.Sprintf("store: {file: %s, key_file: %s}\n", filepath.Join(dir, "store.sqlite"), filepath.Join(dir, "key"))})
 	c, callee := p.dial(0, p.client(0, "phone", conversations), 0)
 	answered(t, c, callee)
 	own, peer := c.Tags()
@@ -295,5 +296,15 @@ func TestTenantsKeepApart(t *testing.T) {
 		if err != nil || len(rows) != 1 || string(rows[0].Value) != tt.want || rows[0].Key != "k" || rows[0].Owner != account(0) {
 			t.Errorf("%s sees %+v, %v", tt.want, rows, err)
 		}
+	}
+
+	// With a key, what people write is sealed.
+	other.Put(store.Row{Kind: store.Messages, Key: "m", Value: []byte("at the balcony")}, nil)
+	raw, err := p.d.store.Load(t.Context(), store.Messages)
+	if err != nil || len(raw) != 1 || bytes.Contains(raw[0].Value, []byte("balcony")) {
+		t.Errorf("the file has %q, %v", raw, err)
+	}
+	if rows, err := other.Load(t.Context(), store.Messages); err != nil || len(rows) != 1 || string(rows[0].Value) != "at the balcony" {
+		t.Errorf("what waits is %q, %v", rows, err)
 	}
 }

@@ -84,6 +84,24 @@ type Wishes struct {
 	After    time.Duration `json:"after,omitempty"`     // that it rings before; 0 for 20s
 	Quiet    bool          `json:"quiet,omitempty"`     // do not disturb
 	Hidden   bool          `json:"hidden,omitempty"`    // whom the user calls is not told the number
+	Ring     string        `json:"ring,omitempty"`      // which of the user's addresses rings when: a value of the command "ring"; empty for what the operator has set
+}
+
+// A Person is somebody with an address in both worlds, as people write them.
+type Person struct {
+	Name          string // empty if nobody has said
+	User, Contact string // on XMPP and on SIP
+}
+
+// People are those that are known.
+type People interface {
+	// Known returns who is the user, first, and whom the user has met.
+	Known(owner string) []Person
+	// WhoIs returns who has an address; false if nobody is known to.
+	WhoIs(owner, address string) (Person, bool)
+	// Forget has those forgotten of Known who have an address, or all if it is empty, and
+	// returns how many they were.
+	Forget(owner, address string) int
 }
 
 // What a form may hold, in octets.

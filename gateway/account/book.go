@@ -77,6 +77,7 @@ type Options struct {
 	TestCall func(owner string) bool
 	Dialled  func(owner, number string) bool // whether a user could dial that
 	Tell     func(Notice)                    // must not wait
+	People   People                          // nil if nobody is known
 	Zone     *time.Location                  // of the times of calls; default the machine's
 	Now      func() time.Time
 	NewID    func() string // of an account; it cannot be guessed

@@ -70,6 +70,9 @@ func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *
 // begin reads an order; nil if it is none. Further words answer its questions.
 func begin(text string) *talk {
 	words := strings.Fields(text)
+	if len(words) > 1 && mine.Is(words[0]) {
+		words = words[1:]
+	}
 	if len(words) == 0 {
 		return nil
 	}
@@ -78,6 +81,9 @@ func begin(text string) *talk {
 			continue
 		}
 		t := &talk{command: &commands[i], values: map[string]string{}}
+		if len(words) > 1 && t.command.Filler.Is(words[1]) {
+			words = append(words[:1], words[2:]...)
+		}
 		for _, w := range words[1:] {
 			if t.next == len(t.command.Fields) || t.answer(w) != nil {
 				break // it is asked for

@@ -37,6 +37,7 @@ type Command struct {
 	Node   string // of the ad-hoc command (XEP-0050)
 	Words  Text   // in a conversation
 	Name   Text
+	Filler Text // that may stand before the first answer in a conversation
 	Fields []Field
 	run    func(b *Book, ask Ask, done func(Reply))
 }
@@ -120,6 +121,33 @@ var commands = []Command{
 	{
 		Node: "calls", Words: Text{"calls", "anrufe", "appels", "llamadas"}, Name: Text{"My last calls", "Meine letzten Anrufe", "Mes derniers appels", "Mis últimas llamadas"},
 		run: (*Book).calls,
+	},
+	{
+		Node: "contacts", Words: Text{"contacts", "kontakte", "contacts", "contactos"}, Name: Text{"People I know in both worlds", "Wen ich in beiden Welten kenne", "Personnes connues dans les deux mondes", "Personas que conozco en ambos mundos"},
+		run: (*Book).contacts,
+	},
+	{
+		Node: "who", Words: Text{"who", "wer", "qui", "quién"}, Name: Text{"Who is this?", "Wer ist das?", "Qui est-ce ?", "¿Quién es?"},
+		Filler: Text{"is", "ist", "est", "es"},
+		Fields: []Field{{Name: "address", Label: anAddress, Required: true}},
+		run:    (*Book).who,
+	},
+	{
+		Node: "forget", Words: Text{"forget", "vergessen", "oublier", "olvidar"}, Name: Text{"Forget that two addresses are one person", "Vergessen, dass zwei Adressen eine Person sind", "Oublier que deux adresses sont une personne", "Olvidar que dos direcciones son una persona"},
+		Fields: []Field{{Name: "address", Label: orAll, Required: true}},
+		run:    (*Book).forgetPerson,
+	},
+	{
+		Node: "ring", Words: Text{"ring", "klingeln", "sonner", "sonar"}, Name: Text{"What rings when I am called", "Was klingelt, wenn ich angerufen werde", "Ce qui sonne quand on m’appelle", "Qué suena cuando me llaman"},
+		Fields: []Field{{Name: "ring", Shape: Choice, Label: Text{"What rings", "Was klingelt", "Ce qui sonne", "Qué suena"}, Required: true, Choices: []Option{
+			{"called", Text{"called", "angerufenes", "appelé", "llamado"}},
+			{"together", Text{"both", "beides", "les deux", "ambos"}},
+			{"xmpp_first", Text{"xmpp first", "xmpp zuerst", "xmpp d’abord", "xmpp primero"}},
+			{"sip_first", Text{"sip first", "sip zuerst", "sip d’abord", "sip primero"}},
+		}}},
+		run: func(b *Book, ask Ask, done func(Reply)) {
+			b.wish(ask, done, func(w *Wishes) { w.Ring = ask.Values["ring"] })
+		},
 	},
 	{
 		Node: "test-call", Words: Text{"test", "test", "essai", "prueba"}, Name: Text{"Call me, with an echo", "Ruf mich an, mit Echo", "Appelez-moi, avec un écho", "Llámeme, con eco"},

@@ -77,6 +77,15 @@ var (
 	hidden      = Text{"Your number is hidden", "Deine Nummer ist unterdrückt", "Votre numéro est masqué", "Su número está oculto"}
 	noCalls     = Text{"There are no calls yet.", "Es gibt noch keine Anrufe.", "Il n’y a pas encore d’appels.", "Todavía no hay llamadas."}
 
+	anAddress = Text{"Number, SIP or XMPP address", "Nummer, SIP- oder XMPP-Adresse", "Numéro, adresse SIP ou XMPP", "Número, dirección SIP o XMPP"}
+	orAll     = Text{"Number, SIP or XMPP address; “all” for all", "Nummer, SIP- oder XMPP-Adresse; „alle“ für alle", "Numéro, adresse SIP ou XMPP ; « tout » pour toutes", "Número, dirección SIP o XMPP; «todo» para todas"}
+	everybody = Text{"all", "alle", "tout", "todo"}
+	mine      = Text{"my", "meine", "mes", "mis"}
+	noPeople  = Text{"Nobody is known in both worlds yet.", "Noch niemand ist in beiden Welten bekannt.", "Personne n’est encore connu dans les deux mondes.", "Todavía no se conoce a nadie en ambos mundos."}
+	noPerson  = Text{"Of this address no other is known.", "Zu dieser Adresse ist keine andere bekannt.", "Aucune autre adresse n’est connue pour celle-ci.", "De esta dirección no se conoce ninguna otra."}
+	forgotten = Text{"Forgotten: ", "Vergessen: ", "Oublié : ", "Olvidado: "}
+	you       = Text{"you", "du", "vous", "usted"}
+
 	noTest  = Text{"A test call is not possible now.", "Ein Testanruf ist gerade nicht möglich.", "Un appel d’essai n’est pas possible maintenant.", "Ahora no es posible una llamada de prueba."}
 	ringing = Text{"You are being called. Say something, and you should hear it.", "Du wirst angerufen. Sprich, und du solltest es hören.", "On vous appelle. Parlez, et vous devriez vous entendre.", "Se le está llamando. Diga algo y debería oírlo."}
 

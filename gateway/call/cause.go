@@ -82,6 +82,6 @@ type Detail struct {
 	Q850   int    // Q.850 cause; 0 if none was seen
 	Text   string // the peer's words, as received; not yet fit for any protocol
 	// Elsewhere is a SIP URI, of ours or of who is in another call of the callee, that is to be
-	// called instead; empty for none.
+	// called instead, or for a message the XMPP URI of where it is read; empty for none.
 	Elsewhere string
 }

@@ -56,6 +56,7 @@ type Address struct {
 	JID       string `json:",omitempty"` // bare or full
 	Name      string `json:",omitempty"`
 	Anonymous bool   `json:",omitempty"`
+	IMPP      string `json:",omitempty"` // bare JID that SIP peers may be told of; empty for none
 }
 
 // A Message is one message on its way. Text is UTF-8, and may hold any character.
@@ -88,6 +89,7 @@ type Message struct {
 	Hops    int       `json:",omitempty"` // gateways that it has passed
 	Left    int       `json:",omitempty"` // of Max-Forwards; 0 for the whole
 	Call    string    `json:",omitempty"` // id of the call that it belongs to
+	Dialog  string    `json:",omitempty"` // Call-ID of that call's SIP side, if a SIP user wrote
 	Expires time.Time // after which nobody wants it; zero for what the office keeps
 	Again   bool      `json:",omitempty"` // it may have arrived before
 	Report  bool      `json:",omitempty"` // the gateway itself wrote it; nobody is told if it fails

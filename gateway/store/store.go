@@ -22,6 +22,7 @@ const (
 	Subscriptions Kind = "subscription" // who watches whose presence
 	Messages      Kind = "message"      // that wait for their receiver
 	Records       Kind = "record"       // of calls that have ended
+	Links         Kind = "link"         // SIP addresses that are an XMPP user's
 )
 
 // The bounds of a row, in octets. A longer one is refused with [ErrTooLong].

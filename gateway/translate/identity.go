@@ -30,6 +30,7 @@ type Claim struct {
 	Asserted []NameAddr // P-Asserted-Identity, in order (RFC 3325)
 	Privacy  string     // value of Privacy; several are joined with ";" (RFC 3323)
 	Trusted  bool       // the peer is configured as one whose P-Asserted-Identity is true
+	IMPP     JID        // who its sender is on XMPP, as it says (RFC 6993); zero if it does not
 }
 
 // A Verdict is what the network says of a caller's number, in the parameter verstat (3GPP TS

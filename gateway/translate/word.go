@@ -19,12 +19,19 @@ var (
 	urgently = Text{" (%d urgent)", " (%d dringend)", " (dont %d urgents)", " (%d urgentes)"}
 	andOld   = Text{" and %d old", " und %d alte", " et %d anciens", " y %d antiguos"}
 
+	readsAt = Text{"Messages for this person go to %s", "Nachrichten an diese Person gehen an %s", "Les messages pour cette personne vont à %s", "Los mensajes para esta persona van a %s"}
+
 	// stamp is how a time is written, for time.Format.
 	stamp = Text{"2 January 2006, 15:04 MST", "02.01.2006, 15:04 MST", "02/01/2006, 15:04 MST", "02/01/2006, 15:04 MST"}
 )
 
 // OnThePhone says that someone is in a call.
 func OnThePhone(language string) string { return onThePhone.In(LangOf(language, EN)) }
+
+// ReadsAt says that someone reads messages at another address.
+func ReadsAt(language, address string) string {
+	return fmt.Sprintf(readsAt.In(LangOf(language, EN)), address)
+}
 
 // MissedCall says that someone has called and was not answered.
 func MissedCall(language, who string, when time.Time) string {

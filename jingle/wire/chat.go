@@ -25,6 +25,7 @@ const (
 const (
 	headerLeft = "Max-Forwards"
 	headerHops = "Gateway-Hops"
+	headerCall = "Call-ID"
 )
 
 // MaxLinks is how many files one message may hold.
@@ -135,16 +136,18 @@ func hopsIn(nodes []stanza.Node, name string) int {
 }
 
 // Trail returns the stanza headers that a message through the gateway bears: what is left of
-// Max-Forwards, and how many gateways it has passed. What is 0 is left out.
-func Trail(left, hops int) stanza.Node {
+// Max-Forwards, how many gateways it has passed, and the Call-ID of the call that it belongs
+// to. What is 0 or empty is left out.
+func Trail(left, hops int, call string) stanza.Node {
 	n := Element(nsSHIM, "headers")
-	add := func(name string, value int) {
-		if value > 0 {
-			n.Nodes = append(n.Nodes, Text(nsSHIM, "header", decimal(value), "name", name))
+	add := func(name, value string) {
+		if value != "" && value != "0" {
+			n.Nodes = append(n.Nodes, Text(nsSHIM, "header", value, "name", name))
 		}
 	}
-	add(headerLeft, left)
-	add(headerHops, hops)
+	add(headerLeft, decimal(max(left, 0)))
+	add(headerHops, decimal(max(hops, 0)))
+	add(headerCall, call)
 	return n
 }
 

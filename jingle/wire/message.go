@@ -179,7 +179,7 @@ func countOf(n *stanza.Node, name string) int {
 // Headers returns the stanza headers that carry what is left of Max-Forwards, and whom the
 // caller dialled: a person may have several numbers. What is 0 or empty is left out.
 func Headers(left int, dialled string) stanza.Node {
-	n := Trail(left, 0)
+	n := Trail(left, 0, "")
 	if dialled != "" {
 		n.Nodes = append(n.Nodes, Text(nsSHIM, "header", dialled, "name", "To"))
 	}

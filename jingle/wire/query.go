@@ -51,9 +51,18 @@ func Time(now time.Time) stanza.Node {
 	return n
 }
 
-// VCard returns a card with nothing but a name (XEP-0054).
-func VCard(name string) stanza.Node {
+// VCard returns a card with a name and, if they are not empty, a number or SIP address and the
+// JID of a user (XEP-0054).
+func VCard(name, number, user string) stanza.Node {
 	n := Element(NSVCard, "vCard")
 	n.Nodes = []stanza.Node{Text(NSVCard, "FN", name), Text(NSVCard, "NICKNAME", name)}
+	if number != "" {
+		tel := Element(NSVCard, "TEL")
+		tel.Nodes = []stanza.Node{Element(NSVCard, "VOICE"), Text(NSVCard, "NUMBER", number)}
+		n.Nodes = append(n.Nodes, tel)
+	}
+	if user != "" {
+		n.Nodes = append(n.Nodes, Text(NSVCard, "JABBERID", user))
+	}
 	return n
 }

@@ -146,7 +146,7 @@ func TestQueries(t *testing.T) {
 	}{
 		{"time is in UTC", Time(at), "<time xmlns=\"urn:xmpp:time\">\n  <tzo>+00:00</tzo>\n  <utc>2026-07-01T10:00:00Z</utc>\n</time>\n"},
 		{"last counts whole seconds", Last(1900 * time.Millisecond), "<query xmlns=\"jabber:iq:last\" seconds='1'/>\n"},
-		{"a name is text", VCard("</FN>"), "<vCard xmlns=\"vcard-temp\">\n  <FN>&lt;/FN&gt;</FN>\n  <NICKNAME>&lt;/FN&gt;</NICKNAME>\n</vCard>\n"},
+		{"a name is text", VCard("</FN>", "", ""), "<vCard xmlns=\"vcard-temp\">\n  <FN>&lt;/FN&gt;</FN>\n  <NICKNAME>&lt;/FN&gt;</NICKNAME>\n</vCard>\n"},
 		{"version", Version("gw", ""), "<query xmlns=\"jabber:iq:version\">\n  <name>gw</name>\n  <version/>\n</query>\n"},
 		{"hops", Headers(3, ""), "<headers xmlns=\"http://jabber.org/protocol/shim\">\n  <header name='Max-Forwards'>3</header>\n</headers>\n"},
 		{"receipt", Receipt("x"), "<received xmlns=\"urn:xmpp:receipts\" id='x'/>\n"},

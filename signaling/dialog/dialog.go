@@ -88,6 +88,9 @@ type Dialog struct {
 	refer   refer
 	probing int // ID of the OPTIONS under way; 0 if none
 
+	messages bool // the peer takes them in the dialog
+	said     int  // ID of the last one of ours; 0 if it is answered
+
 	end     *ending // set once we or the call want it over
 	ended   bool    // LegEnded was reported
 	done    bool
@@ -159,6 +162,8 @@ func (d *Dialog) command(in Input) {
 		d.digit(in.Digit)
 	case Probe:
 		d.probe(in.On)
+	case Say:
+		d.say(in)
 	case Picture:
 		d.askPicture()
 	case Refer:
@@ -298,6 +303,8 @@ func (d *Dialog) response(r Response) {
 		d.digitResponse(r)
 	case d.probing != 0 && r.ID == d.probing:
 		d.probeResponse(r)
+	case d.said != 0 && r.ID == d.said:
+		d.saidResponse(r)
 	case d.picture.id != 0 && r.ID == d.picture.id:
 		d.pictureResponse(r)
 	case d.refer.note != 0 && r.ID == d.refer.note:
@@ -364,6 +371,8 @@ func (d *Dialog) failure(f Failure) {
 		d.muteDigits()
 	case d.probing != 0 && f.ID == d.probing:
 		d.vanished()
+	case d.said != 0 && f.ID == d.said:
+		d.said = 0
 	case d.picture.id != 0 && f.ID == d.picture.id:
 		d.picture.id = 0
 	case d.refer.note != 0 && f.ID == d.refer.note:

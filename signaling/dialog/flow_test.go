@@ -122,6 +122,8 @@ func (p *player) input(words []string, args map[string]string) Input {
 		return Probe{word(1) == ""}
 	case "picture":
 		return Picture{}
+	case "say":
+		return Say{"text/plain", word(1)}
 	case "refer":
 		return Refer{call.Destination{Address: word(1)}}
 	case "refuse-transfer":

@@ -159,7 +159,9 @@ type (
 	RefuseUpdate struct{ Cause call.Cause }
 	Digit        struct{ Digit call.Digit }
 	Picture      struct{}
-	Refer        struct{ To call.Destination }
+	// Say sends a message to the peer, if it takes any: its Content-Type and content.
+	Say   struct{ Type, Text string }
+	Refer struct{ To call.Destination }
 	// Probe asks the peer whether it is there; with On false no answer means anything.
 	Probe struct{ On bool }
 	// RefuseTransfer says that what the peer's REFER asked for came to nothing.
@@ -188,6 +190,7 @@ func (AnswerUpdate) input() {}
 func (RefuseUpdate) input() {}
 func (Digit) input()        {}
 func (Picture) input()      {}
+func (Say) input()          {}
 func (Refer) input()        {}
 func (Probe) input()        {}
 func (End) input()          {}
@@ -207,7 +210,7 @@ type (
 		Target string   // Request-URI
 		Route  []string // in order, for Route
 		Media  media.Description
-		// Type and Text are a body that is no SDP, of an INFO.
+		// Type and Text are a body that is no SDP, of an INFO or MESSAGE.
 		Type, Text string
 		RAck       RAck // of a PRACK
 		Session    Session

@@ -54,6 +54,7 @@ type session struct {
 func (d *Dialog) learn(allow []string) {
 	if allow != nil {
 		d.session.updates = slices.Contains(allow, "UPDATE")
+		d.messages = slices.Contains(allow, "MESSAGE")
 	}
 }
 

@@ -38,6 +38,7 @@ func TestRandomDialogs(t *testing.T) {
 		RefuseUpdate{},
 		Digit{},
 		Probe{},
+		Say{},
 		End{},
 		Send{},
 		Cancel{},
@@ -183,7 +184,9 @@ func (w *walk) any() Input {
 	case w.d.refer.asked && w.r.IntN(4) == 0:
 		return End{Cause: call.Transferred}
 	}
-	switch n := w.r.IntN(35); n {
+	switch n := w.r.IntN(36); n {
+	case 35:
+		return Say{"text/plain", "hello"}
 	case 34:
 		return Probe{w.r.IntN(4) > 0}
 	case 30:
@@ -252,7 +255,7 @@ func (w *walk) fromNetwork() Input {
 	}
 	res.Session = w.session()
 	if w.r.IntN(3) == 0 {
-		res.Allow = []string{"UPDATE"}
+		res.Allow = []string{"UPDATE", "MESSAGE"}
 	}
 	if w.r.IntN(3) == 0 {
 		res.RSeq = 1 + uint32(w.r.IntN(3))

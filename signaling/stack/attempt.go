@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -133,6 +134,14 @@ func (a *attempt) fail(err error) {
 		a.final = true
 		a.hear(Event{Err: err})
 	})
+}
+
+// mayHave reports whether the target may have got a request that ended with an error: where
+// only answers are missing, or the connection was lost. Where nobody listens, ICMP says so.
+func (a *attempt) mayHave(err error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Is(err, ErrTimeout) || errors.Is(err, ErrTransport) && a.flow != nil && a.flow.conn != nil
 }
 
 // hear hands on what has come, on the worker.

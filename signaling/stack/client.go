@@ -37,6 +37,7 @@ type Event struct {
 	Response *sip.Response // nil with Err
 	Err      error         // ErrTimeout, ErrTransport, ErrResolve, ErrRefused or ErrClosed, wrapped
 	Target   Target        // where Response has come from: what follows in its dialog can go there
+	Doubt    bool          // at the end: some target may have the request and has not said so
 }
 
 // lastStart is the least time left in which another target is still tried.
@@ -63,6 +64,7 @@ type ClientTx struct {
 	over      bool             // the user has been told of the end
 	settled   bool             // by the user: no other target is wanted
 	cancelled bool             // by the user
+	doubt     bool             // a target may have the request without having said so
 	silence   *time.Timer      // of an INVITE that nothing answers
 
 	// Of the worker.
@@ -184,6 +186,9 @@ func (tx *ClientTx) hurry(a *attempt) {
 	case tx.hasty && !tx.more():
 		tx.giveUp()
 	case tx.next(a, Event{Err: fmt.Errorf("%w within %v", ErrTimeout, tx.s.limits.Next)}):
+		tx.mu.Lock()
+		tx.doubt = true
+		tx.mu.Unlock()
 		a.leave(tx.why)
 	}
 }
@@ -213,6 +218,9 @@ func (tx *ClientTx) hear(a *attempt, e Event) {
 	}
 	answer := res != nil && res.IsSuccess() && tx.req.Method == sip.INVITE
 	tx.mu.Lock()
+	if e.Err != nil {
+		tx.doubt = tx.doubt || a.mayHave(e.Err)
+	}
 	live, over := tx.live, tx.over
 	tx.mu.Unlock()
 	switch {
@@ -332,6 +340,7 @@ func (tx *ClientTx) finish(e Event) {
 	tx.mu.Lock()
 	over := tx.over
 	tx.over = true
+	e.Doubt = tx.doubt || errors.Is(e.Err, ErrTimeout) && tx.live != nil
 	if tx.silence != nil {
 		tx.silence.Stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/store"
@@ -16,15 +17,19 @@ import (
 )
 
 // openAccounts lets users of example.org add accounts. Their server is the trunk's address.
-func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapping, tell func(account.Notice)) *account.Book {
+func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapping, persons *gateway.Persons, tell func(account.Notice)) *account.Book {
 	t.Helper()
 	sealer, err := store.NewSealer(bytes.Repeat([]byte{1}, store.KeyLength))
 	check(t, err)
+	var people account.People
+	if persons != nil {
+		people = persons
+	}
 	book, err := account.Open(context.Background(), account.Options{
 		Store: &store.Memory{}, Sealer: sealer, Lines: sipLines{w, policy}, Allow: []string{"example.org"},
 		Reachable: func(host string) bool { return host == netip.MustParseAddrPort(trunkAddr).Addr().String() },
 		Dialled:   func(_, number string) bool { _, err := m.Typed(number, "example.org"); return err == nil },
-		Tell:      tell, NewID: counter("a"),
+		Tell:      tell, NewID: counter("a"), People: people,
 	})
 	check(t, err)
 	return book

@@ -71,6 +71,10 @@ type settings struct {
 	missed    bool
 	language  string
 	messages  signaling.MessageMode
+	inCall    bool // messages go inside of calls
+	impp      bool // the trunk is told of JIDs
+	persons   bool // are learned
+	ring      string
 	tenant    bool // there is a second component (tenant.go)
 }
 
@@ -98,6 +102,12 @@ func (s *settings) apply(text string) error {
 			s.messages = signaling.CPIMMessages
 		case "no_messages":
 			s.messages = signaling.NoMessages
+		case "emit_impp":
+			s.impp = true
+		case "persons":
+			s.persons, s.ring = true, value
+		case "messages_in_call":
+			s.inCall = true
 		case "trusted":
 			s.trusted = true
 		case "plain_reject", "decline":
@@ -245,14 +255,19 @@ func newWorld(t *testing.T, set settings) *world {
 		check(t, book.Read(strings.NewReader("number,name\n+4989987654,Aunt Otti\notto@pbx.example,Otto of the office\n")))
 		routes.Names = book.Name
 	}
+	var persons *gateway.Persons
+	if set.persons {
+		persons = gateway.NewPersons(gateway.PersonsOptions{Mapping: &mapping, Names: routes.Names})
+		routes.Persons, routes.RingPersons, routes.RingLead = persons, set.ring, 10*time.Second
+	}
 	var notices atomic.Pointer[jingle.Edge]
 	if set.accounts {
-		w.accounts = openAccounts(t, w, sipPolicy, &mapping, func(n account.Notice) { notices.Load().Notice(n) })
+		w.accounts = openAccounts(t, w, sipPolicy, &mapping, persons, func(n account.Notice) { notices.Load().Notice(n) })
 		routes.Accounts = w.accounts
 	}
 	w.pres = presenceOf(set, routes)
 	w.mail = gateway.NewMail(gateway.MailOptions{
-		Router: routes, Trunks: map[string]bool{"trunk": set.messages != signaling.NoMessages}, Log: log, NewKey: counter("m"),
+		Router: routes, Persons: persons, Trunks: map[string]bool{"trunk": set.messages != signaling.NoMessages}, Log: log, NewKey: counter("m"),
 	})
 	var missed func(string, gateway.Record)
 	w.g = gateway.New(gateway.Options{
@@ -283,9 +298,9 @@ func newWorld(t *testing.T, set settings) *world {
 		Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 		Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
 		Trusted: set.trusted, Username: set.username, Password: "secret",
-		Messages: set.messages,
-		Policy:   sipPolicy,
-		Probe:    set.probe,
+		Messages: set.messages, InCall: set.inCall, IMPP: set.impp,
+		Policy: sipPolicy,
+		Probe:  set.probe,
 	}}
 	if set.second {
 		peers = append(peers, signaling.Trunk{
@@ -297,7 +312,7 @@ func newWorld(t *testing.T, set settings) *world {
 		peers = append(peers, w.two.trunk(sipPolicy))
 	}
 	w.edge, err = signaling.New(signaling.Options{
-		Calls: w.g, Presence: w.pres, Messages: w.mail,
+		Calls: w.g, Presence: w.pres, Messages: w.mail, Persons: persons,
 		Stack:    stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
 		Trunks:   peers,
 		Refusals: set.refusals,
@@ -314,10 +329,13 @@ func newWorld(t *testing.T, set settings) *world {
 
 	xmpp := jingle.New(jingle.Options{
 		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
-		Announce: set.announce, NoTones: set.noTones, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names,
+		Announce: set.announce, NoTones: set.noTones, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names, Persons: persons,
 	})
 	missed = xmpp.Missed
 	notices.Store(xmpp)
+	if persons != nil {
+		persons.SetEdge(xmpp)
+	}
 	if w.pres != nil {
 		w.pres.SetEdges(w.edge, xmpp)
 	}

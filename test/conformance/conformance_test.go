@@ -13,7 +13,7 @@ import (
 // checks are all there are, by statement.
 func checks() map[string]func(*testing.T) {
 	all := map[string]func(*testing.T){}
-	for _, group := range []map[string]func(*testing.T){addressChecks, callChecks, dialogChecks, sdpChecks, presenceChecks, messageChecks, otherChecks} {
+	for _, group := range []map[string]func(*testing.T){addressChecks, callChecks, dialogChecks, sdpChecks, presenceChecks, messageChecks, otherChecks, robustChecks} {
 		maps.Copy(all, group)
 	}
 	return all

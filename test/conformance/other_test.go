@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"sipxmppgw/test/callflow"
 )
 
 // otherChecks are those of the groups after D that hold already.
@@ -13,6 +15,61 @@ var otherChecks = map[string]func(*testing.T){
 		juliet@example.org/balcony: asks to=sip.gw.example with='<ping xmlns="urn:xmpp:ping"/>'
 		`)
 		r.one("xmpp ")
+	},
+	"U-01": func(t *testing.T) {
+		const info = "<xmpp:juliet@example.org>;purpose=impp"
+		for _, tt := range []struct{ with, want string }{
+			{"emit_impp", info}, {"emit_impp hide_caller", ""}, {"trusted", ""},
+		} {
+			// She calls, writes, and is called.
+			r := play(t, "with "+tt.with+`
+			juliet@example.org/balcony: propose audio to=+4989987654@sip.gw.example id=sid1
+			sip 486
+			juliet@example.org/balcony: says Hello to=+4989987654@sip.gw.example
+			sip 202 for MESSAGE
+			`+strings.ReplaceAll(invite, "juliet%40example.org", "+4930123456")+`juliet@example.org/balcony: proceed
+			juliet@example.org/balcony: session-accept jingle=accept
+			sip ACK
+			sip BYE`)
+			for _, l := range []callflow.Line{r.one("sip INVITE"), r.one("sip MESSAGE"), r.one("sip 200 OK", "application/sdp")} {
+				want := tt.want
+				if tt.with == "emit_impp hide_caller" && strings.Contains(l.Text, "200") {
+					want = info // the route hides who calls, not who is called
+				}
+				equal(t, tt.with+": Call-Info of "+l.Text, headerOf(l.Raw, "Call-Info"), want)
+			}
+			r.count(map[string]int{"emit_impp": 3, "emit_impp hide_caller": 1, "trusted": 0}[tt.with], "sip", "purpose=impp")
+		}
+		// Who hides the number is not told of when called either.
+		r := play(t, `with emit_impp accounts
+		juliet@example.org/balcony: says 'hide on' to=sip.gw.example
+		`+strings.ReplaceAll(invite, "juliet%40example.org", "+4930123456")+`juliet@example.org/balcony: proceed
+		juliet@example.org/balcony: session-accept jingle=accept
+		sip ACK
+		sip BYE`)
+		r.one("sip 200 OK", "application/sdp")
+		r.none("sip", "purpose=impp")
+	},
+	"U-02": func(t *testing.T) {
+		const (
+			reach  = "juliet@example.org/balcony: presence to=sip.gw.example with='<reach xmlns=\"urn:xmpp:reach:0\"><addr uri=\"sip:desk@pbx.example\"/></reach>'\n"
+			back   = "sip INVITE sip:romeo%40example.org@x.gw.example 'From: <sip:desk@pbx.example>;tag=d1' 'Call-Info: <xmpp:juliet@example.org>;purpose=impp' sdp=g711\nromeo@example.org/orchard: reject busy\n"
+			called = "sip INVITE sip:+4930123456@x.gw.example sdp=g711\njuliet@example.org/balcony: reject busy\n"
+		)
+		for _, tt := range []struct {
+			name, script string
+			rings        bool
+		}{
+			{"her word alone", "with trusted persons=together\n" + reach + called, false},
+			{"its word alone", "with trusted persons=together\n" + back + called, false},
+			{"both", "with trusted persons=together\n" + reach + back + called, true},
+			{"the word of a trunk that is not trusted", "with persons=together\n" + reach + back + called, false},
+			{"both, of another telephone", "with trusted persons=together\n" + reach + strings.ReplaceAll(back, "desk@", "hall@") + called, false},
+		} {
+			if rings := len(play(t, tt.script).Find("sip INVITE sip:desk@pbx.example")) > 0; rings != tt.rings {
+				t.Errorf("%s: the desk rings: %v, want %v", tt.name, rings, tt.rings)
+			}
+		}
 	},
 	"S-02": func(t *testing.T) {
 		// The sent-by says port 9, and what comes back is seen at the port it was sent from.

@@ -130,3 +130,45 @@ func TestPresenceOfAPhone(t *testing.T) {
 		return err
 	})
 }
+
+// A PBX reports the calls of an extension (RFC 4235): it is on the phone while one of them is up, and
+// what is missed of the reports is asked for anew.
+func TestBusyLamp(t *testing.T) {
+	t.Parallel()
+	const number = "+441231"
+	s := startProsody(t)
+	port := freePort(t)
+	startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
+		{Name: "lamp", Prefix: "+44", Address: local(port), Settings: `presence: "dialog"`},
+	}})
+	report := func(version int, state, dialogs string) string {
+		return fmt.Sprintf(`send NOTIFY | Event: dialog | Subscription-State: active;expires=3600 | body application/dialog-info+xml `+
+			`<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="%d" state="%s" entity="sip:%s@pbx.example">%s</dialog-info>; recv 200; pause 1200; `, version, state, number, dialogs)
+	}
+	of := func(id, state string) string { return `<dialog id="` + id + `"><state>` + state + `</state></dialog>` }
+	pbx := startSipp(t, sippOptions{port: port}, "recv SUBSCRIBE | Event: dialog | Accept: application/dialog-info.xml; send 200 | Expires: 3600; "+
+		report(0, "full", "")+
+		report(1, "partial", of("a", "early"))+ // it rings, which is not shown
+		report(2, "partial", of("a", "confirmed"))+
+		report(3, "partial", of("b", "confirmed"))+
+		report(4, "partial", of("a", "terminated"))+ // one is still up
+		strings.TrimSuffix(report(6, "partial", of("c", "confirmed")), "pause 1200; ")+ // the end of b is lost
+		"recv SUBSCRIBE | Event: dialog; send 200 | Expires: 3600; "+report(7, "full", "")+"pause 100")
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	contact := jidOf(number)
+	user.presence(t, "subscribe", contact, "")
+	shows := func(show string) func(*element.Element) bool {
+		return func(e *element.Element) bool {
+			c := e.Child(nsClient, "show")
+			return e.Attr("type") == "" && (c == nil && show == "" || c != nil && c.Text() == show)
+		}
+	}
+	user.sees(t, "the extension is there", contact, shows(""))
+	user.sees(t, "it is on the phone", contact, shows("dnd"))
+	user.sees(t, "it is there again", contact, shows(""))
+	if pbx.count(t, "SUBSCRIBE") < 2 {
+		t.Error("it was said to be free before the last call of it was over")
+	}
+	pbx.finished(t)
+}

@@ -234,7 +234,7 @@ func (c *compiler) recv(s step) error {
 		}
 		c.status, c.last = status, ""
 	} else {
-		if s.object == "INVITE" {
+		if s.object == "INVITE" || s.object == "SUBSCRIBE" {
 			attributes += ` rrs="true"`
 			// Of the first line only the end, then Record-Route and Via.
 			actions += `<ereg regexp="SIP/2.0(.*)Max-Forwards:" search_in="msg" assign_to="whole,head"/>` + "\n"
@@ -325,7 +325,7 @@ func (c *compiler) send(s step) error {
 	case err != nil && s.object != "ACK":
 		c.sent = append(c.sent, s.object)
 	case status >= 200:
-		c.talking = c.talking || answers == "INVITE" && status < 300
+		c.talking = c.talking || (answers == "INVITE" || answers == "SUBSCRIBE") && status < 300
 		pop(&c.got)
 	}
 	c.index++
@@ -415,7 +415,7 @@ func (c *compiler) response(status int, method string, s step) []string {
 			from, to = "From:[$refrom]", "To:[$reto]"
 		}
 	}
-	if (method == "INVITE" || method == "CANCEL") && !slices.Contains(c.variables, "refrom") && !c.caller {
+	if (method == "INVITE" || method == "CANCEL" || method == "SUBSCRIBE") && !slices.Contains(c.variables, "refrom") && !c.caller {
 		tag := ownTag
 		for _, e := range s.extra {
 			if n, ok := strings.CutPrefix(e, "tag "); ok {

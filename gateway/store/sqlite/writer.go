@@ -44,11 +44,11 @@ func (s *Store) run() {
 		}
 		err := s.commit(batch)
 		before := s.queue.state()
+		if err == nil && !before.Up { // before anybody sees it
+			s.opt.Log.Info("store is written again", "waiting", before.Waiting-len(batch))
+		}
 		s.queue.settle(batch, err)
 		if err == nil {
-			if !before.Up {
-				s.opt.Log.Info("store is written again", "waiting", s.queue.state().Waiting)
-			}
 			wait = firstWait
 			continue
 		}
