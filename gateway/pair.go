@@ -33,6 +33,7 @@ type pair struct {
 	asked    bool              // the user, who has not said
 	seen     presence.Document // what the user sent
 	watchers map[string]*view  // by the name of the subscription
+	place    *presence.Place   // where the user is, as its server says
 
 	mail        *mailState // the pair stands for a mailbox
 	publication *publisher // or for a publication
@@ -129,6 +130,17 @@ func (p *Presences) step(s *shard, in any) {
 		}
 	case resume:
 		p.resume(s, c, in)
+	case located:
+		if pr := c.pairs[in.pair]; pr != nil {
+			pr.place = in.place
+			p.locate(s, pr)
+		}
+	case agreed:
+		for _, pr := range c.of[in.user] {
+			if pr.User == in.user {
+				p.locate(s, pr)
+			}
+		}
 	case rung:
 		p.ring(s, in)
 	case showed:
@@ -251,6 +263,27 @@ func (p *Presences) shown(s *shard, c *part, pr *pair, st presence.State) {
 	}
 }
 
+// placeOf is where a user is, if the contact may know.
+func (p *Presences) placeOf(pr *pair) *presence.Place {
+	if pr.place == nil || !p.opt.Places[p.trunk(pr)] || !p.opt.MayLocate(pr.User) {
+		return nil
+	}
+	return pr.place
+}
+
+// locate has all know where a user is who may.
+func (p *Presences) locate(s *shard, pr *pair) {
+	place := p.placeOf(pr)
+	p.mu.Lock()
+	if _, known := p.pairs[pr.Pair]; place != nil && known {
+		p.places[pr.Pair] = place
+	} else {
+		delete(p.places, pr.Pair)
+	}
+	p.mu.Unlock()
+	p.stepViews(s, pr, presence.Moved{Place: place})
+}
+
 // shows returns what a user's device shows to watchers.
 func (c *part) shows(user string, s presence.State) presence.State {
 	if c.busy[user] > 0 {
@@ -299,6 +332,8 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 			if pr.mail == nil {
 				p.xmpp.Look(pr.Pair)
 			}
+		case presence.Locate:
+			p.xmpp.Locate(pr.Pair, o.Place)
 		case presence.Tell:
 			told = true
 			for _, st := range o.States {
@@ -466,7 +501,7 @@ func (p *Presences) begin(s *shard, pr *pair, in begun) {
 	for _, st := range pr.seen {
 		known = known.Put(p.parts[s.index].shows(pr.User, st))
 	}
-	w.Know(known)
+	w.Know(known, p.placeOf(pr))
 	pr.watchers[in.id] = &view{w: w, name: in.name}
 	p.count.watchers.Add(1)
 	p.stepView(s, pr, in.id, presence.Begun{Expires: in.expires})

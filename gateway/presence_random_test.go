@@ -187,6 +187,7 @@ func (mute) Ask(Pair, string)               {}
 func (mute) Look(Pair)                      {}
 func (mute) Tell(Pair, presence.State)      {}
 func (mute) Doing(Pair, presence.Activity)  {}
+func (mute) Locate(Pair, *presence.Place)   {}
 func (mute) Mail(string, Mailbox)           {}
 func (mute) Missed(string, Record)          {}
 func (mute) Language(string) string         { return "en" }

@@ -67,6 +67,10 @@ type Options struct {
 	// Language is what users are told things in who do not say theirs: en or de. Default en.
 	Language string
 
+	// MayLocate reports whether where a user is may be told to contacts, as the user has agreed;
+	// nil for never. Then users' servers are not asked either.
+	MayLocate func(user string) bool
+
 	// Announce says that a person is told for whom a call was before it was diverted.
 	Announce bool
 

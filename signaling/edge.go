@@ -230,6 +230,7 @@ func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) 
 	l.caller = bare(target.From.JID)
 	l.first = identityHeaders(who, target.From.Name)
 	l.hops = target.Hops
+	l.locateCaller(target)
 	return l
 }
 

@@ -131,6 +131,10 @@ type Trunk struct {
 	// Messages says what MESSAGEs the trunk takes and may send.
 	Messages MessageMode
 
+	// Location says that it is told where users are, as far as they have agreed, and believed of
+	// its own (RFC 6442).
+	Location bool
+
 	// Tenant is whom it belongs to. Default: that of the options.
 	Tenant *Tenant
 

@@ -201,6 +201,9 @@ func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap b
 		}
 		if u.about(entity) {
 			n.Holds, n.Now = true, doc
+			if u.trunk.Location {
+				n.Place, _ = pidf.Whereabouts(body, time.Now()) // it was read before
+			}
 		}
 	case gateway.PackageDialog:
 		d, err := pidf.ParseDialogInfo(body)

@@ -101,8 +101,10 @@ func (t *tenant) openAccounts() error {
 			}
 			return err == nil
 		},
-		Tell: func(n accounts.Notice) { t.xmpp.Notice(n) },
-		Log:  t.log,
+		Tell:    func(n accounts.Notice) { t.xmpp.Notice(n) },
+		Locates: t.locates,
+		Wished:  t.pres.Agreed,
+		Log:     t.log,
 	})
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
