@@ -152,6 +152,7 @@ type Presences struct {
 	xmpp   PresenceXMPP
 	any    bool // trunk has presence
 	ready  atomic.Bool
+	gap    atomic.Int64 // when the XMPP server went away, in nanoseconds; 0 while it is there
 	count  presenceCounters
 
 	mu     sync.RWMutex
@@ -472,6 +473,7 @@ type (
 		what  purpose
 		id    string // of the watcher
 		timer presence.WatcherTimer
+		anew  bool // after a gap: what was said last is to be said again
 	}
 )
 
@@ -485,4 +487,6 @@ const (
 	ofTell                       // the user may be told again
 	ofResume                     // it is the pair's turn after a start
 	ofPublication                // the publication's own
+	ofReturn                     // it is the pair's turn after a gap
+	ofDoubt                      // devices that nobody spoke of after it are gone
 )

@@ -35,6 +35,10 @@ type journal struct {
 	on    func(Subscription) // told of each SUBSCRIBE
 	tell  func(Pair, presence.State)
 	ask   func(Pair)
+
+	look   func(Pair)
+	answer func(id string, a presence.Answer)
+	notify func(id string, n presence.Notify)
 }
 
 func (j *journal) note(format string, a ...any) {
@@ -67,6 +71,9 @@ func (j *journal) Subscribe(s Subscription) {
 
 func (j *journal) Answer(id string, a presence.Answer) {
 	j.note("answer %s %d %s", id, a.Status, a.Expires)
+	if j.answer != nil {
+		j.answer(id, a)
+	}
 }
 
 func (j *journal) Notify(id string, n presence.Notify) {
@@ -75,15 +82,24 @@ func (j *journal) Notify(id string, n presence.Notify) {
 		at = " at " + n.Place.Words()
 	}
 	j.note("notify %s %s %s %s%s", id, n.State, n.Reason, states(n.Now), at)
+	if j.notify != nil {
+		j.notify(id, n)
+	}
 }
 
 func (j *journal) Publish(p Publication)       { j.note("publish %s %s", p.Match, p.Expires) }
 func (j *journal) Allow(p Pair)                { j.note("allow %s", p.key()) }
 func (j *journal) Disallow(p Pair)             { j.note("disallow %s", p.key()) }
-func (j *journal) Look(p Pair)                 { j.note("look %s", p.key()) }
 func (j *journal) Mail(user string, m Mailbox) { j.note("mail %s %d", user, m.New) }
 func (j *journal) Missed(string, Record)       {}
 func (j *journal) Language(string) string      { return "en" }
+func (j *journal) Look(p Pair) {
+	j.note("look %s", p.key())
+	if j.look != nil {
+		j.look(p)
+	}
+}
+
 func (j *journal) Ask(p Pair, name string) {
 	j.note("ask %s %s", p.key(), name)
 	if j.ask != nil {

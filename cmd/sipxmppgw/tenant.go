@@ -160,6 +160,9 @@ func (t *tenant) openXMPP() error {
 				once.Do(func() { close(t.up) })
 				t.xmpp.Greet()
 				t.mail.Up()
+				t.pres.Up()
+			} else {
+				t.pres.Down()
 			}
 		},
 		Log: t.d.log, // it says its domain itself

@@ -133,6 +133,9 @@ func (w *Watch) Standing() Standing { return w.standing }
 // Known returns what the user was told of the contact.
 func (w *Watch) Known() Document { return w.known }
 
+// Place returns where the user was told that the contact is; nil for nowhere.
+func (w *Watch) Place() *Place { return w.place }
+
 // Step takes one input and returns what to do. What has no place is ignored.
 func (w *Watch) Step(in WatchInput) []WatchOutput {
 	if w.over {
