@@ -7,13 +7,15 @@
 # Says loudly what is missing at the end; then "check" fails, and "install" fails if CI is set.
 
 # command package, for each thing needed. gcc is for the race detector. lib:NAME is a library
-# that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer.
+# that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer, kam:NAME a
+# module of Kamailio.
 needed="
 prosody     prosody
 ejabberdctl ejabberd
 sipp        sip-tester
 svmap       sipvicious
 kamailio    kamailio
+kam:rls     kamailio-presence-modules
 baresip     baresip-core
 chromium    chromium
 rtpengine   rtpengine-daemon
@@ -37,6 +39,7 @@ browser=$(dirname "$0")/../browser
 has() {
 	case $1 in
 	lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
+	kam:*) ls /usr/lib/*/kamailio/modules/"${1#kam:}".so >/dev/null 2>&1 ;;
 	gst:*) ls /usr/lib/*/gstreamer-1.0/libgst"${1#gst:}".so >/dev/null 2>&1 ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
