@@ -85,6 +85,10 @@ type XMPP struct {
 	// Language is what users are told things in whose clients do not say theirs: en, de, fr
 	// or es. Default en.
 	Language string `yaml:"language"`
+	// LocationDomains are XMPP domains whose users may let contacts know where they are
+	// (XEP-0080), each by the command location of Accounts, as far as the contact's trunk has
+	// Location. Default none.
+	LocationDomains []string `yaml:"location_domains"`
 }
 
 // SIP is the SIP side as a whole.
@@ -539,6 +543,10 @@ type Trunk struct {
 	// Publish has it know the presence of those users of Numbers who have the gateway itself
 	// among their contacts (RFC 3903). Default false.
 	Publish bool `yaml:"publish"`
+	// Location lets it know where users are who have agreed to that, see xmpp.location_domains,
+	// and users where its contacts are whose documents say that it may be passed on (RFC 4119
+	// section 2.2.2): in presence, with messages, and with calls (RFC 6442). Default false.
+	Location bool `yaml:"location"`
 	// Voicemail asks it about the mailboxes of the users of Numbers, and leaves them a message
 	// when something changes (RFC 3842). Default false.
 	Voicemail bool `yaml:"voicemail"`

@@ -321,6 +321,13 @@ func (r *reader) rules(c *Config) {
 	r.host("xmpp.domain", c.XMPP.Domain)
 	r.hostPort("xmpp.server", c.XMPP.Server)
 	r.oneOf("xmpp.language", c.XMPP.Language, languages...)
+	for i, d := range c.XMPP.LocationDomains {
+		r.need(fmt.Sprintf("xmpp.location_domains[%d]", i), d)
+		r.host(fmt.Sprintf("xmpp.location_domains[%d]", i), d)
+	}
+	if len(c.XMPP.LocationDomains) > 0 && len(c.Accounts.Allow) == 0 {
+		r.at("xmpp.location_domains", "needs accounts.allow: users agree by a command")
+	}
 	r.host("sip.domain", c.SIP.Domain)
 	r.host("sip.default_domain", c.SIP.DefaultDomain)
 	for i, d := range c.SIP.DirectDomains {

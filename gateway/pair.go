@@ -33,10 +33,16 @@ type pair struct {
 	asked    bool              // the user, who has not said
 	seen     presence.Document // what the user sent
 	watchers map[string]*view  // by the name of the subscription
+	place    *presence.Place   // where the user is, as its server says
 
 	mail        *mailState // the pair stands for a mailbox
 	publication *publisher // or for a publication
 	resuming    *alarm
+
+	said     time.Time // when the user was last told, or asked, who may see whom
+	before   []string  // devices of the contact that it was told of as gone, of late
+	doubted  []string  // devices of the user that may be gone since a gap
+	doubting *alarm
 }
 
 // A view is one subscription of a contact.
@@ -66,6 +72,8 @@ type part struct {
 	pairs map[Pair]*pair
 	of    map[string][]*pair // by user, and by contact
 	busy  map[string]int     // calls, by who is in them
+	alone bool               // the XMPP server is away
+	owed  []owed
 }
 
 func (c *part) add(p Pair) *pair {
@@ -129,8 +137,21 @@ func (p *Presences) step(s *shard, in any) {
 		}
 	case resume:
 		p.resume(s, c, in)
+	case located:
+		if pr := c.pairs[in.pair]; pr != nil {
+			pr.place = in.place
+			p.locate(s, pr)
+		}
+	case agreed:
+		for _, pr := range c.of[in.user] {
+			if pr.User == in.user {
+				p.locate(s, pr)
+			}
+		}
 	case rung:
 		p.ring(s, in)
+	case gap:
+		p.gone(s, c, in)
 	case showed:
 		if pr := c.pairs[in.pair]; pr != nil && pr.watch != nil {
 			pr.told = pr.told.Put(presence.State{Open: true})
@@ -170,6 +191,10 @@ func (p *Presences) ring(s *shard, in rung) {
 		}
 	case ofPublication:
 		p.stepPublication(s, pr, presence.PublicationFired{})
+	case ofReturn:
+		p.returned(s, pr, in.anew)
+	case ofDoubt:
+		p.undoubted(s, pr)
 	}
 }
 
@@ -240,6 +265,7 @@ func (p *Presences) shown(s *shard, c *part, pr *pair, st presence.State) {
 		}
 	}
 	for _, st := range states {
+		pr.doubted = slices.DeleteFunc(pr.doubted, func(device string) bool { return device == st.Device })
 		if len(pr.seen) >= maxSeen && !slices.ContainsFunc(pr.seen, func(o presence.State) bool { return o.Device == st.Device }) {
 			continue
 		}
@@ -249,6 +275,27 @@ func (p *Presences) shown(s *shard, c *part, pr *pair, st presence.State) {
 	if pr.watch != nil {
 		p.stepWatch(s, pr, presence.Online{There: pr.seen.Open()})
 	}
+}
+
+// placeOf is where a user is, if the contact may know.
+func (p *Presences) placeOf(pr *pair) *presence.Place {
+	if pr.place == nil || !p.opt.Places[p.trunk(pr)] || !p.opt.MayLocate(pr.User) {
+		return nil
+	}
+	return pr.place
+}
+
+// locate has all know where a user is who may.
+func (p *Presences) locate(s *shard, pr *pair) {
+	place := p.placeOf(pr)
+	p.mu.Lock()
+	if _, known := p.pairs[pr.Pair]; place != nil && known {
+		p.places[pr.Pair] = place
+	} else {
+		delete(p.places, pr.Pair)
+	}
+	p.mu.Unlock()
+	p.stepViews(s, pr, presence.Moved{Place: place})
 }
 
 // shows returns what a user's device shows to watchers.
@@ -281,6 +328,7 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 			over = true
 		case presence.Allow:
 			if pr.mail == nil {
+				pr.said = time.Now()
 				p.xmpp.Allow(pr.Pair)
 				if pr.allow == presence.None && !pr.asked {
 					// So that the user's devices are seen, for calls, and whether it is there at all.
@@ -291,6 +339,7 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 		case presence.Disallow:
 			sudden = true
 			if pr.mail == nil {
+				pr.said = time.Now()
 				p.xmpp.Disallow(pr.Pair)
 			} else {
 				p.log.Info("mailbox is not to be asked", "trunk", pr.mail.Trunk)
@@ -299,6 +348,8 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 			if pr.mail == nil {
 				p.xmpp.Look(pr.Pair)
 			}
+		case presence.Locate:
+			p.xmpp.Locate(pr.Pair, o.Place)
 		case presence.Tell:
 			told = true
 			for _, st := range o.States {
@@ -317,10 +368,13 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 	if n, ok := in.(presence.Notified); ok && n.State != "pending" && len(pr.again) > 0 {
 		told = true // what it was told before a restart
 	}
+	saw := slices.Concat(devices(pr.told), pr.again)
 	if told || sudden {
 		p.tell(s, pr, sudden)
 	}
 	if over {
+		p.parts[s.index].owe(pr, slices.Concat(saw, pr.before))
+		pr.before = nil
 		p.sees(pr.Pair, false)
 		s.unset(pr.telling)
 		pr.told, pr.again = nil, nil
@@ -330,7 +384,7 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 
 // tell tells the user what is new of the contact, not more often than once a second.
 func (p *Presences) tell(s *shard, pr *pair, sudden bool) {
-	if pr.mail != nil || pr.publication != nil {
+	if pr.mail != nil || pr.publication != nil || p.parts[s.index].alone {
 		return
 	}
 	if wait := tellPace - time.Since(pr.toldAt); wait > 0 && !sudden {
@@ -368,6 +422,9 @@ func (p *Presences) tell(s *shard, pr *pair, sudden bool) {
 		p.sees(pr.Pair, now.Open())
 	}
 	other := !slices.Equal(devices(now), devices(pr.told))
+	if other {
+		pr.left(now)
+	}
 	pr.told, pr.again, pr.toldAt = now, nil, time.Now()
 	if other {
 		p.keep(pr)
@@ -466,7 +523,7 @@ func (p *Presences) begin(s *shard, pr *pair, in begun) {
 	for _, st := range pr.seen {
 		known = known.Put(p.parts[s.index].shows(pr.User, st))
 	}
-	w.Know(known)
+	w.Know(known, p.placeOf(pr))
 	pr.watchers[in.id] = &view{w: w, name: in.name}
 	p.count.watchers.Add(1)
 	p.stepView(s, pr, in.id, presence.Begun{Expires: in.expires})
@@ -495,7 +552,7 @@ func (p *Presences) stepView(s *shard, pr *pair, id string, in presence.WatcherI
 			p.count.notifications[1].Add(1)
 			p.sip.Notify(id, o)
 		case presence.Ask:
-			pr.asked = true
+			pr.asked, pr.said = true, time.Now()
 			p.xmpp.Ask(pr.Pair, v.name)
 		case presence.Look:
 			p.xmpp.Look(pr.Pair)
@@ -552,7 +609,7 @@ func (p *Presences) settle(s *shard, c *part, pr *pair) {
 	if pr.watch != nil || len(pr.watchers) > 0 || pr.allow != presence.None || pr.mail != nil || pr.publication != nil {
 		return
 	}
-	for _, a := range []*alarm{pr.alarm, pr.holding, pr.telling, pr.resuming} {
+	for _, a := range []*alarm{pr.alarm, pr.holding, pr.telling, pr.resuming, pr.doubting} {
 		s.unset(a)
 	}
 	if c.pairs[pr.Pair] == pr {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,9 +72,136 @@ func (a *agent) notify(of Pair) {
 	}
 }
 
-// Whatever is lost, crosses or is started anew: when all is quiet the user sees what the
-// contact shows if it wants to, and nothing if it does not; and the contact's side knows of
-// no subscription that nobody wants.
+// A home is the XMPP server of one user, and the way to it. What is sent while that is cut is
+// lost, and the gateway notices after a while.
+type home struct {
+	mu    sync.Mutex
+	of    Pair
+	p     func() *Presences
+	cut   bool
+	there bool // the user, with one device
+	show  presence.Show
+	lets  presence.Standing // the contact see the user
+	asked bool
+}
+
+// say sends what the user or its server says to the contact, if there is a way.
+func (h *home) say(in Presentation) bool {
+	h.mu.Lock()
+	cut := h.cut
+	h.mu.Unlock()
+	if !cut {
+		h.p().FromUser(in)
+	}
+	return !cut
+}
+
+// device tells the contact what the user shows.
+func (h *home) device() {
+	h.mu.Lock()
+	in := Presentation{Pair: h.of, Type: "unavailable", State: presence.State{Device: "a"}}
+	if h.there {
+		in.Type, in.State = "", open("a", h.show)
+	}
+	h.mu.Unlock()
+	h.say(in)
+}
+
+// look answers a probe, some time after it was sent.
+func (h *home) look(Pair) {
+	h.mu.Lock()
+	cut, lets := h.cut, h.lets
+	h.mu.Unlock()
+	if cut {
+		return
+	}
+	time.AfterFunc(20*time.Millisecond, func() {
+		h.mu.Lock()
+		there := h.there
+		h.mu.Unlock()
+		switch {
+		case lets == presence.Granted && there:
+			h.device()
+		case lets == presence.Granted: // a server need not say that nobody is there (RFC 6121 section 4.3.2)
+		default:
+			h.say(from(h.of.User, h.of.Contact, "unsubscribed")) // RFC 6121 section 4.3.2
+		}
+	})
+}
+
+// drop cuts the way, has the gateway notice, and some time later there is one again. Then a
+// server that was started anew says what it says after a start.
+func (h *home) drop(rnd *rand.Rand, anew func()) {
+	h.mu.Lock()
+	h.cut = true
+	h.mu.Unlock()
+	time.Sleep(time.Duration(rnd.IntN(30_000)) * time.Millisecond)
+	h.p().Down()
+	time.Sleep(time.Duration(rnd.IntN(120_000)) * time.Millisecond)
+	h.mu.Lock()
+	h.cut = false
+	h.mu.Unlock()
+	h.p().Up()
+	if rnd.IntN(2) == 0 {
+		anew()
+	}
+}
+
+// What users miss while their server is away they are told when it is there again, and devices
+// that nobody speaks of any more are gone.
+func TestGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		p := presences(j, nil)
+		defer p.Close()
+		of, other := Pair{User: "juliet@x.example", Contact: "otto@gw"}, Pair{User: "juliet@x.example", Contact: "emma@gw"}
+		for _, pair := range []Pair{of, other} {
+			p.FromUser(from(pair.User, pair.Contact, "subscribe"))
+			synctest.Wait()
+			p.Watched(pair, presence.Accepted{Expires: presence.Hour})
+			p.Watched(pair, active(open("desk", presence.Away)))
+		}
+		if _, err := p.Begin(Watching{ID: "w", Query: Query{Claim: watcherClaim(of.Contact), To: of.User}, Expires: presence.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		p.FromUser(from(of.User, of.Contact, "subscribed"))
+		for _, device := range []string{"a", "b"} {
+			p.FromUser(Presentation{Pair: of, State: open(device, presence.Available)})
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		j.take()
+		p.Down()
+		p.Watched(of, active())                                    // the contact's devices are gone
+		p.FromUser(from(other.User, other.Contact, "unsubscribe")) // it came before
+		synctest.Wait()
+		p.Watched(other, presence.Accepted{})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := j.take("tell"); len(got) > 0 {
+			t.Errorf("in the gap: %q", got)
+		}
+		p.Up()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		p.FromUser(Presentation{Pair: of, State: open("b", presence.Available)})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		all := j.take()
+		for _, want := range []string{
+			"disallow juliet@x.example emma@gw", "tell juliet@x.example emma@gw desk:closed", "tell juliet@x.example otto@gw desk:closed",
+			"look juliet@x.example otto@gw", "notify w active  a:closed,b:open",
+		} {
+			if !slices.Contains(all, want) {
+				t.Errorf("no %q in %q", want, all)
+			}
+		}
+	})
+}
+
+// Whatever is lost, crosses or is started anew, here or there: when all is quiet the user sees
+// what the contact shows if it wants to, and nothing if it does not; and the contact's side knows
+// of no subscription that nobody wants.
 func TestRandomPresence(t *testing.T) {
 	for seed := range uint64(500) {
 		synctest.Test(t, func(t *testing.T) {
@@ -82,12 +210,19 @@ func TestRandomPresence(t *testing.T) {
 			kept := &store.Memory{}
 			var current atomic.Pointer[Presences]
 			a := &agent{rnd: rand.New(rand.NewPCG(seed, 8)), p: current.Load, lossy: true}
-			j := &journal{}
+			h := &home{of: of, p: current.Load, lets: presence.Granted}
+			j := &journal{look: h.look}
 			var mu sync.Mutex
-			seen, there := map[string]presence.Show{}, false
+			seen := map[string]presence.Show{}
 			j.tell = func(_ Pair, s presence.State) {
+				h.mu.Lock()
+				cut := h.cut
+				h.mu.Unlock()
 				mu.Lock()
 				defer mu.Unlock()
+				if cut {
+					return
+				}
 				if delete(seen, s.Device); s.Open {
 					seen[s.Device] = s.Show
 				}
@@ -105,25 +240,24 @@ func TestRandomPresence(t *testing.T) {
 			}
 			start()
 			wish := false
-			say := func(typ string) { current.Load().FromUser(from(of.User, of.Contact, typ)) }
-			device := func() {
-				if there {
-					current.Load().FromUser(Presentation{Pair: of, State: open("a", presence.Available)})
-				} else {
-					current.Load().FromUser(Presentation{Pair: of, Type: "unavailable", State: presence.State{Device: "a"}})
+			say := func(typ string) bool { return h.say(from(of.User, of.Contact, typ)) }
+			come := func(there bool) {
+				h.mu.Lock()
+				h.there = there
+				h.mu.Unlock()
+				if there && wish {
+					say("probe")
 				}
+				h.device()
 			}
-			// The user's server: a probe is answered if the user is there.
 			for range 40 {
-				switch rnd.IntN(8) {
+				switch rnd.IntN(9) {
 				case 0, 1:
-					wish = !wish
-					say(map[bool]string{true: "subscribe", false: "unsubscribe"}[wish])
-				case 2:
-					if there = !there; there && wish {
-						say("probe")
+					if say(map[bool]string{true: "unsubscribe", false: "subscribe"}[wish]) {
+						wish = !wish
 					}
-					device()
+				case 2:
+					come(rnd.IntN(2) == 0)
 				case 3, 4, 5:
 					a.mu.Lock()
 					a.show = presence.Show(rnd.IntN(5))
@@ -136,17 +270,25 @@ func TestRandomPresence(t *testing.T) {
 					a.mu.Lock()
 					a.live = false // it has forgotten
 					a.mu.Unlock()
+				case 8:
+					h.drop(rnd, func() {
+						mu.Lock()
+						clear(seen)
+						mu.Unlock()
+						come(rnd.IntN(2) == 0)
+					})
 				}
 				time.Sleep(time.Duration(rnd.IntN(60_000)) * time.Millisecond)
 			}
 			a.mu.Lock()
 			a.lossy = false
 			a.mu.Unlock()
-			there = true
-			if wish {
-				say("probe")
+			h.mu.Lock()
+			there := h.there
+			h.mu.Unlock()
+			if !there { // else nothing may be missing that only a question of the server would bring
+				come(true)
 			}
-			device()
 			time.Sleep(5 * time.Hour) // the longest wait is one, and then the next refresh
 			synctest.Wait()
 			a.mu.Lock()
@@ -174,6 +316,244 @@ func TestRandomPresence(t *testing.T) {
 	}
 }
 
+// A phone is a contact that watches the user: it subscribes again when its subscription ends
+// (RFC 6665 section 4.1.3), and its messages may be lost.
+type phone struct {
+	mu      sync.Mutex
+	rnd     *rand.Rand
+	of      Pair
+	p       func() *Presences
+	lossy   bool
+	wants   bool
+	id      string // of the subscription; empty for none
+	gen     int
+	sees    presence.Document
+	retry   *time.Timer
+	refresh *time.Timer
+}
+
+func (f *phone) lost(percent int) bool { return f.lossy && f.rnd.IntN(100) < percent }
+
+// later has it subscribe after a time, if it then has no subscription.
+func (f *phone) later(after time.Duration) {
+	if f.retry != nil {
+		f.retry.Stop()
+	}
+	f.retry = time.AfterFunc(after, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.subscribe()
+	})
+}
+
+func (f *phone) subscribe() {
+	if !f.wants || f.id != "" {
+		return
+	}
+	if f.lost(20) {
+		f.later(32 * time.Second)
+		return
+	}
+	f.gen++
+	f.id = fmt.Sprintf("w%d", f.gen)
+	if _, err := f.p().Begin(Watching{ID: f.id, Query: Query{Claim: watcherClaim(f.of.Contact), To: f.of.User}, Expires: 10 * time.Minute}); err != nil {
+		f.over(time.Minute)
+	}
+}
+
+// over is the end of its subscription.
+func (f *phone) over(again time.Duration) {
+	f.id, f.sees = "", nil
+	if f.refresh != nil {
+		f.refresh.Stop()
+	}
+	f.later(again)
+}
+
+// answered takes the answer to a SUBSCRIBE.
+func (f *phone) answered(id string, a presence.Answer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case id != f.id:
+	case a.Status == 403:
+		f.over(time.Hour)
+	case a.Status != 200:
+		f.over(time.Second)
+	case a.Expires > 0:
+		if f.refresh != nil {
+			f.refresh.Stop()
+		}
+		f.refresh = time.AfterFunc(a.Expires*4/5, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			switch {
+			case id != f.id:
+			case f.lost(20):
+				f.over(32 * time.Second) // a timeout ends it (RFC 6665 section 4.1.2.2)
+			default:
+				f.p().Refresh(f.of, id, 10*time.Minute)
+			}
+		})
+	}
+}
+
+// notified takes a NOTIFY, if it is not lost.
+func (f *phone) notified(p *Presences, id string, n presence.Notify) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.lost(10):
+		time.AfterFunc(32*time.Second, func() { p.Lost(f.of, id) })
+	case id != f.id:
+		p.Lost(f.of, id) // 481
+	case n.State == "terminated" && n.Reason == "rejected":
+		f.over(time.Hour)
+	case n.State == "terminated":
+		f.over(5 * time.Second)
+	case n.Holds:
+		f.sees = n.Now
+	}
+}
+
+// The same the other way: when all is quiet a phone sees what the user shows if it wants to and
+// may, and nothing else; and the gateway has no subscription that nobody wants.
+func TestRandomWatchers(t *testing.T) {
+	for seed := range uint64(500) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 9))
+			of := Pair{User: "juliet@x.example", Contact: "otto@gw"}
+			kept := &store.Memory{}
+			var current atomic.Pointer[Presences]
+			f := &phone{rnd: rand.New(rand.NewPCG(seed, 10)), of: of, p: current.Load, lossy: true}
+			h := &home{of: of, p: current.Load, there: true}
+			decide := func(lets bool) bool {
+				typ, standing := "unsubscribed", presence.Denied
+				if lets {
+					typ, standing = "subscribed", presence.Granted
+				}
+				if !h.say(from(of.User, of.Contact, typ)) {
+					return false
+				}
+				h.mu.Lock()
+				h.lets, h.asked = standing, false
+				h.mu.Unlock()
+				if lets {
+					h.device() // RFC 6121 section 3.1.5
+				}
+				return true
+			}
+			j := &journal{look: h.look}
+			j.ask = func(Pair) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				if h.cut {
+					return
+				}
+				h.asked = true
+				if h.lets == presence.Granted { // the server answers by itself (RFC 6121 section 3.1.3)
+					time.AfterFunc(20*time.Millisecond, func() { decide(true) })
+				}
+			}
+			j.answer = f.answered
+			j.notify = func(id string, n presence.Notify) {
+				p := current.Load()
+				time.AfterFunc(30*time.Millisecond, func() { f.notified(p, id, n) })
+			}
+			start := func() {
+				p := presences(j, func(o *PresenceOptions) { o.Store = kept; o.Rand = func() float64 { return 0.5 } })
+				current.Store(p)
+				if err := p.Start(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			start()
+			want := func(on bool) {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.wants = on
+				switch {
+				case on:
+					f.subscribe()
+				case f.id != "":
+					f.p().Refresh(of, f.id, 0) // crosses whatever is under way
+					f.over(0)
+				}
+			}
+			for range 40 {
+				switch rnd.IntN(8) {
+				case 0, 1:
+					want(rnd.IntN(3) > 0)
+				case 2, 3:
+					decide(rnd.IntN(4) > 0)
+				case 4, 5:
+					h.mu.Lock()
+					h.there, h.show = rnd.IntN(3) > 0, presence.Show(rnd.IntN(5))
+					lets := h.lets
+					h.mu.Unlock()
+					if lets == presence.Granted { // the server sends it to nobody else
+						h.device()
+					}
+				case 6:
+					current.Load().Close()
+					time.Sleep(time.Second)
+					start()
+				case 7:
+					h.drop(rnd, func() {
+						h.mu.Lock()
+						h.there = rnd.IntN(2) == 0 // nothing is said of who is not
+						there, lets := h.there, h.lets
+						h.mu.Unlock()
+						if there && lets == presence.Granted {
+							h.device()
+						}
+					})
+				}
+				time.Sleep(time.Duration(rnd.IntN(60_000)) * time.Millisecond)
+			}
+			lets := rnd.IntN(3) > 0
+			f.mu.Lock()
+			f.lossy = false
+			wants := f.wants
+			f.mu.Unlock()
+			h.mu.Lock()
+			if standing := h.lets; rnd.IntN(2) == 0 && standing != presence.None {
+				lets = standing == presence.Granted // as it is
+				h.mu.Unlock()
+			} else {
+				h.mu.Unlock()
+				decide(lets)
+			}
+			time.Sleep(3 * time.Hour)
+			synctest.Wait()
+			h.mu.Lock()
+			there, show := h.there, h.show
+			h.mu.Unlock()
+			f.mu.Lock()
+			sees, live := f.sees, f.id != ""
+			f.wants = false
+			f.mu.Unlock()
+			p := current.Load()
+			n := p.count.watchers.Load()
+			p.Close()
+			time.Sleep(time.Minute)
+			switch {
+			case wants && lets && (!live || n != 1 || sees.Open() != there):
+				t.Errorf("seed %d: it has a subscription: %v, of %d, and sees %v of who is there: %v", seed, live, n, sees, there)
+			case wants && lets && there && sees[0].Show != show:
+				t.Errorf("seed %d: it sees %v, want %q", seed, sees, show)
+			case !lets && (len(sees) > 0 || n > 1): // one that waits for the user's word may stay
+				t.Errorf("seed %d: it sees %v of whom it may not, of %d", seed, sees, n)
+			case !wants && (live || n != 0):
+				t.Errorf("seed %d: there are %d subscriptions that nobody wants", seed, n)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 // mute is both edges, and does nothing.
 type mute struct{}
 
@@ -187,6 +567,7 @@ func (mute) Ask(Pair, string)               {}
 func (mute) Look(Pair)                      {}
 func (mute) Tell(Pair, presence.State)      {}
 func (mute) Doing(Pair, presence.Activity)  {}
+func (mute) Locate(Pair, *presence.Place)   {}
 func (mute) Mail(string, Mailbox)           {}
 func (mute) Missed(string, Record)          {}
 func (mute) Language(string) string         { return "en" }

@@ -80,6 +80,8 @@ type PresenceXMPP interface {
 	Tell(Pair, presence.State)
 	// Doing sends what the contact does (XEP-0108); empty for nothing any more.
 	Doing(Pair, presence.Activity)
+	// Locate sends where the contact is (XEP-0080); nil for nowhere any more.
+	Locate(Pair, *presence.Place)
 	// Mail and Missed leave the user a message.
 	Mail(user string, m Mailbox)
 	Missed(user string, r Record)
@@ -112,6 +114,10 @@ type PresenceOptions struct {
 	// Owner returns who a user is there; false if nobody.
 	Publish []string
 	Owner   func(user, trunk string) (Party, bool)
+	// Places are the trunks whose contacts may know where users are who have agreed to it, as
+	// MayLocate says of a user. Default: nobody knows.
+	Places    map[string]bool
+	MayLocate func(user string) bool
 	// MaxUser is how many contacts one user may watch. Default 200. Max is how many pairs
 	// there may be. Default 20000.
 	MaxUser, Max int
@@ -146,11 +152,13 @@ type Presences struct {
 	xmpp   PresenceXMPP
 	any    bool // trunk has presence
 	ready  atomic.Bool
+	gap    atomic.Int64 // when the XMPP server went away, in nanoseconds; 0 while it is there
 	count  presenceCounters
 
 	mu     sync.RWMutex
-	pairs  map[Pair]bool  // whether the user sees an open device of the contact
-	byUser map[string]int // contacts that a user watches
+	pairs  map[Pair]bool            // whether the user sees an open device of the contact
+	byUser map[string]int           // contacts that a user watches
+	places map[Pair]*presence.Place // of users, as far as the contact may know
 	closed bool
 }
 
@@ -197,6 +205,7 @@ func NewPresences(opt PresenceOptions) *Presences {
 	}
 	p := &Presences{
 		opt: opt, log: opt.Log, pace: newPace(opt.Rate), pairs: map[Pair]bool{}, byUser: map[string]int{},
+		places: map[Pair]*presence.Place{},
 	}
 	for _, mode := range opt.Trunks {
 		p.any = p.any || mode != PresenceOff
@@ -320,6 +329,7 @@ func (p *Presences) dismiss(pair Pair) {
 		return
 	}
 	delete(p.pairs, pair)
+	delete(p.places, pair)
 	if p.byUser[pair.User]--; p.byUser[pair.User] == 0 {
 		delete(p.byUser, pair.User)
 	}
@@ -386,6 +396,24 @@ func (p *Presences) Refresh(pair Pair, id string, expires time.Duration) {
 // Lost says that a peer does not know a subscription of its own any more.
 func (p *Presences) Lost(pair Pair, id string) { p.shards.post(pair.key(), lost{pair, id}) }
 
+// Located takes where a user is, as its server tells a contact; nil for nowhere any more. It goes
+// no further than this unless the user has agreed.
+func (p *Presences) Located(pair Pair, place *presence.Place) {
+	if p.opt.MayLocate != nil && p.knows(pair) {
+		p.shards.peer(pair.key(), located{pair, place})
+	}
+}
+
+// Agreed says that a user has said anew whether contacts may know where they are.
+func (p *Presences) Agreed(user string) { p.shards.tell(agreed{user}) }
+
+// Place is where a user is, as far as a contact may know now; nil for nowhere.
+func (p *Presences) Place(pair Pair) *presence.Place {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.places[pair]
+}
+
 // Calling says that a call between a user and a contact is up, or has ended.
 func (p *Presences) Calling(pair Pair, up bool) {
 	if p.opt.OnThePhone {
@@ -432,6 +460,11 @@ type (
 		voicemail *Voicemail // the pair stands for that
 		of        int        // how many there are
 	}
+	located struct {
+		pair  Pair
+		place *presence.Place
+	}
+	agreed    struct{ user string }
 	showed    struct{ pair Pair }
 	farewells struct{ done *sync.WaitGroup }
 	// rung is an alarm of a pair.
@@ -440,6 +473,7 @@ type (
 		what  purpose
 		id    string // of the watcher
 		timer presence.WatcherTimer
+		anew  bool // after a gap: what was said last is to be said again
 	}
 )
 
@@ -453,4 +487,6 @@ const (
 	ofTell                       // the user may be told again
 	ofResume                     // it is the pair's turn after a start
 	ofPublication                // the publication's own
+	ofReturn                     // it is the pair's turn after a gap
+	ofDoubt                      // devices that nobody spoke of after it are gone
 )

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,10 @@ type journal struct {
 	on    func(Subscription) // told of each SUBSCRIBE
 	tell  func(Pair, presence.State)
 	ask   func(Pair)
+
+	look   func(Pair)
+	answer func(id string, a presence.Answer)
+	notify func(id string, n presence.Notify)
 }
 
 func (j *journal) note(format string, a ...any) {
@@ -66,19 +71,35 @@ func (j *journal) Subscribe(s Subscription) {
 
 func (j *journal) Answer(id string, a presence.Answer) {
 	j.note("answer %s %d %s", id, a.Status, a.Expires)
+	if j.answer != nil {
+		j.answer(id, a)
+	}
 }
 
 func (j *journal) Notify(id string, n presence.Notify) {
-	j.note("notify %s %s %s %s", id, n.State, n.Reason, states(n.Now))
+	at := ""
+	if n.Place != nil {
+		at = " at " + n.Place.Words()
+	}
+	j.note("notify %s %s %s %s%s", id, n.State, n.Reason, states(n.Now), at)
+	if j.notify != nil {
+		j.notify(id, n)
+	}
 }
 
 func (j *journal) Publish(p Publication)       { j.note("publish %s %s", p.Match, p.Expires) }
 func (j *journal) Allow(p Pair)                { j.note("allow %s", p.key()) }
 func (j *journal) Disallow(p Pair)             { j.note("disallow %s", p.key()) }
-func (j *journal) Look(p Pair)                 { j.note("look %s", p.key()) }
 func (j *journal) Mail(user string, m Mailbox) { j.note("mail %s %d", user, m.New) }
 func (j *journal) Missed(string, Record)       {}
 func (j *journal) Language(string) string      { return "en" }
+func (j *journal) Look(p Pair) {
+	j.note("look %s", p.key())
+	if j.look != nil {
+		j.look(p)
+	}
+}
+
 func (j *journal) Ask(p Pair, name string) {
 	j.note("ask %s %s", p.key(), name)
 	if j.ask != nil {
@@ -94,6 +115,17 @@ func (j *journal) Tell(p Pair, s presence.State) {
 }
 
 func (j *journal) Doing(p Pair, a presence.Activity) { j.note("doing %s %s", p.key(), a) }
+
+func (j *journal) Locate(p Pair, place *presence.Place) {
+	j.note("locate %s %s", p.key(), wordsOf(place))
+}
+
+func wordsOf(p *presence.Place) string {
+	if p.Empty() {
+		return "nowhere"
+	}
+	return p.Words()
+}
 
 func states(all []presence.State) string {
 	var words []string
@@ -400,5 +432,95 @@ func TestBoundsOfAPair(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// Where a user is, a contact is told only when its trunk may know and the user has agreed, and no
+// more as soon as the user takes that back (INTERWORKING 4.7).
+func TestPlaceByConsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var agrees atomic.Bool
+		j := &journal{}
+		p := presences(j, func(o *PresenceOptions) {
+			o.Places, o.MayLocate = map[string]bool{"trunk": true}, func(user string) bool { return user == "juliet@x.example" && agrees.Load() }
+		})
+		defer p.Close()
+		of := Pair{User: "juliet@x.example", Contact: "otto@gw"}
+		here, there := &presence.Place{}, &presence.Place{}
+		here.SetPoint(1, 2)
+		there.SetPoint(3, 4)
+		says := func(what string, want ...string) {
+			t.Helper()
+			time.Sleep(presence.Pace)
+			synctest.Wait()
+			if got := j.take("notify"); !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", what, got, want)
+			}
+		}
+		p.Located(Pair{"nobody@x.example", "otto@gw"}, here) // nobody watches there: it is forgotten
+		if _, err := p.Begin(Watching{ID: "w", Query: Query{Claim: watcherClaim(of.Contact), To: of.User}, Expires: presence.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		p.FromUser(from(of.User, of.Contact, "subscribed"))
+		p.FromUser(Presentation{Pair: of, State: open("a", presence.Available)})
+		says("at first", "notify w pending  ", "notify w active  ", "notify w active  a:open")
+		p.Located(of, here)
+		says("without the user's word")
+		if p.Place(of) != nil {
+			t.Error("a call would say where the user is")
+		}
+		agrees.Store(true)
+		p.Agreed(of.User)
+		says("with it", "notify w active  a:open at geo:1,2")
+		p.Located(of, here)
+		says("nothing new")
+		p.Located(of, there)
+		says("somewhere else", "notify w active  a:open at geo:3,4")
+		if p.Place(of) == nil {
+			t.Error("a call would not say where the user is")
+		}
+		p.FromUser(Presentation{Pair: of, Type: "unavailable", State: presence.State{Device: "a"}})
+		says("away", "notify w active  a:closed")
+		p.FromUser(Presentation{Pair: of, State: open("a", presence.Available)})
+		says("back", "notify w active  a:open at geo:3,4")
+		agrees.Store(false)
+		p.Agreed(of.User)
+		says("the word is taken back", "notify w active  a:open")
+		if p.Place(of) != nil {
+			t.Error("a call would still say where the user is")
+		}
+		agrees.Store(true)
+		p.Agreed(of.User)
+		says("the user agrees again", "notify w active  a:open at geo:3,4")
+		p.Located(of, nil)
+		says("the user says no more", "notify w active  a:open")
+	})
+}
+
+// Where a contact is, the user is told once, and told when that is not known any more.
+func TestPlaceOfAContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		p := presences(j, nil)
+		defer p.Close()
+		of := Pair{User: "juliet@x.example", Contact: "otto@gw"}
+		p.FromUser(from(of.User, of.Contact, "subscribe"))
+		synctest.Wait()
+		p.Watched(of, presence.Accepted{Expires: presence.Hour})
+		says := func(n presence.Notified, want ...string) {
+			t.Helper()
+			p.Watched(of, n)
+			synctest.Wait()
+			if got := j.take("locate"); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		here := active(open("desk", presence.Away))
+		here.Place = &presence.Place{Civic: presence.Civic{Street: "Ring 3"}}
+		says(here, "locate juliet@x.example otto@gw Ring 3")
+		says(here)
+		says(active(open("desk", presence.Away)), "locate juliet@x.example otto@gw nowhere")
+		says(here, "locate juliet@x.example otto@gw Ring 3")
+		says(presence.Notified{State: "terminated", Reason: "rejected"}, "locate juliet@x.example otto@gw nowhere")
 	})
 }

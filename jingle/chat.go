@@ -65,7 +65,7 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 		}
 	}
 	switch {
-	case c.HasBody && strings.TrimSpace(c.Body) != "" || len(c.Links) > 0:
+	case c.HasBody && strings.TrimSpace(c.Body) != "" || len(c.Links) > 0 || c.Place != nil && e.mayLocate(from.Bare().String()):
 		e.read(st, m, c, name)
 	case c.State != "":
 		if composing, ok := translate.ComposingOf(c.State); ok {
@@ -81,6 +81,12 @@ func (e *Edge) read(st component.Stanza, m message.Message, c wire.Chat, name st
 	for _, link := range c.Links {
 		if !strings.Contains(m.Body, link) {
 			m.Body = strings.TrimPrefix(m.Body+"\n"+link, "\n")
+		}
+	}
+	if c.Place != nil && e.mayLocate(bareOf(m.From.JID)) {
+		m.Place = c.Place
+		if strings.TrimSpace(m.Body) == "" {
+			m.Body = c.Place.Words()
 		}
 	}
 	if c.Replaces != "" {
@@ -121,6 +127,9 @@ func (e *Edge) read(st component.Stanza, m message.Message, c wire.Chat, name st
 		e.refuse(st, wire.Error{Type: bad.Type, Condition: bad.Condition, Text: text})
 	}
 }
+
+// mayLocate reports whether where a user is may be told, as the user has agreed.
+func (e *Edge) mayLocate(user string) bool { return e.opt.MayLocate != nil && e.opt.MayLocate(user) }
 
 func (e *Edge) post(m message.Message, name string, left int) error {
 	return e.opt.Messages.Send(gateway.Query{
@@ -223,6 +232,9 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 		}
 		if m.From.Name != "" {
 			add(wire.Nick(m.From.Name))
+		}
+		if m.Place != nil {
+			add(wire.Place(m.Place))
 		}
 		add(wire.ChatState("active"))
 		if m.Asks&message.AskDelivered != 0 {

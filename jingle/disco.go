@@ -69,6 +69,9 @@ func (e *Edge) describe() {
 	if e.opt.NoTones {
 		e.contact.Features = slices.DeleteFunc(e.contact.Features, func(f string) bool { return f == wire.NSDTMF })
 	}
+	if e.opt.MayLocate != nil { // only who asks for them is sent such events (XEP-0163 section 4.3.2)
+		e.contact.Features = append(e.contact.Features, wire.NSPlace, wire.NSPlace+"+notify")
+	}
 	if e.opt.Policy.Video {
 		e.contact.Features = append(e.contact.Features, wire.NSRTPVideo)
 	}

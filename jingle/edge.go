@@ -69,6 +69,9 @@ type Options struct {
 
 	// Persons is told where else users say that they are reached; nil for nobody.
 	Persons *gateway.Persons
+	// MayLocate reports whether where a user is may be told to contacts, as the user has agreed;
+	// nil for never. Then users' servers are not asked either.
+	MayLocate func(user string) bool
 
 	// Announce says that a person is told for whom a call was before it was diverted.
 	Announce bool

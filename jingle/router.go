@@ -70,6 +70,7 @@ func (e *Edge) message(st component.Stanza) {
 	case m.Receipt != "" && isSignal(m.Receipt):
 		e.receipt(from, m.Receipt)
 	case e.publishes(st, from):
+	case e.located(st, from, to):
 	default:
 		e.chat(st, from, to)
 	}

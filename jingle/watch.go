@@ -95,13 +95,29 @@ func (e *Edge) Tell(p gateway.Pair, s presence.State) {
 
 // Doing implements [gateway.PresenceXMPP].
 func (e *Edge) Doing(p gateway.Pair, a presence.Activity) {
-	event, ok := wire.Doing(a)
-	if !ok {
-		return
+	if event, ok := wire.Doing(a); ok {
+		e.event(p, event)
 	}
+}
+
+// Locate implements [gateway.PresenceXMPP].
+func (e *Edge) Locate(p gateway.Pair, place *presence.Place) { e.event(p, wire.Whereabouts(place)) }
+
+// event sends the user an event about the contact.
+func (e *Edge) event(p gateway.Pair, event stanza.Node) {
 	st := component.Stanza{Kind: component.Message, Nodes: []stanza.Node{event}}
 	st.Type, st.From, st.To = "headline", p.Contact, p.User
 	e.send(st)
+}
+
+// located takes an event about where a user is, and says whether it is one.
+func (e *Edge) located(st component.Stanza, from, to translate.JID) bool {
+	place, ok := wire.ParseWhereabouts(st.Nodes)
+	// A server sends it from the account; who else wrote it may say nothing of that.
+	if ok && from.Resource == "" && from.Local != "" && to.Local != "" && e.opt.Presence != nil && e.opt.MayLocate != nil {
+		e.opt.Presence.Located(gateway.Pair{User: from.String(), Contact: to.Bare().String()}, place)
+	}
+	return ok
 }
 
 // Mail implements [gateway.PresenceXMPP] (example 34-02).

@@ -91,6 +91,9 @@ func (l *leg) send(s dialog.Send) {
 	} else {
 		l.describe(req, s.Media)
 	}
+	if a.first {
+		l.locate(req)
+	}
 	l.dispatch(s, req, next)
 }
 

@@ -232,6 +232,7 @@ func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) 
 	l.caller, l.other = bare(target.From.JID), bare(target.To.JID)
 	l.first = append(identityHeaders(who, target.From.Name), trunk.infos(target.From.IMPP)...)
 	l.hops = target.Hops
+	l.locateCaller(target)
 	return l
 }
 

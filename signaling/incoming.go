@@ -104,6 +104,7 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		return
 	}
 	tx.OnCancel(func(cancel *sip.Request) { made.arrive(cancelled{cancel}) })
+	e.tellPlace(req, trunk, made.in)
 }
 
 // routed asks where a call goes: what our own Contact stands for, or else the Request-URI.

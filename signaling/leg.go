@@ -13,6 +13,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
 	"sipxmppgw/signaling/sdp"
@@ -70,9 +71,11 @@ type leg struct {
 	hops        int          // Max-Forwards of our INVITE; 0 for 70
 	haste       stack.Haste  // of our INVITE
 	session     sessionID
-	other       string   // bare JID that stands for whoever is at the peer's end; empty if nobody says
-	expires     bool     // the peer's INVITE has said how long it waits
-	bells       [][]bell // of a phone that we call
+	other       string          // bare JID that stands for whoever is at the peer's end; empty if nobody says
+	expires     bool            // the peer's INVITE has said how long it waits
+	bells       [][]bell        // of a phone that we call
+	place       *presence.Place // where the caller is, if that is to be said; nil for not
+	entity      string          // of whom that is
 
 	mu      sync.Mutex
 	silent  bool // the peer is not heard any more

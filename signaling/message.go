@@ -46,7 +46,7 @@ func (e *Edge) message(tx *stack.ServerTx, trunk *Trunk, l *leg) {
 		e.reply(tx, 200) // nobody wants it any more (RFC 3428 section 7)
 		return
 	}
-	m, status := e.readMessage(req)
+	m, status := e.readMessage(req, trunk.Location)
 	switch {
 	case status == 415:
 		_ = tx.Reply(415, "", header("Accept", cpim.Accepted), header("Accept-Encoding", "identity"))
@@ -119,8 +119,8 @@ func stale(req *sip.Request, now time.Time) bool {
 }
 
 // readMessage reads what a MESSAGE says. Another status than 0 refuses it, or takes it although
-// there is nothing in it for anybody.
-func (e *Edge) readMessage(req *sip.Request) (m message.Message, status int) {
+// there is nothing in it for anybody. places says that it may say where its sender is.
+func (e *Edge) readMessage(req *sip.Request, places bool) (m message.Message, status int) {
 	m = message.Message{
 		Kind: message.Words, Type: "chat", ID: branchOf(req), Subject: value(req, "Subject"), Lang: value(req, "Content-Language"),
 		Thread: e.threads.threadOf(req.CallID().Value()), Once: req.CallID().Value() + " " + digits(int(req.CSeq().SeqNo)),
@@ -148,6 +148,15 @@ func (e *Edge) readMessage(req *sip.Request) (m message.Message, status int) {
 		e.able.learn(aor(address(value(req, "From")).URI), func(p *ability) { p.cpim = true })
 		unwrap(&m, w)
 		kind, body = w.Type, w.Content
+	}
+	if places && !wrapped {
+		m.Place = whereabouts(req, time.Now())
+	}
+	if rest, ok := besidePlace(req, m.Place != nil); ok {
+		if kind, body = rest.kind, rest.text; body == "" { // it says nothing else
+			m.Body = m.Place.Words()
+			return m, 0
+		}
 	}
 	return m, fill(&m, kind, body, wrapped)
 }

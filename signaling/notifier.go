@@ -185,7 +185,7 @@ func (e *Edge) notify(u *usage, n presence.Notify) {
 	var body []byte
 	if n.Holds {
 		entity, contact := u.entity()
-		body = pidf.Format(entity, n.Now, func(string) string { return contact })
+		body = pidf.Format(entity, n.Now, n.Place, func(string) string { return contact })
 		hs = append(hs, header("Content-Type", pidf.MediaType))
 	}
 	req, g, ok := e.inUsage(u, "NOTIFY", hs...)

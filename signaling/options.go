@@ -140,6 +140,10 @@ type Trunk struct {
 	// says that it takes some there.
 	InCall bool
 
+	// Location says that it is told where users are, as far as they have agreed, and believed of
+	// its own (RFC 6442).
+	Location bool
+
 	// Tenant is whom it belongs to. Default: that of the options.
 	Tenant *Tenant
 

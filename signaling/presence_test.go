@@ -21,9 +21,12 @@ func (l *listener) Ask(gateway.Pair, string)              { l.note("ask") }
 func (l *listener) Look(gateway.Pair)                     { l.note("look") }
 func (l *listener) Tell(_ gateway.Pair, s presence.State) { l.note("tell %v", s.Open) }
 func (l *listener) Doing(gateway.Pair, presence.Activity) {}
-func (l *listener) Mail(string, gateway.Mailbox)          {}
-func (l *listener) Missed(string, gateway.Record)         {}
-func (l *listener) Language(string) string                { return "en" }
+func (l *listener) Locate(_ gateway.Pair, p *presence.Place) {
+	l.note("locate %v", p.Words())
+}
+func (l *listener) Mail(string, gateway.Mailbox)  {}
+func (l *listener) Missed(string, gateway.Record) {}
+func (l *listener) Language(string) string        { return "en" }
 func (l *listener) Route(gateway.Query) (gateway.Target, error) {
 	return gateway.Target{
 		Edge: gateway.SIP, Trunk: "pbx", From: gateway.Party{URI: "sip:mira@jabber.example", JID: "otto@gw.jabber.example"},

@@ -59,7 +59,7 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 	}
 	if p.Holds {
 		entity, contact := u.entity()
-		req.SetBody(pidf.Format(entity, p.Now, func(string) string { return contact }))
+		req.SetBody(pidf.Format(entity, p.Now, nil, func(string) string { return contact }))
 	}
 	e.ask(req, g.to, func(ev stack.Event) {
 		u.mu.Lock()

@@ -60,6 +60,8 @@ func (l *leg) again(id int, res *sip.Response) (dialog.Again, bool) {
 		return again, false // where a phone's calls go is its owner's to say
 	case !a.first:
 		return again, false
+	case l.withoutPlace(status):
+		return again, true
 	case status == 420:
 		return again, l.simplify(res)
 	case status == 421:

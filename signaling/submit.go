@@ -44,6 +44,7 @@ type submission struct {
 	wrapped bool // in CPIM
 	who     translate.Sender
 	leg     *leg // whose dialog it goes in; nil for none
+	located bool // it says where its sender is
 	done    func(message.Outcome)
 
 	proof proof
@@ -85,6 +86,7 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		done(message.Outcome{Result: message.Refused}) // it could not have asked
 		return
 	}
+	s.located = m.Place != nil && s.trunk.Location && !m.From.Anonymous
 	s.callID = e.threads.callIDOf(m.Thread, m.Key+"@"+e.of(s.trunk).Host)
 	s.who = sender(gateway.Party{URI: m.From.URI, Name: m.From.Name, Anonymous: m.From.Anonymous}, s.trunk.Trusted)
 	if s.trunk.InCall {
@@ -124,6 +126,11 @@ func (s *submission) send() {
 	to := s.to
 	if len(req.String())+viaLength > maxDatagram && cmp.Or(to.Transport, s.trunk.transport()) == stack.UDP {
 		if _, tcp := s.e.stack.Local(stack.TCP, s.trunk.at()); !tcp || !to.Stream {
+			if s.located {
+				s.located = false
+				s.send()
+				return
+			}
 			s.done(tooLarge)
 			return
 		}
@@ -186,6 +193,13 @@ func (s *submission) request() *sip.Request {
 	s.given = s.proof.prove(s.trunk, s.to, req)
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	kind, body := s.body()
+	if s.located {
+		hs, where := e.locating(e.of(s.trunk).Host, entityOf(s.who), m.Place)
+		for _, h := range hs {
+			req.AppendHeader(h)
+		}
+		kind, body = mixed(e.o.NewID(), part{kind, "", body}, where)
+	}
 	req.AppendHeader(header("Content-Type", kind))
 	req.SetBody([]byte(body))
 	return req
@@ -263,6 +277,10 @@ func (s *submission) final(res *sip.Response, doubt bool) {
 		return
 	case s.m.Kind == message.Typing:
 		s.e.able.learn(peerOf, func(p *ability) { p.untyped = time.Now().Add(24 * time.Hour) })
+	case s.located && (status == 400 || status == 415 || status == 424 || status == 513):
+		s.located = false // the words say it too, or a peer that cannot read it need not
+		s.send()
+		return
 	case status == 415 && s.wrapped && s.m.Kind == message.Words:
 		s.e.able.learn(peerOf, func(p *ability) { p.cpim, p.plain = false, true })
 		s.wrapped = false

@@ -188,6 +188,10 @@ func (e *Edge) notified(tx *stack.ServerTx, u *usage) {
 func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap bool, status int) {
 	body := req.Body()
 	if len(body) == 0 {
+		// COMPAT(Kamailio 5.6): of a phone that has published no dialog there is no document.
+		if u.pkg == gateway.PackageDialog && n.State == "active" {
+			n.Holds, n.Now = true, lineState(&u.line)
+		}
 		return false, 0
 	}
 	kind, _, _ := strings.Cut(value(req, "Content-Type"), ";")
@@ -202,6 +206,9 @@ func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap b
 		}
 		if u.about(entity) {
 			n.Holds, n.Now = true, doc
+			if u.trunk.Location {
+				n.Place, _ = pidf.Whereabouts(body, time.Now()) // it was read before
+			}
 		}
 	case gateway.PackageDialog:
 		d, err := pidf.ParseDialogInfo(body)
@@ -209,10 +216,7 @@ func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap b
 			return false, 400
 		}
 		if gap = u.line.Take(d); !gap {
-			n.Holds, n.Now = true, presence.Document{{Open: true}}
-			if u.line.Busy() {
-				n.Now[0].Show, n.Now[0].Activity = presence.DoNotDisturb, presence.OnThePhone
-			}
+			n.Holds, n.Now = true, lineState(&u.line)
 		}
 	case gateway.PackageMailbox:
 		m, err := pidf.ParseSummary(body)
@@ -222,6 +226,15 @@ func (e *Edge) document(u *usage, req *sip.Request, n *presence.Notified) (gap b
 		e.of(u.trunk).Presence.Mailed(u.pair, gateway.Mailbox(m))
 	}
 	return gap, 0
+}
+
+// lineState is what a phone shows whose dialogs are known: it is there, and perhaps in a call.
+func lineState(l *pidf.Line) presence.Document {
+	s := presence.State{Open: true}
+	if l.Busy() {
+		s.Show, s.Activity = presence.DoNotDisturb, presence.OnThePhone
+	}
+	return presence.Document{s}
 }
 
 // about reports whether a document is about who is watched: the same user, at the domain

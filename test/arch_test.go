@@ -33,7 +33,7 @@ var rooms = []room{
 	{path: "gateway/hunt", may: []string{"gateway/call", "gateway/translate"}, pure: true, why: "who is called next has no protocol"},
 	{path: "gateway/presence", pure: true, why: "a subscription's life has no syntax"},
 	{path: "gateway/person", pure: true, why: "who is one person has no syntax"},
-	{path: "gateway/message", pure: true, why: "what becomes of a message has no syntax"},
+	{path: "gateway/message", may: []string{"gateway/presence"}, pure: true, why: "what becomes of a message has no syntax"},
 	{path: "gateway/translate", may: []string{"gateway/call", "gateway/media", "gateway/message", "gateway/presence"}, pure: true, why: "tables, not actions"},
 	{path: "gateway/route", may: []string{"gateway/translate"}, pure: true, why: "data in, choice out"},
 	{path: "gateway/why", may: []string{"gateway/call", "gateway/media", "gateway/translate"}, pure: true, why: "facts in, words out"},

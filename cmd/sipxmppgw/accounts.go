@@ -108,9 +108,11 @@ func (t *tenant) openAccounts() error {
 			}
 			return err == nil
 		},
-		People: people(t.persons),
-		Tell:   func(n accounts.Notice) { t.xmpp.Notice(n) },
-		Log:    t.log,
+		People:  people(t.persons),
+		Tell:    func(n accounts.Notice) { t.xmpp.Notice(n) },
+		Locates: t.locates,
+		Wished:  t.pres.Agreed,
+		Log:     t.log,
 	})
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)

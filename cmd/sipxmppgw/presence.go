@@ -18,10 +18,10 @@ var presenceModes = map[string]gateway.PresenceMode{
 }
 
 // presenceOf returns who sees whose presence, and asks whom.
-func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *slog.Logger) *gateway.Presences {
+func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *slog.Logger, mayLocate func(string) bool) *gateway.Presences {
 	o := gateway.PresenceOptions{
 		Router: routes, Trunks: map[string]gateway.PresenceMode{}, OnThePhone: !c.Calls.HideBusy,
-		Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log,
+		Places: map[string]bool{}, MayLocate: mayLocate, Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log,
 	}
 	users := map[string]bool{}
 	for address, user := range c.Users {
@@ -31,6 +31,7 @@ func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *
 	}
 	for _, t := range c.Trunks {
 		o.Trunks[t.Name] = presenceModes[t.Presence]
+		o.Places[t.Name] = t.Location
 		if t.Publish {
 			o.Publish = append(o.Publish, t.Name)
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,7 +95,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		})
 		t.routes.Persons, t.routes.RingPersons, t.routes.RingLead = t.persons, c.Persons.Ring, c.Persons.Lead
 	}
-	t.pres = presenceOf(c, t.routes, t.store, t.log)
+	t.pres = presenceOf(c, t.routes, t.store, t.log, t.mayLocate())
 	t.g = gateway.New(gateway.Options{
 		Router:      t.routes,
 		Presence:    t.pres,
@@ -162,6 +163,7 @@ func (t *tenant) openXMPP() error {
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.routes.Names,
 		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Persons: t.persons, Language: c.XMPP.Language,
+		MayLocate: t.mayLocate(),
 	})
 	var once sync.Once
 	var err error
@@ -175,6 +177,9 @@ func (t *tenant) openXMPP() error {
 				once.Do(func() { close(t.up) })
 				t.xmpp.Greet()
 				t.mail.Up()
+				t.pres.Up()
+			} else {
+				t.pres.Down()
 			}
 		},
 		Log: t.d.log, // it says its domain itself
@@ -186,6 +191,23 @@ func (t *tenant) openXMPP() error {
 	t.g.SetDialer(gateway.XMPP, t.xmpp)
 	t.mail.SetCarrier(gateway.XMPP, t.xmpp)
 	return nil
+}
+
+// locates reports whether where a user is could be told to anybody.
+func (t *tenant) locates(user string) bool {
+	_, domain, _ := strings.Cut(user, "@")
+	return slices.Contains(t.c.XMPP.LocationDomains, domain)
+}
+
+// mayLocate returns what says whether contacts may know where a user is: the domain lets its
+// users say so, and the user has. It is nil if none does.
+func (t *tenant) mayLocate() func(user string) bool {
+	if len(t.c.XMPP.LocationDomains) == 0 {
+		return nil
+	}
+	return func(user string) bool {
+		return t.locates(user) && t.accounts != nil && t.accounts.Wishes(user).Located
+	}
 }
 
 // trunks are its SIP peers.
@@ -201,7 +223,7 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
 			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, IMPP: own.EmitIMPP, Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
-			Proxy:   proxyOf(own),
+			Proxy:   proxyOf(own), Location: own.Location,
 		}
 		for j, s := range own.Sources {
 			p, err := config.ParsePrefix(s)

@@ -84,6 +84,7 @@ type Wishes struct {
 	After    time.Duration `json:"after,omitempty"`     // that it rings before; 0 for 20s
 	Quiet    bool          `json:"quiet,omitempty"`     // do not disturb
 	Hidden   bool          `json:"hidden,omitempty"`    // whom the user calls is not told the number
+	Located  bool          `json:"located,omitempty"`   // contacts may know where the user is
 	Ring     string        `json:"ring,omitempty"`      // which of the user's addresses rings when: a value of the command "ring"; empty for what the operator has set
 }
 

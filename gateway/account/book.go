@@ -78,10 +78,14 @@ type Options struct {
 	Dialled  func(owner, number string) bool // whether a user could dial that
 	Tell     func(Notice)                    // must not wait
 	People   People                          // nil if nobody is known
-	Zone     *time.Location                  // of the times of calls; default the machine's
-	Now      func() time.Time
-	NewID    func() string // of an account; it cannot be guessed
-	Log      *slog.Logger
+	// Locates reports whether a user's contacts could be told where the user is; Wished is told
+	// of a user whose wishes have changed, and must not wait. By default nobody's, and nobody.
+	Locates func(owner string) bool
+	Wished  func(owner string)
+	Zone    *time.Location // of the times of calls; default the machine's
+	Now     func() time.Time
+	NewID   func() string // of an account; it cannot be guessed
+	Log     *slog.Logger
 }
 
 // What is remembered of attempts.
@@ -196,6 +200,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Tell == nil {
 		o.Tell = func(Notice) {}
+	}
+	if o.Locates == nil {
+		o.Locates = func(string) bool { return false }
+	}
+	if o.Wished == nil {
+		o.Wished = func(string) {}
 	}
 	if o.Zone == nil {
 		o.Zone = time.Local
@@ -641,6 +651,7 @@ func (b *Book) setWishes(owner string, change func(*Wishes)) *Problem {
 	if p != nil {
 		return p
 	}
+	defer b.opt.Wished(owner)
 	if w == (Wishes{}) {
 		b.opt.Store.Delete(store.Settings, wishesKey+owner, nil)
 		return nil

@@ -119,6 +119,18 @@ var commands = []Command{
 		},
 	},
 	{
+		Node: "location", Words: Text{"location", "standort", "position", "ubicación"}, Name: Text{"Tell contacts where I am", "Kontakten sagen, wo ich bin", "Dire aux contacts où je suis", "Decir a los contactos dónde estoy"},
+		Fields: []Field{{Name: "location", Shape: Choice, Label: located, Required: true, Choices: switches}},
+		run: func(b *Book, ask Ask, done func(Reply)) {
+			agrees := ask.Values["location"] == "on"
+			if agrees && !b.opt.Locates(ask.Owner) {
+				done(Reply{Problem: &Problem{Kind: Forbidden, text: noPlaces}})
+				return
+			}
+			b.wish(ask, done, func(w *Wishes) { w.Located = agrees })
+		},
+	},
+	{
 		Node: "calls", Words: Text{"calls", "anrufe", "appels", "llamadas"}, Name: Text{"My last calls", "Meine letzten Anrufe", "Mes derniers appels", "Mis últimas llamadas"},
 		run: (*Book).calls,
 	},
@@ -263,6 +275,9 @@ func (b *Book) list(ask Ask, done func(Reply)) {
 	}
 	if w.Hidden {
 		say(hidden, on.In(ask.Lang))
+	}
+	if w.Located {
+		say(located, on.In(ask.Lang))
 	}
 	done(Reply{Text: strings.Join(lines, "\n")})
 }

@@ -74,6 +74,8 @@ var (
 	whenBusy    = Text{"Forwarded when busy to", "Bei besetzt weitergeleitet an", "Renvoyé si occupé vers", "Desviado si comunica a"}
 	whenNone    = Text{"Forwarded when nobody answers to", "Wenn niemand abnimmt, weitergeleitet an", "Renvoyé sans réponse vers", "Desviado si nadie contesta a"}
 	disturb     = Text{"Do not disturb", "Nicht stören", "Ne pas déranger", "No molestar"}
+	located     = Text{"Contacts may know where you are", "Kontakte dürfen wissen, wo du bist", "Les contacts peuvent savoir où vous êtes", "Los contactos pueden saber dónde está"}
+	noPlaces    = Text{"Nobody is told here where you are.", "Hier wird niemandem gesagt, wo du bist.", "Ici, personne n’apprend où vous êtes.", "Aquí no se dice a nadie dónde está."}
 	hidden      = Text{"Your number is hidden", "Deine Nummer ist unterdrückt", "Votre numéro est masqué", "Su número está oculto"}
 	noCalls     = Text{"There are no calls yet.", "Es gibt noch keine Anrufe.", "Il n’y a pas encore d’appels.", "Todavía no hay llamadas."}
 

@@ -7,7 +7,11 @@
 // (RFC 3428 section 8).
 package message
 
-import "time"
+import (
+	"time"
+
+	"sipxmppgw/gateway/presence"
+)
 
 // A Way is which world a message goes to.
 type Way uint8
@@ -78,6 +82,8 @@ type Message struct {
 	Answers string    `json:",omitempty"` // id of the message that it replies to (XEP-0461)
 	Sent    time.Time // when it was written, if that is not now; zero if it is
 	Asks    Asks      `json:",omitempty"`
+	// Place is one that the message is about, which Body says too; nil for none.
+	Place *presence.Place `json:",omitempty"`
 
 	About string `json:",omitempty"` // of a notice: the id of the message
 	State State  `json:",omitempty"` // of a notice: what became of it

@@ -30,6 +30,7 @@ type (
 		Expires time.Duration // 0 if it does not say
 		Holds   bool          // it has a document
 		Now     Document      // that
+		Place   *Place        // where the contact is, if the document says so to the user
 	}
 	// Resumed says that the watch was made from what the store had kept.
 	Resumed struct{}
@@ -62,6 +63,8 @@ type (
 	Disallow struct{}
 	// Tell tells the user what has changed.
 	Tell struct{ States []State }
+	// Locate tells the user where the contact is; nil if that is not known any more.
+	Locate struct{ Place *Place }
 	// Probe asks whether the user is there.
 	Probe struct{}
 	// Wait starts the timer anew, Stop ends it.
@@ -77,6 +80,7 @@ func (Subscribe) watchOutput() {}
 func (Allow) watchOutput()     {}
 func (Disallow) watchOutput()  {}
 func (Tell) watchOutput()      {}
+func (Locate) watchOutput()    {}
 func (Probe) watchOutput()     {}
 func (Wait) watchOutput()      {}
 func (Stop) watchOutput()      {}
@@ -98,6 +102,7 @@ type Watch struct {
 	standing Standing
 	user     presence
 	known    Document      // of the contact, as the user was told
+	place    *Place        // the same
 	expires  time.Duration // that is asked for
 	dialog   bool          // there is a subscription at the contact's side
 	asked    bool          // a SUBSCRIBE is under way
@@ -127,6 +132,9 @@ func (w *Watch) Standing() Standing { return w.standing }
 
 // Known returns what the user was told of the contact.
 func (w *Watch) Known() Document { return w.known }
+
+// Place returns where the user was told that the contact is; nil for nowhere.
+func (w *Watch) Place() *Place { return w.place }
 
 // Step takes one input and returns what to do. What has no place is ignored.
 func (w *Watch) Step(in WatchInput) []WatchOutput {
@@ -183,6 +191,17 @@ func (w *Watch) tell(now Document) {
 		w.emit(Tell{changed})
 	}
 	w.known = now
+	if len(now) == 0 {
+		w.locate(nil)
+	}
+}
+
+// locate tells where the contact is, if that is new.
+func (w *Watch) locate(now *Place) {
+	if !w.place.Same(now) {
+		w.place = now
+		w.emit(Locate{now})
+	}
 }
 
 // repeat tells all that is known.
@@ -378,6 +397,7 @@ func (w *Watch) notified(n Notified) {
 	}
 	if n.Holds {
 		w.tell(n.Now)
+		w.locate(n.Place)
 	}
 }
 
@@ -394,6 +414,7 @@ func (w *Watch) terminated(n Notified) {
 	}
 	if n.Holds && w.standing == Granted {
 		w.tell(n.Now)
+		w.locate(n.Place)
 	}
 	switch n.Reason {
 	case "rejected", "noresource":

@@ -22,6 +22,8 @@ type (
 	Nobody struct{}
 	// Seen is what the user sent to the watcher, of one device.
 	Seen struct{ State State }
+	// Moved is where the user is, as far as the watcher may know; nil for nothing.
+	Moved struct{ Place *Place }
 	// Lost says that the watcher did not take a notification: there is no subscription any
 	// more.
 	Lost struct{}
@@ -37,6 +39,7 @@ func (Approved) watcherInput()     {}
 func (Barred) watcherInput()       {}
 func (Nobody) watcherInput()       {}
 func (Seen) watcherInput()         {}
+func (Moved) watcherInput()        {}
 func (Lost) watcherInput()         {}
 func (Shut) watcherInput()         {}
 func (WatcherFired) watcherInput() {}
@@ -66,6 +69,7 @@ type (
 		Left          time.Duration // of the subscription when it was last refreshed
 		Holds         bool          // it has a document
 		Now           Document
+		Place         *Place // where the user is; nil if the watcher is not told
 	}
 	// Ask asks the user to be seen (subscribe).
 	Ask struct{}
@@ -103,6 +107,7 @@ type Watcher struct {
 	standing Standing      // what the user allows: None if nothing was said yet
 	left     time.Duration // of the subscription
 	now      Document      // what the user sent
+	place    *Place        // where the user is
 	closing  []State       // devices that are gone, to be said once
 	told     bool          // a first notification that is active was sent
 	paced    bool          // the last notification was too lately
@@ -117,9 +122,9 @@ func NewWatcher(standing Standing) *Watcher { return &Watcher{standing: standing
 
 // Know gives a watcher that has not begun what the user sent to it before. Without the
 // user's leave it is not told.
-func (w *Watcher) Know(now Document) {
+func (w *Watcher) Know(now Document, place *Place) {
 	if w.standing == Granted {
-		w.now = now
+		w.now, w.place = now, place
 	}
 }
 
@@ -143,6 +148,8 @@ func (w *Watcher) Step(in WatcherInput) []WatcherOutput {
 		}
 	case Seen:
 		w.seen(in.State)
+	case Moved:
+		w.moved(in.Place)
 	case Lost:
 		w.leave()
 	case Shut:
@@ -217,8 +224,19 @@ func (w *Watcher) approved() {
 func (w *Watcher) barred() {
 	w.standing = Denied
 	w.emit(Remember{Denied})
-	w.now, w.closing = nil, nil
+	w.now, w.closing, w.place = nil, nil, nil
 	w.end("rejected")
+}
+
+// moved tells the watcher where the user is, with what else is so.
+func (w *Watcher) moved(place *Place) {
+	if w.standing == Denied || w.place.Same(place) {
+		return
+	}
+	w.place = place
+	if w.standing == Granted && !w.poll && w.told {
+		w.due()
+	}
 }
 
 func (w *Watcher) seen(s State) {
@@ -261,6 +279,14 @@ func (w *Watcher) document() Document {
 	return d
 }
 
+// where is the place that goes with what is so now: of whom nobody sees a device, it is not told.
+func (w *Watcher) where() *Place {
+	if !w.now.Open() || w.place.Empty() {
+		return nil
+	}
+	return w.place
+}
+
 func (w *Watcher) notify() {
 	n := Notify{State: "pending", Left: w.left}
 	if w.standing == Granted {
@@ -268,6 +294,7 @@ func (w *Watcher) notify() {
 		w.told = true
 		if n.Holds = len(w.now) > 0 || len(w.closing) > 0; n.Holds {
 			n.Now = w.document()
+			n.Place = w.where()
 		}
 	}
 	w.owed, w.paced = false, true
@@ -280,6 +307,7 @@ func (w *Watcher) end(reason string) {
 	switch {
 	case w.standing != Granted:
 	case w.poll:
+		n.Place = w.where()
 		n.Holds, n.Now = true, w.document()
 	case reason == "timeout":
 		n.Holds, n.Now = true, Document{{}}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"gosrc.io/xmpp/stanza"
+
+	"sipxmppgw/gateway/presence"
 )
 
 // Namespaces of what messages hold for people.
@@ -38,14 +40,15 @@ type Chat struct {
 	HasBody       bool
 	Lang          string // of the body
 	Thread        string
-	State         string   // chat state (XEP-0085); empty for none
-	Asks          bool     // for a receipt (XEP-0184)
-	Markable      bool     // may be said to be displayed (XEP-0333)
-	Received      string   // id of a message that arrived (XEP-0184)
-	Displayed     string   // id of a message that was read (XEP-0333)
-	Replaces      string   // id of a message that this one corrects (XEP-0308)
-	Answers       string   // id of a message that this one replies to (XEP-0461)
-	Links         []string // to files (XEP-0066)
+	State         string          // chat state (XEP-0085); empty for none
+	Asks          bool            // for a receipt (XEP-0184)
+	Markable      bool            // may be said to be displayed (XEP-0333)
+	Received      string          // id of a message that arrived (XEP-0184)
+	Displayed     string          // id of a message that was read (XEP-0333)
+	Replaces      string          // id of a message that this one corrects (XEP-0308)
+	Answers       string          // id of a message that this one replies to (XEP-0461)
+	Links         []string        // to files (XEP-0066)
+	Place         *presence.Place // that it is about (XEP-0080); nil for none
 	Nick          string
 	Stamp         time.Time // when it was sent, if it was delayed (XEP-0203)
 	Copy          bool      // it is, or holds, a copy of a message: a carbon, an archived or forwarded one
@@ -99,6 +102,8 @@ func (c *Chat) read(n *stanza.Node, lang string) {
 		if u := Child(n.Nodes, nsOOB, "url"); u != nil && len(c.Links) < MaxLinks {
 			c.Links = append(c.Links, clipTo(text(u), 2048))
 		}
+	case NSPlace + " geoloc":
+		c.Place = ParsePlace(n)
 	case NSNick + " nick":
 		c.Nick = text(n)
 	case NSDelay + " delay":

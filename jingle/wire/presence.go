@@ -123,13 +123,18 @@ func Doing(a presence.Activity) (event stanza.Node, ok bool) {
 		}
 		doing.Nodes = []stanza.Node{g}
 	}
+	return personal(nsActivity, doing), true
+}
+
+// personal returns an event of a node of someone's own (XEP-0163).
+func personal(node string, what stanza.Node) stanza.Node {
 	item := Element(nsEvent, "item", "id", "current")
-	item.Nodes = []stanza.Node{doing}
-	items := Element(nsEvent, "items", "node", nsActivity)
+	item.Nodes = []stanza.Node{what}
+	items := Element(nsEvent, "items", "node", node)
 	items.Nodes = []stanza.Node{item}
-	event = Element(nsEvent, "event")
+	event := Element(nsEvent, "event")
 	event.Nodes = []stanza.Node{items}
-	return event, true
+	return event
 }
 
 // Link returns a link beside a message (XEP-0066).

@@ -7,7 +7,7 @@ import (
 )
 
 // Accepted are the types that a MESSAGE may have, as an Accept says it.
-const Accepted = "text/plain, text/html, message/cpim, application/im-iscomposing+xml, multipart/alternative"
+const Accepted = "text/plain, text/html, message/cpim, application/im-iscomposing+xml, multipart/alternative, multipart/mixed"
 
 // Text returns what a body of a type of text says to a person, as UTF-8. ok is false for a
 // type or charset that is not known.
@@ -37,8 +37,7 @@ func Text(contentType, body string) (text string, ok bool) {
 	return "", false
 }
 
-// Alternative returns the best part of a multipart/alternative that we can read: plain text
-// before HTML. ok is false if there is none.
+// Alternative returns the best part of a multipart that we can read: plain text before HTML. ok is false if there is none.
 func Alternative(contentType, body string) (kind, part string, ok bool) {
 	_, params, err := mime.ParseMediaType(contentType)
 	boundary := params["boundary"]

@@ -12,16 +12,26 @@ import (
 )
 
 // Format writes a PIDF document: a tuple a device, with its rich parts. entity is the URI of
-// the person, such as pres:juliet@example.org. contact returns the URI of a device, or nothing.
-func Format(entity string, doc presence.Document, contact func(device string) string) []byte {
+// the person, such as pres:juliet@example.org, and place is where the person is, or nil. contact
+// returns the URI of a device, or nothing.
+func Format(entity string, doc presence.Document, place *presence.Place, contact func(device string) string) []byte {
 	var b bytes.Buffer
 	b.WriteString(xml.Header)
 	fmt.Fprintf(&b, "<presence xmlns=%q xmlns:dm=%q xmlns:rpid=%q entity=\"%s\">\n", nsPIDF, nsModel, nsRPID, escape(entity))
 	for _, s := range doc {
 		tuple(&b, s, contact)
 	}
-	if a := activityOf(doc); a != "" {
-		fmt.Fprintf(&b, "  <dm:person id=\"p1\"><rpid:activities><rpid:%s/></rpid:activities></dm:person>\n", a)
+	a := activityOf(doc)
+	if a != "" {
+		a = "<rpid:activities><rpid:" + a + "/></rpid:activities>"
+	}
+	switch {
+	case !place.Empty():
+		fmt.Fprintf(&b, "  <dm:person id=\"p1\">%s\n", a)
+		whereabouts(&b, place)
+		b.WriteString("  </dm:person>\n")
+	case a != "":
+		fmt.Fprintf(&b, "  <dm:person id=\"p1\">%s</dm:person>\n", a)
 	}
 	b.WriteString("</presence>\n")
 	return b.Bytes()

@@ -105,7 +105,7 @@ func TestFormat(t *testing.T) {
 		{Device: "bot", Open: true, Priority: -1},
 		{Device: "gone"},
 	}
-	body := Format("pres:mira@jabber.example", doc, func(device string) string { return "sip:mira@jabber.example" })
+	body := Format("pres:mira@jabber.example", doc, nil, func(device string) string { return "sip:mira@jabber.example" })
 	for _, want := range []string{
 		`entity="pres:mira@jabber.example"`, `<tuple id="ID-phone">`, `priority="0.078"`, `priority="0.039"`, `<note xml:lang="de">beim &lt;Essen&gt; &amp; Trinken</note>`,
 		`<show xmlns="jabber:client">away</show>`, `<basic>closed</basic>`,
@@ -120,7 +120,7 @@ func TestFormat(t *testing.T) {
 	if bytes.Contains(body, []byte("<rpid:activities>")) {
 		t.Error("the person is away, though the device that matters most is not")
 	}
-	if body := Format("pres:a@b", doc[1:], func(string) string { return "" }); !bytes.Contains(body, []byte("<rpid:away/>")) || bytes.Contains(body, []byte("<contact")) {
+	if body := Format("pres:a@b", doc[1:], nil, func(string) string { return "" }); !bytes.Contains(body, []byte("<rpid:away/>")) || bytes.Contains(body, []byte("<contact")) {
 		t.Errorf("without the phone: %s", body)
 	}
 	_, back, err := Parse(body)
@@ -230,7 +230,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := Format("pres:a@b", doc, func(string) string { return "sip:a@b" })
+		again := Format("pres:a@b", doc, nil, func(string) string { return "sip:a@b" })
 		if _, back, err := Parse(again); err != nil || len(back) > len(doc) {
 			t.Errorf("%v: what we write cannot be read: %s", err, again)
 		}

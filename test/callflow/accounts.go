@@ -17,7 +17,7 @@ import (
 )
 
 // openAccounts lets users of example.org add accounts. Their server is the trunk's address.
-func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapping, persons *gateway.Persons, tell func(account.Notice)) *account.Book {
+func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapping, persons *gateway.Persons, tell func(account.Notice), places bool) *account.Book {
 	t.Helper()
 	sealer, err := store.NewSealer(bytes.Repeat([]byte{1}, store.KeyLength))
 	check(t, err)
@@ -30,6 +30,12 @@ func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapp
 		Reachable: func(host string) bool { return host == netip.MustParseAddrPort(trunkAddr).Addr().String() },
 		Dialled:   func(_, number string) bool { _, err := m.Typed(number, "example.org"); return err == nil },
 		Tell:      tell, NewID: counter("a"), People: people,
+		Locates: func(string) bool { return places },
+		Wished: func(owner string) {
+			if w.pres != nil {
+				w.pres.Agreed(owner)
+			}
+		},
 	})
 	check(t, err)
 	return book

@@ -76,6 +76,7 @@ type settings struct {
 	persons   bool // are learned
 	ring      string
 	tenant    bool // there is a second component (tenant.go)
+	location  bool // users may let contacts of the trunk know where they are
 }
 
 func (s *settings) apply(text string) error {
@@ -130,6 +131,8 @@ func (s *settings) apply(text string) error {
 			s.presence = map[string]gateway.PresenceMode{"on": gateway.PresenceOn, "dialog": gateway.PresenceDialog}[value]
 		case "quiet_calls":
 			s.quiet = true
+		case "location":
+			s.location = true
 		case "publish":
 			s.publish = true
 		case "voicemail":
@@ -262,10 +265,10 @@ func newWorld(t *testing.T, set settings) *world {
 	}
 	var notices atomic.Pointer[jingle.Edge]
 	if set.accounts {
-		w.accounts = openAccounts(t, w, sipPolicy, &mapping, persons, func(n account.Notice) { notices.Load().Notice(n) })
+		w.accounts = openAccounts(t, w, sipPolicy, &mapping, persons, func(n account.Notice) { notices.Load().Notice(n) }, set.location)
 		routes.Accounts = w.accounts
 	}
-	w.pres = presenceOf(set, routes)
+	w.pres = presenceOf(set, routes, w.mayLocate)
 	w.mail = gateway.NewMail(gateway.MailOptions{
 		Router: routes, Persons: persons, Trunks: map[string]bool{"trunk": set.messages != signaling.NoMessages}, Log: log, NewKey: counter("m"),
 	})
@@ -298,7 +301,7 @@ func newWorld(t *testing.T, set settings) *world {
 		Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 		Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
 		Trusted: set.trusted, Username: set.username, Password: "secret",
-		Messages: set.messages, InCall: set.inCall, IMPP: set.impp,
+		Messages: set.messages, InCall: set.inCall, IMPP: set.impp, Location: set.location,
 		Policy: sipPolicy,
 		Probe:  set.probe,
 	}}
@@ -327,8 +330,13 @@ func newWorld(t *testing.T, set settings) *world {
 		w.two.meet(w.edge)
 	}
 
+	var mayLocate func(string) bool
+	if set.location {
+		mayLocate = w.mayLocate
+	}
 	xmpp := jingle.New(jingle.Options{
-		Domain: gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
+		MayLocate: mayLocate,
+		Domain:    gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
 		Announce: set.announce, NoTones: set.noTones, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names, Persons: persons,
 	})
 	missed = xmpp.Missed
@@ -380,14 +388,20 @@ func newWorld(t *testing.T, set settings) *world {
 	return w
 }
 
+// mayLocate reports whether a user has agreed that contacts know where it is.
+func (w *world) mayLocate(user string) bool { return w.accounts.Wishes(user).Located }
+
 // presenceOf returns the presence of a play, or nil if it wants none.
-func presenceOf(set settings, routes *gateway.Routes) *gateway.Presences {
+func presenceOf(set settings, routes *gateway.Routes, mayLocate func(string) bool) *gateway.Presences {
 	if set.presence == gateway.PresenceOff && !set.publish && !set.voicemail {
 		return nil
 	}
 	o := gateway.PresenceOptions{
 		Router: routes, Trunks: map[string]gateway.PresenceMode{"trunk": set.presence}, OnThePhone: !set.quiet,
 		Words: translate.OnThePhone, Rand: func() float64 { return 0 }, Owner: routes.Owner,
+	}
+	if set.location {
+		o.Places, o.MayLocate = map[string]bool{"trunk": true}, mayLocate
 	}
 	if set.publish {
 		o.Publish = []string{"trunk"}

@@ -311,6 +311,8 @@ func (x *xmppSide) command(user, text string, jingle func(string) (string, error
 		return x.write(fmt.Sprintf("<iq type='get' id='%s' from='%s' to='%s'>%s</iq>", id, esc(user), esc(to), with))
 	case "sets":
 		return iq(with)
+	case "event": // of its server, about itself (XEP-0163)
+		return x.write(fmt.Sprintf("<message type='headline' id='%s' from='%s' to='%s'>%s</message>", id, esc(user), esc(to), with))
 	case "says":
 		return message("<body>" + esc(arg(1)) + "</body>")
 	}

@@ -9,6 +9,8 @@
 # command package, for each thing needed. gcc is for the race detector. lib:NAME is a library
 # that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer, kam:NAME
 # a module of Kamailio.
+# that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer, kam:NAME a
+# module of Kamailio.
 needed="
 prosody     prosody
 ejabberdctl ejabberd
@@ -16,6 +18,7 @@ sipp        sip-tester
 svmap       sipvicious
 kamailio    kamailio
 kam:tls     kamailio-tls-modules
+kam:rls     kamailio-presence-modules
 baresip     baresip-core
 chromium    chromium
 rtpengine   rtpengine-daemon

@@ -172,3 +172,62 @@ func TestBusyLamp(t *testing.T) {
 	}
 	pbx.finished(t)
 }
+
+// A user watches what phones publish at Kamailio's presence server (RFC 3903, RFC 4235): the
+// presence of one, and the calls of another, which tells of nothing else.
+func TestPresenceServer(t *testing.T) {
+	t.Parallel()
+	const present, talking = "+44555", "+45555"
+	s := startProsody(t)
+	port := freePort(t)
+	startKamailio(t, "presence.cfg", port, struct {
+		SIP    int
+		Tables string
+	}{port, presenceTables})
+	startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
+		{Name: "present", Prefix: "+44", Address: local(port), Settings: `presence: "on"`},
+		{Name: "talking", Prefix: "+45", Address: local(port), Settings: `presence: dialog`},
+	}})
+
+	publish := func(number, event, kind, body string) {
+		t.Helper()
+		to := sippOptions{target: port, uri: "sip:" + number + "@" + local(port), user: number}
+		startSipp(t, to, "send PUBLISH | Event: "+event+" | Expires: 600 | body "+kind+" "+body+"; recv 200").finished(t)
+	}
+	pidf := func(tuple, note string) string { // each publication is a device of its own
+		return `<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:` + present + "@" + local(port) + `"><tuple id="` + tuple +
+			`"><status><basic>open</basic></status><note>` + note + `</note></tuple></presence>`
+	}
+	dialog := func(version int, state string) string {
+		return fmt.Sprintf(`<?xml version="1.0"?><dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="%d" state="full" entity="sip:%s@%s">`+
+			`<dialog id="d1" call-id="c1" direction="recipient"><state>%s</state></dialog></dialog-info>`, version, talking, local(port), state)
+	}
+	shows := func(show, status string) func(*element.Element) bool {
+		return func(e *element.Element) bool {
+			text := func(name string) string {
+				if c := e.Child(nsClient, name); c != nil {
+					return c.Text()
+				}
+				return ""
+			}
+			return e.Attr("type") == "" && text("show") == show && (status == "" || text("status") == status)
+		}
+	}
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	publish(present, "presence", "application/pidf+xml", pidf("desk", "At the harbour"))
+	user.presence(t, "subscribe", jidOf(present), "")
+	user.sees(t, "what was published before", jidOf(present), shows("", "At the harbour"))
+	publish(present, "presence", "application/pidf+xml", pidf("boat", "At sea"))
+	user.sees(t, "what is published now", jidOf(present), shows("", "At sea"))
+
+	user.presence(t, "subscribe", jidOf(talking), "")
+	user.sees(t, "a phone that is there", jidOf(talking), shows("", ""))
+	publish(talking, "dialog", "application/dialog-info+xml", dialog(1, "confirmed"))
+	user.sees(t, "a phone in a call", jidOf(talking), shows("dnd", "On the phone"))
+	publish(talking, "dialog", "application/dialog-info+xml", dialog(2, "terminated"))
+	user.sees(t, "the call is over", jidOf(talking), shows("", ""))
+}
+
+// presenceTables are those of the presence server, as Kamailio's package has them, all empty.
+const presenceTables = "/usr/share/kamailio/dbtext/kamailio"

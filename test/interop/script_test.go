@@ -365,7 +365,7 @@ func (c *compiler) request(method string) []string {
 	uri, branch := c.uri, "[branch]"
 	from, to := "From: "+own+ownTag, "To: <"+c.uri+">"
 	number := c.number
-	first := (method == "INVITE" || method == "OPTIONS" || method == "MESSAGE") && !c.talking || method == "CANCEL" || method == "ACK" && c.status >= 300 && !c.inside
+	first := (method == "INVITE" || method == "OPTIONS" || method == "MESSAGE" || method == "PUBLISH") && !c.talking || method == "CANCEL" || method == "ACK" && c.status >= 300 && !c.inside
 	if method == "CANCEL" || method == "ACK" && c.status >= 300 {
 		branch = fmt.Sprintf("[branch-%d]", c.index-c.invite)
 	}
