@@ -38,8 +38,10 @@ type MailOptions struct {
 	Router interface {
 		Route(Query) (Target, error)
 	}
-	// Trunks are those that take messages.
+	// Trunks are those that take messages, and Phones those of them that are phones of ours:
+	// they alone write to other SIP peers, and are written to by those.
 	Trunks map[string]bool
+	Phones map[string]bool
 	Limits message.Limits
 	// Store keeps messages that wait. Default: they are lost with the process.
 	Store store.Store
@@ -136,9 +138,11 @@ func (p *Mail) Send(q Query, m message.Message) error {
 		}
 	} else {
 		m.Trunk, m.Left = q.Trunk, t.Hops
-		if t.Edge == SIP { // such as to another phone: what one SIP peer writes to another is not ours to carry
-			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
-			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
+		if t.Edge == SIP {
+			if r := p.inner(&m, t); r != nil {
+				p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
+				return r
+			}
 		}
 	}
 	to := m.To.JID // with the device, if the sender said one
@@ -147,6 +151,19 @@ func (p *Mail) Send(q Query, m message.Message) error {
 	}
 	if !p.box.put(message.Take{Message: m}) {
 		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "the gateway is going down"}}
+	}
+	return nil
+}
+
+// inner makes a message that came from SIP one to SIP. What one trunk writes to another is not
+// ours to carry.
+func (p *Mail) inner(m *message.Message, t Target) error {
+	m.Way, m.Origin, m.Trunk = message.ToSIP, m.Trunk, t.Trunk
+	switch {
+	case !p.opt.Phones[m.Origin] && !p.opt.Phones[m.Trunk]:
+		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
+	case !p.opt.Trunks[m.Trunk]:
+		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "the trunk " + m.Trunk + " takes no messages, only calls"}}
 	}
 	return nil
 }
@@ -231,7 +248,7 @@ func (p *Mail) tell(a message.Tell) {
 			"status", a.Outcome.Status, "condition", a.Outcome.Condition, "accepted", a.Verdict == message.Lost)
 	}
 	if !a.Message.Report {
-		p.carriers[1-target(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
+		p.carriers[source(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
 	}
 }
 
@@ -257,6 +274,14 @@ func target(m message.Message) Edge {
 		return SIP
 	}
 	return XMPP
+}
+
+// source is the edge that a message came from.
+func source(m message.Message) Edge {
+	if m.Way == message.ToSIP && m.Origin == "" {
+		return XMPP
+	}
+	return SIP
 }
 
 // mailMetrics are the metrics of messages.

@@ -248,7 +248,12 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		}
 	}
 	if phone != nil {
+		to := Party{}
+		if !q.Calls {
+			to = r.self(phone) // who it is in what it answers
+		}
 		return r.ring(phone, request.GRUU, Target{
+			To:   to,
 			From: Party{URI: caller.URI.String(), JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous, Verdict: caller.Verdict},
 			Hops: max(0, q.Hops-1), Rule: "own phone", Diverted: q.Diverted,
 		}), nil
@@ -266,8 +271,11 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		Rule:     "own user",
 		Diverted: q.Diverted,
 	}
-	if grouped && !provisioned {
+	switch {
+	case grouped && !provisioned:
 		return r.toGroup(group, t)
+	case !q.Calls:
+		return t, nil // how a user wants to be called is about calls alone
 	}
 	return r.wished(q, to, t)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -249,11 +248,7 @@ func (e *Edge) dialed(l *leg, target gateway.Target, in gateway.Inbox, local net
 
 // dialPhone is Dial for a phone: to where it is registered now.
 func (e *Edge) dialPhone(trunk *Trunk, uri sip.Uri, target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
-	gr, _ := uri.UriParams.Get("gr")
-	if plain, err := url.PathUnescape(gr); err == nil {
-		gr = plain
-	}
-	bells := e.phones.bells(e, trunk, gr)
+	bells := e.phones.bells(e, trunk, gruuOf(uri))
 	if len(bells) == 0 {
 		return nil, &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Text: "the phone is not registered"}}
 	}

@@ -664,6 +664,66 @@ func TestMessageToAPhone(t *testing.T) {
 	})
 }
 
+// TestMessageToAllPlacesOfAPhone: each has it once, and the sender hears of the best that came of
+// it.
+func TestMessageToAllPlacesOfAPhone(t *testing.T) {
+	tests := []struct {
+		name    string
+		answers [2]string // of the two places; empty for none
+		want    message.Result
+		status  int
+	}{
+		{"both take it", [2]string{"200 OK", "200 OK"}, message.Done, 200},
+		{"one takes no messages", [2]string{"405 Method Not Allowed", "200 OK"}, message.Done, 200},
+		{"the other does not", [2]string{"202 Accepted", "415 Unsupported Media Type"}, message.Done, 202},
+		{"neither does", [2]string{"405 Method Not Allowed", "501 Not Implemented"}, message.Refused, 405},
+		{"one does not want it", [2]string{"405 Method Not Allowed", "603 Decline"}, message.Refused, 603},
+		{"one is silent", [2]string{"405 Method Not Allowed", ""}, message.Away, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			playWith(t, withPhones, func(t *testing.T, w *world) {
+				var ps []*peer
+				for i := range tt.answers {
+					p := w.peer(fmt.Sprintf("203.0.113.%d:5060", 30+i))
+					s := registerBy("desk", fmt.Sprintf("<sip:desk@10.0.0.%d>;q=0.%d", i, i+1))
+					s.callID, s.branch = fmt.Sprint("reg", i), fmt.Sprint("reg", i)
+					p.says(s, "desk", "1234")
+					p.wants("SIP/2.0 200")
+					ps = append(ps, p)
+				}
+				var got []message.Outcome
+				w.edge.Carry(message.Message{
+					Key: "k1", Trunk: "phone/desk", Way: message.ToSIP, Kind: message.Words, Body: "Hello",
+					From: message.Address{URI: "sip:mira@jabber.example"}, To: message.Address{URI: "sip:desk@gw.jabber.example"},
+				}, func(o message.Outcome) { got = append(got, o) })
+				for i, p := range ps {
+					p.wants(fmt.Sprintf("MESSAGE sip:desk@10.0.0.%d SIP/2.0", i))
+				}
+				for i, p := range ps {
+					if tt.answers[i] != "" {
+						p.answer(tt.answers[i], fmt.Sprint("k", i), "", "")
+						synctest.Wait()
+					}
+				}
+				if tt.want == message.Away {
+					time.Sleep(33 * time.Second)
+					for ps[1].pending() {
+						continue // again, until timer F
+					}
+				}
+				synctest.Wait()
+				if len(got) != 1 || got[0].Result != tt.want || got[0].Status != tt.status {
+					t.Errorf("got %+v", got)
+				}
+				for _, p := range ps {
+					p.silent()
+				}
+			})
+		})
+	}
+}
+
 // TestThroughAProxy: what begins a dialog or none goes through a trunk's proxy, and says so;
 // what is in the dialog goes where the peer has said.
 func TestThroughAProxy(t *testing.T) {

@@ -266,8 +266,8 @@ func trunksWithMessages(c config.Config) map[string]bool {
 	for _, t := range c.Trunks {
 		all[t.Name] = messageModes[t.Messages] != signaling.NoMessages
 	}
-	for _, p := range c.Phones {
-		all[signaling.PhonePrefix+p.User] = true
+	for trunk := range phonesOf(c) {
+		all[trunk] = true
 	}
 	return all
 }

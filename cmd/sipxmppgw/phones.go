@@ -29,6 +29,15 @@ func phoneRoute(c config.Config, p config.Phone) gateway.PhoneRoute {
 	}
 }
 
+// phonesOf are the trunks that are phones.
+func phonesOf(c config.Config) map[string]bool {
+	all := map[string]bool{}
+	for _, p := range c.Phones {
+		all[signaling.PhonePrefix+p.User] = true
+	}
+	return all
+}
+
 // phones gives the SIP side its phones, and those who prove who they are. They are the first
 // tenant's.
 func (t *tenant) phones(o *signaling.Options) error {

@@ -116,6 +116,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	t.mail = gateway.NewMail(gateway.MailOptions{
 		Router: t.routes,
 		Trunks: trunksWithMessages(c),
+		Phones: phonesOf(c),
 		Limits: message.Limits{
 			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
 		},
