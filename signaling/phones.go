@@ -3,6 +3,7 @@ package signaling
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -252,7 +253,7 @@ func registerOf(tx *stack.ServerTx, user string) registrar.Request {
 	in := registrar.Request{
 		User: user, Expires: -1, CallID: req.CallID().Value(), CSeq: req.CSeq().SeqNo, Path: values(req, "Path"),
 		Flow:     registrar.Flow{Transport: string(back.Transport), Local: back.Local, Remote: plain(tx.Source())},
-		Outbound: supportsTag(req, "outbound"), Direct: len(req.GetHeaders("Via")) == 1,
+		Outbound: supportsTag(req, "outbound"), Direct: len(req.GetHeaders("Via")) == 1, Seed: rand.Text(),
 	}
 	if v := value(req, "Expires"); v != "" {
 		in.Expires = seconds(v)
@@ -300,6 +301,9 @@ func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, ao
 		if gr := strings.Trim(b.Instance, "<>"); gruu && gr != "" {
 			// The address of this one phone, wherever it is (RFC 5627 section 5.4).
 			v += `;pub-gruu="sip:` + aor.User + "@" + e.o.Host + ";gr=" + gr + `"`
+			if user := b.Temporary(nonce()); user != "" {
+				v += `;temp-gruu="sip:` + user + "@" + e.o.Host + `;gr"`
+			}
 		}
 		left := time.Until(b.Expires)
 		hs = append(hs, header("Contact", v+";expires="+digits(int((left+time.Second-1)/time.Second))))
@@ -311,6 +315,43 @@ func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, ao
 		hs = append(hs, header("Require", "outbound"), header("Flow-Timer", digits(flowTimer)))
 	}
 	return hs
+}
+
+// nonce tells a temporary GRUU from others.
+func nonce() (n [10]byte) {
+	rand.Read(n[:]) // it never fails
+	return n
+}
+
+// unmasked gives a request for a temporary GRUU the Request-URI that it stands for: the public
+// one of the same instance. False says that it stands for nothing (RFC 5627 section 5.3).
+func (e *Edge) unmasked(req *sip.Request) bool {
+	uri, ok := e.phones.unmask(req.Recipient)
+	if !ok {
+		return false
+	}
+	req.Recipient = uri
+	return true
+}
+
+// unmask returns what a temporary GRUU stands for, and any other URI as it is; ok is false for
+// one that stands for nothing any more.
+func (p *phones) unmask(uri sip.Uri) (_ sip.Uri, ok bool) {
+	gr, has := uri.UriParams.Get("gr")
+	if p == nil || !has || gr != "" || !registrar.IsTemporary(uri.User) {
+		return uri, true
+	}
+	p.mu.Lock()
+	b, ok := p.r.Resolve(uri.User, time.Now())
+	p.mu.Unlock()
+	if !ok {
+		return uri, false
+	}
+	t := p.byUser[b.User]
+	return sip.Uri{
+		Scheme: "sip", User: t.station.User, Host: p.o.Host,
+		UriParams: sip.HeaderParams{{K: "gr", V: strings.Trim(b.Instance, "<>")}},
+	}, true
 }
 
 // missingOf are the option tags that a request requires and that are not among some.

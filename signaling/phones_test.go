@@ -151,8 +151,8 @@ func TestPhoneRegisters(t *testing.T) {
 		s.proof, s.branch, s.cseq = proofOf(t, asked, "SHA-256", "desk", "1234", s, 1), "r2", 2
 		p.send(s.text("UDP 10.0.0.2:5060"), "")
 		bound := p.wants("SIP/2.0 200 OK")
-		want := `Contact: <sip:desk@10.0.0.2:5060>;+sip.instance="<urn:uuid:1>";q=0.5;pub-gruu="sip:desk@gw.jabber.example;gr=urn:uuid:1";expires=600`
-		if !strings.Contains(bound, want+"\r\n") || !strings.Contains(bound, "\r\nDate: ") {
+		want := regexp.MustCompile(`\r\nContact: <sip:desk@10\.0\.0\.2:5060>;\+sip\.instance="<urn:uuid:1>";q=0\.5;pub-gruu="sip:desk@gw\.jabber\.example;gr=urn:uuid:1";temp-gruu="sip:tgruu\.[a-z2-7]{32}@gw\.jabber\.example;gr";expires=600\r\n`)
+		if !want.MatchString(bound) || !strings.Contains(bound, "\r\nDate: ") {
 			t.Errorf("got\n%s\nwant\n%s", bound, want)
 		}
 		if n := w.edge.Stats().Registered; n != 1 {
@@ -808,6 +808,45 @@ func TestOnePlaceOfAPhone(t *testing.T) {
 		target.To.URI = "sip:desk@gw.jabber.example;gr=urn:uuid:7"
 		if _, err := w.edge.Dial(target, w.calls.call(call.B)); err == nil {
 			t.Error("nobody is there by that name")
+		}
+	})
+}
+
+// TestTemporaryGRUU: a call or message for it is for the instance alone, and for nobody when it
+// does not hold any more.
+func TestTemporaryGRUU(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		desk, sofa := w.peer(deskAddr), w.peer(sofaAddr)
+		s := registerBy("desk", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:7>"`)
+		s.more += "\nSupported: gruu"
+		desk.says(s, "desk", "1234")
+		bound := desk.wants("SIP/2.0 200")
+		sofa.registers("sofa", "4321", "<sip:sofa@10.0.0.3>")
+		m := regexp.MustCompile(`temp-gruu="([^"]*)"`).FindStringSubmatch(bound)
+		if m == nil {
+			t.Fatalf("none in\n%s", bound)
+		}
+		w.calls.refuse = &call.Refusal{Cause: call.NotFound}
+		in := inviteBy("sofa")
+		in.uri, in.branch = m[1], "t1"
+		sofa.says(in, "sofa", "4321")
+		sofa.wants("SIP/2.0 100")
+		sofa.wants("SIP/2.0 404")
+		ack := in
+		ack.method, ack.body, ack.branch, ack.cseq = "ACK", "", "t1p", 2
+		sofa.send(ack.text("UDP "+sofaAddr), "")
+		if q := w.calls.queries[0]; q.To != "sip:desk@gw.jabber.example;gr=urn:uuid:7" {
+			t.Errorf("asked for %s", q.To)
+		}
+		gone := registerBy("desk", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:7>";expires=0`)
+		gone.branch, gone.cseq = "g", 5
+		desk.says(gone, "desk", "1234")
+		desk.wants("SIP/2.0 200")
+		in.branch, in.callID = "t2", "c2"
+		sofa.says(in, "sofa", "4321")
+		sofa.wants("SIP/2.0 404")
+		if n := len(w.calls.queries); n != 1 {
+			t.Errorf("asked %d times", n)
 		}
 	})
 }

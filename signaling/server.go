@@ -54,6 +54,10 @@ func (e *Edge) request(tx *stack.ServerTx) {
 // gateway itself.
 func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
 	req := tx.Request()
+	if !e.unmasked(req) {
+		e.reply(tx, 404)
+		return
+	}
 	switch req.Method {
 	case sip.INVITE:
 		e.incoming(tx, trunk)

@@ -107,6 +107,13 @@ func (e *Edge) destination(l *leg, uri string, to *call.Destination) (status int
 			u.UriParams.Remove("method")
 			uri = u.String()
 		}
+		known, ok := e.phones.unmask(u)
+		if !ok {
+			return 404
+		}
+		if known.User != u.User {
+			uri = known.String()
+		}
 	}
 	if _, err := translate.ParseURI(uri); err != nil {
 		return 400

@@ -20,7 +20,7 @@ func TestBindingsAreKept(t *testing.T) {
 		},
 		{
 			User: "+4930", URI: "sip:x@y.invalid;transport=ws", Instance: "<urn:uuid:1>", RegID: 2, Q: 500, Path: []string{"<sip:a;lr>", "<sip:b;lr>"},
-			CallID: "b", CSeq: 1 << 31, Expires: at,
+			CallID: "b", CSeq: 1 << 31, Expires: at, Seed: "secret",
 			Flow: registrar.Flow{Transport: "WS", Remote: netip.MustParseAddrPort("[2001:db8::1]:40000")},
 		},
 	} {

@@ -88,13 +88,14 @@ type bound struct {
 	CallID    string         `json:"call_id"`
 	CSeq      uint32         `json:"cseq"`
 	Expires   time.Time      `json:"expires"`
+	Seed      string         `json:"seed,omitempty"`
 }
 
 func keyOf(b registrar.Binding) string { return b.User + " " + b.Key() }
 
 func rowOf(b registrar.Binding) store.Row {
 	value, _ := json.Marshal(bound{ // plain values
-		b.URI, b.Instance, b.RegID, b.Q, b.Path, b.Flow.Transport, b.Flow.Local, b.Flow.Remote, b.CallID, b.CSeq, b.Expires,
+		b.URI, b.Instance, b.RegID, b.Q, b.Path, b.Flow.Transport, b.Flow.Local, b.Flow.Remote, b.CallID, b.CSeq, b.Expires, b.Seed,
 	})
 	return store.Row{Kind: store.Bindings, Key: keyOf(b), Owner: b.User, Value: value, Expires: b.Expires}
 }
@@ -107,6 +108,6 @@ func bindingOf(r store.Row) (registrar.Binding, bool) {
 	return registrar.Binding{
 		User: r.Owner, URI: v.URI, Instance: v.Instance, RegID: v.RegID, Q: v.Q, Path: v.Path,
 		Flow:   registrar.Flow{Transport: v.Transport, Local: v.Local, Remote: v.Remote},
-		CallID: v.CallID, CSeq: v.CSeq, Expires: v.Expires,
+		CallID: v.CallID, CSeq: v.CSeq, Expires: v.Expires, Seed: v.Seed,
 	}, true
 }
