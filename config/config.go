@@ -49,6 +49,8 @@ type Config struct {
 	Groups []Group `yaml:"groups"`
 	// Tenants are further components in the same process.
 	Tenants []Tenant `yaml:"tenants"`
+
+	beside bool // as one of Tenants sees it
 }
 
 // XMPP is the component connection (XEP-0114).

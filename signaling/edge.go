@@ -72,7 +72,9 @@ func New(o Options) (*Edge, error) {
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
-	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
+	e.own = Tenant{
+		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
+	}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
 	so := e.o.Stack
@@ -106,7 +108,7 @@ func New(o Options) (*Edge, error) {
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
 	if e.warden != nil {
-		so.Screen = &stack.Screen{Open: e.warden.open, Judge: e.warden.screen}
+		so.Screen = &stack.Screen{Open: e.warden.admits, Judge: e.warden.screen}
 	}
 	if e.phones != nil {
 		so.Gate.Methods = append(slices.Clone(methods), "REGISTER")
@@ -159,12 +161,12 @@ func (e *Edge) meet() {
 	for i := range e.trunks {
 		if t := &e.trunks[i]; t.Inbound.User != "" {
 			t.flows = e.flows
-			e.warden.users[t.Inbound.User] = member{t, t.Inbound.Secret}
+			e.warden.add(&e.own, t.Inbound.User, member{t, t.Inbound.Secret})
 		}
 	}
 	if e.phones != nil {
-		for user, t := range e.phones.byUser {
-			e.warden.users[user] = member{t, t.station.Secret}
+		for _, t := range e.phones.byName {
+			e.warden.add(e.of(t), t.station.User, member{t, t.station.Secret})
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 // phones are those that register with us. Nil has none.
 type phones struct {
-	byUser map[string]*Trunk
+	byName map[string]*Trunk // as they are bound
 	flows  *flows
 	o      Options
 
@@ -33,20 +33,23 @@ func newPhones(o Options, fs *flows) *phones {
 	if len(o.Phones) == 0 {
 		return nil
 	}
-	p := &phones{byUser: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings)}
+	p := &phones{byName: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings)}
 	for i := range o.Phones {
 		phone := &o.Phones[i]
-		p.byUser[phone.User] = &Trunk{
-			Name: PhonePrefix + phone.User, Policy: phone.Policy, flows: fs, station: phone,
+		p.byName[phone.bound()] = &Trunk{
+			Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: fs, station: phone,
 		}
 	}
 	for _, b := range o.Restored {
-		if t := p.byUser[b.User]; t != nil && p.r.Restore(b, time.Now()) {
+		if t := p.byName[b.User]; t != nil && p.r.Restore(b, time.Now()) {
 			fs.hold(t, wayOf(b))
 		}
 	}
 	return p
 }
+
+// bound is the name that its bindings have.
+func (p *Phone) bound() string { return boundAs(p.Space, p.User) }
 
 func wayOf(b registrar.Binding) flow {
 	return flow{stack.Transport(b.Flow.Transport), plain(b.Flow.Remote)}
@@ -58,7 +61,7 @@ func (p *phones) named(trunk string) *Trunk {
 	if p == nil || !ok {
 		return nil
 	}
-	return p.byUser[user]
+	return p.byName[user]
 }
 
 func (p *phones) len() int {
@@ -74,7 +77,7 @@ func (p *phones) len() int {
 // the lock.
 func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	for _, b := range kept {
-		p.flows.hold(p.byUser[b.User], wayOf(b))
+		p.flows.hold(p.byName[b.User], wayOf(b))
 		if p.o.Keep != nil {
 			p.o.Keep(b)
 		}
@@ -82,12 +85,12 @@ func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	for _, b := range kept {
 		for _, old := range before {
 			if old.Key() == b.Key() {
-				p.flows.release(p.byUser[b.User], wayOf(old))
+				p.flows.release(p.byName[b.User], wayOf(old))
 			}
 		}
 	}
 	for _, b := range gone {
-		p.flows.release(p.byUser[b.User], wayOf(b))
+		p.flows.release(p.byName[b.User], wayOf(b))
 		if p.o.Drop != nil {
 			p.o.Drop(b)
 		}
@@ -145,7 +148,7 @@ type bell struct {
 // two flows of one phone are two ways to the same bell (RFC 5626 section 5.3).
 func (p *phones) bells(e *Edge, t *Trunk, gr string) [][]bell {
 	p.mu.Lock()
-	all := p.r.Bindings(t.station.User, time.Now())
+	all := p.r.Bindings(t.station.bound(), time.Now())
 	p.mu.Unlock()
 	var groups [][]bell
 	seen := map[string]bool{}
@@ -211,7 +214,7 @@ func (e *Edge) registering(tx *stack.ServerTx) {
 	case missing != "":
 		e.reply(tx, 420, header("Unsupported", missing))
 		return
-	case !fine || !e.means(aor.Host) || !e.means(req.Recipient.Host):
+	case !fine || !e.of(m.trunk).means(aor.Host) || !e.of(m.trunk).means(req.Recipient.Host):
 		e.reply(tx, 404)
 		return
 	case aor.User != m.trunk.station.User:
@@ -221,29 +224,21 @@ func (e *Edge) registering(tx *stack.ServerTx) {
 		e.reply(tx, 503, header("Retry-After", "10"))
 		return
 	}
-	in := registerOf(tx, m.trunk.station.User)
+	in := registerOf(tx, m.trunk.station.bound())
 	out, news := e.phones.register(in)
 	switch {
 	case out.Status == 423:
 		_ = tx.Reply(423, "", header("Min-Expires", digits(int(out.Least/time.Second))))
 		return
 	case out.Status != 200:
-		_ = tx.Reply(out.Status, "", header("Warning", translate.Warning(e.o.Host, out.Problem)))
+		_ = tx.Reply(out.Status, "", header("Warning", translate.Warning(e.of(m.trunk).Host, out.Problem)))
 		return
 	}
 	if news {
-		e.o.Log.Info("phone registered", "phone", m.trunk.station.User, "contacts", len(out.Bindings), "transport", string(tx.Transport()))
+		e.o.Log.Info("phone registered", "phone", in.User, "contacts", len(out.Bindings), "transport", string(tx.Transport()))
 	}
-	e.o.Log.Debug("phone registers", "phone", m.trunk.station.User, "remote", tx.Source().String(), "contacts", len(out.Bindings))
-	_ = tx.Reply(200, "", e.boundOf(in, out, supportsTag(req, "gruu"), aor)...)
-}
-
-// means reports whether a host means us.
-func (e *Edge) means(host string) bool {
-	host = strings.Trim(host, "[]")
-	return slices.ContainsFunc(append([]string{e.o.Host}, e.o.Hosts...), func(o string) bool {
-		return strings.EqualFold(strings.Trim(o, "[]"), host)
-	})
+	e.o.Log.Debug("phone registers", "phone", in.User, "remote", tx.Source().String(), "contacts", len(out.Bindings))
+	_ = tx.Reply(200, "", e.boundOf(in, out, supportsTag(req, "gruu"), m.trunk)...)
 }
 
 // registerOf reads a REGISTER.
@@ -285,7 +280,8 @@ func registerOf(tx *stack.ServerTx, user string) registrar.Request {
 }
 
 // boundOf is what a 200 to a REGISTER says.
-func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, aor sip.Uri) []sip.Header {
+func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, t *Trunk) []sip.Header {
+	host := e.of(t).Host
 	hs := []sip.Header{header("Date", time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")), header("Supported", keepRegistered)}
 	for _, b := range out.Bindings {
 		v := "<" + b.URI + ">"
@@ -300,9 +296,9 @@ func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, ao
 		}
 		if gr := strings.Trim(b.Instance, "<>"); gruu && gr != "" {
 			// The address of this one phone, wherever it is (RFC 5627 section 5.4).
-			v += `;pub-gruu="sip:` + aor.User + "@" + e.o.Host + ";gr=" + gr + `"`
+			v += `;pub-gruu="sip:` + t.station.User + "@" + host + ";gr=" + gr + `"`
 			if user := b.Temporary(nonce()); user != "" {
-				v += `;temp-gruu="sip:` + user + "@" + e.o.Host + `;gr"`
+				v += `;temp-gruu="sip:` + user + "@" + host + `;gr"`
 			}
 		}
 		left := time.Until(b.Expires)
@@ -324,9 +320,10 @@ func nonce() (n [10]byte) {
 }
 
 // unmasked gives a request for a temporary GRUU the Request-URI that it stands for: the public
-// one of the same instance. False says that it stands for nothing (RFC 5627 section 5.3).
-func (e *Edge) unmasked(req *sip.Request) bool {
-	uri, ok := e.phones.unmask(req.Recipient)
+// one of the same instance. False says that it stands for nothing that the trunk may know of
+// (RFC 5627 section 5.3).
+func (e *Edge) unmasked(req *sip.Request, trunk *Trunk) bool {
+	uri, ok := e.unmask(req.Recipient, trunk)
 	if !ok {
 		return false
 	}
@@ -335,8 +332,9 @@ func (e *Edge) unmasked(req *sip.Request) bool {
 }
 
 // unmask returns what a temporary GRUU stands for, and any other URI as it is; ok is false for
-// one that stands for nothing any more.
-func (p *phones) unmask(uri sip.Uri) (_ sip.Uri, ok bool) {
+// one that stands for nothing any more, or for a phone of another tenant than the trunk.
+func (e *Edge) unmask(uri sip.Uri, trunk *Trunk) (_ sip.Uri, ok bool) {
+	p := e.phones
 	gr, has := uri.UriParams.Get("gr")
 	if p == nil || !has || gr != "" || !registrar.IsTemporary(uri.User) {
 		return uri, true
@@ -344,12 +342,12 @@ func (p *phones) unmask(uri sip.Uri) (_ sip.Uri, ok bool) {
 	p.mu.Lock()
 	b, ok := p.r.Resolve(uri.User, time.Now())
 	p.mu.Unlock()
-	if !ok {
+	if !ok || e.of(p.byName[b.User]) != e.of(trunk) {
 		return uri, false
 	}
-	t := p.byUser[b.User]
+	t := p.byName[b.User]
 	return sip.Uri{
-		Scheme: "sip", User: t.station.User, Host: p.o.Host,
+		Scheme: "sip", User: t.station.User, Host: e.of(t).Host,
 		UriParams: sip.HeaderParams{{K: "gr", V: strings.Trim(b.Instance, "<>")}},
 	}, true
 }

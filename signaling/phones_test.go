@@ -851,6 +851,86 @@ func TestTemporaryGRUU(t *testing.T) {
 	})
 }
 
+// TestPhonesOfTenants: two have a phone of one name each. Each is asked by its own realm, is bound
+// at its own domain alone, and what it begins is its tenant's; the other's temporary GRUUs lead it
+// nowhere.
+func TestPhonesOfTenants(t *testing.T) {
+	other := newFakeCalls()
+	two := &Tenant{Calls: other, Host: "two.example"}
+	playWith(t, func(o *Options) {
+		withPhones(o)
+		o.Phones = append(o.Phones, Phone{User: "desk", Secret: challenge.Secret{Password: "5678"}, Tenant: two, Space: "gw.two.example"})
+	}, func(t *testing.T, w *world) {
+		one, own := w.peer(deskAddr), w.peer(sofaAddr)
+		at := func(host, contact string) say {
+			s := registerBy("desk", contact)
+			s.uri, s.from, s.to, s.callID = "sip:"+host, "sip:desk@"+host, "sip:desk@"+host, host
+			s.more += "\nSupported: gruu"
+			return s
+		}
+		first := at("gw.jabber.example", `<sip:desk@10.0.0.1>;+sip.instance="<urn:uuid:1>"`)
+		one.says(first, "desk", "1234")
+		mine := one.wants("SIP/2.0 200")
+		second := at("two.example", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:2>"`)
+		own.send(second.text("UDP x"), "")
+		if asked := own.wants("SIP/2.0 401"); strings.Count(asked, `realm="two.example"`) != 2 {
+			t.Errorf("asked by\n%s", asked)
+		}
+		second.branch = "own"
+		own.says(second, "desk", "5678")
+		theirs := own.wants("SIP/2.0 200")
+		for _, want := range []string{`pub-gruu="sip:desk@two.example;gr=urn:uuid:2"`, `@two.example;gr"`} {
+			if !strings.Contains(theirs, want) || strings.Contains(theirs, "10.0.0.1") {
+				t.Errorf("no %s in\n%s", want, theirs)
+			}
+		}
+		// Neither is bound, nor believed, at the domain of the other.
+		for i, s := range []say{at("two.example", "<sip:desk@10.0.0.1>"), at("gw.jabber.example", "<sip:desk@10.0.0.2>")} {
+			p, password := []*peer{one, own}[i], []string{"1234", "5678"}[i]
+			s.branch, s.callID = fmt.Sprint("cross", i), fmt.Sprint("cross", i)
+			p.says(s, "desk", password)
+			p.wants("SIP/2.0 401")
+			s.from = []say{first, second}[i].from // asked by its own realm, it answers that
+			s.branch, s.callID = s.branch+"b", s.callID+"b"
+			p.says(s, "desk", password)
+			p.wants("SIP/2.0 404")
+		}
+		if n := w.edge.Stats().Registered; n != 2 {
+			t.Errorf("%d are bound", n)
+		}
+		// A call is its tenant's, whatever number it is for.
+		in := inviteBy("desk")
+		in.from = "sip:desk@two.example"
+		other.refuse = &call.Refusal{Cause: call.NotFound}
+		own.says(in, "desk", "5678")
+		own.wants("SIP/2.0 100")
+		own.wants("SIP/2.0 404")
+		ack := in
+		ack.method, ack.body, ack.branch, ack.cseq = "ACK", "", "i1p", 2
+		own.send(ack.text("UDP x"), "")
+		if len(w.calls.queries) != 0 || len(other.queries) != 1 || other.queries[0].Trunk != "phone/gw.two.example/desk" {
+			t.Errorf("asked %+v, and %+v", w.calls.queries, other.queries)
+		}
+		gruu := regexp.MustCompile(`temp-gruu="([^"]*)"`).FindStringSubmatch(mine)[1]
+		in.uri, in.branch, in.callID = gruu, "i2", "c2"
+		own.says(in, "desk", "5678")
+		own.wants("SIP/2.0 404")
+		if len(w.calls.queries)+len(other.queries) != 1 {
+			t.Error("somebody was asked for the phone of another")
+		}
+		// And a call for one rings that one.
+		target := toDesk()
+		target.Trunk, target.To.URI = "phone/gw.two.example/desk", "sip:desk@two.example"
+		ack.branch, ack.callID, ack.cseq, ack.uri = "i2p", "c2", 2, gruu
+		own.send(ack.text("UDP x"), "")
+		c := w.dial(target)
+		own.wants("INVITE sip:desk@10.0.0.2")
+		one.silent()
+		own.answer("486 Busy Here", "k", "", "")
+		c.wants(t, "ends busy 486/0 Busy Here")
+	})
+}
+
 // TestGuessingFromWithin: who is known, as a phone or by an address, cannot try the names of
 // others without end, but goes on by its own.
 func TestGuessingFromWithin(t *testing.T) {

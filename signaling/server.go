@@ -54,7 +54,7 @@ func (e *Edge) request(tx *stack.ServerTx) {
 // gateway itself.
 func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
 	req := tx.Request()
-	if !e.unmasked(req) {
+	if !e.unmasked(req, trunk) {
 		e.reply(tx, 404)
 		return
 	}

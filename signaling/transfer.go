@@ -107,7 +107,7 @@ func (e *Edge) destination(l *leg, uri string, to *call.Destination) (status int
 			u.UriParams.Remove("method")
 			uri = u.String()
 		}
-		known, ok := e.phones.unmask(u)
+		known, ok := e.unmask(u, l.trunk)
 		if !ok {
 			return 404
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"sipxmppgw/config"
@@ -25,29 +26,60 @@ func phonePolicy(c config.Config, p config.Phone) media.Policy {
 func phoneRoute(c config.Config, p config.Phone) gateway.PhoneRoute {
 	return gateway.PhoneRoute{
 		User: p.User, Owner: p.JID, Number: p.Number,
-		Trunk: gateway.TrunkRoute{Name: signaling.PhonePrefix + p.User, Policy: phonePolicy(c, p)},
+		Trunk: gateway.TrunkRoute{Name: phoneTrunk(c, p.User), Policy: phonePolicy(c, p)},
 	}
 }
+
+// spaceOf tells the phones of a component from those of others. The first has what it had when it
+// was alone.
+func spaceOf(c config.Config) string {
+	if c.Beside() {
+		return c.XMPP.Domain
+	}
+	return ""
+}
+
+// phoneTrunk is the name of the trunk of a phone.
+func phoneTrunk(c config.Config, user string) string { return signaling.PhoneTrunk(spaceOf(c), user) }
 
 // phonesOf are the trunks that are phones.
 func phonesOf(c config.Config) map[string]bool {
 	all := map[string]bool{}
 	for _, p := range c.Phones {
-		all[signaling.PhonePrefix+p.User] = true
+		all[phoneTrunk(c, p.User)] = true
 	}
 	return all
 }
 
-// phones gives the SIP side its phones, and those who prove who they are. They are the first
-// tenant's.
-func (t *tenant) phones(o *signaling.Options) error {
-	c, routes := t.c, t.routes
-	o.Realm, o.MD5, o.MaxFailures, o.Hosts = c.SIP.Realm, c.SIP.DigestMD5, c.SIP.MaxFailures, routes.Hosts
+// registrar gives the SIP side the bounds of what phones register, and has their bindings kept:
+// each where its tenant's things are.
+func (d *daemon) registrar(c config.Config, o *signaling.Options) {
+	o.MD5, o.MaxFailures = c.SIP.DigestMD5, c.SIP.MaxFailures
 	o.Bindings = registrar.Options{Least: c.Registrar.MinExpires, Most: c.Registrar.MaxExpires, Contacts: c.Registrar.MaxContacts}
-	for _, p := range c.Phones {
-		o.Phones = append(o.Phones, signaling.Phone{User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(c, p)})
+	if d.store == nil {
+		return
 	}
-	if len(o.Phones) == 0 || t.store == nil {
+	whose := func(b registrar.Binding) *tenant {
+		space, _, beside := strings.Cut(b.User, "/")
+		for _, t := range d.tenants {
+			if beside && t.c.XMPP.Domain == space {
+				return t
+			}
+		}
+		return d.tenants[0]
+	}
+	o.Keep = func(b registrar.Binding) { whose(b).store.Put(rowOf(b), nil) }
+	o.Drop = func(b registrar.Binding) { whose(b).store.Delete(store.Bindings, keyOf(b), nil) }
+}
+
+// phones gives the SIP side a tenant's phones, and where they were.
+func (t *tenant) phones(o *signaling.Options) error {
+	for _, p := range t.c.Phones {
+		o.Phones = append(o.Phones, signaling.Phone{
+			User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(t.c, p), Tenant: t.sip, Space: spaceOf(t.c),
+		})
+	}
+	if len(t.c.Phones) == 0 || t.store == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), loading)
@@ -61,8 +93,6 @@ func (t *tenant) phones(o *signaling.Options) error {
 			o.Restored = append(o.Restored, b)
 		}
 	}
-	o.Keep = func(b registrar.Binding) { t.store.Put(rowOf(b), nil) }
-	o.Drop = func(b registrar.Binding) { t.store.Delete(store.Bindings, keyOf(b), nil) }
 	return nil
 }
 

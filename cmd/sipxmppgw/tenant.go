@@ -127,6 +127,9 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	t.sip = &signaling.Tenant{
 		Calls: t.g, Presence: t.pres, Messages: t.mail, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
 	}
+	if !c.Beside() { // our own addresses, where nothing else is said, mean the first
+		t.sip.Realm, t.sip.Hosts = c.SIP.Realm, t.routes.Hosts
+	}
 	if err := t.openAccounts(); err != nil {
 		return err
 	}

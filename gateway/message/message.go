@@ -70,7 +70,7 @@ type Message struct {
 	Trunk string `json:",omitempty"` // the SIP peer that it goes to or came from
 	// Origin is the SIP peer that a message to SIP came from; empty if it came from XMPP.
 	Origin string `json:",omitempty"`
-	Type  string `json:",omitempty"` // of the stanza (RFC 6121 section 5.2.2)
+	Type   string `json:",omitempty"` // of the stanza (RFC 6121 section 5.2.2)
 
 	Subject string    `json:",omitempty"`
 	Lang    string    `json:",omitempty"`
