@@ -52,6 +52,8 @@ type Options struct {
 	Ended func(Record)
 	// Presence is told who is in a call. Default: nobody is.
 	Presence *Presences
+	// Lamps show who is on which line. Default: nobody sees it.
+	Lamps *Lamps
 	// NewID makes the id of a call. Default: 80 random bits.
 	NewID func() call.ID
 }

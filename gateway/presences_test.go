@@ -34,6 +34,9 @@ type journal struct {
 	on    func(Subscription) // told of each SUBSCRIBE
 	tell  func(Pair, presence.State)
 	ask   func(Pair)
+
+	phone  presence.Document // what a phone of ours shows
+	onCall bool
 }
 
 func (j *journal) note(format string, a ...any) {
@@ -72,8 +75,11 @@ func (j *journal) Notify(id string, n presence.Notify) {
 	j.note("notify %s %s %s %s", id, n.State, n.Reason, states(n.Now))
 }
 
-func (j *journal) Publish(p Publication)       { j.note("publish %s %s", p.Match, p.Expires) }
-func (j *journal) Allow(p Pair)                { j.note("allow %s", p.key()) }
+func (j *journal) Publish(p Publication) { j.note("publish %s %s", p.Match, p.Expires) }
+func (j *journal) Allow(p Pair)          { j.note("allow %s", p.key()) }
+
+func (j *journal) Phone(string) (presence.Document, bool) { return j.phone, j.onCall }
+
 func (j *journal) Disallow(p Pair)             { j.note("disallow %s", p.key()) }
 func (j *journal) Look(p Pair)                 { j.note("look %s", p.key()) }
 func (j *journal) Mail(user string, m Mailbox) { j.note("mail %s %d", user, m.New) }

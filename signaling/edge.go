@@ -40,6 +40,7 @@ type Edge struct {
 	legs      *registry
 	usages    *usages
 	published publications
+	house     *house
 	trace     *tracer
 	able      abilities
 	threads   threads
@@ -68,12 +69,12 @@ var _ gateway.Dialer = (*Edge)(nil)
 // cannot be served.
 func New(o Options) (*Edge, error) {
 	e := &Edge{
-		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}},
+		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}}, house: newHouse(),
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
 	e.own = Tenant{
-		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
+		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
 	}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
@@ -150,6 +151,9 @@ func New(o Options) (*Edge, error) {
 // meet makes what those need who prove who they are: trunks and phones.
 func (e *Edge) meet() {
 	e.phones = newPhones(e.o, e.flows)
+	if e.phones != nil {
+		e.phones.moved = e.stirred
+	}
 	if e.phones == nil && !slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Inbound.User != "" }) {
 		return
 	}
@@ -387,6 +391,7 @@ func (e *Edge) Close() error {
 	for _, l := range e.legs.all() {
 		l.End(call.Unavailable, call.Detail{})
 	}
+	e.shutHouse()
 	e.Retire()
 	e.finished()
 	timeout := time.NewTimer(farewell)

@@ -27,6 +27,9 @@ type Options struct {
 	// Presence is told of subscriptions, of ours and of peers. Without it there are none.
 	Presence *gateway.Presences
 
+	// Lamps are the calls on lines, for phones that watch them. Without it there are none.
+	Lamps *gateway.Lamps
+
 	// Stack carries the messages. The edge sets its Allowed, OnRequest, OnAck, OnStray,
 	// Trace and Server. Its Locate is also asked where trunks are, again and again.
 	Stack stack.Options
@@ -159,6 +162,11 @@ type Phone struct {
 
 	// Policy is what its media may be.
 	Policy media.Policy
+
+	// Owner is whose it is, as a bare JID. Publishes says that what it publishes of itself is what
+	// others see of it.
+	Owner     string
+	Publishes bool
 
 	// Tenant is whose it is. Default: that of the options. Space tells its trunk and its
 	// bindings from those of phones of the same name of other tenants; that of the options has

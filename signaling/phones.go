@@ -13,6 +13,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
@@ -26,6 +27,9 @@ type phones struct {
 
 	mu sync.Mutex
 	r  *registrar.Registrar
+	// composed is what phones have published, and moved has others told of what has changed.
+	composed map[*Trunk]*presence.Compositor
+	moved    func(*Trunk)
 }
 
 // newPhones returns the phones of the options, where they were before; nil if there are none.
@@ -33,7 +37,7 @@ func newPhones(o Options, fs *flows) *phones {
 	if len(o.Phones) == 0 {
 		return nil
 	}
-	p := &phones{byName: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings)}
+	p := &phones{byName: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings), composed: map[*Trunk]*presence.Compositor{}, moved: func(*Trunk) {}}
 	for i := range o.Phones {
 		phone := &o.Phones[i]
 		p.byName[phone.bound()] = &Trunk{
@@ -89,6 +93,9 @@ func (p *phones) changed(before, kept, gone []registrar.Binding) {
 			}
 		}
 	}
+	for _, b := range append(slices.Clone(kept), gone...) {
+		p.moved(p.byName[b.User])
+	}
 	for _, b := range gone {
 		p.flows.release(p.byName[b.User], wayOf(b))
 		if p.o.Drop != nil {
@@ -130,6 +137,14 @@ func (p *phones) lapse(ctx context.Context) {
 		case <-tick.C:
 			p.mu.Lock()
 			p.changed(nil, nil, p.r.Lapse(time.Now()))
+			for t, c := range p.composed {
+				if !c.Lapse(time.Now()) {
+					continue
+				}
+				if p.moved(t); c.Len() == 0 {
+					delete(p.composed, t)
+				}
+			}
 			p.mu.Unlock()
 		}
 	}

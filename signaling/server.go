@@ -81,7 +81,7 @@ func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
 	case sip.SUBSCRIBE:
 		e.watchedBy(tx, trunk)
 	case sip.PUBLISH:
-		_ = tx.Reply(489, "", e.events(trunk)) // nobody's presence is composed here
+		e.posted(tx, trunk)
 	default:
 		e.reply(tx, 405)
 	}

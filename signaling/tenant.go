@@ -16,6 +16,7 @@ type Tenant struct {
 	Calls    gateway.Calls
 	Presence *gateway.Presences
 	Messages gateway.Messages
+	Lamps    *gateway.Lamps // nil for none
 	Host     string
 	Hosts    []string
 	Realm    string // of its phones. Default Host; no other tenant has it

@@ -26,7 +26,7 @@ var scanners = []string{
 
 // asked are the methods of which strangers are asked who they are.
 var askable = map[sip.RequestMethod]bool{
-	sip.INVITE: true, sip.REGISTER: true, sip.MESSAGE: true, sip.SUBSCRIBE: true,
+	sip.INVITE: true, sip.REGISTER: true, sip.MESSAGE: true, sip.SUBSCRIBE: true, sip.PUBLISH: true,
 }
 
 // A warden asks who nobody knows by an address or a certificate, and remembers who could not

@@ -217,7 +217,7 @@ func refusalsOf(c config.Config) translate.Refusals {
 func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	first := d.tenants[0].sip
 	o := signaling.Options{
-		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
+		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack: stack.Options{
 			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,

@@ -12,6 +12,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/challenge"
 	"sipxmppgw/signaling/registrar"
@@ -41,6 +42,24 @@ func spaceOf(c config.Config) string {
 
 // phoneTrunk is the name of the trunk of a phone.
 func phoneTrunk(c config.Config, user string) string { return signaling.PhoneTrunk(spaceOf(c), user) }
+
+// ownerOf is whose a phone is, as the other side is told of it.
+func ownerOf(p config.Phone) string {
+	j, err := translate.ParseJID(p.JID)
+	if err != nil {
+		return p.JID // it was checked
+	}
+	return j.Bare().String()
+}
+
+// ownersOf are whose the phones are, by their trunks.
+func ownersOf(c config.Config) map[string]string {
+	all := map[string]string{}
+	for _, p := range c.Phones {
+		all[phoneTrunk(c, p.User)] = ownerOf(p)
+	}
+	return all
+}
 
 // phonesOf are the trunks that are phones.
 func phonesOf(c config.Config) map[string]bool {
@@ -77,6 +96,7 @@ func (t *tenant) phones(o *signaling.Options) error {
 	for _, p := range t.c.Phones {
 		o.Phones = append(o.Phones, signaling.Phone{
 			User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(t.c, p), Tenant: t.sip, Space: spaceOf(t.c),
+			Owner: ownerOf(p), Publishes: p.Presence == "publish",
 		})
 	}
 	if len(t.c.Phones) == 0 || t.store == nil {

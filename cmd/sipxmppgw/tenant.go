@@ -37,6 +37,7 @@ type tenant struct {
 	mail     *gateway.Mail
 	xmpp     *jingle.Edge
 	pres     *gateway.Presences
+	lamps    *gateway.Lamps
 	stream   *component.Stream
 	sip      *signaling.Tenant // its part of the SIP side
 	remote   *rtpengine.Engine // nil if the relay carries its media
@@ -87,10 +88,19 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		return err
 	}
 	t.store = t.d.part(t)
-	t.pres = presenceOf(c, t.routes, t.store, t.log)
+	t.pres = presenceOf(c, t.routes, t.store, t.log, func(user string) { t.lamps.Touch(user) }, func(user string) {
+		if e := t.d.probing.Load(); e != nil {
+			e.Mailed(t.sip, user)
+		}
+	})
+	owners := ownersOf(c)
+	t.lamps = gateway.NewLamps(gateway.LampOptions{
+		Router: t.routes, Allows: t.pres.Allows, Owner: func(trunk string) string { return owners[trunk] },
+	})
 	t.g = gateway.New(gateway.Options{
 		Router:      t.routes,
 		Presence:    t.pres,
+		Lamps:       t.lamps,
 		Media:       carrier,
 		Limits:      limitsOf(c),
 		MaxCalls:    c.Calls.Max,
@@ -125,7 +135,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Registry: t.reg,
 	})
 	t.sip = &signaling.Tenant{
-		Calls: t.g, Presence: t.pres, Messages: t.mail, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+		Calls: t.g, Presence: t.pres, Messages: t.mail, Lamps: t.lamps, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
 	}
 	if !c.Beside() { // our own addresses, where nothing else is said, mean the first
 		t.sip.Realm, t.sip.Hosts = c.SIP.Realm, t.routes.Hosts
@@ -207,6 +217,7 @@ func (t *tenant) meet() error {
 	t.g.SetDialer(gateway.SIP, t.d.sip)
 	t.mail.SetCarrier(gateway.SIP, t.d.sip)
 	t.pres.SetEdges(t.d.sip, t.xmpp)
+	t.lamps.SetEdge(func(line string) { t.d.sip.Lit(t.sip, line) })
 	if err := t.mail.Start(context.Background()); err != nil {
 		t.log.Error("messages", "error", err)
 	}

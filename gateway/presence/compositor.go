@@ -78,15 +78,8 @@ func (c *Compositor) Lapse(now time.Time) bool {
 	return len(c.all) < before
 }
 
-// Next returns when the first publication is over; ok is false if there is none.
-func (c *Compositor) Next() (at time.Time, ok bool) {
-	for _, o := range c.all {
-		if !ok || o.until.Before(at) {
-			at, ok = o.until, true
-		}
-	}
-	return at, ok
-}
+// Len returns how many publications there are.
+func (c *Compositor) Len() int { return len(c.all) }
 
 // Now returns the state that is published; ok is false if there is none.
 func (c *Compositor) Now() (now Document, ok bool) {
