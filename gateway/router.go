@@ -96,6 +96,9 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	if p := r.phoneAt(uri, ""); p != nil && !choice.Denied && (r.Table.Serves(from) || from.Bare().String() == p.Owner) {
 		choice.Allowed, choice.Trunks, choice.Rule = true, route.Via(p.Trunk.Name), "own phone"
 	}
+	if g, grouped := r.group(uri, ""); grouped && q.Calls && !choice.Denied && (choice.Allowed || r.Table.Serves(from)) {
+		return r.fromUser(g, q, from, to, choice)
+	}
 	phone := r.phoneOf(choice)
 	if a, trunk, ok := r.line(from); ok && !choice.Denied && phone == nil {
 		t := r.overLine(a, trunk, q, from, uri, choice)

@@ -254,7 +254,7 @@ func (a *actor) leave() {
 func owner(in Incoming) string {
 	jid := in.Target.To.JID
 	if in.Edge == XMPP {
-		jid = in.Target.From.JID
+		jid = callerOf(in).JID
 	}
 	return bareJID(jid)
 }
