@@ -96,6 +96,12 @@ func (h *house) remove(s *serving) {
 	h.total--
 }
 
+func (h *house) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.total
+}
+
 func (h *house) about(a subject) []*serving {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -117,8 +117,9 @@ func TestPhoneWatchesItsRegistration(t *testing.T) {
 		h.told(`version="1"`, "<uri>sip:desk@10.0.0.9</uri>", "<uri>sip:desk@10.0.0.2</uri>")
 		time.Sleep(10 * time.Minute)
 		h.told("terminated;reason=timeout")
-		if h.edge.house.total != 0 || len(h.edge.usages.dialog) != 0 {
-			t.Errorf("%d are left", h.edge.house.total)
+		synctest.Wait()
+		if h.edge.Stats().Served != 0 || len(h.edge.usages.dialog) != 0 {
+			t.Errorf("%d are left", h.edge.Stats().Served)
 		}
 	})
 }
@@ -185,6 +186,7 @@ func TestWatchedTooMuch(t *testing.T) {
 		if got := h.watches("dialog", "sofa", "480"); !strings.Contains(got, "Retry-After: ") {
 			t.Errorf("got\n%s", got)
 		}
+		synctest.Wait()
 		if n := len(h.edge.usages.dialog); n != maxServed {
 			t.Errorf("%d dialogs", n)
 		}
