@@ -90,8 +90,8 @@ func (l *Lamps) Line(q Query) (line, contact string, err error) {
 	return line, contact, nil
 }
 
-// May says that a phone may watch a line: all phones of one gateway see each other, and their
-// owners; anybody else has to allow it, as for presence (RFC 8048 section 8).
+// May says that a phone may watch a line: all phones of one gateway see each other, and each its own
+// owner; any other user has to allow it, as for presence (RFC 8048 section 8).
 func (l *Lamps) May(trunk, contact, line string) bool {
 	return l.opt.Owner(line) != "" || line == l.opt.Owner(trunk) || l.opt.Allows(Pair{User: line, Contact: contact})
 }
