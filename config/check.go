@@ -237,7 +237,7 @@ func (r *reader) pairs(n *yaml.Node, v reflect.Value, path string) {
 // fieldsOf returns the settings of a struct, those of what is embedded in it among them.
 func fieldsOf(t reflect.Type) (names []string, index [][]int) {
 	for _, f := range reflect.VisibleFields(t) {
-		if !f.Anonymous {
+		if !f.Anonymous && f.IsExported() {
 			names, index = append(names, f.Tag.Get("yaml")), append(index, f.Index)
 		}
 	}

@@ -51,6 +51,8 @@ type Config struct {
 	Groups []Group `yaml:"groups"`
 	// Tenants are further components in the same process.
 	Tenants []Tenant `yaml:"tenants"`
+
+	beside bool // as one of Tenants sees it
 }
 
 // XMPP is the component connection (XEP-0114).
@@ -590,6 +592,11 @@ type Phone struct {
 	Video  bool     `yaml:"video"`
 	SRTP   string   `yaml:"srtp"`
 	ICE    bool     `yaml:"ice"`
+	// Presence is "publish": the phone may watch (SUBSCRIBE to presence, and to the event packages
+	// dialog, message-summary and reg), is watched, and what it publishes of itself (PUBLISH,
+	// RFC 3903) is what others see; "on", without the latter: they see whether it is registered;
+	// or "off". Default publish.
+	Presence string `yaml:"presence"`
 }
 
 // Registrar says how phones are bound to where they are. With store.file they are there again

@@ -49,6 +49,7 @@ func TestProblemsOfPhones(t *testing.T) {
 		{"a number twice", strings.Replace(phone(good+", number: '+491'"), "desk,", "desk, number: '+491',", 1), "phones[1].number: +491 is that of another phone too"},
 		{"the number of a user", phone(good+", number: '+491'") + "numbers: {'+491': juliet@example.org}\n", "phones[1].number: +491 stands in numbers too"},
 		{"another codec", phone(good + ", codecs: G729"), `phones[1].codecs[0]: "G729" is none of`},
+		{"presence of no kind", phone(good + ", presence: maybe"), `phones[1].presence: "maybe" is none of`},
 		{"SRTP of no kind", phone(good + ", srtp: maybe"), `phones[1].srtp: "maybe" is none of`},
 		{"without any domain", strings.Replace(home, "{domain: sip.example.org}", "{realm: a}", 1), "sip.domain: is missing"},
 		{"a realm with quotes", strings.Replace(home, "sip.example.org}", "sip.example.org, realm: 'a\"b'}", 1), "sip.realm: "},

@@ -239,6 +239,9 @@ func (r *reader) phones(c *Config) {
 			r.at(at("srtp"), "srtp and ice are for the gateway's own relay, not for rtpengine")
 		}
 		r.codecs(fmt.Sprintf("phones[%d].codecs", i), p.Codecs)
+		if p.Presence != "" {
+			r.oneOf(at("presence"), p.Presence, "publish", "on", "off")
+		}
 	}
 	r.span("registrar.min_expires", c.Registrar.MinExpires, 10*time.Second, 24*time.Hour)
 	r.span("registrar.max_expires", c.Registrar.MaxExpires, 10*time.Second, 24*time.Hour)
@@ -859,6 +862,9 @@ func (c *Config) complete() {
 	for i := range c.Phones {
 		if len(c.Phones[i].Codecs) == 0 {
 			c.Phones[i].Codecs = slices.Clone(codecs)
+		}
+		if c.Phones[i].Presence == "" {
+			c.Phones[i].Presence = "publish"
 		}
 	}
 	if c.SIP.Country != "" && len(c.SIP.InternationalPrefixes) == 0 {

@@ -8,8 +8,9 @@ import (
 )
 
 // A Tenant is a further component of an XMPP server, with all that is its own. The sockets of
-// the SIP side, the relay with its ports, the store, the operator's listener and the log are
-// those of the whole; phones that register are the first component's. What a tenant does not say has its default, whatever is said elsewhere.
+// the SIP side, the relay with its ports, the store, the operator's listener, the log and the
+// bounds of registrations are those of the whole. What a tenant does not say has its default,
+// whatever is said elsewhere.
 type Tenant struct {
 	// XMPP is its component. Better than its Secret: SecretFile, the environment variable
 	// SIPXMPPGW_XMPP_SECRET_ and the domain in capitals, with _ for . and -, or a systemd
@@ -31,6 +32,9 @@ type Tenant struct {
 	Contacts []string `yaml:"contacts"`
 	// Trunks are its SIP peers. A call belongs to the tenant of the trunk it comes over.
 	Trunks []Trunk `yaml:"trunks"`
+	// Phones are SIP phones of its own. They register at its sip.domain, which it needs for them
+	// and which is their realm: no other component's phone has it.
+	Phones []Phone `yaml:"phones"`
 	// Routes are where its users may call: over its trunks alone.
 	Routes []Route `yaml:"routes"`
 	// Users are whose its numbers and addresses are.
@@ -43,21 +47,25 @@ type Tenant struct {
 func (c Config) tenant() Tenant {
 	return Tenant{
 		XMPP: c.XMPP, SIP: c.SIP.Addressing, Media: c.Media.Carrier, Calls: c.Calls, Messages: c.Messages, Persons: c.Persons, Accounts: c.Accounts,
-		Contacts: c.Contacts, Trunks: c.Trunks, Routes: c.Routes, Users: c.Users, Groups: c.Groups,
+		Contacts: c.Contacts, Trunks: c.Trunks, Phones: c.Phones, Routes: c.Routes, Users: c.Users, Groups: c.Groups,
 	}
 }
 
-// further is the configuration as one of Tenants sees it. Phones are the first component's.
+// further is the configuration as one of Tenants sees it.
 func (c Config) further(t Tenant) Config {
 	own := c.of(t)
-	own.Phones = nil
+	own.beside = true
 	return own
 }
+
+// Beside reports whether it is the configuration as one of Tenants sees it, and not that of the
+// file itself.
+func (c Config) Beside() bool { return c.beside }
 
 // of is the configuration as a tenant sees it: what is shared, and its own.
 func (c Config) of(t Tenant) Config {
 	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Messages, c.Persons, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Messages, t.Persons, t.Accounts
-	c.Contacts, c.Trunks, c.Routes, c.Users, c.Groups, c.Tenants = t.Contacts, t.Trunks, t.Routes, t.Users, t.Groups, nil
+	c.Contacts, c.Trunks, c.Phones, c.Routes, c.Users, c.Groups, c.Tenants = t.Contacts, t.Trunks, t.Phones, t.Routes, t.Users, t.Groups, nil
 	return c
 }
 
@@ -95,6 +103,7 @@ func (r *reader) apart(c *Config) {
 		return
 	}
 	domains, trunks, ports, accounts := map[string]bool{}, map[string]bool{}, 0, 0
+	realms, proved := map[string]bool{}, map[string]bool{}
 	var before []Trunk // of the tenants before this one
 	r.each(c, func(own *Config) {
 		if domains[own.XMPP.Domain] {
@@ -116,6 +125,7 @@ func (r *reader) apart(c *Config) {
 		if len(own.Accounts.Allow) > 0 {
 			accounts += own.Accounts.Max
 		}
+		r.realm(own, realms, proved)
 		for i, t := range own.Trunks {
 			if trunks[t.Name] {
 				r.at(fmt.Sprintf("trunks[%d].name", i), "%q is the name of a trunk of another tenant too", t.Name)
@@ -137,6 +147,32 @@ func (r *reader) apart(c *Config) {
 	if all := c.Media.PortMax - c.Media.PortMin + 1; all < ports {
 		r.at("media.port_max", "%d ports are too few for calls.max of all tenants, which may take %d", all, ports)
 	}
+}
+
+// realm holds what must be true of who proves to be one: phones by a realm of their component
+// alone, trunks by one that is for all.
+func (r *reader) realm(own *Config, realms, proved map[string]bool) {
+	for i, t := range own.Trunks {
+		if name := t.Inbound.Username; name != "" && proved[name] {
+			r.at(fmt.Sprintf("trunks[%d].inbound.username", i), "%q is the name of a trunk or phone of another component too", name)
+		}
+		proved[t.Inbound.Username] = true
+	}
+	realm := strings.ToLower(own.SIP.Domain)
+	switch {
+	case !own.beside: // whose realm is that of trunks too
+		realms[strings.ToLower(own.SIP.Realm)] = true
+		for _, p := range own.Phones {
+			proved[p.User] = true
+		}
+	case len(own.Phones) == 0:
+		return
+	case realm == "":
+		r.at("sip.domain", "is missing; phones of a tenant register there")
+	case realms[realm]:
+		r.at("sip.domain", "%q is where phones of another component register, or its realm", own.SIP.Domain)
+	}
+	realms[realm] = true
 }
 
 // alike returns a source that two trunks have in common, if nothing else tells their calls

@@ -71,6 +71,13 @@ func TestProblemsOfTenants(t *testing.T) {
 			"too many accounts", smallest + "store: {file: f, key_file: k}\naccounts: {allow: [example.org], max: 6000}\n" + second + "    accounts: {allow: [example.net], max: 6000}\n",
 			"f.yaml:12: accounts.max: 12000 accounts of all tenants are more than 10000",
 		},
+		{"phones of its own", smallest + second + "    sip: {domain: sip.example.net}\n    phones: [{user: desk, password: a, jid: otto@example.net}]\nphones: [{user: desk, password: b, jid: juliet@example.org}]\n", ""},
+		{"phones, and no domain for them", smallest + second + "    phones: [{user: desk, password: a, jid: otto@example.net}]\n", "f.yaml:12: tenants[0].sip.domain: is missing; phones of a tenant register there"},
+		{"phones at the domain of others", smallest + "sip: {domain: SIP.example.org}\n" + second + "    sip: {domain: sip.example.org}\n    phones: [{user: desk, password: a, jid: otto@example.net}]\n", `tenants[0].sip.domain: "sip.example.org" is where phones of another component register, or its realm`},
+		{"phones at the realm of others", smallest + "sip: {realm: sip.example.net}\n" + second + "    sip: {domain: sip.example.net}\n    phones: [{user: desk, password: a, jid: otto@example.net}]\n", `tenants[0].sip.domain: "sip.example.net" is where phones`},
+		{"a phone without a password", smallest + second + "    sip: {domain: sip.example.net}\n    phones: [{user: desk, jid: otto@example.net}]\n", "f.yaml:17: tenants[0].phones[0].password: is missing; either"},
+		{"one name for two trunks that prove it", strings.Replace(smallest, "192.0.2.20", "192.0.2.20\n    inbound: {username: a, password: b}", 1) + strings.Replace(second, "192.0.2.30", "192.0.2.30, inbound: {username: a, password: c}", 1), `tenants[0].trunks[0].inbound.username: "a" is the name of a trunk or phone of another component too`},
+		{"a phone of another in a group", smallest + "phones: [{user: desk, password: b, jid: juliet@example.org}]\n" + second + "    groups: [{number: '+431', members: ['phone:desk']}]\n", `tenants[0].groups[0].members[0]: "desk" is not the user of a phone`},
 		{"rtpengines need none", smallest + second + "    media: {engine: rtpengine, rtpengine: [{address: '192.0.2.9:2223'}]}\nmedia: {port_max: 12000}\n", ""},
 	}
 	for _, tt := range tests {

@@ -56,6 +56,7 @@ type actor struct {
 	owner   string   // bare JID of the XMPP user whose call it is
 
 	places []string // the quotas that it counts in
+	lamps  map[lampKey]Lamp
 
 	in      Incoming
 	turn    int      // of bridge
@@ -156,6 +157,7 @@ func (a *actor) poster(turn int) func(call.Event) {
 func (a *actor) run() {
 	defer a.g.forget(a)
 	defer a.leave()
+	defer a.dim()
 	if !a.guard(func() { a.do(a.first) }) {
 		return
 	}
@@ -243,6 +245,7 @@ func (a *actor) read(l letter) {
 		a.step(l.event)
 	}
 	a.admitComing()
+	a.show()
 }
 
 // receive has a leg say what an input means. A leg whose place is taken still has a dialog or

@@ -54,6 +54,8 @@ type Options struct {
 	Ended func(Record)
 	// Presence is told who is in a call. Default: nobody is.
 	Presence *Presences
+	// Lamps show who is on which line. Default: nobody sees it.
+	Lamps *Lamps
 	// NewID makes the id of a call. Default: 80 random bits.
 	NewID func() call.ID
 }
@@ -183,7 +185,7 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 		edges: [2]Edge{in.Edge, in.Target.Edge}, trunks: [2]string{in.Trunk, in.Target.Trunk},
 		codecs: [2]codecs{{offers: speech(in.Offer), allowed: names(in.Policy.Codecs)}, {allowed: names(in.Target.Policy.Codecs)}},
 	}
-	a.newSeat(call.A, member{in.Edge, in.Trunk, in.Target.From, in.Policy})
+	a.newSeat(call.A, member{in.Edge, in.Trunk, callerOf(in), in.Policy})
 	a.newSeat(call.B, member{in.Target.Edge, in.Target.Trunk, in.Target.To, in.Target.Policy})
 	a.diary.open(a.rec.Attempt)
 	if err := g.admit(a, in); err != nil {
@@ -196,6 +198,15 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 	g.log.Debug("call parties", "call", string(a.id), "caller_uri", in.Target.From.URI, "caller_jid", in.Target.From.JID,
 		"callee_uri", in.Target.To.URI, "callee_jid", in.Target.To.JID)
 	return a, nil
+}
+
+// callerOf is who calls, as its own world knows it.
+func callerOf(in Incoming) Party {
+	p := in.Target.From
+	if in.Target.Caller != "" {
+		p.JID = in.Target.Caller
+	}
+	return p
 }
 
 // limits are the times of a call.

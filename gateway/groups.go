@@ -100,6 +100,27 @@ func (r *Routes) group(u translate.URI, trunk string) (Group, bool) {
 	return Group{}, false
 }
 
+// fromUser is the call of an XMPP user to a group. Its members see the same of the user, whichever
+// world they are in: to other users, what stands for the user on the SIP side.
+func (r *Routes) fromUser(g Group, q Query, from, to translate.JID, choice route.Choice) (Target, error) {
+	sender, err := r.Mapping.SenderURI(from.Bare())
+	if err != nil {
+		return Target{}, addressRefusal(err)
+	}
+	shown := r.Mapping.Caller(translate.Claim{From: translate.NameAddr{URI: sender.String()}}, token())
+	if !shown.URI.IsZero() {
+		r.remember(shown.JID, shown.URI)
+	}
+	like := Target{
+		Edge: XMPP, Caller: from.String(), Policy: r.XMPP, NoAnswer: r.NoAnswer, Hops: q.Hops, Why: choice.Why,
+		From: Party{URI: sender.String(), JID: shown.JID.String(), Name: translate.CleanName(q.From.Name), Anonymous: choice.Hide || r.hidden(from)},
+		To:   Party{URI: g.Address.String(), JID: to.Bare().String()},
+	}
+	self := func(m Member) bool { return m.Trunk == "" && m.JID.Bare() == from.Bare() }
+	g.Members, g.Fallback = slices.DeleteFunc(slices.Clone(g.Members), self), slices.DeleteFunc(slices.Clone(g.Fallback), self)
+	return r.toGroup(g, like)
+}
+
 // toGroup is a call to a group; like is how a call from there goes to one user.
 func (r *Routes) toGroup(g Group, like Target) (Target, error) {
 	t, ok := r.ringAt(g, g.Members, like)

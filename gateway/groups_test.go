@@ -114,6 +114,35 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// A user calls a group: who may call rings its members, but not itself; to other users the caller is
+// who stands for it among SIP addresses.
+func TestGroupsCalledByUsers(t *testing.T) {
+	r := routes(t)
+	r.Groups = []Group{{Address: translate.URI{Scheme: "tel", User: "+49302"}, Members: membersAt(t, "juliet@example.org", "phone:desk", "romeo@example.org"), Order: Together}}
+	r.Phones = []PhoneRoute{{User: "desk", Owner: "juliet@example.org", Trunk: TrunkRoute{Name: "phone/desk"}}}
+	q := Query{Edge: XMPP, From: Party{JID: "romeo@example.org/x", Name: "Romeo"}, To: "+49302@sip.gw.example", Calls: true}
+	got, err := r.Route(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, want := rings(got), "juliet@example.org/0/juliet@example.org, phone/desk sip:desk@x.gw.example/0/sip:desk@x.gw.example"; s != want {
+		t.Errorf("%s, want %s", s, want)
+	}
+	for _, o := range append([]Target{got}, got.Others...) {
+		if o.Caller != "romeo@example.org/x" || !strings.HasSuffix(bareJID(o.From.JID), "@sip.gw.example") || o.From.URI != "sip:romeo%40example.org@x.gw.example" || o.From.Name != "Romeo" {
+			t.Errorf("%s is called by %+v", o.Trunk, o.From)
+		}
+	}
+	if in := (Incoming{Edge: XMPP, Target: got}); owner(in) != "romeo@example.org" {
+		t.Errorf("it is the call of %s", owner(in))
+	}
+	var refused *call.Refusal
+	q.From.JID = "eve@example.com/x"
+	if _, err := r.Route(q); !errors.As(err, &refused) || refused.Cause != call.Forbidden {
+		t.Errorf("whom no route lets call: %v", err)
+	}
+}
+
 // A route with several trunks: by their order, those that are down last, and none if all are.
 // What is no call stays with the first.
 func TestSeveralTrunks(t *testing.T) {

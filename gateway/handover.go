@@ -76,7 +76,7 @@ func (r *Routes) handedBySIP(h Handover) (Target, error) {
 // handedByPhone routes what the REFER of a phone asks for: the transfer is its owner's, who may
 // have it go wherever the phone may call.
 func (r *Routes) handedByPhone(h Handover, p *PhoneRoute) (Target, error) {
-	t, err := r.fromPhone(Query{Edge: SIP, Trunk: h.Trunk, To: h.To}, p)
+	t, err := r.fromPhone(Query{Edge: SIP, Trunk: h.Trunk, To: h.To, Calls: true}, p)
 	if err != nil {
 		return Target{}, err
 	}

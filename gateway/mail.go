@@ -39,8 +39,10 @@ type MailOptions struct {
 	Router interface {
 		Route(Query) (Target, error)
 	}
-	// Trunks are those that take messages.
+	// Trunks are those that take messages, and Phones those of them that are phones of ours:
+	// they alone write to other SIP peers, and are written to by those.
 	Trunks map[string]bool
+	Phones map[string]bool
 	// Persons are those with an address in both worlds: who writes to a telephone that takes no
 	// messages is told where its owner reads them. Default: nobody is known.
 	Persons *Persons
@@ -142,9 +144,11 @@ func (p *Mail) Send(q Query, m message.Message) error {
 		}
 	} else {
 		m.Trunk, m.Left = q.Trunk, t.Hops
-		if t.Edge == SIP { // such as to another phone: what one SIP peer writes to another is not ours to carry
-			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
-			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
+		if t.Edge == SIP {
+			if r := p.inner(&m, t); r != nil {
+				p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
+				return r
+			}
 		}
 	}
 	to := m.To.JID // with the device, if the sender said one
@@ -172,6 +176,19 @@ func (p *Mail) elsewhere(user, contact string) string {
 
 // wordless are statuses of SIP peers that take no messages.
 func wordless(status int) bool { return status == 405 || status == 415 || status == 501 }
+
+// inner makes a message that came from SIP one to SIP. What one trunk writes to another is not
+// ours to carry.
+func (p *Mail) inner(m *message.Message, t Target) error {
+	m.Way, m.Origin, m.Trunk = message.ToSIP, m.Trunk, t.Trunk
+	switch {
+	case !p.opt.Phones[m.Origin] && !p.opt.Phones[m.Trunk]:
+		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
+	case !p.opt.Trunks[m.Trunk]:
+		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "the trunk " + m.Trunk + " takes no messages, only calls"}}
+	}
+	return nil
+}
 
 func address(p Party) message.Address {
 	return message.Address{URI: p.URI, JID: p.JID, Name: p.Name, Anonymous: p.Anonymous, IMPP: p.IMPP}
@@ -258,7 +275,7 @@ func (p *Mail) tell(a message.Tell) {
 		}
 	}
 	if !a.Message.Report {
-		p.carriers[1-target(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
+		p.carriers[source(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
 	}
 }
 
@@ -284,6 +301,14 @@ func target(m message.Message) Edge {
 		return SIP
 	}
 	return XMPP
+}
+
+// source is the edge that a message came from.
+func source(m message.Message) Edge {
+	if m.Way == message.ToSIP && m.Origin == "" {
+		return XMPP
+	}
+	return SIP
 }
 
 // mailMetrics are the metrics of messages.

@@ -93,6 +93,52 @@ func TestATrunkWithoutMessages(t *testing.T) {
 	}
 }
 
+// inside routes from one SIP peer to another.
+type inside struct{ trunk string }
+
+func (i inside) Route(Query) (Target, error) {
+	return Target{Edge: SIP, Trunk: i.trunk, From: Party{URI: "sip:a@gw", JID: "a@gw"}, To: Party{URI: "sip:b@gw"}}, nil
+}
+
+// What a phone of ours writes goes to other SIP peers that take messages, and what they write to
+// it; what one trunk writes to another does not.
+func TestMailWithinSIP(t *testing.T) {
+	tests := []struct {
+		name, from, to string
+		status         int
+	}{
+		{"phone to phone", "phone/desk", "phone/sofa", 0},
+		{"phone to trunk", "phone/desk", "trunk", 0},
+		{"trunk to phone", "trunk", "phone/desk", 0},
+		{"trunk to trunk", "trunk", "other", 501},
+		{"phone to a trunk without messages", "phone/desk", "deaf", 501},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := NewMail(MailOptions{
+				Router: inside{tt.to}, Trunks: map[string]bool{"trunk": true, "other": true, "phone/desk": true, "phone/sofa": true},
+				Phones: map[string]bool{"phone/desk": true, "phone/sofa": true},
+			})
+			err := p.Send(Query{Edge: SIP, Trunk: tt.from, To: "sip:b@gw"}, message.Message{Body: "hello"})
+			all := p.box.close()
+			if tt.status != 0 {
+				var refused *call.Refusal
+				if !errors.As(err, &refused) || refused.Detail.Status != tt.status || len(all) != 0 {
+					t.Errorf("got %v, and %v", err, all)
+				}
+				return
+			}
+			if err != nil || len(all) != 1 {
+				t.Fatalf("got %v, and %v", err, all)
+			}
+			m := all[0].(message.Take).Message
+			if m.Way != message.ToSIP || m.Origin != tt.from || m.Trunk != tt.to || source(m) != SIP || target(m) != SIP {
+				t.Errorf("got %+v", m)
+			}
+		})
+	}
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

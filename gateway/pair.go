@@ -37,6 +37,7 @@ type pair struct {
 
 	mail        *mailState // the pair stands for a mailbox
 	publication *publisher // or for a publication
+	phone       string     // trunk of the one of the two that is watched and is a phone of ours
 	resuming    *alarm
 
 	said     time.Time // when the user was last told, or asked, who may see whom
@@ -74,6 +75,17 @@ type part struct {
 	busy  map[string]int     // calls, by who is in them
 	alone bool               // the XMPP server is away
 	owed  []owed
+
+	phones map[string]map[*pair]bool // in which a phone of ours is watched, by its trunk
+}
+
+// watches notes that a phone of ours is watched in a pair.
+func (c *part) watches(pr *pair, trunk string) {
+	pr.phone = trunk
+	if c.phones[trunk] == nil {
+		c.phones[trunk] = map[*pair]bool{}
+	}
+	c.phones[trunk][pr] = true
 }
 
 func (c *part) add(p Pair) *pair {
@@ -89,6 +101,10 @@ func (c *part) add(p Pair) *pair {
 
 func (c *part) drop(pr *pair) {
 	delete(c.pairs, pr.Pair)
+	delete(c.phones[pr.phone], pr)
+	if len(c.phones[pr.phone]) == 0 {
+		delete(c.phones, pr.phone)
+	}
 	for _, who := range []string{pr.User, pr.Contact} {
 		rest := slices.DeleteFunc(c.of[who], func(o *pair) bool { return o == pr })
 		if len(rest) == 0 {
@@ -127,8 +143,20 @@ func (p *Presences) step(s *shard, in any) {
 		p.stepView(s, c.pairs[in.pair], in.id, presence.Refreshed{Expires: in.expires})
 	case lost:
 		p.stepView(s, c.pairs[in.pair], in.id, presence.Lost{})
+	case polled:
+		if pr := c.pairs[in.pair]; pr != nil {
+			var first presence.State // it knows the others
+			if len(pr.seen) > 0 {
+				first = pr.seen[0]
+			}
+			p.stepView(s, pr, in.id, presence.Seen{State: first})
+		}
 	case calling:
 		p.called(s, c, in)
+	case moved:
+		for pr := range c.phones[in.trunk] {
+			p.look(s, pr)
+		}
 	case mailed:
 		p.mailed(c.pairs[in.pair], in.mail)
 	case published:
@@ -233,14 +261,15 @@ func (p *Presences) presented(s *shard, c *part, in Presentation) {
 	case "subscribed":
 		pr.asked = false
 		if pr.allow != presence.Granted {
-			pr.allow = presence.Granted
+			p.allow(pr, presence.Granted)
 			p.keep(pr)
 		}
 		p.stepViews(s, pr, presence.Approved{})
 	case "unsubscribed":
 		// A server also says so of a probe that came before the user was ever asked.
 		if pr.asked || pr.allow == presence.Granted {
-			pr.asked, pr.allow, pr.seen = false, presence.Denied, nil
+			pr.asked, pr.seen = false, nil
+			p.allow(pr, presence.Denied)
 			p.keep(pr)
 			p.stepViews(s, pr, presence.Barred{})
 		}
@@ -467,14 +496,47 @@ func (p *Presences) subscribe(s *shard, pr *pair, o presence.Subscribe) {
 			return
 		}
 	}
+	trunk := p.trunk(pr)
+	if p.opt.Trunks[trunk] == PresencePhone && pr.mail == nil {
+		p.answer(s, pr, trunk, o.Expires)
+		return
+	}
 	if o.New && o.Expires > 0 {
-		if wait := p.pace.wait(p.trunk(pr)); wait > 0 {
+		if wait := p.pace.wait(trunk); wait > 0 {
 			pr.held = &o
 			set(s, &pr.holding, rung{pair: pr, what: ofPace}, wait)
 			return
 		}
 	}
 	p.send(s, pr, o)
+}
+
+// answer is what would come of a SUBSCRIBE for a phone of ours, which the gateway answers
+// itself.
+func (p *Presences) answer(s *shard, pr *pair, trunk string, expires time.Duration) {
+	p.parts[s.index].watches(pr, trunk)
+	p.Watched(pr.Pair, presence.Accepted{Expires: expires})
+	if expires > 0 {
+		p.shards.post(pr.key(), moved{trunk})
+	}
+}
+
+// look has those of a pair told what a phone of ours shows now.
+func (p *Presences) look(s *shard, pr *pair) {
+	now, busy := p.sip.Phone(pr.phone)
+	if busy && p.opt.OnThePhone && now.Open() {
+		now = presence.Busy(now, presence.Note{}) // in words that worded has
+	}
+	if pr.watch != nil {
+		p.stepWatch(s, pr, presence.Notified{State: "active", Holds: true, Now: now})
+	}
+	if pr.User != pr.phone {
+		return
+	}
+	for _, st := range presence.Changes(pr.seen, now) {
+		pr.seen = pr.seen.Put(st)
+		p.stepViews(s, pr, presence.Seen{State: st})
+	}
 }
 
 func (p *Presences) trunk(pr *pair) string {
@@ -518,6 +580,16 @@ func (p *Presences) begin(s *shard, pr *pair, in begun) {
 	if pr.watchers == nil {
 		pr.watchers = map[string]*view{}
 	}
+	if in.phone != "" { // phones of one gateway see each other
+		p.parts[s.index].watches(pr, in.phone)
+		w := presence.NewWatcher(presence.Granted)
+		p.look(s, pr)
+		w.Know(pr.seen, nil)
+		pr.watchers[in.id] = &view{w: w, name: in.name}
+		p.count.watchers.Add(1)
+		p.stepView(s, pr, in.id, presence.Begun{Expires: in.expires})
+		return
+	}
 	w := presence.NewWatcher(pr.allow)
 	var known presence.Document
 	for _, st := range pr.seen {
@@ -555,9 +627,13 @@ func (p *Presences) stepView(s *shard, pr *pair, id string, in presence.WatcherI
 			pr.asked, pr.said = true, time.Now()
 			p.xmpp.Ask(pr.Pair, v.name)
 		case presence.Look:
-			p.xmpp.Look(pr.Pair)
+			if pr.User == pr.phone {
+				p.shards.post(pr.key(), polled{pr.Pair, id})
+			} else {
+				p.xmpp.Look(pr.Pair)
+			}
 		case presence.Leave:
-			if pr.watch == nil && len(pr.watchers) == 1 {
+			if pr.watch == nil && len(pr.watchers) == 1 && pr.User != pr.phone {
 				p.xmpp.Tell(pr.Pair, presence.State{})
 			}
 		case presence.Start:
@@ -566,7 +642,7 @@ func (p *Presences) stepView(s *shard, pr *pair, id string, in presence.WatcherI
 			s.unset(v.alarms[o.Timer%3])
 		case presence.Remember:
 			if pr.allow != o.Standing {
-				pr.allow = o.Standing
+				p.allow(pr, o.Standing)
 				p.keep(pr)
 			}
 		case presence.Ended:
@@ -710,12 +786,16 @@ const (
 func (p *Presences) resume(s *shard, c *part, in resume) {
 	pr := p.pair(c, in.pair)
 	watch, _ := presence.ParseStanding(in.row.Watch)
-	pr.allow, _ = presence.ParseStanding(in.row.Allow)
+	allow, _ := presence.ParseStanding(in.row.Allow)
+	p.allow(pr, allow)
 	if in.voicemail != nil {
 		watch = presence.Granted
 		pr.mail = &mailState{Voicemail: *in.voicemail}
 		if in.row.Mail != nil {
 			pr.mail.known, pr.mail.last = true, *in.row.Mail
+			p.mu.Lock()
+			p.boxes[pr.Pair] = *in.row.Mail
+			p.mu.Unlock()
 		}
 	}
 	if watch == presence.None && len(in.row.Devices) > 0 { // we ended between the wish to end it and its end
@@ -766,6 +846,10 @@ func (p *Presences) mailed(pr *pair, m Mailbox) {
 	news := st.known || m.Waiting || m.New > 0
 	st.known, st.last = true, m
 	p.keep(pr)
+	p.mu.Lock()
+	p.boxes[pr.Pair] = m
+	p.mu.Unlock()
+	p.opt.Mailed(pr.User)
 	if news {
 		p.xmpp.Mail(pr.User, m)
 	}

@@ -70,8 +70,22 @@ func (r *Routes) ring(p *PhoneRoute, gruu string, t Target) Target {
 	return t
 }
 
-// fromPhone routes what a phone dials: it calls as its owner, whoever it says it is. The
-// permission for a trunk is that of the owner.
+// self is who a phone is in what it writes, and to those whom it watches: the address that
+// leads back to it, where a call of its own comes from its owner.
+func (r *Routes) self(p *PhoneRoute) Party {
+	party := Party{URI: translate.URI{Scheme: "sip", User: p.User, Host: r.Mapping.SIPHost}.String()}
+	for _, host := range []string{r.Mapping.DefaultDomain, r.Mapping.SIPHost} { // the short JID, if it has one
+		u := translate.URI{Scheme: "sip", User: p.User, Host: host}
+		if j, err := r.Mapping.JIDOfURI(u); err == nil && r.phoneAt(u, "") == p {
+			party.JID = j.Bare().String()
+			break
+		}
+	}
+	return party
+}
+
+// fromPhone routes what a phone dials, writes or asks: it calls as its owner, whoever it says it
+// is, and writes as itself. The permission for a trunk is that of the owner.
 func (r *Routes) fromPhone(q Query, p *PhoneRoute) (Target, error) {
 	request, err := translate.ParseURI(q.To)
 	if err != nil {
@@ -88,7 +102,11 @@ func (r *Routes) fromPhone(q Query, p *PhoneRoute) (Target, error) {
 	own := Query{Edge: SIP, To: q.To, Hops: q.Hops, Calls: q.Calls, Claim: translate.Claim{From: translate.NameAddr{URI: self.String()}}, Diverted: q.Diverted}
 	user, provisioned, err := r.target(request, "")
 	if r.phoneAt(request, "") != nil || err == nil && (provisioned || r.reachable(user)) {
-		return r.toXMPP(own)
+		t, err := r.toXMPP(own)
+		if err == nil && !q.Calls {
+			t.From = r.self(p)
+		}
+		return t, err
 	}
 	if q.Hops == 1 {
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}

@@ -44,6 +44,7 @@ func TestPhonesAreRouted(t *testing.T) {
 		from  string // URI
 		to    string // URI, or JID on the XMPP side
 		cause call.Cause
+		jids  string // of the two, if it is no call
 	}{
 		{name: "a user calls a phone by its name", in: Query{Edge: XMPP, From: Party{JID: "romeo@example.org/x"}, To: "desk@sip.gw.example"}, trunk: "phone/desk", from: "sip:romeo%40example.org@x.gw.example", to: desk},
 		{name: "by its number", in: Query{Edge: XMPP, From: Party{JID: "romeo@example.org/x"}, To: "+4930124@sip.gw.example"}, trunk: "phone/desk", from: "sip:romeo%40example.org@x.gw.example", to: desk},
@@ -64,10 +65,17 @@ func TestPhonesAreRouted(t *testing.T) {
 		{name: "a phone calls another", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:201@x.gw.example", Claim: fromDesk}, trunk: "phone/201", from: "sip:+4930123@pbx.example;user=phone", to: "sip:201@x.gw.example"},
 		{name: "a phone calls one of the places of another", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:201@x.gw.example;gr=urn:uuid:1", Claim: fromDesk}, trunk: "phone/201", from: "sip:+4930123@pbx.example;user=phone", to: "sip:201@x.gw.example;gr=urn:uuid:1"},
 		{name: "a phone calls nobody", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:nobody@other.example", Claim: fromDesk}, cause: call.Forbidden},
+		{name: "a phone writes to a user as itself", jids: "desk@sip.gw.example romeo@example.org", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:romeo%40example.org@x.gw.example", Claim: fromDesk}, edge: XMPP, from: desk, to: "romeo@example.org"},
+		{name: "whoever it says it is in what it writes", jids: "201@sip.gw.example juliet@example.org", in: Query{Edge: SIP, Trunk: "phone/201", To: "sip:100@192.0.2.10", Claim: fromDesk}, edge: XMPP, from: "sip:201@x.gw.example", to: "juliet@example.org"},
+		{name: "a phone writes to another", jids: "desk@sip.gw.example 201@sip.gw.example", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:201@x.gw.example", Claim: fromDesk}, trunk: "phone/201", from: desk, to: "sip:201@x.gw.example"},
+		{name: "a phone writes to a number as its owner", jids: "juliet@example.org +498912@sip.gw.example", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:+498912@x.gw.example", Claim: fromDesk}, trunk: "office", from: "sip:+4930123@pbx.example;user=phone", to: "sip:+498912@pbx.example;user=phone"},
+		{name: "a phone writes to a number that its owner may not", jids: "-", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:+1212@x.gw.example", Claim: fromDesk}, cause: call.Forbidden},
+		{name: "a trunk writes to a phone", jids: "+4989@sip.gw.example/sip desk@sip.gw.example", in: Query{Edge: SIP, Trunk: "office", To: "sip:+4930124@192.0.2.10", Claim: fromTrunk}, trunk: "phone/desk", from: "sip:+4989@pbx.example", to: desk},
 		{name: "no hops are left", in: Query{Edge: SIP, Trunk: "phone/desk", To: "sip:+498912@x.gw.example", Hops: 1}, cause: call.Loop},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Calls = tt.jids == ""
 			got, err := withPhones(t).Route(tt.in)
 			if tt.cause != call.Normal {
 				var r *call.Refusal
@@ -85,6 +93,9 @@ func TestPhonesAreRouted(t *testing.T) {
 			}
 			if got.Edge != tt.edge || got.Trunk != tt.trunk || got.From.URI != tt.from || to != tt.to {
 				t.Errorf("got %v over %q from %s to %s", got.Edge, got.Trunk, got.From.URI, to)
+			}
+			if jids := got.From.JID + " " + got.To.JID; tt.jids != "" && jids != tt.jids {
+				t.Errorf("got %s, want %s", jids, tt.jids)
 			}
 		})
 	}

@@ -104,6 +104,9 @@ type Target struct {
 	Rule     string   // the rule that decided, for the log
 	Why      []string // rule by rule, up to that one
 	CallID   string   // an id of the caller's protocol that the callee's may carry on
+	// Caller is who calls, as an XMPP user, where From is what stands for that user among others
+	// of its own world; empty if From is.
+	Caller string
 	// Diverted says for whom the call was before, the last first.
 	Diverted []translate.Diversion
 

@@ -561,16 +561,18 @@ func (mute) Subscribe(Subscription)         {}
 func (mute) Answer(string, presence.Answer) {}
 func (mute) Notify(string, presence.Notify) {}
 func (mute) Publish(Publication)            {}
-func (mute) Allow(Pair)                     {}
-func (mute) Disallow(Pair)                  {}
-func (mute) Ask(Pair, string)               {}
-func (mute) Look(Pair)                      {}
-func (mute) Tell(Pair, presence.State)      {}
-func (mute) Doing(Pair, presence.Activity)  {}
-func (mute) Locate(Pair, *presence.Place)   {}
-func (mute) Mail(string, Mailbox)           {}
-func (mute) Missed(string, Record)          {}
-func (mute) Language(string) string         { return "en" }
+
+func (mute) Phone(string) (presence.Document, bool) { return nil, false }
+func (mute) Allow(Pair)                             {}
+func (mute) Disallow(Pair)                          {}
+func (mute) Ask(Pair, string)                       {}
+func (mute) Look(Pair)                              {}
+func (mute) Tell(Pair, presence.State)              {}
+func (mute) Doing(Pair, presence.Activity)          {}
+func (mute) Mail(string, Mailbox)                   {}
+func (mute) Missed(string, Record)                  {}
+func (mute) Language(string) string                 { return "en" }
+func (mute) Locate(Pair, *presence.Place)           {}
 
 // BenchmarkPresence measures what a subscription of a user that has seen one device costs in
 // memory, without the store, and what a change costs until it is told or coalesced.

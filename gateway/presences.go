@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/store"
 )
@@ -17,6 +18,7 @@ const (
 	PresenceOff    PresenceMode = iota // not at all: every contact is there, so that it can be called
 	PresenceOn                         // by the presence package (RFC 3856), both ways
 	PresenceDialog                     // whether there is a call, by the dialog package (RFC 4235)
+	PresencePhone                      // it is a phone of ours, of which the edge itself knows
 )
 
 // The event packages (RFC 6665 section 8.2).
@@ -66,6 +68,8 @@ type PresenceSIP interface {
 	Answer(id string, a presence.Answer)
 	Notify(id string, n presence.Notify)
 	Publish(Publication)
+	// Phone returns what a phone of ours shows of itself, and whether it is on the phone.
+	Phone(trunk string) (now presence.Document, busy bool)
 }
 
 // A PresenceXMPP is the XMPP edge as presence sees it. No method blocks.
@@ -118,6 +122,10 @@ type PresenceOptions struct {
 	// MayLocate says of a user. Default: nobody knows.
 	Places    map[string]bool
 	MayLocate func(user string) bool
+	// Barred is told of users who do not let a contact see them any more, and Mailed of those
+	// whose mailbox has changed; neither may wait.
+	Barred func(user string)
+	Mailed func(user string)
 	// MaxUser is how many contacts one user may watch. Default 200. Max is how many pairs
 	// there may be. Default 20000.
 	MaxUser, Max int
@@ -157,6 +165,8 @@ type Presences struct {
 
 	mu     sync.RWMutex
 	pairs  map[Pair]bool            // whether the user sees an open device of the contact
+	boxes  map[Pair]Mailbox         // what is known of mailboxes, by the pair that stands for each
+	grants map[Pair]bool            // the user lets the contact see it
 	byUser map[string]int           // contacts that a user watches
 	places map[Pair]*presence.Place // of users, as far as the contact may know
 	closed bool
@@ -182,6 +192,12 @@ func NewPresences(opt PresenceOptions) *Presences {
 	if opt.Words == nil {
 		opt.Words = func(string) string { return "" }
 	}
+	if opt.Barred == nil {
+		opt.Barred = func(string) {}
+	}
+	if opt.Mailed == nil {
+		opt.Mailed = func(string) {}
+	}
 	if opt.MaxUser == 0 {
 		opt.MaxUser = 200
 	}
@@ -204,14 +220,16 @@ func NewPresences(opt PresenceOptions) *Presences {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Presences{
-		opt: opt, log: opt.Log, pace: newPace(opt.Rate), pairs: map[Pair]bool{}, byUser: map[string]int{},
+		opt: opt, log: opt.Log, pace: newPace(opt.Rate), pairs: map[Pair]bool{}, grants: map[Pair]bool{}, boxes: map[Pair]Mailbox{}, byUser: map[string]int{},
 		places: map[Pair]*presence.Place{},
 	}
 	for _, mode := range opt.Trunks {
 		p.any = p.any || mode != PresenceOff
 	}
 	for range presenceShards {
-		p.parts = append(p.parts, &part{pairs: map[Pair]*pair{}, of: map[string][]*pair{}, busy: map[string]int{}})
+		p.parts = append(p.parts, &part{
+			pairs: map[Pair]*pair{}, of: map[string][]*pair{}, busy: map[string]int{}, phones: map[string]map[*pair]bool{},
+		})
 	}
 	p.shards = newShards(presenceShards, p.step)
 	return p
@@ -298,6 +316,51 @@ func (p *Presences) Sees(pair Pair) bool {
 	return open
 }
 
+// Allows reports whether a user lets a contact see it.
+func (p *Presences) Allows(pair Pair) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.grants[pair]
+}
+
+// Mailbox returns what waits for a user in all mailboxes that are known of; has is false if the
+// user has none, and known if none has said anything yet.
+func (p *Presences) Mailbox(user string) (m Mailbox, known, has bool) {
+	for _, v := range p.opt.Voicemails {
+		has = has || v.User == user
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for of, one := range p.boxes {
+		if of.User != user {
+			continue
+		}
+		known, has = true, true
+		m.Waiting = m.Waiting || one.Waiting
+		m.New, m.Old, m.Urgent = m.New+one.New, m.Old+one.Old, m.Urgent+one.Urgent
+		if m.Account == "" || one.Waiting {
+			m.Account = one.Account
+		}
+	}
+	return m, known, has
+}
+
+// allow notes what a user allows a contact.
+func (p *Presences) allow(pr *pair, s presence.Standing) {
+	pr.allow = s
+	p.mu.Lock()
+	was := p.grants[pr.Pair]
+	if s == presence.Granted {
+		p.grants[pr.Pair] = true
+	} else {
+		delete(p.grants, pr.Pair)
+	}
+	p.mu.Unlock()
+	if was && s != presence.Granted {
+		p.opt.Barred(pr.User)
+	}
+}
+
 // sees notes what Sees says.
 func (p *Presences) sees(pair Pair, open bool) {
 	p.mu.Lock()
@@ -371,6 +434,13 @@ func (p *Presences) Begin(w Watching) (Pair, error) {
 		return Pair{}, err
 	}
 	pair := Pair{User: bareJID(t.To.JID), Contact: bareJID(t.From.JID)}
+	phone := ""
+	if t.Edge == SIP {
+		if p.opt.Trunks[t.Trunk] != PresencePhone || p.opt.Trunks[w.Query.Trunk] != PresencePhone {
+			return Pair{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}}
+		}
+		phone, pair.User = t.Trunk, t.Trunk
+	}
 	if t.From.Anonymous {
 		return Pair{}, forbidden("nobody can be asked who is anonymous")
 	}
@@ -379,7 +449,7 @@ func (p *Presences) Begin(w Watching) (Pair, error) {
 		p.count.refused.Add(1)
 		return Pair{}, overloaded
 	}
-	if !p.shards.peer(pair.key(), begun{pair, w.ID, t.From.Name, w.Expires}) {
+	if !p.shards.peer(pair.key(), begun{pair, w.ID, t.From.Name, w.Expires, phone}) {
 		if !known {
 			p.dismiss(pair)
 		}
@@ -414,6 +484,9 @@ func (p *Presences) Place(pair Pair) *presence.Place {
 	return p.places[pair]
 }
 
+// Moved says that a phone of ours shows something else of itself, or may.
+func (p *Presences) Moved(trunk string) { p.shards.tell(moved{trunk}) }
+
 // Calling says that a call between a user and a contact is up, or has ended.
 func (p *Presences) Calling(pair Pair, up bool) {
 	if p.opt.OnThePhone {
@@ -440,6 +513,7 @@ type (
 		id      string
 		name    string
 		expires time.Duration
+		phone   string // who is watched, if that is a phone of ours
 	}
 	refreshed struct {
 		pair    Pair
@@ -447,6 +521,12 @@ type (
 		expires time.Duration
 	}
 	lost struct {
+		pair Pair
+		id   string
+	}
+	moved struct{ trunk string }
+	// polled is the answer to a watcher that wants to know what is so now of a phone of ours.
+	polled struct {
 		pair Pair
 		id   string
 	}

@@ -39,6 +39,8 @@ type journal struct {
 	look   func(Pair)
 	answer func(id string, a presence.Answer)
 	notify func(id string, n presence.Notify)
+	phone  presence.Document // what a phone of ours shows
+	onCall bool
 }
 
 func (j *journal) note(format string, a ...any) {
@@ -87,8 +89,11 @@ func (j *journal) Notify(id string, n presence.Notify) {
 	}
 }
 
-func (j *journal) Publish(p Publication)       { j.note("publish %s %s", p.Match, p.Expires) }
-func (j *journal) Allow(p Pair)                { j.note("allow %s", p.key()) }
+func (j *journal) Publish(p Publication) { j.note("publish %s %s", p.Match, p.Expires) }
+func (j *journal) Allow(p Pair)          { j.note("allow %s", p.key()) }
+
+func (j *journal) Phone(string) (presence.Document, bool) { return j.phone, j.onCall }
+
 func (j *journal) Disallow(p Pair)             { j.note("disallow %s", p.key()) }
 func (j *journal) Mail(user string, m Mailbox) { j.note("mail %s %d", user, m.New) }
 func (j *journal) Missed(string, Record)       {}

@@ -104,6 +104,9 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	if p := r.phoneAt(uri, ""); p != nil && !choice.Denied && (r.Table.Serves(from) || from.Bare().String() == p.Owner) {
 		choice.Allowed, choice.Trunks, choice.Rule = true, route.Via(p.Trunk.Name), "own phone"
 	}
+	if g, grouped := r.group(uri, ""); grouped && q.Calls && !choice.Denied && (choice.Allowed || r.Table.Serves(from)) {
+		return r.fromUser(g, q, from, to, choice)
+	}
 	phone := r.phoneOf(choice)
 	if a, trunk, ok := r.line(from); ok && !choice.Denied && phone == nil {
 		t := r.overLine(a, trunk, q, from, uri, choice)
@@ -270,7 +273,12 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		}
 	}
 	if phone != nil {
+		to := Party{}
+		if !q.Calls {
+			to = r.self(phone) // who it is in what it answers
+		}
 		return r.ring(phone, request.GRUU, Target{
+			To:   to,
 			From: Party{URI: caller.URI.String(), JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous, Verdict: caller.Verdict},
 			Hops: max(0, q.Hops-1), Rule: "own phone", Diverted: q.Diverted,
 		}), nil
@@ -288,8 +296,11 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		Rule:     "own user",
 		Diverted: q.Diverted,
 	}
-	if grouped && !provisioned {
+	switch {
+	case grouped && !provisioned:
 		return r.toGroup(group, t)
+	case !q.Calls:
+		return t, nil // how a user wants to be called is about calls alone
 	}
 	t.To.Anonymous = r.hidden(to)
 	t.To.IMPP = impp(to, t.To)

@@ -259,7 +259,7 @@ func (a *actor) leave() {
 func owner(in Incoming) string {
 	jid := in.Target.To.JID
 	if in.Edge == XMPP {
-		jid = in.Target.From.JID
+		jid = callerOf(in).JID
 	}
 	return bareJID(jid)
 }

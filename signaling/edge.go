@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +40,7 @@ type Edge struct {
 	legs      *registry
 	usages    *usages
 	published publications
+	house     *house
 	trace     *tracer
 	able      abilities
 	threads   threads
@@ -69,11 +69,13 @@ var _ gateway.Dialer = (*Edge)(nil)
 // cannot be served.
 func New(o Options) (*Edge, error) {
 	e := &Edge{
-		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}},
+		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}}, house: newHouse(),
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
 		unanswered: map[string]*stack.ServerTx{},
 	}
-	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Persons: e.o.Persons, Host: e.o.Host, Refusals: e.o.Refusals}
+	e.own = Tenant{
+		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Persons: e.o.Persons, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
+	}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
 	so := e.o.Stack
@@ -106,7 +108,7 @@ func New(o Options) (*Edge, error) {
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
 	if e.warden != nil {
-		so.Screen = &stack.Screen{Open: e.warden.open, Judge: e.warden.screen}
+		so.Screen = &stack.Screen{Open: e.warden.admits, Judge: e.warden.screen}
 	}
 	if e.phones != nil {
 		so.Gate.Methods = append(slices.Clone(methods), "REGISTER")
@@ -148,6 +150,9 @@ func New(o Options) (*Edge, error) {
 // meet makes what those need who prove who they are: trunks and phones.
 func (e *Edge) meet() {
 	e.phones = newPhones(e.o, e.flows)
+	if e.phones != nil {
+		e.phones.moved = e.stirred
+	}
 	if e.phones == nil && !slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Inbound.User != "" }) {
 		return
 	}
@@ -159,12 +164,12 @@ func (e *Edge) meet() {
 	for i := range e.trunks {
 		if t := &e.trunks[i]; t.Inbound.User != "" {
 			t.flows = e.flows
-			e.warden.users[t.Inbound.User] = member{t, t.Inbound.Secret}
+			e.warden.add(&e.own, t.Inbound.User, member{t, t.Inbound.Secret})
 		}
 	}
 	if e.phones != nil {
-		for user, t := range e.phones.byUser {
-			e.warden.users[user] = member{t, t.station.Secret}
+		for _, t := range e.phones.byName {
+			e.warden.add(e.of(t), t.station.User, member{t, t.station.Secret})
 		}
 	}
 }
@@ -252,11 +257,7 @@ func (e *Edge) dialed(l *leg, target gateway.Target, in gateway.Inbox, local net
 
 // dialPhone is Dial for a phone: to where it is registered now.
 func (e *Edge) dialPhone(trunk *Trunk, uri sip.Uri, target gateway.Target, in gateway.Inbox) (gateway.Leg, error) {
-	gr, _ := uri.UriParams.Get("gr")
-	if plain, err := url.PathUnescape(gr); err == nil {
-		gr = plain
-	}
-	bells := e.phones.bells(e, trunk, gr)
+	bells := e.phones.bells(e, trunk, gruuOf(uri))
 	if len(bells) == 0 {
 		return nil, &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Text: "the phone is not registered"}}
 	}
@@ -393,6 +394,7 @@ func (e *Edge) Close() error {
 	for _, l := range e.legs.all() {
 		l.End(call.Unavailable, call.Detail{})
 	}
+	e.shutHouse()
 	e.Retire()
 	e.finished()
 	timeout := time.NewTimer(farewell)

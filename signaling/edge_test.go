@@ -380,7 +380,7 @@ func (p *peer) send(head, body string) {
 	p.w.t.Helper()
 	body = strings.ReplaceAll(body, "\n", "\r\n")
 	head = strings.ReplaceAll(strings.TrimSpace(head), "\n", "\r\n")
-	if body != "" && !strings.Contains(head, "Content-Type: ") {
+	if body != "" && !strings.Contains(head, "\r\nContent-Type:") {
 		head += "\r\nContent-Type: application/sdp"
 	}
 	raw := head + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body

@@ -500,7 +500,7 @@ func (l *leg) request(req *sip.Request) dialog.Request {
 			r.Body = l.body(req).Body
 		}
 	case "NOTIFY":
-		r.Notice, r.Cause = notice(req)
+		r.Notice, r.Cause = sipfrag(req)
 	case "INFO":
 		r.Text = string(req.Body())
 		if r.Text == "" {

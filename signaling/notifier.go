@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/signaling/notice"
 	"sipxmppgw/signaling/pidf"
 	"sipxmppgw/signaling/stack"
 )
@@ -18,12 +19,19 @@ import (
 // serves reports whether a trunk may ask for presence.
 func (e *Edge) serves(trunk *Trunk) bool {
 	p := e.of(trunk).Presence
-	return p != nil && trunk != nil && p.Mode(trunk.Name) == gateway.PresenceOn
+	if p == nil || trunk == nil {
+		return false
+	}
+	mode := p.Mode(trunk.Name)
+	return mode == gateway.PresenceOn || mode == gateway.PresencePhone
 }
 
 // events are the packages that a trunk may subscribe to.
 func (e *Edge) events(trunk *Trunk) sip.Header {
-	if e.serves(trunk) {
+	switch {
+	case e.serves(trunk) && trunk.station != nil:
+		return header("Allow-Events", gateway.PackagePresence+", "+gateway.PackageDialog+", "+gateway.PackageMailbox+", "+packageReg+", refer")
+	case e.serves(trunk):
 		return header("Allow-Events", gateway.PackagePresence+", refer")
 	}
 	return header("Allow-Events", "refer")
@@ -34,6 +42,10 @@ func (e *Edge) events(trunk *Trunk) sip.Header {
 func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 	req := tx.Request()
 	pkg, _ := eventOf(req)
+	if _, ours := services[pkg]; ours && e.serves(trunk) && trunk.station != nil {
+		e.servedTo(tx, trunk, pkg)
+		return
+	}
 	switch {
 	case !e.serves(trunk) || pkg != gateway.PackagePresence:
 		_ = tx.Reply(489, "", e.events(trunk))
@@ -48,16 +60,7 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 		e.reply(tx, 400, header("Warning", translate.Warning(e.of(trunk).Host, "no Contact")))
 		return
 	}
-	u := &usage{
-		trunk: trunk, pkg: pkg, callID: req.CallID().Value(), tag: tx.Tag(),
-		local: value(req, "To"), peer: value(req, "From"), watched: req.Recipient.String(),
-		contact: e.contact(e.o.NewID(), tx.Transport(), tx.Local()),
-		next: stack.Target{
-			Transport: tx.Transport(), Host: tx.Source().Addr().String(), Port: tx.Source().Port(), Stream: trunk.Next.Stream,
-		},
-		theirs: req.CSeq().SeqNo, waiting: tx,
-	}
-	u.learn(req, tag(req.From().Params), false)
+	u := e.watcherOf(tx, trunk, pkg)
 	// The pair is known only when the shell has said so, which is before it answers.
 	u.mu.Lock()
 	e.usages.add(u)
@@ -81,6 +84,28 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 	}
 	status, phrase, hs := e.refusal(trunk, r.Cause, r.Detail)
 	_ = tx.Reply(status, phrase, hs...)
+}
+
+// watcherOf makes the dialog that a SUBSCRIBE begins.
+func (e *Edge) watcherOf(tx *stack.ServerTx, trunk *Trunk, pkg string) *usage {
+	req := tx.Request()
+	u := &usage{
+		trunk: trunk, pkg: pkg, event: pkg, callID: req.CallID().Value(), tag: tx.Tag(),
+		local: value(req, "To"), peer: value(req, "From"), watched: req.Recipient.String(),
+		contact: e.contact(e.o.NewID(), tx.Transport(), tx.Local()),
+		next: stack.Target{
+			Transport: tx.Transport(), Host: tx.Source().Addr().String(), Port: tx.Source().Port(), Stream: trunk.Next.Stream,
+		},
+		theirs: req.CSeq().SeqNo, waiting: tx,
+	}
+	if _, id := eventOf(req); id != "" && len(id) <= 64 && token(id) {
+		u.event += ";id=" + id // which tells it from others in the dialog (RFC 6665 section 8.2.1)
+	}
+	if trunk.station != nil {
+		u.next = tx.Back() // wherever its Contact says it is
+	}
+	u.learn(req, tag(req.From().Params), false)
+	return u
 }
 
 // asksFor is how long a subscription is asked for.
@@ -126,6 +151,10 @@ func (e *Edge) refreshed(tx *stack.ServerTx, u *usage) {
 			u.target = c
 		}
 		u.waiting = tx
+		if u.served != nil {
+			e.serve(u.served, notice.Asked{Expires: asksFor(req)})
+			return
+		}
 		e.of(u.trunk).Presence.Refresh(u.pair, u.id(), asksFor(req))
 	}
 }
@@ -181,7 +210,7 @@ func (e *Edge) notify(u *usage, n presence.Notify) {
 	} else {
 		state += ";expires=" + digits(int(max(time.Until(u.until).Round(time.Second), 0)/time.Second))
 	}
-	hs := []sip.Header{header("Event", u.pkg), header("Subscription-State", state)}
+	hs := []sip.Header{header("Event", u.event), header("Subscription-State", state)}
 	var body []byte
 	if n.Holds {
 		entity, contact := u.entity()

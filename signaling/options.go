@@ -30,6 +30,9 @@ type Options struct {
 	// Persons are told who SIP users whom we believe are on XMPP. Without it nobody is.
 	Persons *gateway.Persons
 
+	// Lamps are the calls on lines, for phones that watch them. Without it there are none.
+	Lamps *gateway.Lamps
+
 	// Stack carries the messages. The edge sets its Allowed, OnRequest, OnAck, OnStray,
 	// Trace and Server. Its Locate is also asked where trunks are, again and again.
 	Stack stack.Options
@@ -50,8 +53,8 @@ type Options struct {
 	Drop     func(registrar.Binding)
 	Restored []registrar.Binding
 
-	// Realm is the one of all who prove who they are to us. Default Host. MD5 says that
-	// digests of MD5 are good enough, beside SHA-256.
+	// Realm is the one of all who prove who they are to us, but phones of other tenants. Default
+	// Host. MD5 says that digests of MD5 are good enough, beside SHA-256.
 	Realm string
 	MD5   bool
 
@@ -173,11 +176,34 @@ type Phone struct {
 
 	// Policy is what its media may be.
 	Policy media.Policy
+
+	// Owner is whose it is, as a bare JID. Publishes says that what it publishes of itself is what
+	// others see of it.
+	Owner     string
+	Publishes bool
+
+	// Tenant is whose it is. Default: that of the options. Space tells its trunk and its
+	// bindings from those of phones of the same name of other tenants; that of the options has
+	// an empty one.
+	Tenant *Tenant
+	Space  string
 }
 
 // PhonePrefix begins the names of trunks that are phones. No trunk of the configuration has a
 // slash in its name.
 const PhonePrefix = "phone/"
+
+// PhoneTrunk is the name of the trunk of a phone.
+func PhoneTrunk(space, user string) string { return PhonePrefix + boundAs(space, user) }
+
+// boundAs is the name that the bindings of a phone have. No domain, and no name of a phone, has a
+// slash in it.
+func boundAs(space, user string) string {
+	if space == "" {
+		return user
+	}
+	return space + "/" + user
+}
 
 // A MessageMode is how a trunk is spoken to in messages.
 type MessageMode uint8

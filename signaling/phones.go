@@ -3,6 +3,7 @@ package signaling
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
@@ -19,12 +21,15 @@ import (
 
 // phones are those that register with us. Nil has none.
 type phones struct {
-	byUser map[string]*Trunk
+	byName map[string]*Trunk // as they are bound
 	flows  *flows
 	o      Options
 
 	mu sync.Mutex
 	r  *registrar.Registrar
+	// composed is what phones have published, and moved has others told of what has changed.
+	composed map[*Trunk]*presence.Compositor
+	moved    func(*Trunk)
 }
 
 // newPhones returns the phones of the options, where they were before; nil if there are none.
@@ -32,20 +37,23 @@ func newPhones(o Options, fs *flows) *phones {
 	if len(o.Phones) == 0 {
 		return nil
 	}
-	p := &phones{byUser: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings)}
+	p := &phones{byName: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings), composed: map[*Trunk]*presence.Compositor{}, moved: func(*Trunk) {}}
 	for i := range o.Phones {
 		phone := &o.Phones[i]
-		p.byUser[phone.User] = &Trunk{
-			Name: PhonePrefix + phone.User, Policy: phone.Policy, flows: fs, station: phone,
+		p.byName[phone.bound()] = &Trunk{
+			Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: fs, station: phone,
 		}
 	}
 	for _, b := range o.Restored {
-		if t := p.byUser[b.User]; t != nil && p.r.Restore(b, time.Now()) {
+		if t := p.byName[b.User]; t != nil && p.r.Restore(b, time.Now()) {
 			fs.hold(t, wayOf(b))
 		}
 	}
 	return p
 }
+
+// bound is the name that its bindings have.
+func (p *Phone) bound() string { return boundAs(p.Space, p.User) }
 
 func wayOf(b registrar.Binding) flow {
 	return flow{stack.Transport(b.Flow.Transport), plain(b.Flow.Remote)}
@@ -57,7 +65,7 @@ func (p *phones) named(trunk string) *Trunk {
 	if p == nil || !ok {
 		return nil
 	}
-	return p.byUser[user]
+	return p.byName[user]
 }
 
 func (p *phones) len() int {
@@ -73,7 +81,7 @@ func (p *phones) len() int {
 // the lock.
 func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	for _, b := range kept {
-		p.flows.hold(p.byUser[b.User], wayOf(b))
+		p.flows.hold(p.byName[b.User], wayOf(b))
 		if p.o.Keep != nil {
 			p.o.Keep(b)
 		}
@@ -81,12 +89,15 @@ func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	for _, b := range kept {
 		for _, old := range before {
 			if old.Key() == b.Key() {
-				p.flows.release(p.byUser[b.User], wayOf(old))
+				p.flows.release(p.byName[b.User], wayOf(old))
 			}
 		}
 	}
+	for _, b := range append(slices.Clone(kept), gone...) {
+		p.moved(p.byName[b.User])
+	}
 	for _, b := range gone {
-		p.flows.release(p.byUser[b.User], wayOf(b))
+		p.flows.release(p.byName[b.User], wayOf(b))
 		if p.o.Drop != nil {
 			p.o.Drop(b)
 		}
@@ -126,6 +137,14 @@ func (p *phones) lapse(ctx context.Context) {
 		case <-tick.C:
 			p.mu.Lock()
 			p.changed(nil, nil, p.r.Lapse(time.Now()))
+			for t, c := range p.composed {
+				if !c.Lapse(time.Now()) {
+					continue
+				}
+				if p.moved(t); c.Len() == 0 {
+					delete(p.composed, t)
+				}
+			}
 			p.mu.Unlock()
 		}
 	}
@@ -144,7 +163,7 @@ type bell struct {
 // two flows of one phone are two ways to the same bell (RFC 5626 section 5.3).
 func (p *phones) bells(e *Edge, t *Trunk, gr string) [][]bell {
 	p.mu.Lock()
-	all := p.r.Bindings(t.station.User, time.Now())
+	all := p.r.Bindings(t.station.bound(), time.Now())
 	p.mu.Unlock()
 	var groups [][]bell
 	seen := map[string]bool{}
@@ -210,7 +229,7 @@ func (e *Edge) registering(tx *stack.ServerTx) {
 	case missing != "":
 		e.reply(tx, 420, header("Unsupported", missing))
 		return
-	case !fine || !e.means(aor.Host) || !e.means(req.Recipient.Host):
+	case !fine || !e.of(m.trunk).means(aor.Host) || !e.of(m.trunk).means(req.Recipient.Host):
 		e.reply(tx, 404)
 		return
 	case aor.User != m.trunk.station.User:
@@ -220,29 +239,21 @@ func (e *Edge) registering(tx *stack.ServerTx) {
 		e.reply(tx, 503, header("Retry-After", "10"))
 		return
 	}
-	in := registerOf(tx, m.trunk.station.User)
+	in := registerOf(tx, m.trunk.station.bound())
 	out, news := e.phones.register(in)
 	switch {
 	case out.Status == 423:
 		_ = tx.Reply(423, "", header("Min-Expires", digits(int(out.Least/time.Second))))
 		return
 	case out.Status != 200:
-		_ = tx.Reply(out.Status, "", header("Warning", translate.Warning(e.o.Host, out.Problem)))
+		_ = tx.Reply(out.Status, "", header("Warning", translate.Warning(e.of(m.trunk).Host, out.Problem)))
 		return
 	}
 	if news {
-		e.o.Log.Info("phone registered", "phone", m.trunk.station.User, "contacts", len(out.Bindings), "transport", string(tx.Transport()))
+		e.o.Log.Info("phone registered", "phone", in.User, "contacts", len(out.Bindings), "transport", string(tx.Transport()))
 	}
-	e.o.Log.Debug("phone registers", "phone", m.trunk.station.User, "remote", tx.Source().String(), "contacts", len(out.Bindings))
-	_ = tx.Reply(200, "", e.boundOf(in, out, supportsTag(req, "gruu"), aor)...)
-}
-
-// means reports whether a host means us.
-func (e *Edge) means(host string) bool {
-	host = strings.Trim(host, "[]")
-	return slices.ContainsFunc(append([]string{e.o.Host}, e.o.Hosts...), func(o string) bool {
-		return strings.EqualFold(strings.Trim(o, "[]"), host)
-	})
+	e.o.Log.Debug("phone registers", "phone", in.User, "remote", tx.Source().String(), "contacts", len(out.Bindings))
+	_ = tx.Reply(200, "", e.boundOf(in, out, supportsTag(req, "gruu"), m.trunk)...)
 }
 
 // registerOf reads a REGISTER.
@@ -252,7 +263,7 @@ func registerOf(tx *stack.ServerTx, user string) registrar.Request {
 	in := registrar.Request{
 		User: user, Expires: -1, CallID: req.CallID().Value(), CSeq: req.CSeq().SeqNo, Path: values(req, "Path"),
 		Flow:     registrar.Flow{Transport: string(back.Transport), Local: back.Local, Remote: plain(tx.Source())},
-		Outbound: supportsTag(req, "outbound"), Direct: len(req.GetHeaders("Via")) == 1,
+		Outbound: supportsTag(req, "outbound"), Direct: len(req.GetHeaders("Via")) == 1, Seed: rand.Text(),
 	}
 	if v := value(req, "Expires"); v != "" {
 		in.Expires = seconds(v)
@@ -284,7 +295,8 @@ func registerOf(tx *stack.ServerTx, user string) registrar.Request {
 }
 
 // boundOf is what a 200 to a REGISTER says.
-func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, aor sip.Uri) []sip.Header {
+func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, t *Trunk) []sip.Header {
+	host := e.of(t).Host
 	hs := []sip.Header{header("Date", time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")), header("Supported", keepRegistered)}
 	for _, b := range out.Bindings {
 		v := "<" + b.URI + ">"
@@ -299,7 +311,10 @@ func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, ao
 		}
 		if gr := strings.Trim(b.Instance, "<>"); gruu && gr != "" {
 			// The address of this one phone, wherever it is (RFC 5627 section 5.4).
-			v += `;pub-gruu="sip:` + aor.User + "@" + e.o.Host + ";gr=" + gr + `"`
+			v += `;pub-gruu="sip:` + t.station.User + "@" + host + ";gr=" + gr + `"`
+			if user := b.Temporary(nonce()); user != "" {
+				v += `;temp-gruu="sip:` + user + "@" + host + `;gr"`
+			}
 		}
 		left := time.Until(b.Expires)
 		hs = append(hs, header("Contact", v+";expires="+digits(int((left+time.Second-1)/time.Second))))
@@ -311,6 +326,45 @@ func (e *Edge) boundOf(in registrar.Request, out registrar.Result, gruu bool, ao
 		hs = append(hs, header("Require", "outbound"), header("Flow-Timer", digits(flowTimer)))
 	}
 	return hs
+}
+
+// nonce tells a temporary GRUU from others.
+func nonce() (n [10]byte) {
+	rand.Read(n[:]) // it never fails
+	return n
+}
+
+// unmasked gives a request for a temporary GRUU the Request-URI that it stands for: the public
+// one of the same instance. False says that it stands for nothing that the trunk may know of
+// (RFC 5627 section 5.3).
+func (e *Edge) unmasked(req *sip.Request, trunk *Trunk) bool {
+	uri, ok := e.unmask(req.Recipient, trunk)
+	if !ok {
+		return false
+	}
+	req.Recipient = uri
+	return true
+}
+
+// unmask returns what a temporary GRUU stands for, and any other URI as it is; ok is false for
+// one that stands for nothing any more, or for a phone of another tenant than the trunk.
+func (e *Edge) unmask(uri sip.Uri, trunk *Trunk) (_ sip.Uri, ok bool) {
+	p := e.phones
+	gr, has := uri.UriParams.Get("gr")
+	if p == nil || !has || gr != "" || !registrar.IsTemporary(uri.User) {
+		return uri, true
+	}
+	p.mu.Lock()
+	b, ok := p.r.Resolve(uri.User, time.Now())
+	p.mu.Unlock()
+	if !ok || e.of(p.byName[b.User]) != e.of(trunk) {
+		return uri, false
+	}
+	t := p.byName[b.User]
+	return sip.Uri{
+		Scheme: "sip", User: t.station.User, Host: e.of(t).Host,
+		UriParams: sip.HeaderParams{{K: "gr", V: strings.Trim(b.Instance, "<>")}},
+	}, true
 }
 
 // missingOf are the option tags that a request requires and that are not among some.

@@ -151,8 +151,8 @@ func TestPhoneRegisters(t *testing.T) {
 		s.proof, s.branch, s.cseq = proofOf(t, asked, "SHA-256", "desk", "1234", s, 1), "r2", 2
 		p.send(s.text("UDP 10.0.0.2:5060"), "")
 		bound := p.wants("SIP/2.0 200 OK")
-		want := `Contact: <sip:desk@10.0.0.2:5060>;+sip.instance="<urn:uuid:1>";q=0.5;pub-gruu="sip:desk@gw.jabber.example;gr=urn:uuid:1";expires=600`
-		if !strings.Contains(bound, want+"\r\n") || !strings.Contains(bound, "\r\nDate: ") {
+		want := regexp.MustCompile(`\r\nContact: <sip:desk@10\.0\.0\.2:5060>;\+sip\.instance="<urn:uuid:1>";q=0\.5;pub-gruu="sip:desk@gw\.jabber\.example;gr=urn:uuid:1";temp-gruu="sip:tgruu\.[a-z2-7]{32}@gw\.jabber\.example;gr";expires=600\r\n`)
+		if !want.MatchString(bound) || !strings.Contains(bound, "\r\nDate: ") {
 			t.Errorf("got\n%s\nwant\n%s", bound, want)
 		}
 		if n := w.edge.Stats().Registered; n != 1 {
@@ -664,6 +664,66 @@ func TestMessageToAPhone(t *testing.T) {
 	})
 }
 
+// TestMessageToAllPlacesOfAPhone: each has it once, and the sender hears of the best that came of
+// it.
+func TestMessageToAllPlacesOfAPhone(t *testing.T) {
+	tests := []struct {
+		name    string
+		answers [2]string // of the two places; empty for none
+		want    message.Result
+		status  int
+	}{
+		{"both take it", [2]string{"200 OK", "200 OK"}, message.Done, 200},
+		{"one takes no messages", [2]string{"405 Method Not Allowed", "200 OK"}, message.Done, 200},
+		{"the other does not", [2]string{"202 Accepted", "415 Unsupported Media Type"}, message.Done, 202},
+		{"neither does", [2]string{"405 Method Not Allowed", "501 Not Implemented"}, message.Refused, 405},
+		{"one does not want it", [2]string{"405 Method Not Allowed", "603 Decline"}, message.Refused, 603},
+		{"one is silent", [2]string{"405 Method Not Allowed", ""}, message.Away, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			playWith(t, withPhones, func(t *testing.T, w *world) {
+				var ps []*peer
+				for i := range tt.answers {
+					p := w.peer(fmt.Sprintf("203.0.113.%d:5060", 30+i))
+					s := registerBy("desk", fmt.Sprintf("<sip:desk@10.0.0.%d>;q=0.%d", i, i+1))
+					s.callID, s.branch = fmt.Sprint("reg", i), fmt.Sprint("reg", i)
+					p.says(s, "desk", "1234")
+					p.wants("SIP/2.0 200")
+					ps = append(ps, p)
+				}
+				var got []message.Outcome
+				w.edge.Carry(message.Message{
+					Key: "k1", Trunk: "phone/desk", Way: message.ToSIP, Kind: message.Words, Body: "Hello",
+					From: message.Address{URI: "sip:mira@jabber.example"}, To: message.Address{URI: "sip:desk@gw.jabber.example"},
+				}, func(o message.Outcome) { got = append(got, o) })
+				for i, p := range ps {
+					p.wants(fmt.Sprintf("MESSAGE sip:desk@10.0.0.%d SIP/2.0", i))
+				}
+				for i, p := range ps {
+					if tt.answers[i] != "" {
+						p.answer(tt.answers[i], fmt.Sprint("k", i), "", "")
+						synctest.Wait()
+					}
+				}
+				if tt.want == message.Away {
+					time.Sleep(33 * time.Second)
+					for ps[1].pending() {
+						continue // again, until timer F
+					}
+				}
+				synctest.Wait()
+				if len(got) != 1 || got[0].Result != tt.want || got[0].Status != tt.status {
+					t.Errorf("got %+v", got)
+				}
+				for _, p := range ps {
+					p.silent()
+				}
+			})
+		})
+	}
+}
+
 // TestThroughAProxy: what begins a dialog or none goes through a trunk's proxy, and says so;
 // what is in the dialog goes where the peer has said.
 func TestThroughAProxy(t *testing.T) {
@@ -749,6 +809,125 @@ func TestOnePlaceOfAPhone(t *testing.T) {
 		if _, err := w.edge.Dial(target, w.calls.call(call.B)); err == nil {
 			t.Error("nobody is there by that name")
 		}
+	})
+}
+
+// TestTemporaryGRUU: a call or message for it is for the instance alone, and for nobody when it
+// does not hold any more.
+func TestTemporaryGRUU(t *testing.T) {
+	playWith(t, withPhones, func(t *testing.T, w *world) {
+		desk, sofa := w.peer(deskAddr), w.peer(sofaAddr)
+		s := registerBy("desk", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:7>"`)
+		s.more += "\nSupported: gruu"
+		desk.says(s, "desk", "1234")
+		bound := desk.wants("SIP/2.0 200")
+		sofa.registers("sofa", "4321", "<sip:sofa@10.0.0.3>")
+		m := regexp.MustCompile(`temp-gruu="([^"]*)"`).FindStringSubmatch(bound)
+		if m == nil {
+			t.Fatalf("none in\n%s", bound)
+		}
+		w.calls.refuse = &call.Refusal{Cause: call.NotFound}
+		in := inviteBy("sofa")
+		in.uri, in.branch = m[1], "t1"
+		sofa.says(in, "sofa", "4321")
+		sofa.wants("SIP/2.0 100")
+		sofa.wants("SIP/2.0 404")
+		ack := in
+		ack.method, ack.body, ack.branch, ack.cseq = "ACK", "", "t1p", 2
+		sofa.send(ack.text("UDP "+sofaAddr), "")
+		if q := w.calls.queries[0]; q.To != "sip:desk@gw.jabber.example;gr=urn:uuid:7" {
+			t.Errorf("asked for %s", q.To)
+		}
+		gone := registerBy("desk", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:7>";expires=0`)
+		gone.branch, gone.cseq = "g", 5
+		desk.says(gone, "desk", "1234")
+		desk.wants("SIP/2.0 200")
+		in.branch, in.callID = "t2", "c2"
+		sofa.says(in, "sofa", "4321")
+		sofa.wants("SIP/2.0 404")
+		if n := len(w.calls.queries); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+// TestPhonesOfTenants: two have a phone of one name each. Each is asked by its own realm, is bound
+// at its own domain alone, and what it begins is its tenant's; the other's temporary GRUUs lead it
+// nowhere.
+func TestPhonesOfTenants(t *testing.T) {
+	other := newFakeCalls()
+	two := &Tenant{Calls: other, Host: "two.example"}
+	playWith(t, func(o *Options) {
+		withPhones(o)
+		o.Phones = append(o.Phones, Phone{User: "desk", Secret: challenge.Secret{Password: "5678"}, Tenant: two, Space: "gw.two.example"})
+	}, func(t *testing.T, w *world) {
+		one, own := w.peer(deskAddr), w.peer(sofaAddr)
+		at := func(host, contact string) say {
+			s := registerBy("desk", contact)
+			s.uri, s.from, s.to, s.callID = "sip:"+host, "sip:desk@"+host, "sip:desk@"+host, host
+			s.more += "\nSupported: gruu"
+			return s
+		}
+		first := at("gw.jabber.example", `<sip:desk@10.0.0.1>;+sip.instance="<urn:uuid:1>"`)
+		one.says(first, "desk", "1234")
+		mine := one.wants("SIP/2.0 200")
+		second := at("two.example", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:2>"`)
+		own.send(second.text("UDP x"), "")
+		if asked := own.wants("SIP/2.0 401"); strings.Count(asked, `realm="two.example"`) != 2 {
+			t.Errorf("asked by\n%s", asked)
+		}
+		second.branch = "own"
+		own.says(second, "desk", "5678")
+		theirs := own.wants("SIP/2.0 200")
+		for _, want := range []string{`pub-gruu="sip:desk@two.example;gr=urn:uuid:2"`, `@two.example;gr"`} {
+			if !strings.Contains(theirs, want) || strings.Contains(theirs, "10.0.0.1") {
+				t.Errorf("no %s in\n%s", want, theirs)
+			}
+		}
+		// Neither is bound, nor believed, at the domain of the other.
+		for i, s := range []say{at("two.example", "<sip:desk@10.0.0.1>"), at("gw.jabber.example", "<sip:desk@10.0.0.2>")} {
+			p, password := []*peer{one, own}[i], []string{"1234", "5678"}[i]
+			s.branch, s.callID = fmt.Sprint("cross", i), fmt.Sprint("cross", i)
+			p.says(s, "desk", password)
+			p.wants("SIP/2.0 401")
+			s.from = []say{first, second}[i].from // asked by its own realm, it answers that
+			s.branch, s.callID = s.branch+"b", s.callID+"b"
+			p.says(s, "desk", password)
+			p.wants("SIP/2.0 404")
+		}
+		if n := w.edge.Stats().Registered; n != 2 {
+			t.Errorf("%d are bound", n)
+		}
+		// A call is its tenant's, whatever number it is for.
+		in := inviteBy("desk")
+		in.from = "sip:desk@two.example"
+		other.refuse = &call.Refusal{Cause: call.NotFound}
+		own.says(in, "desk", "5678")
+		own.wants("SIP/2.0 100")
+		own.wants("SIP/2.0 404")
+		ack := in
+		ack.method, ack.body, ack.branch, ack.cseq = "ACK", "", "i1p", 2
+		own.send(ack.text("UDP x"), "")
+		if len(w.calls.queries) != 0 || len(other.queries) != 1 || other.queries[0].Trunk != "phone/gw.two.example/desk" {
+			t.Errorf("asked %+v, and %+v", w.calls.queries, other.queries)
+		}
+		gruu := regexp.MustCompile(`temp-gruu="([^"]*)"`).FindStringSubmatch(mine)[1]
+		in.uri, in.branch, in.callID = gruu, "i2", "c2"
+		own.says(in, "desk", "5678")
+		own.wants("SIP/2.0 404")
+		if len(w.calls.queries)+len(other.queries) != 1 {
+			t.Error("somebody was asked for the phone of another")
+		}
+		// And a call for one rings that one.
+		target := toDesk()
+		target.Trunk, target.To.URI = "phone/gw.two.example/desk", "sip:desk@two.example"
+		ack.branch, ack.callID, ack.cseq, ack.uri = "i2p", "c2", 2, gruu
+		own.send(ack.text("UDP x"), "")
+		c := w.dial(target)
+		own.wants("INVITE sip:desk@10.0.0.2")
+		one.silent()
+		own.answer("486 Busy Here", "k", "", "")
+		c.wants(t, "ends busy 486/0 Busy Here")
 	})
 }
 

@@ -11,15 +11,26 @@ import (
 )
 
 // A listener is the XMPP side: it notes what it is told.
-type listener struct{ told []string }
+type listener struct {
+	told  []string
+	shown func(presence.State) // instead of what is told of states; may be nil
+}
 
 func (l *listener) note(format string, a ...any) { l.told = append(l.told, fmt.Sprintf(format, a...)) }
 
-func (l *listener) Allow(gateway.Pair)                    { l.note("allow") }
-func (l *listener) Disallow(gateway.Pair)                 { l.note("disallow") }
-func (l *listener) Ask(gateway.Pair, string)              { l.note("ask") }
-func (l *listener) Look(gateway.Pair)                     { l.note("look") }
-func (l *listener) Tell(_ gateway.Pair, s presence.State) { l.note("tell %v", s.Open) }
+func (l *listener) Allow(gateway.Pair)       { l.note("allow") }
+func (l *listener) Disallow(gateway.Pair)    { l.note("disallow") }
+func (l *listener) Ask(gateway.Pair, string) { l.note("ask") }
+func (l *listener) Look(gateway.Pair)        { l.note("look") }
+
+func (l *listener) Tell(_ gateway.Pair, s presence.State) {
+	if l.shown != nil {
+		l.shown(s)
+		return
+	}
+	l.note("tell %v", s.Open)
+}
+
 func (l *listener) Doing(gateway.Pair, presence.Activity) {}
 func (l *listener) Locate(_ gateway.Pair, p *presence.Place) {
 	l.note("locate %v", p.Words())
@@ -27,9 +38,9 @@ func (l *listener) Locate(_ gateway.Pair, p *presence.Place) {
 func (l *listener) Mail(string, gateway.Mailbox)  {}
 func (l *listener) Missed(string, gateway.Record) {}
 func (l *listener) Language(string) string        { return "en" }
-func (l *listener) Route(gateway.Query) (gateway.Target, error) {
+func (l *listener) Route(q gateway.Query) (gateway.Target, error) {
 	return gateway.Target{
-		Edge: gateway.SIP, Trunk: "pbx", From: gateway.Party{URI: "sip:mira@jabber.example", JID: "otto@gw.jabber.example"},
+		Edge: 1 - q.Edge, Trunk: "pbx", From: gateway.Party{URI: "sip:mira@jabber.example", JID: "otto@gw.jabber.example"},
 		To: gateway.Party{URI: "sip:otto@voip.example", JID: "mira@jabber.example"},
 	}, nil
 }

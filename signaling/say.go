@@ -71,7 +71,7 @@ func (l *leg) heard(id int, e stack.Event) {
 	}
 	delete(l.said, id)
 	if e.Err != nil {
-		s.lost(e)
+		s.unanswered(e)
 		return
 	}
 	switch e.Response.StatusCode {

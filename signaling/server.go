@@ -54,6 +54,10 @@ func (e *Edge) request(tx *stack.ServerTx) {
 // gateway itself.
 func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
 	req := tx.Request()
+	if !e.unmasked(req, trunk) {
+		e.reply(tx, 404)
+		return
+	}
 	switch req.Method {
 	case sip.INVITE:
 		e.incoming(tx, trunk)
@@ -77,7 +81,7 @@ func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
 	case sip.SUBSCRIBE:
 		e.watchedBy(tx, trunk)
 	case sip.PUBLISH:
-		_ = tx.Reply(489, "", e.events(trunk)) // nobody's presence is composed here
+		e.posted(tx, trunk)
 	default:
 		e.reply(tx, 405)
 	}

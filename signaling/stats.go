@@ -27,6 +27,7 @@ type Stats struct {
 	Bans       uint64 // times that an address was shut out
 	Banned     int    // addresses that are shut out now
 	Registered int    // contacts of phones now
+	Served     int    // subscriptions of phones to what we know ourselves
 	Dialogs    int    // now, with those that only wait for late messages
 }
 
@@ -45,6 +46,6 @@ func (e *Edge) Stats() Stats {
 		Messages: e.count.messages.Load(), Submitted: e.count.submitted.Load(),
 		Challenged: e.count.challenged.Load(), Unproved: e.count.unproved.Load(), Scanned: e.count.scanned.Load(),
 		Barred: e.count.barred.Load(), Bans: e.count.bans.Load(), Banned: e.warden.bans(), Registered: e.phones.len(),
-		Dialogs: e.legs.len(),
+		Served: e.house.len(), Dialogs: e.legs.len(),
 	}
 }

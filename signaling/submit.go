@@ -15,6 +15,7 @@ import (
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/cpim"
+	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -39,6 +40,7 @@ type submission struct {
 	uri     sip.Uri
 	bell    sip.Uri  // of a phone: where it is, and
 	route   []string // the way there
+	binding *registrar.Binding
 	callID  string
 	tag     string
 	wrapped bool // in CPIM
@@ -64,16 +66,12 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		return
 	}
 	s.uri, s.to = uri, s.trunk.Next
+	var bells []bell
 	if s.trunk.station != nil {
-		bells := e.phones.bells(e, s.trunk, "")
+		bells = slices.Concat(e.phones.bells(e, s.trunk, gruuOf(uri))...)
 		if len(bells) == 0 {
 			done(message.Outcome{Result: message.Away, Condition: "recipient-unavailable", Type: "wait", Text: "the phone is not registered"})
 			return
-		}
-		first := bells[0][0] // one copy is enough (RFC 3428 section 4 leaves it to us)
-		s.to, s.route = first.next, first.path
-		if at, ok := requestURI(first.uri); ok {
-			s.bell = at
 		}
 	}
 	knows := e.able.of(aor(m.To.URI))
@@ -93,6 +91,10 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		s.leg = e.dialogOf(m)
 	}
 	e.count.submitted.Add(1)
+	if s.trunk.station != nil {
+		s.spread(bells)
+		return
+	}
 	s.send()
 }
 
@@ -102,8 +104,8 @@ func (s *submission) leave() {
 	s.send()
 }
 
-// lost is told that there is no answer.
-func (s *submission) lost(ev stack.Event) {
+// unanswered is told that there is no answer.
+func (s *submission) unanswered(ev stack.Event) {
 	o := failed(ev.Err)
 	o.Doubt = ev.Doubt
 	s.done(o)
@@ -142,7 +144,8 @@ func (s *submission) send() {
 		case large && errors.Is(ev.Err, stack.ErrTransport):
 			s.done(tooLarge)
 		case ev.Err != nil:
-			s.lost(ev)
+			s.lost(ev.Err)
+			s.unanswered(ev)
 		default:
 			s.final(ev.Response, ev.Doubt)
 		}

@@ -1,6 +1,10 @@
 package signaling
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/translate"
 )
@@ -13,9 +17,23 @@ type Tenant struct {
 	Presence *gateway.Presences
 	Messages gateway.Messages
 	Persons  *gateway.Persons
+	Lamps    *gateway.Lamps // nil for none
 	Host     string
+	Hosts    []string
+	Realm    string // of its phones. Default Host; no other tenant has it
 	Refusals translate.Refusals
 }
+
+// means reports whether a host means the tenant.
+func (t *Tenant) means(host string) bool {
+	host = strings.Trim(host, "[]")
+	return slices.ContainsFunc(append([]string{t.Host}, t.Hosts...), func(o string) bool {
+		return strings.EqualFold(strings.Trim(o, "[]"), host)
+	})
+}
+
+// realm is the one of its phones.
+func (t *Tenant) realm() string { return cmp.Or(t.Realm, t.Host) }
 
 // of returns the tenant of a trunk: that of the options if it has none of its own. What comes
 // over a trunk goes to its tenant, and to no other.

@@ -107,6 +107,13 @@ func (e *Edge) destination(l *leg, uri string, to *call.Destination) (status int
 			u.UriParams.Remove("method")
 			uri = u.String()
 		}
+		known, ok := e.unmask(u, l.trunk)
+		if !ok {
+			return 404
+		}
+		if known.User != u.User {
+			uri = known.String()
+		}
 	}
 	if _, err := translate.ParseURI(uri); err != nil {
 		return 400
@@ -273,8 +280,8 @@ func (l *leg) sipfrag(req *sip.Request, s dialog.Send) {
 	req.SetBody([]byte("SIP/2.0 " + digits(status) + " " + translate.PhraseOf(status) + "\r\n"))
 }
 
-// notice reads a NOTIFY about a REFER of ours; it is nil for any other.
-func notice(req *sip.Request) (*dialog.Notice, call.Cause) {
+// sipfrag reads a NOTIFY about a REFER of ours; it is nil for any other.
+func sipfrag(req *sip.Request) (*dialog.Notice, call.Cause) {
 	event, _, _ := strings.Cut(value(req, "Event"), ";")
 	if !strings.EqualFold(strings.TrimSpace(event), "refer") {
 		return nil, call.Normal

@@ -20,7 +20,9 @@ type usage struct {
 	trunk       *Trunk
 	pair        gateway.Pair
 	pkg         string // event package
-	ours        bool   // we are the subscriber
+	event       string // value of Event in our requests
+	served      *serving
+	ours        bool // we are the subscriber
 	callID, tag string
 	local, peer string // values of From and To in our requests, without tag of ours
 	next        stack.Target
@@ -192,6 +194,17 @@ func (u *usage) order(req *sip.Request) bool {
 func (e *Edge) inSubscription(tx *stack.ServerTx, u *usage) {
 	req := tx.Request()
 	switch {
+	case u.trunk.station != nil && !u.trunk.within(tx.Peer()):
+		m, ok := e.prove(tx) // it is elsewhere now
+		if ok && m.trunk != u.trunk {
+			e.count.foreign.Add(1)
+			e.reply(tx, 403)
+		} else if ok {
+			u.mu.Lock()
+			u.next = tx.Back()
+			u.mu.Unlock()
+			e.refreshed(tx, u)
+		}
 	case !u.trunk.within(tx.Peer()):
 		e.count.foreign.Add(1)
 		e.o.Log.Warn("request from another peer", "remote", tx.Source().String(), "method", string(req.Method))

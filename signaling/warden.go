@@ -1,9 +1,11 @@
 package signaling
 
 import (
+	"cmp"
 	"crypto/rand"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,22 +26,34 @@ var scanners = []string{
 
 // asked are the methods of which strangers are asked who they are.
 var askable = map[sip.RequestMethod]bool{
-	sip.INVITE: true, sip.REGISTER: true, sip.MESSAGE: true, sip.SUBSCRIBE: true,
+	sip.INVITE: true, sip.REGISTER: true, sip.MESSAGE: true, sip.SUBSCRIBE: true, sip.PUBLISH: true,
 }
 
 // A warden asks who nobody knows by an address or a certificate, and remembers who could not
 // say. It is nil where everybody is known so.
 type warden struct {
-	users map[string]member // by the name that they prove
+	users map[proving]member // by the name that they prove
+	hosts []realmOf          // of tenants beside that of the options
 	known func(req *sip.Request) bool
+	own   string // realm of the options
+	md5   bool
 	log   *slog.Logger
 	count *counters
 
 	mu     sync.Mutex
-	realm  *challenge.Realm
+	realms map[string]*challenge.Realm
 	guard  *guard.Guard
 	second int64 // of the lines logged
 	lines  int   // and how many these are
+}
+
+// A proving is a name, and the realm that it is good in.
+type proving struct{ realm, user string }
+
+// A realmOf is the realm of those who are at a tenant.
+type realmOf struct {
+	tenant *Tenant
+	name   string
 }
 
 // A member is who can prove to be one.
@@ -56,20 +70,50 @@ const (
 
 func newWarden(o Options, count *counters) *warden {
 	w := &warden{
-		users: map[string]member{}, log: o.Log, count: count,
+		users: map[proving]member{}, log: o.Log, count: count, own: cmp.Or(o.Realm, o.Host), md5: o.MD5, realms: map[string]*challenge.Realm{},
 		guard: guard.New(guard.Options{Failures: o.MaxFailures}),
 	}
-	ro := challenge.Options{Name: o.Realm, MD5: o.MD5}
-	if ro.Name == "" {
-		ro.Name = o.Host
-	}
-	rand.Read(ro.Key[:]) // it never fails
-	w.realm = challenge.New(ro)
+	w.open(w.own)
 	return w
 }
 
-// open says whether an address may send anything.
-func (w *warden) open(a netip.Addr) bool {
+// open makes a realm, if there is none of that name.
+func (w *warden) open(name string) {
+	if w.realms[name] != nil {
+		return
+	}
+	ro := challenge.Options{Name: name, MD5: w.md5}
+	rand.Read(ro.Key[:]) // it never fails
+	w.realms[name] = challenge.New(ro)
+}
+
+// add makes known who can prove to be at a tenant. It comes before the first request.
+func (w *warden) add(t *Tenant, user string, m member) {
+	realm := t.realm()
+	w.open(realm)
+	w.users[proving{realm, user}] = m
+	if realm != w.own && !slices.Contains(w.hosts, realmOf{t, realm}) {
+		w.hosts = append(w.hosts, realmOf{t, realm})
+	}
+}
+
+// realmOf is the one that a request is asked for: that of the tenant that it says it is from, or
+// of the options.
+func (w *warden) realmOf(req *sip.Request) string {
+	if a, ok := w.answer(req); ok {
+		return a.Realm
+	}
+	from, _ := requestURI(address(value(req, "From")).URI)
+	for _, h := range w.hosts {
+		if h.tenant.means(from.Host) {
+			return h.name
+		}
+	}
+	return w.own
+}
+
+// admits says whether an address may send anything.
+func (w *warden) admits(a netip.Addr) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.guard.Banned(a, time.Now()) {
@@ -114,7 +158,7 @@ func (w *warden) answers(req *sip.Request) bool {
 
 func (w *warden) answer(req *sip.Request) (challenge.Answer, bool) {
 	for i, v := range values(req, "Authorization") {
-		if a, err := challenge.ParseAnswer(v); i < 4 && err == nil && a.Realm == w.realm.Name() {
+		if a, err := challenge.ParseAnswer(v); i < 4 && err == nil && w.realms[a.Realm] != nil {
 			return a, true
 		}
 	}
@@ -127,10 +171,10 @@ func (w *warden) judge(req *sip.Request, p stack.Peer) (member, challenge.Verdic
 	if !ok {
 		return member{}, challenge.Unasked
 	}
-	m := w.users[a.User]
+	m := w.users[proving{a.Realm, a.User}]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := w.realm.Judge(a, challenge.Request{
+	v := w.realms[a.Realm].Judge(a, challenge.Request{
 		Method: string(req.Method), URI: req.Recipient.String(), Source: p.Addr.Addr().Unmap(),
 	}, m.secret, time.Now())
 	if v == challenge.Proved && (m.trunk == nil || !m.trunk.fits(p)) {
@@ -148,7 +192,7 @@ func (w *warden) admit(req *sip.Request, p stack.Peer) (member, challenge.Verdic
 	a, _ := w.answer(req)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.realm.Spend(a, p.Addr.Addr().Unmap(), time.Now()) {
+	if !w.realms[a.Realm].Spend(a, p.Addr.Addr().Unmap(), time.Now()) {
 		return m, challenge.Stale
 	}
 	w.guard.Proved(p.Addr.Addr())
@@ -175,7 +219,7 @@ func (w *warden) refusal(req *sip.Request, p stack.Peer, v challenge.Verdict) st
 		w.count.challenged.Add(1)
 	}
 	var hs []sip.Header
-	for _, c := range w.realm.Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
+	for _, c := range w.realms[w.realmOf(req)].Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
 		hs = append(hs, header("WWW-Authenticate", c))
 	}
 	return stack.Judgement{Status: 401, Headers: hs}
@@ -194,7 +238,7 @@ func (w *warden) knows(req *sip.Request) []challenge.Algorithm {
 	if a, ok := w.answer(req); ok {
 		name = a.User
 	}
-	return w.users[name].secret.Knows()
+	return w.users[proving{w.realmOf(req), name}].secret.Knows()
 }
 
 // reject logs a line for who watches the log for addresses to shut out. It is for the holder
@@ -223,10 +267,10 @@ func (w *warden) bans() int {
 // not from who is known at its very flow. For who is known, being shut out means no more.
 func (e *Edge) guesses(tx *stack.ServerTx) bool {
 	a, ok := e.warden.answer(tx.Request())
-	if !ok || e.warden.open(tx.Source().Addr().Unmap()) {
+	if !ok || e.warden.admits(tx.Source().Addr().Unmap()) {
 		return false
 	}
-	m, known := e.warden.users[a.User]
+	m, known := e.warden.users[proving{a.Realm, a.User}]
 	return !known || !e.flows.holds(m.trunk, tx.Transport(), tx.Source())
 }
 

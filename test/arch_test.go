@@ -53,6 +53,7 @@ var rooms = []room{
 	{path: "signaling/gate", pure: true, why: "it judges bytes"},
 	{path: "signaling/challenge", pure: true, why: "it judges answers"},
 	{path: "signaling/guard", pure: true, why: "it counts failures"},
+	{path: "signaling/notice", pure: true, why: "a subscription's life has no syntax"},
 	{path: "signaling/registrar", pure: true, why: "where phones are is rules and data"},
 	{path: "signaling/resolve", why: "names to addresses"},
 	{path: "signaling/stack", may: []string{"signaling/gate", "signaling/resolve"}, why: "transactions know no calls"},

@@ -152,6 +152,7 @@ func (d *daemon) counters() counters {
 	cs.count(desc("sip_bans_total", "Times that an address was shut out for guessing."), func() uint64 { return d.sip.Stats().Bans })
 	cs.gauge(desc("sip_addresses_banned", "Addresses that are shut out now."), func() int { return d.sip.Stats().Banned })
 	cs.gauge(desc("sip_phone_contacts", "Places where phones are registered with the gateway now."), func() int { return d.sip.Stats().Registered })
+	cs.gauge(desc("sip_phone_subscriptions", "Subscriptions of phones to lines, mailboxes and registrations now."), func() int { return d.sip.Stats().Served })
 	cs.gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0)."), func() int {
 		if d.load.busy() {
 			return 1

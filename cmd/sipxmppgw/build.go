@@ -218,7 +218,7 @@ func refusalsOf(c config.Config) translate.Refusals {
 func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	first := d.tenants[0].sip
 	o := signaling.Options{
-		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Host: first.Host, Refusals: first.Refusals,
+		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack: stack.Options{
 			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
@@ -238,10 +238,11 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 			return inTenant(i, err)
 		}
 		o.Trunks = append(o.Trunks, trunks...)
+		if err := t.phones(&o); err != nil {
+			return inTenant(i, err)
+		}
 	}
-	if err := d.tenants[0].phones(&o); err != nil {
-		return err
-	}
+	d.registrar(c, &o)
 	var err error
 	if d.sip, err = signaling.New(o); err != nil {
 		return fmt.Errorf("sip: %w", err)
@@ -267,8 +268,8 @@ func trunksWithMessages(c config.Config) map[string]bool {
 	for _, t := range c.Trunks {
 		all[t.Name] = messageModes[t.Messages] != signaling.NoMessages
 	}
-	for _, p := range c.Phones {
-		all[signaling.PhonePrefix+p.User] = true
+	for trunk := range phonesOf(c) {
+		all[trunk] = true
 	}
 	return all
 }

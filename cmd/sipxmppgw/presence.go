@@ -18,10 +18,15 @@ var presenceModes = map[string]gateway.PresenceMode{
 }
 
 // presenceOf returns who sees whose presence, and asks whom.
-func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *slog.Logger, mayLocate func(string) bool) *gateway.Presences {
+func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *slog.Logger, mayLocate func(string) bool, barred, mailed func(user string)) *gateway.Presences {
 	o := gateway.PresenceOptions{
 		Router: routes, Trunks: map[string]gateway.PresenceMode{}, OnThePhone: !c.Calls.HideBusy,
-		Places: map[string]bool{}, MayLocate: mayLocate, Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log,
+		Places: map[string]bool{}, MayLocate: mayLocate, Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log, Barred: barred, Mailed: mailed,
+	}
+	for _, p := range c.Phones {
+		if p.Presence != "off" {
+			o.Trunks[phoneTrunk(c, p.User)] = gateway.PresencePhone
+		}
 	}
 	users := map[string]bool{}
 	for address, user := range c.Users {

@@ -11,7 +11,6 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
-	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -134,7 +133,7 @@ func rulesOf(c config.Config) ([]route.Rule, error) {
 		}
 		ways := waysOf(r)
 		if r.Phone != "" {
-			ways = route.Via(signaling.PhonePrefix + r.Phone)
+			ways = route.Via(phoneTrunk(c, r.Phone))
 		}
 		rules[i] = route.Rule{From: r.From, To: r.To, Hours: hours, Trunks: ways, Deny: r.Deny, Dial: r.Dial, Premium: r.Premium, Hide: r.Hide}
 	}
@@ -166,10 +165,10 @@ func groupsOf(c config.Config, m *translate.Mapping) ([]gateway.Group, error) {
 		group := gateway.Group{
 			Address: at, Order: ringOrders[g.Order], Lead: g.Lead, NoAnswer: g.NoAnswer, OnePerson: g.OnePerson,
 		}
-		if group.Members, err = membersOf(g, g.Members); err != nil {
+		if group.Members, err = membersOf(c, g, g.Members); err != nil {
 			return nil, fmt.Errorf("groups[%d].members: %w", i, err)
 		}
-		if group.Fallback, err = membersOf(g, g.Fallback); err != nil {
+		if group.Fallback, err = membersOf(c, g, g.Fallback); err != nil {
 			return nil, fmt.Errorf("groups[%d].fallback: %w", i, err)
 		}
 		all = append(all, group)
@@ -177,11 +176,11 @@ func groupsOf(c config.Config, m *translate.Mapping) ([]gateway.Group, error) {
 	return all, nil
 }
 
-func membersOf(g config.Group, list []string) ([]gateway.Member, error) {
+func membersOf(c config.Config, g config.Group, list []string) ([]gateway.Member, error) {
 	var all []gateway.Member
 	for _, m := range list {
 		if user, ok := strings.CutPrefix(m, "phone:"); ok {
-			all = append(all, gateway.Member{Trunk: signaling.PhonePrefix + user})
+			all = append(all, gateway.Member{Trunk: phoneTrunk(c, user)})
 			continue
 		}
 		if strings.HasPrefix(m, "sip:") {

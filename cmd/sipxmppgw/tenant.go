@@ -38,6 +38,7 @@ type tenant struct {
 	mail     *gateway.Mail
 	xmpp     *jingle.Edge
 	pres     *gateway.Presences
+	lamps    *gateway.Lamps
 	stream   *component.Stream
 	sip      *signaling.Tenant // its part of the SIP side
 	remote   *rtpengine.Engine // nil if the relay carries its media
@@ -95,10 +96,19 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		})
 		t.routes.Persons, t.routes.RingPersons, t.routes.RingLead = t.persons, c.Persons.Ring, c.Persons.Lead
 	}
-	t.pres = presenceOf(c, t.routes, t.store, t.log, t.mayLocate())
+	t.pres = presenceOf(c, t.routes, t.store, t.log, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
+		if e := t.d.probing.Load(); e != nil {
+			e.Mailed(t.sip, user)
+		}
+	})
+	owners := ownersOf(c)
+	t.lamps = gateway.NewLamps(gateway.LampOptions{
+		Router: t.routes, Allows: t.pres.Allows, Owner: func(trunk string) string { return owners[trunk] },
+	})
 	t.g = gateway.New(gateway.Options{
 		Router:      t.routes,
 		Presence:    t.pres,
+		Lamps:       t.lamps,
 		Media:       carrier,
 		Limits:      limitsOf(c),
 		MaxCalls:    c.Calls.Max,
@@ -125,6 +135,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	t.mail = gateway.NewMail(gateway.MailOptions{
 		Router: t.routes,
 		Trunks: trunksWithMessages(c),
+		Phones: phonesOf(c),
 		Limits: message.Limits{
 			Keep: c.Messages.Keep, Rate: float64(c.Messages.PerUser), Burst: 4 * c.Messages.PerUser,
 		},
@@ -134,7 +145,10 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Registry: t.reg,
 	})
 	t.sip = &signaling.Tenant{
-		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Lamps: t.lamps, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+	}
+	if !c.Beside() { // our own addresses, where nothing else is said, mean the first
+		t.sip.Realm, t.sip.Hosts = c.SIP.Realm, t.routes.Hosts
 	}
 	if err := t.openAccounts(); err != nil {
 		return err
@@ -242,6 +256,7 @@ func (t *tenant) meet() error {
 	t.g.SetDialer(gateway.SIP, t.d.sip)
 	t.mail.SetCarrier(gateway.SIP, t.d.sip)
 	t.pres.SetEdges(t.d.sip, t.xmpp)
+	t.lamps.SetEdge(func(line string) { t.d.sip.Lit(t.sip, line) })
 	if err := t.mail.Start(context.Background()); err != nil {
 		t.log.Error("messages", "error", err)
 	}

@@ -73,7 +73,9 @@ type Message struct {
 	From  Address
 	To    Address
 	Trunk string `json:",omitempty"` // the SIP peer that it goes to or came from
-	Type  string `json:",omitempty"` // of the stanza (RFC 6121 section 5.2.2)
+	// Origin is the SIP peer that a message to SIP came from; empty if it came from XMPP.
+	Origin string `json:",omitempty"`
+	Type   string `json:",omitempty"` // of the stanza (RFC 6121 section 5.2.2)
 
 	Subject string    `json:",omitempty"`
 	Lang    string    `json:",omitempty"`

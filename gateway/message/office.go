@@ -271,8 +271,16 @@ func aboutOf(m Message, id string) about {
 
 // answered is the message that a notice is about.
 func answered(m Message) about {
-	return about{pairKey{1 - m.Way, bareOf(m.To.JID), bareOf(m.From.JID)}, m.About}
+	way := 1 - m.Way
+	if m.Origin != "" {
+		way = ToSIP
+	}
+	return about{pairKey{way, bareOf(m.To.JID), bareOf(m.From.JID)}, m.About}
 }
+
+// vouched reports whether its sender waits for an answer that cannot be late, as a transaction
+// of SIP does.
+func vouched(m Message) bool { return m.Way == ToXMPP || m.Origin != "" }
 
 func destOf(m Message) string {
 	if m.Way == ToXMPP {
@@ -465,7 +473,7 @@ func (o *Office) advance(k pairKey) {
 		p.typing, p.composing, p.typist = nil, it.Composing, it.Message
 		o.hold(it)
 	}
-	if it.Way == ToXMPP && !it.accepted {
+	if vouched(it.Message) && !it.accepted {
 		heap.Push(&o.alarms, alarm{o.now.Add(o.limits.Bounce), bounce, it.Key, k, 0})
 	}
 	if it.Kind == Words {
@@ -599,7 +607,7 @@ func (o *Office) fail(it *item, out Outcome) {
 		o.do(Tell{it.Message, Denied, out})
 	default:
 		o.do(Tell{it.Message, Lost, out})
-		if it.Way == ToXMPP {
+		if vouched(it.Message) {
 			o.report(it.Message, out)
 		}
 	}
@@ -612,7 +620,7 @@ func (o *Office) report(m Message, out Outcome) {
 		return
 	}
 	r := Message{
-		Key: m.Key + "r", Way: ToSIP, From: m.To, To: m.From, Trunk: m.Trunk, Thread: m.Thread, Report: true, Hops: m.Hops,
+		Key: m.Key + "r", Way: ToSIP, From: m.To, To: m.From, Trunk: cmp.Or(m.Origin, m.Trunk), Thread: m.Thread, Report: true, Hops: m.Hops,
 	}
 	if m.Asks&AskFailed != 0 {
 		r.Kind, r.About, r.State, r.When = Notice, m.ID, Failed, m.When

@@ -110,6 +110,13 @@ func toSIP(key string) Message {
 	}
 }
 
+// inner is a message of a phone of ours to another SIP peer.
+func inner(key string) Message {
+	m := toSIP(key)
+	m.From, m.Origin = Address{JID: "desk@gw", URI: "sip:desk@gw"}, "phone/desk"
+	return m
+}
+
 func toXMPP(key string) Message {
 	return Message{
 		Key: key, ID: key, Once: key, Body: key, Way: ToXMPP, Trunk: "pbx",
@@ -516,4 +523,59 @@ func BenchmarkOffice(b *testing.B) {
 		o.Step(now, Carried{m.Key, Outcome{}})
 		now = now.Add(time.Millisecond)
 	}
+}
+
+// A phone that writes to another SIP peer waits in a transaction: it is told within the time for
+// a bounce, and in words of what was lost after that.
+func TestMessageWithinSIP(t *testing.T) {
+	t.Run("arrives", func(t *testing.T) {
+		d := newDesk(t, Limits{})
+		d.step(Take{inner("a")})
+		d.settle(Outcome{})
+		d.want("carry a", "accepted a")
+		d.wait(time.Minute)
+		d.want()
+	})
+	t.Run("is refused", func(t *testing.T) {
+		d := newDesk(t, Limits{})
+		d.step(Take{inner("a")})
+		d.settle(Outcome{Result: Refused, Condition: "item-not-found"})
+		d.want("carry a", "denied a item-not-found")
+		d.wait(time.Minute)
+		d.want()
+	})
+	t.Run("is refused late", func(t *testing.T) {
+		d := newDesk(t, Limits{})
+		d.step(Take{inner("a")})
+		d.wait(time.Second)
+		d.want("carry a", "accepted a")
+		d.settle(Outcome{Result: Refused, Condition: "item-not-found"})
+		d.want("lost a item-not-found", "carry Not delivered: a")
+		if r := d.under[0]; r.Trunk != "phone/desk" || r.To.URI != "sip:desk@gw" || r.Way != ToSIP || r.Origin != "" {
+			t.Errorf("the report is %+v", r)
+		}
+		d.settle(Outcome{Result: Refused}) // and of that nobody is told
+		d.want("accepted Not delivered: a")
+	})
+	t.Run("has its notice", func(t *testing.T) {
+		d := newDesk(t, Limits{})
+		m := inner("a")
+		m.Asks = AskDelivered
+		d.step(Take{m})
+		d.settle(Outcome{})
+		n := inner("n")
+		n.From, n.To, n.Origin, n.Trunk = m.To, m.From, "pbx", "phone/desk"
+		n.Kind, n.About, n.State, n.Body = Notice, "a", Delivered, ""
+		d.said = nil
+		d.step(Take{n})
+		if len(d.under) != 1 || d.under[0].Kind != Notice || d.under[0].About != "a" {
+			t.Errorf("under way are %+v", d.under)
+		}
+		n.Key, n.State = "n2", Displayed // which was not asked for
+		d.settle(Outcome{})
+		d.step(Take{n})
+		if len(d.under) != 0 {
+			t.Errorf("under way are %+v", d.under)
+		}
+	})
 }

@@ -1,6 +1,6 @@
 // Package registrar knows where phones are: the bindings of each user, and what a REGISTER
 // makes of them (RFC 3261 section 10.3, RFC 5626 for flows, RFC 3327 for paths, RFC 5627 for
-// public GRUUs).
+// GRUUs).
 //
 // The package is pure: no I/O, no clock.
 package registrar
@@ -33,6 +33,9 @@ type Binding struct {
 	CallID   string
 	CSeq     uint32
 	Expires  time.Time
+	// Seed is what the temporary GRUUs of the instance are made of: they hold as long as it
+	// does. Empty without an instance.
+	Seed string
 }
 
 // Key tells a binding from the others of its user.
@@ -69,6 +72,8 @@ type Request struct {
 	Flow     Flow
 	Outbound bool // it supports outbound (RFC 5626)
 	Direct   bool // nobody is between us
+	// Seed is a secret that was never given before, for temporary GRUUs.
+	Seed string
 }
 
 // A Result is what becomes of a REGISTER.
@@ -214,6 +219,7 @@ func (r *Registrar) Register(req Request, now time.Time) Result {
 		case status != 0:
 			return refused(status, problem)
 		}
+		b.Seed = seedOf(b, req, held)
 		i := slices.IndexFunc(held, func(o Binding) bool { return o.Key() == b.Key() })
 		if i >= 0 && held[i].CallID == req.CallID && req.CSeq <= held[i].CSeq {
 			return refused(500, "out of order") // RFC 3261 section 10.3 step 7
@@ -229,6 +235,9 @@ func (r *Registrar) Register(req Request, now time.Time) Result {
 		case !over:
 			held = append(held, b)
 			out.Kept = append(out.Kept, b)
+		}
+		if !over {
+			out.Kept = append(out.Kept, reseed(held, b)...)
 		}
 		out.Flowed = out.Flowed || b.RegID != 0 && !over
 	}

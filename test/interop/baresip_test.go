@@ -69,6 +69,7 @@ type phoneOptions struct {
 	transport string // to its proxy: tcp, tls; empty for UDP
 	password  string
 	watch     string // SIP URI of whose presence it asks for; then it also shows its own
+	publish   bool   // its own, to where it registers
 }
 
 // phoneCodecs are baresip's codecs: how the account and the module call them, and the sound
@@ -116,6 +117,9 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	account := fmt.Sprintf("<sip:%s@%s%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), over, codec.account)
 	if o.domain != "" {
 		account = fmt.Sprintf("<sip:%s@%s%s>;auth_pass=%s;regint=30;answermode=manual;audio_codecs=%s", o.user, o.domain, over, o.password, codec.account)
+		if o.publish {
+			account += ";pubint=60"
+		}
 	}
 	if o.proxy != 0 {
 		account += fmt.Sprintf(";outbound=\"sip:%s%s\"", local(o.proxy), over)

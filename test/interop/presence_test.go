@@ -77,6 +77,48 @@ func typed(typ string) func(*element.Element) bool {
 	return func(e *element.Element) bool { return e.Attr("type") == typ }
 }
 
+// A phone that registers with the gateway itself watches a user, and publishes what it shows (RFC
+// 3903), which the user sees.
+func TestPresenceOfAPhoneOfOurs(t *testing.T) {
+	t.Parallel()
+	s, i := startProsody(t), newIssuer(t)
+	own := i.issue(t, sipDomain)
+	g := startGateway(t, s, gatewayOptions{template: "phones.yaml", values: map[string]any{
+		"TLS": freePort(t), "WS": freePort(t), "OldHash": strings.Repeat("0", 32), "Certificate": own, "Key": own, "CA": i.ca,
+		"Registered": []registered{{"udp", "pw-udp", ""}},
+	}})
+	contact := jidOf("udp")
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	before := size(g.log)
+	phone := startPhone(t, phoneOptions{user: "udp", password: "pw-udp", proxy: g.sip, domain: sipDomain, watch: uriOf("romeo"), publish: true})
+	g.registered(t, "udp", before)
+	user.sees(t, "the user is asked", contact, typed("subscribe"))
+	user.presence(t, "subscribed", contact, "")
+	phone.prints(t, "<basic>open</basic>")
+	phone.command(t, "presence_online", "")
+	user.presence(t, "subscribe", contact, "")
+	user.sees(t, "the phone is there", contact, typed(""))
+	phone.command(t, "presence_offline", "")
+	user.sees(t, "the phone shows itself no more", contact, typed("unavailable"))
+	phone.command(t, "presence_online", "")
+	user.sees(t, "the phone is there again", contact, typed(""))
+	user.presence(t, "unsubscribed", contact, "")
+	phone.prints(t, "Subscription-State: terminated;reason=rejected")
+}
+
+// prints waits for something that the phone prints.
+func (p *baresip) prints(t *testing.T, what string) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the phone prints "+what, func() error {
+		b, err := os.ReadFile(p.log)
+		if err == nil && !strings.Contains(string(b), what) {
+			err = fmt.Errorf("not in %s", p.log)
+		}
+		return err
+	})
+}
+
 // A SIP phone and an XMPP user watch each other (INTERWORKING 4): through a real server, and a
 // phone that neither knows.
 func TestPresenceOfAPhone(t *testing.T) {
@@ -91,25 +133,15 @@ func TestPresenceOfAPhone(t *testing.T) {
 	user := newViewer(t, s, "romeo")
 	user.presence(t, "", "", "")
 	phone := startPhone(t, phoneOptions{port: port, proxy: g.sip, user: number, watch: uriOf("romeo")})
-	phoneSays := func(what string) {
-		t.Helper()
-		eventually(t, 20*time.Second, "the phone sees "+what, func() error {
-			b, err := os.ReadFile(phone.log)
-			if err == nil && !strings.Contains(string(b), what) {
-				err = fmt.Errorf("not in %s", phone.log)
-			}
-			return err
-		})
-	}
 
 	// The phone watches the user, who is asked first.
 	user.sees(t, "the user is asked", contact, typed("subscribe"))
 	user.presence(t, "subscribed", contact, "")
-	phoneSays("<basic>open</basic>") // it tells of changes alone
+	phone.prints(t, "<basic>open</basic>") // it tells of changes alone
 	user.presence(t, "", "", "dnd")
-	phoneSays("Busy")
+	phone.prints(t, "Busy")
 	user.presence(t, "", "", "")
-	phoneSays("mOnline") // in colour
+	phone.prints(t, "mOnline") // in colour
 
 	// The user watches the phone.
 	phone.command(t, "presence_online", "")
