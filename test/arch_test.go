@@ -48,6 +48,7 @@ var rooms = []room{
 	{path: "signaling/dialog", may: []string{"gateway/call", "gateway/media"}, pure: true, why: "a dialog has no sockets and no other protocol"},
 	{path: "signaling/pidf", may: []string{"gateway/presence"}, pure: true, why: "documents and values"},
 	{path: "signaling/cpim", pure: true, why: "documents and values"},
+	{path: "signaling/msrp", why: "messages on connections know no calls"},
 	{path: "signaling/registration", pure: true, why: "a binding has no sockets"},
 	{path: "signaling/gate", pure: true, why: "it judges bytes"},
 	{path: "signaling/challenge", pure: true, why: "it judges answers"},
