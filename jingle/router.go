@@ -67,6 +67,7 @@ func (e *Edge) message(st component.Stanza) {
 		e.signal(st, from, to, m)
 	case m.Receipt != "" && isSignal(m.Receipt):
 		e.receipt(from, m.Receipt)
+	case e.roomSays(st, from, to):
 	default:
 		e.chat(st, from, to)
 	}

@@ -44,6 +44,9 @@ type Edge struct {
 	trace     *tracer
 	able      abilities
 	threads   threads
+	talks     *talks
+	lines     sync.WaitGroup // goroutines of message sessions
+	guests    guests
 	count     counters
 
 	bindings *bindings
@@ -71,9 +74,9 @@ func New(o Options) (*Edge, error) {
 	e := &Edge{
 		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}},
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
-		unanswered: map[string]*stack.ServerTx{},
+		unanswered: map[string]*stack.ServerTx{}, talks: newTalks(), guests: guests{all: map[guestKey]*roomLine{}},
 	}
-	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Host: e.o.Host, Refusals: e.o.Refusals}
+	e.own = Tenant{Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Rooms: e.o.Rooms, Host: e.o.Host, Refusals: e.o.Refusals}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
 	so := e.o.Stack
@@ -406,5 +409,6 @@ func (e *Edge) Close() error {
 	for _, l := range e.legs.all() {
 		l.abandon()
 	}
+	e.lines.Wait() // their dialogs are over
 	return err
 }

@@ -34,6 +34,10 @@ func (e *Edge) events(trunk *Trunk) sip.Header {
 func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 	req := tx.Request()
 	pkg, _ := eventOf(req)
+	if pkg == packageConference && e.o.Sessions != nil && trunk != nil {
+		e.watchesRoom(tx, trunk)
+		return
+	}
 	switch {
 	case !e.serves(trunk) || pkg != gateway.PackagePresence:
 		_ = tx.Reply(489, "", e.events(trunk))

@@ -36,7 +36,7 @@ func newPhones(o Options, fs *flows) *phones {
 	for i := range o.Phones {
 		phone := &o.Phones[i]
 		p.byUser[phone.User] = &Trunk{
-			Name: PhonePrefix + phone.User, Policy: phone.Policy, flows: fs, station: phone,
+			Name: PhonePrefix + phone.User, Policy: phone.Policy, flows: fs, station: phone, Sessions: AutoSessions,
 		}
 	}
 	for _, b := range o.Restored {

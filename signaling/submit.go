@@ -42,6 +42,7 @@ type submission struct {
 	callID  string
 	tag     string
 	wrapped bool // in CPIM
+	paged   bool // it goes by itself, for there is no session
 	done    func(message.Outcome)
 
 	proof proof
@@ -73,7 +74,20 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 			s.bell = at
 		}
 	}
+	if e.talks.take(s) {
+		return
+	}
+	s.page()
+}
+
+// page sends the message by itself.
+func (s *submission) page() {
+	e, m, done := s.e, s.m, s.done
 	knows := e.able.of(aor(m.To.URI))
+	if m.Untold { // and there is no session that would end
+		done(message.Outcome{Result: message.Refused})
+		return
+	}
 	if m.Kind == message.Typing && time.Now().Before(knows.untyped) {
 		done(message.Outcome{Result: message.Refused}) // it said that it does not want these
 		return
@@ -101,7 +115,7 @@ func (s *submission) send() {
 	to := s.to
 	if len(req.String())+viaLength > maxDatagram && cmp.Or(to.Transport, s.trunk.transport()) == stack.UDP {
 		if _, tcp := s.e.stack.Local(stack.TCP, s.trunk.at()); !tcp || !to.Stream {
-			s.done(tooLarge)
+			s.tooLarge()
 			return
 		}
 		to.Transport = stack.TCP
@@ -110,13 +124,20 @@ func (s *submission) send() {
 	s.e.ask(req, to, func(ev stack.Event) {
 		switch {
 		case large && errors.Is(ev.Err, stack.ErrTransport):
-			s.done(tooLarge)
+			s.tooLarge()
 		case ev.Err != nil:
 			s.done(failed(ev.Err))
 		default:
 			s.final(ev.Response)
 		}
 	})
+}
+
+// tooLarge has a long message go in a session or, if there can be none, not at all.
+func (s *submission) tooLarge() {
+	if s.m.Kind != message.Words || !s.e.talks.begin(s) {
+		s.done(tooLarge)
+	}
 }
 
 // tooLarge is for a message that must not go in a datagram and has no other way.

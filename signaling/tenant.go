@@ -12,6 +12,7 @@ type Tenant struct {
 	Calls    gateway.Calls
 	Presence *gateway.Presences
 	Messages gateway.Messages
+	Rooms    *gateway.Rooms
 	Host     string
 	Refusals translate.Refusals
 }
