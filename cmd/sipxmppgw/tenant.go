@@ -37,6 +37,7 @@ type tenant struct {
 	mail     *gateway.Mail
 	xmpp     *jingle.Edge
 	pres     *gateway.Presences
+	rooms    *gateway.Rooms // nil without message sessions
 	stream   *component.Stream
 	sip      *signaling.Tenant // its part of the SIP side
 	remote   *rtpengine.Engine // nil if the relay carries its media
@@ -123,7 +124,11 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Log:      t.log,
 		Registry: t.reg,
 	})
+	if len(c.MSRP.Listen) > 0 {
+		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: t.routes, Log: t.log, Registry: t.reg})
+	}
 	t.sip = &signaling.Tenant{
+		Rooms: t.rooms,
 		Calls: t.g, Presence: t.pres, Messages: t.mail, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
 	}
 	if err := t.openAccounts(); err != nil {
@@ -144,7 +149,7 @@ func (t *tenant) openXMPP() error {
 		Admins: c.XMPP.Admins, Policy: t.routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.routes.Names,
-		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Language: c.XMPP.Language,
+		Rooms: t.rooms, Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Language: c.XMPP.Language,
 	})
 	var once sync.Once
 	var err error
@@ -182,7 +187,7 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 		trunk := signaling.Trunk{
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
-			Messages: messageModes[own.Messages], Tenant: t.sip,
+			Messages: messageModes[own.Messages], Sessions: sessionModes[own.Sessions], Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
 			Proxy:   proxyOf(own),
 		}
@@ -203,6 +208,9 @@ func (t *tenant) meet() error {
 	t.g.SetDialer(gateway.SIP, t.d.sip)
 	t.mail.SetCarrier(gateway.SIP, t.d.sip)
 	t.pres.SetEdges(t.d.sip, t.xmpp)
+	if t.rooms != nil {
+		t.rooms.SetEdges(t.d.sip, t.xmpp)
+	}
 	if err := t.mail.Start(context.Background()); err != nil {
 		t.log.Error("messages", "error", err)
 	}
