@@ -16,8 +16,10 @@ import (
 
 // The bounds of rooms.
 const (
-	maxRooms     = 2000 // people in rooms of the other world
-	maxUserRooms = 20   // of one of them
+	maxRooms     = 2000                   // people in rooms of the other world
+	maxUserRooms = 20                     // of one of them
+	sayBurst     = 20                     // things that one may say at once in a room
+	sayPace      = 200 * time.Millisecond // for each of them, over time
 )
 
 // A RoomEnd carries out what a room wants in one world. It never waits.
@@ -83,6 +85,7 @@ type place struct {
 	xmpp   RoomEnd
 	timers [room.Timers]*time.Timer
 	over   bool
+	spoken time.Time // when all that was said would have been, at the pace
 }
 
 // NewRooms returns a shell without edges; SetEdges gives it both before rooms are entered.
@@ -285,13 +288,31 @@ func (p *place) post(in room.Input) {
 	if p.over {
 		return
 	}
-	if s, ok := in.(room.Say); ok && s.ID == "" {
-		s.ID = p.r.opt.NewID()
-		in = s
+	if s, ok := in.(room.Say); ok {
+		if s.ID == "" {
+			s.ID = p.r.opt.NewID()
+			in = s
+		}
+		if p.floods(time.Now()) {
+			p.do(room.TooMuch(s))
+			return
+		}
 	}
 	for _, o := range p.m.Step(in) {
 		p.do(o)
 	}
+}
+
+// floods counts something that is said, and reports whether it is too much.
+func (p *place) floods(now time.Time) bool {
+	if now.After(p.spoken) {
+		p.spoken = now
+	}
+	if p.spoken.Sub(now) > sayBurst*sayPace {
+		return true
+	}
+	p.spoken = p.spoken.Add(sayPace)
+	return false
 }
 
 // do carries out an output. It is for the holder of the lock.

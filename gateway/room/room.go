@@ -215,6 +215,14 @@ type (
 	}
 )
 
+// TooMuch is the answer to something that is said by who says too much.
+func TooMuch(s Say) Output {
+	if s.Token != "" {
+		return Reply{s.Token, 403}
+	}
+	return Bounce{s.ID, s.To, Problem{Condition: "policy-violation", Type: "wait", Text: "too many messages"}}
+}
+
 // What is to be done by itself.
 type (
 	Start struct {
