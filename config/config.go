@@ -31,6 +31,8 @@ type Config struct {
 	Messages Messages `yaml:"messages"`
 	// Persons are people with an address in both worlds.
 	Persons Persons `yaml:"persons"`
+	// MSRP is where message sessions are (RFC 4975).
+	MSRP MSRP `yaml:"msrp"`
 	// Store is what outlives the process.
 	Store Store `yaml:"store"`
 	// Accounts let users add SIP accounts of their own.
@@ -91,6 +93,9 @@ type XMPP struct {
 	// (XEP-0080), each by the command location of Accounts, as far as the contact's trunk has
 	// Location. Default none.
 	LocationDomains []string `yaml:"location_domains"`
+	// Rooms are the domains of chat rooms (XEP-0045), such as rooms.example.org, that SIP peers
+	// may enter by message sessions, whoever may call users. Default none.
+	Rooms []string `yaml:"rooms"`
 }
 
 // SIP is the SIP side as a whole.
@@ -348,6 +353,17 @@ type Persons struct {
 	Lead time.Duration `yaml:"lead"`
 }
 
+// MSRP carries message sessions and chat rooms of SIP (RFC 4975, RFC 7701), for all.
+type MSRP struct {
+	// Listen are the sockets, as transport:address:port, with tcp or tls. Peers connect there,
+	// at the address that they have SIP from. TLS shows the certificate of sip.tls or, without
+	// one, one that is made at the start, which SDP vouches for. Default none: there are no
+	// message sessions and no rooms.
+	Listen []string `yaml:"listen"`
+	// MaxSessions is how many sessions there may be at once, to 100000. Default 2000.
+	MaxSessions int `yaml:"max_sessions"`
+}
+
 // HTTP is the operator's listener: /metrics, /livez, /readyz.
 type HTTP struct {
 	// Listen is its address. Default 127.0.0.1:9187; empty turns it off.
@@ -516,6 +532,11 @@ type Trunk struct {
 	// messages: Call-Info with the purpose impp (RFC 6993). Not of users who hide their number.
 	// Default false.
 	EmitIMPP bool `yaml:"emit_impp"`
+	// Sessions says when messages go in sessions, where MSRP listens: auto, when the trunk's side
+	// begins one, when a message is too long for a datagram, and when three of one user
+	// follow each other within a minute; always; or off, which also keeps users out of
+	// conferences there. Who refuses a session gets single messages. Default auto.
+	Sessions string `yaml:"sessions"`
 	// Codecs are those offered, in order: opus, G722, PCMA, PCMU. Default all, in this
 	// order.
 	Codecs []string `yaml:"codecs"`
@@ -742,6 +763,7 @@ func defaults() Config {
 		},
 		Messages: Messages{Keep: 5 * time.Minute, PerUser: 5},
 		Persons:  Persons{Learn: true, Ring: "called", Lead: 10 * time.Second},
+		MSRP:     MSRP{MaxSessions: 2000},
 		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
 		Log:      Log{Level: "info", Format: "text"},
 		Trace:    Trace{Calls: 500, Memory: 32},

@@ -295,6 +295,12 @@ func (r *reader) shared(c *Config) {
 			r.at(fmt.Sprintf("sip.listen[%d]", i), "%v", err)
 		}
 	}
+	for i, l := range c.MSRP.Listen {
+		if transport, _, err := ParseListen(l); err != nil || transport != "tcp" && transport != "tls" {
+			r.at(fmt.Sprintf("msrp.listen[%d]", i), "%q is not a socket such as tcp:0.0.0.0:2855 or tls:[::]:2856", l)
+		}
+	}
+	r.between("msrp.max_sessions", c.MSRP.MaxSessions, 1, 100_000)
 	if len(c.SIP.Listen) == 0 {
 		r.at("sip.listen", "has no socket")
 	}
@@ -375,6 +381,9 @@ func (r *reader) rules(c *Config) {
 	r.between("messages.per_user", c.Messages.PerUser, 1, 1000)
 	r.oneOf("persons.ring", c.Persons.Ring, "called", "together", "xmpp_first", "sip_first")
 	r.span("persons.lead", c.Persons.Lead, time.Second, 5*time.Minute)
+	for i, d := range c.XMPP.Rooms {
+		r.host(fmt.Sprintf("xmpp.rooms[%d]", i), d)
+	}
 	r.accounts(c)
 	r.phones(c)
 	r.trunks(c)
@@ -537,6 +546,10 @@ func (r *reader) trunks(c *Config) {
 			t.Messages = "on"
 		}
 		r.oneOf(at("messages"), t.Messages, "on", "cpim", "off")
+		if t.Sessions == "" {
+			t.Sessions = "auto"
+		}
+		r.oneOf(at("sessions"), t.Sessions, "auto", "always", "off")
 		if t.MaxCalls == 0 {
 			t.MaxCalls = c.Calls.Max
 		}

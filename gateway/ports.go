@@ -101,6 +101,7 @@ type Target struct {
 	Early    bool         // the caller is to be answered first (eager mode)
 	NoAnswer time.Duration
 	Hops     int      // what is left of Max-Forwards (RFC 3261 section 20.22); 0 means 70
+	Room     bool     // it is a chat room, where only messages go
 	Rule     string   // the rule that decided, for the log
 	Why      []string // rule by rule, up to that one
 	CallID   string   // an id of the caller's protocol that the callee's may carry on

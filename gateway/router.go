@@ -39,6 +39,8 @@ type Routes struct {
 	// Ports are where the SIP side listens: an address of ours with another port is that of
 	// a PBX on the same machine. Empty means that it is not known.
 	Ports []int
+	// Rooms are the domains of chat rooms (XEP-0045) that SIP users may enter.
+	Rooms []string
 	// Table says who may call where.
 	Table route.Table
 	// Trunks are the SIP peers.
@@ -296,6 +298,9 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 		Rule:     "own user",
 		Diverted: q.Diverted,
 	}
+	if t.Room = slices.Contains(r.Rooms, to.Domain); t.Room {
+		return t, nil
+	}
 	switch {
 	case grouped && !provisioned:
 		return r.toGroup(group, t)
@@ -313,7 +318,7 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 
 // reachable reports whether a user may be called who has no number or address of its own.
 func (r *Routes) reachable(user translate.JID) bool {
-	return r.Table.Serves(user) || slices.Contains(r.Mapping.DirectDomains, user.Domain)
+	return r.Table.Serves(user) || slices.Contains(r.Rooms, user.Domain) || slices.Contains(r.Mapping.DirectDomains, user.Domain)
 }
 
 // target returns whom a Request-URI means. Any name of ours stands for SIPHost, and a

@@ -69,7 +69,7 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 		e.read(st, m, c, name)
 	case c.State != "":
 		if composing, ok := translate.ComposingOf(c.State); ok {
-			m.Kind, m.Composing, m.Lasts = message.Typing, composing, composes
+			m.Kind, m.Composing, m.Gone, m.Lasts = message.Typing, composing, c.State == "gone", composes
 			_ = e.post(m, name, c.Left)
 		}
 	}
@@ -204,7 +204,11 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 	add := func(nodes ...stanza.Node) { st.Nodes = append(st.Nodes, nodes...) }
 	switch m.Kind {
 	case message.Typing:
-		add(wire.ChatState(translate.ChatStateOf(m.Composing)))
+		state := translate.ChatStateOf(m.Composing)
+		if m.Gone {
+			state = "gone"
+		}
+		add(wire.ChatState(state))
 		if thread != "" {
 			add(wire.Thread(thread))
 		}

@@ -36,6 +36,9 @@ type Options struct {
 	// Messages is where words go; without it they are refused.
 	Messages gateway.Messages
 
+	// Rooms are chat rooms of either world that people of the other are in; nil for none.
+	Rooms *gateway.Rooms
+
 	Name    string       // of the gateway, as clients show it; default "SIP gateway"
 	Version string       // of the software (XEP-0092); empty for none
 	Admins  []string     // URIs of who runs it (XEP-0157), such as "xmpp:noc@example.org"

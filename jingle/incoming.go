@@ -9,6 +9,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/message"
+	"sipxmppgw/gateway/room"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/jingle/session"
@@ -349,6 +350,8 @@ func (e *Edge) bounced(st component.Stanza) {
 	signal, sid, known := idOf(st.Id)
 	switch {
 	case !ok:
+		return
+	case !known && e.opt.Rooms != nil && e.opt.Rooms.Tell(from.Bare().String(), to.String(), room.Failed{ID: st.Id, Status: 403}):
 		return
 	case !known && e.opt.Messages != nil:
 		err := e.errorOf(st)

@@ -13,7 +13,7 @@ import (
 // call button only for one that it sees with the right caps (INTERWORKING.md section 2.5).
 func (e *Edge) presence(st component.Stanza) {
 	from, to, ok := parties(st)
-	if !ok {
+	if !ok || e.inRoom(st, from, to) {
 		return
 	}
 	if st.Type == "unavailable" {

@@ -21,6 +21,8 @@ type ability struct {
 	cpim    bool      // it sent CPIM
 	plain   bool      // it refused CPIM
 	untyped time.Time // until then it does not want to hear who composes
+
+	unchatty time.Time // until then it wants no message sessions
 }
 
 // abilities are those known, by address of record.

@@ -44,6 +44,9 @@ type Edge struct {
 	trace     *tracer
 	able      abilities
 	threads   threads
+	talks     *talks
+	lines     sync.WaitGroup // goroutines of message sessions
+	guests    guests
 	count     counters
 
 	bindings *bindings
@@ -71,10 +74,10 @@ func New(o Options) (*Edge, error) {
 	e := &Edge{
 		o: o.withDefaults(), legs: newRegistry(), usages: newUsages(), published: publications{all: map[gateway.Pair]*usage{}}, house: newHouse(),
 		trace: newTracer(o.Calls), bindings: newBindings(), flows: newFlows(), quiet: make(chan struct{}), located: func() {},
-		unanswered: map[string]*stack.ServerTx{},
+		unanswered: map[string]*stack.ServerTx{}, talks: newTalks(), guests: guests{all: map[guestKey]*roomLine{}},
 	}
 	e.own = Tenant{
-		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Persons: e.o.Persons, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
+		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Rooms: e.o.Rooms, Persons: e.o.Persons, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
 	}
 	e.trunks = slices.Clone(e.o.Trunks)
 	e.meet()
@@ -411,5 +414,6 @@ func (e *Edge) Close() error {
 	for _, l := range e.legs.all() {
 		l.abandon()
 	}
+	e.lines.Wait() // their dialogs are over
 	return err
 }

@@ -58,6 +58,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		e.refuse(tx, trunk, max(offer.Status, 400), offer.problem)
 		return
 	}
+	if offer.Media.Messages() != nil {
+		e.converses(tx, l, offer)
+		return
+	}
 	if !offer.Media.Empty() && offer.Media.Live(media.Audio) < 0 {
 		e.refuse(tx, trunk, 488, "it offers no sound") // such as a fax alone (INTERWORKING 2.12)
 		return
@@ -72,6 +76,10 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	})
 	if err != nil {
 		e.refuseFor(tx, trunk, err)
+		return
+	}
+	if target.Room {
+		e.refuse(tx, trunk, 488, "in a room there are only messages")
 		return
 	}
 	if returns(own, target) {

@@ -248,6 +248,7 @@ func branchOf(req *sip.Request) string {
 func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 	tx := e.answered(m.Key)
 	if tx == nil {
+		e.talks.decided(m, v, o)
 		return
 	}
 	if v == message.Accepted {

@@ -46,6 +46,10 @@ func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 		e.servedTo(tx, trunk, pkg)
 		return
 	}
+	if pkg == packageConference && e.o.Sessions != nil && trunk != nil {
+		e.watchesRoom(tx, trunk)
+		return
+	}
 	switch {
 	case !e.serves(trunk) || pkg != gateway.PackagePresence:
 		_ = tx.Reply(489, "", e.events(trunk))

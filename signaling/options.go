@@ -13,6 +13,7 @@ import (
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/challenge"
+	"sipxmppgw/signaling/msrp"
 	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
 )
@@ -78,6 +79,12 @@ type Options struct {
 
 	// Messages is told of new messages. When nil they are answered 405.
 	Messages gateway.Messages
+
+	// Rooms are chat rooms of either world that people of the other are in; nil for none.
+	Rooms *gateway.Rooms
+
+	// Sessions carries message sessions (RFC 4975). When nil there are none.
+	Sessions *msrp.Endpoint
 
 	// Log is told of calls refused and peers' faults. Nothing is logged when nil.
 	Log *slog.Logger
@@ -146,6 +153,9 @@ type Trunk struct {
 	// Location says that it is told where users are, as far as they have agreed, and believed of
 	// its own (RFC 6442).
 	Location bool
+
+	// Sessions says when messages go in sessions.
+	Sessions SessionMode
 
 	// Tenant is whom it belongs to. Default: that of the options.
 	Tenant *Tenant

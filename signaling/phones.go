@@ -41,7 +41,7 @@ func newPhones(o Options, fs *flows) *phones {
 	for i := range o.Phones {
 		phone := &o.Phones[i]
 		p.byName[phone.bound()] = &Trunk{
-			Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: fs, station: phone,
+			Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: fs, station: phone, Sessions: AutoSessions,
 		}
 	}
 	for _, b := range o.Restored {

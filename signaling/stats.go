@@ -20,6 +20,7 @@ type Stats struct {
 	Adopted    uint64 // dialogs that their call left behind
 	Messages   uint64 // MESSAGEs of trunks
 	Submitted  uint64 // messages that we sent
+	Sessions   uint64 // message sessions that began, or were to
 	Challenged uint64 // requests that were asked who they are from
 	Unproved   uint64 // that could not say: nobody of that name, or another password
 	Scanned    uint64 // dropped: from programs that look for open PBXs
@@ -32,7 +33,7 @@ type Stats struct {
 }
 
 type counters struct {
-	invites, refused, loops, dialed, unmatched, foreign, flooded, adopted, messages, submitted,
+	invites, refused, loops, dialed, sessions, unmatched, foreign, flooded, adopted, messages, submitted,
 	challenged, unproved, scanned, barred, bans atomic.Uint64
 }
 
@@ -43,6 +44,7 @@ func (e *Edge) Stats() Stats {
 		Invites: e.count.invites.Load(), Refused: e.count.refused.Load(), Loops: e.count.loops.Load(),
 		Dialed: e.count.dialed.Load(), Unmatched: e.count.unmatched.Load(), Foreign: e.count.foreign.Load(),
 		Flooded: e.count.flooded.Load(), Adopted: e.count.adopted.Load(),
+		Sessions: e.count.sessions.Load(),
 		Messages: e.count.messages.Load(), Submitted: e.count.submitted.Load(),
 		Challenged: e.count.challenged.Load(), Unproved: e.count.unproved.Load(), Scanned: e.count.scanned.Load(),
 		Barred: e.count.barred.Load(), Bans: e.count.bans.Load(), Banned: e.warden.bans(), Registered: e.phones.len(),

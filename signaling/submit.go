@@ -47,6 +47,7 @@ type submission struct {
 	who     translate.Sender
 	leg     *leg // whose dialog it goes in; nil for none
 	located bool // it says where its sender is
+	paged   bool // it goes by itself, for there is no session
 	done    func(message.Outcome)
 
 	proof proof
@@ -66,15 +67,24 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 		return
 	}
 	s.uri, s.to = uri, s.trunk.Next
-	var bells []bell
-	if s.trunk.station != nil {
-		bells = slices.Concat(e.phones.bells(e, s.trunk, gruuOf(uri))...)
-		if len(bells) == 0 {
-			done(message.Outcome{Result: message.Away, Condition: "recipient-unavailable", Type: "wait", Text: "the phone is not registered"})
-			return
-		}
+	if s.trunk.station != nil && len(s.bells()) == 0 {
+		done(absent)
+		return
 	}
+	if e.talks.take(s) {
+		return
+	}
+	s.page()
+}
+
+// page sends the message by itself.
+func (s *submission) page() {
+	e, m, done := s.e, s.m, s.done
 	knows := e.able.of(aor(m.To.URI))
+	if m.Untold { // and there is no session that would end
+		done(message.Outcome{Result: message.Refused})
+		return
+	}
 	if m.Kind == message.Typing && time.Now().Before(knows.untyped) {
 		done(message.Outcome{Result: message.Refused}) // it said that it does not want these
 		return
@@ -92,10 +102,18 @@ func (e *Edge) Carry(m message.Message, done func(message.Outcome)) {
 	}
 	e.count.submitted.Add(1)
 	if s.trunk.station != nil {
-		s.spread(bells)
+		s.spread(s.bells())
 		return
 	}
 	s.send()
+}
+
+// absent is for a phone of ours that is registered nowhere.
+var absent = message.Outcome{Result: message.Away, Condition: "recipient-unavailable", Type: "wait", Text: "the phone is not registered"}
+
+// bells are the places of a phone of ours.
+func (s *submission) bells() []bell {
+	return slices.Concat(s.e.phones.bells(s.e, s.trunk, gruuOf(s.uri))...)
 }
 
 // leave has a message go by itself that no dialog takes.
@@ -133,7 +151,7 @@ func (s *submission) send() {
 				s.send()
 				return
 			}
-			s.done(tooLarge)
+			s.tooLarge()
 			return
 		}
 		to.Transport = stack.TCP
@@ -142,7 +160,7 @@ func (s *submission) send() {
 	s.e.ask(req, to, func(ev stack.Event) {
 		switch {
 		case large && errors.Is(ev.Err, stack.ErrTransport):
-			s.done(tooLarge)
+			s.tooLarge()
 		case ev.Err != nil:
 			s.lost(ev.Err)
 			s.unanswered(ev)
@@ -150,6 +168,13 @@ func (s *submission) send() {
 			s.final(ev.Response, ev.Doubt)
 		}
 	})
+}
+
+// tooLarge has a long message go in a session or, if there can be none, not at all.
+func (s *submission) tooLarge() {
+	if s.m.Kind != message.Words || !s.e.talks.begin(s) {
+		s.done(tooLarge)
+	}
 }
 
 // tooLarge is for a message that must not go in a datagram and has no other way.

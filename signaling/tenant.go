@@ -18,6 +18,7 @@ type Tenant struct {
 	Messages gateway.Messages
 	Persons  *gateway.Persons
 	Lamps    *gateway.Lamps // nil for none
+	Rooms    *gateway.Rooms
 	Host     string
 	Hosts    []string
 	Realm    string // of its phones. Default Host; no other tenant has it

@@ -26,8 +26,9 @@ type usage struct {
 	callID, tag string
 	local, peer string // values of From and To in our requests, without tag of ours
 	next        stack.Target
-	contact     string // value of Contact
-	watched     string // URI of who is watched
+	contact     string    // value of Contact
+	watched     string    // URI of who is watched
+	room        *roomLine // whose people it is about; nil for anything else
 
 	mu      sync.Mutex
 	peerTag string
@@ -37,6 +38,8 @@ type usage struct {
 	theirs  uint32   // of the peer's last
 	proof   proof
 	ended   bool
+
+	version uint32 // of the last document about a room
 
 	// Of a subscription of ours.
 	asked   bool // a SUBSCRIBE has no final response
@@ -211,6 +214,8 @@ func (e *Edge) inSubscription(tx *stack.ServerTx, u *usage) {
 		e.reply(tx, 403)
 	case unsupported(req) != "":
 		e.reply(tx, 420, header("Unsupported", unsupported(req)))
+	case u.room != nil:
+		e.inConference(tx, u)
 	case u.ours && req.Method == sip.NOTIFY:
 		e.notified(tx, u)
 	case !u.ours && req.Method == sip.SUBSCRIBE:

@@ -133,6 +133,9 @@ func (d *daemon) counters() counters {
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Shed }, "overload")
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Merged }, "merged")
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Stack.Refused }, "unfit_to_send")
+	if d.msrp != nil {
+		d.messageCounters(&cs)
+	}
 	cs.count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
 	cs.count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
 	up := desc("trunk_up", "Whether a SIP peer that is probed takes calls (1), or does not answer or wants to be left alone (0).", "trunk")

@@ -32,6 +32,7 @@ import (
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/mediarelay/embedded"
 	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/msrp"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/stack"
 )
@@ -42,6 +43,7 @@ type daemon struct {
 	log     *slog.Logger
 	tenants []*tenant // in the order of the configuration; at least one
 	sip     *signaling.Edge
+	msrp    *msrp.Endpoint  // nil without message sessions
 	relay   *embedded.Relay // nil if others carry all media
 	dns     *resolve.Resolver
 	trace   *trace.Recorder
@@ -125,6 +127,10 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		}
 		opened = append(opened, d.asked)
 	}
+	if err := d.openMSRP(c); err != nil {
+		return nil, err
+	}
+	opened = append(opened, closer(d.closeMSRP))
 	parts := partsOf(c)
 	if err := d.openRelay(parts, local); err != nil {
 		return nil, err
@@ -218,7 +224,7 @@ func refusalsOf(c config.Config) translate.Refusals {
 func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	first := d.tenants[0].sip
 	o := signaling.Options{
-		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
+		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Rooms: first.Rooms, Sessions: d.msrp, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack: stack.Options{
 			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
@@ -374,10 +380,14 @@ func (d *daemon) close(ctx context.Context) {
 	for _, t := range d.tenants {
 		t.mail.Close()
 		t.pres.Close()
+		if t.rooms != nil {
+			t.rooms.Close()
+		}
 	}
 	if err := d.sip.Close(); err != nil {
 		d.log.Warn("closing the sip side", "error", err)
 	}
+	d.closeMSRP()
 	d.dns.Close()
 	stop()
 	for _, t := range d.tenants {

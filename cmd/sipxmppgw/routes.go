@@ -52,7 +52,7 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	r := &gateway.Routes{
-		Mapping: &m, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(c), NoAnswer: c.Calls.NoAnswer,
+		Mapping: &m, Rooms: c.XMPP.Rooms, Table: table, Hosts: hostsOf(local, listeners), XMPP: xmppPolicy(c), NoAnswer: c.Calls.NoAnswer,
 	}
 	if r.Groups, err = groupsOf(c, &m); err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type tenant struct {
 	xmpp     *jingle.Edge
 	pres     *gateway.Presences
 	lamps    *gateway.Lamps
+	rooms    *gateway.Rooms // nil without message sessions
 	stream   *component.Stream
 	sip      *signaling.Tenant // its part of the SIP side
 	remote   *rtpengine.Engine // nil if the relay carries its media
@@ -144,7 +145,11 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Log:      t.log,
 		Registry: t.reg,
 	})
+	if len(c.MSRP.Listen) > 0 {
+		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: t.routes, Log: t.log, Registry: t.reg})
+	}
 	t.sip = &signaling.Tenant{
+		Rooms: t.rooms,
 		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Lamps: t.lamps, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
 	}
 	if !c.Beside() { // our own addresses, where nothing else is said, mean the first
@@ -176,6 +181,7 @@ func (t *tenant) openXMPP() error {
 		Admins: c.XMPP.Admins, Policy: t.routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.routes.Names,
+		Rooms:    t.rooms,
 		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Persons: t.persons, Language: c.XMPP.Language,
 		MayLocate: t.mayLocate(),
 	})
@@ -235,7 +241,7 @@ func (t *tenant) trunks() ([]signaling.Trunk, error) {
 		trunk := signaling.Trunk{
 			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
-			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, IMPP: own.EmitIMPP, Tenant: t.sip,
+			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, IMPP: own.EmitIMPP, Sessions: sessionModes[own.Sessions], Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
 			Proxy:   proxyOf(own), Location: own.Location,
 		}
@@ -257,6 +263,9 @@ func (t *tenant) meet() error {
 	t.mail.SetCarrier(gateway.SIP, t.d.sip)
 	t.pres.SetEdges(t.d.sip, t.xmpp)
 	t.lamps.SetEdge(func(line string) { t.d.sip.Lit(t.sip, line) })
+	if t.rooms != nil {
+		t.rooms.SetEdges(t.d.sip, t.xmpp)
+	}
 	if err := t.mail.Start(context.Background()); err != nil {
 		t.log.Error("messages", "error", err)
 	}

@@ -58,7 +58,7 @@ type Kind uint8
 const (
 	Audio Kind = iota
 	Video
-	Other // known only to be refused: message, image, application, text
+	Other // known only to be refused: image, application, text; and message, see Messages
 )
 
 // String returns the kind as both protocols write it.
@@ -134,6 +134,8 @@ type Stream struct {
 	Sources      []Source
 	SourceGroups []SourceGroup
 	Bandwidth    []Bandwidth
+
+	Messages *Messages // what it says of a message session; nil if it is none
 }
 
 func (s Stream) clone() Stream {
@@ -156,6 +158,7 @@ func (s Stream) clone() Stream {
 	}
 	s.Bandwidth = cloneSlice(s.Bandwidth)
 	s.Transport = s.Transport.Clone()
+	s.Messages = s.Messages.clone()
 	return s
 }
 

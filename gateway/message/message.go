@@ -92,6 +92,8 @@ type Message struct {
 	When  string `json:",omitempty"` // of a notice: the time that the message itself bore (RFC 5438 section 7.1.2)
 
 	Composing bool          `json:",omitempty"` // of Typing
+	Gone      bool          `json:",omitempty"` // of Typing: they have left the conversation
+	Untold    bool          `json:",omitempty"` // of Gone: nobody was told that they compose
 	Lasts     time.Duration `json:",omitempty"` // how long Composing holds without another sign
 
 	Hops    int       `json:",omitempty"` // gateways that it has passed

@@ -391,7 +391,8 @@ func digest(s string) string {
 // typing passes on who composes, if nothing is before it; it is never kept.
 func (o *Office) typing(k pairKey, p *pair, m Message) {
 	o.do(Tell{m, Accepted, Outcome{}})
-	if !m.Composing && !p.composing && p.typing == nil {
+	m.Untold = m.Gone && !p.composing && p.typing == nil
+	if !m.Composing && !p.composing && p.typing == nil && !m.Gone {
 		return // idle only after active (INTERWORKING 5.3)
 	}
 	p.typingGen++

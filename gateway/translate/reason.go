@@ -143,7 +143,11 @@ func ByeReasons(c call.Cause, d call.Detail) []ReasonHeader {
 	}
 	reasons := []ReasonHeader{Q850Reason(ByeOf(c, d))}
 	if d.Status >= 300 && d.Status <= 699 {
-		reasons = append(reasons, ReasonHeader{Protocol: sipName, Cause: d.Status, Text: PhraseOf(d.Status)})
+		text := PhraseOf(d.Status)
+		if c == call.Normal && d.Text != "" { // a room has put out who was in it
+			text = d.Text
+		}
+		reasons = append(reasons, ReasonHeader{Protocol: sipName, Cause: d.Status, Text: text})
 	}
 	return reasons
 }

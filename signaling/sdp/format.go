@@ -33,6 +33,10 @@ func body(d media.Description, slots []slot, own netip.Addr) string {
 			session = a.Unmap()
 			break
 		}
+		if m := s.Messages; m != nil && m.Addr.IsValid() && !s.Rejected {
+			session = m.Addr.Addr().Unmap()
+			break
+		}
 	}
 	w.line("s=-")
 	w.line("c=", connection(session))
@@ -47,6 +51,10 @@ func body(d media.Description, slots []slot, own netip.Addr) string {
 		}
 	}
 	for i, s := range d.Streams {
+		if s.Messages != nil && !s.Rejected && s.Messages.Addr.Port() != 0 {
+			w.messages(s, session)
+			continue
+		}
 		s.Codecs = speakable(s.Codecs)
 		if s.Rejected || s.Kind == media.Other || s.Transport.Profile >= media.NoRTP || len(s.Codecs) == 0 {
 			w.rejected(i, s, slots)

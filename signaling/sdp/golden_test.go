@@ -66,6 +66,9 @@ func dump(d media.Description) string {
 		if s.Rejected {
 			p("  rejected")
 		}
+		if s.Messages != nil {
+			p("  messages %+v", *s.Messages)
+		}
 		t := s.Transport
 		p("  profile %q mux=%t", t.Profile, t.RTCPMux)
 		if t.Addr.IsValid() {

@@ -144,6 +144,7 @@ func (p *parser) media(value string) *Error {
 	default:
 		s.Kind = media.Other
 		s.Media = f[0]
+		s.Messages = session(f[0], f[2])
 	}
 	s.Transport.Profile, _ = media.ParseProfile(f[2])
 	p.streams = append(p.streams, s)
@@ -269,7 +270,7 @@ func (s *stream) finish(session *section) *Error {
 	if s.Kind == media.Other || s.Transport.Profile == media.NoRTP {
 		s.Stream = media.Stream{
 			Name: s.Name, Kind: s.Kind, Media: s.Media, Rejected: true,
-			Transport: media.Transport{Profile: media.NoRTP},
+			Transport: media.Transport{Profile: media.NoRTP}, Messages: s.finishMessages(session),
 		}
 		return nil
 	}

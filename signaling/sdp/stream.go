@@ -13,6 +13,9 @@ const voipMetrics = "voip-metrics"
 
 // attribute takes what belongs to one stream.
 func (s *stream) attribute(name, value string) {
+	if s.Messages != nil {
+		messageAttribute(s.Messages, name, value)
+	}
 	switch name {
 	case "mid":
 		if token(value) {

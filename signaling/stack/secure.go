@@ -133,6 +133,9 @@ func (k *Keys) current() (*tls.Certificate, *x509.CertPool) {
 	return k.own, k.roots
 }
 
+// Current returns our certificate, or nil, and whom we believe, nil for those of the system.
+func (k *Keys) Current() (*tls.Certificate, *x509.CertPool) { return k.current() }
+
 // has says whether there is a certificate of ours.
 func (k *Keys) has() bool {
 	own, _ := k.current()

@@ -23,6 +23,9 @@
 //
 //	xmpp2 goes, xmpp2 comes back                        its stream is lost for a while
 //
+// Message sessions (with sessions, or sessions=always) are the lane msrp; msrpside.go says which
+// words there are.
+//
 // Words with blanks stand in single quotes. $sid is the last call's id, $number the gateway's
 // address in it. $replaces1 names the first dialog in a Refer-To, $dialog1 in a Replaces.
 // $contact is the Contact of the last REGISTER, $binding the address in it.
@@ -173,12 +176,14 @@ func (p *player) act(text string) error {
 	}
 	rest = p.variables(rest)
 	p.acting = "xmpp"
-	if word == "sip" || word == "sip2" {
+	if word == "sip" || word == "sip2" || word == "msrp" {
 		p.acting = word
 	}
 	switch {
 	case word == "sip2" && p.world.sip2 != nil:
 		return p.world.sip2.command(rest, sdpNamed)
+	case word == "msrp" && p.world.msrp != nil:
+		return p.world.msrp.command(rest)
 	case word == "sip":
 		return p.world.sip.command(rest, sdpNamed)
 	case word == "xmpp":
@@ -264,6 +269,10 @@ func (p *player) collect() bool {
 		case m := <-second:
 			from("sip2", p.world.sip2, m)
 			continue
+		case m := <-p.world.msrpGot():
+			add(m.at, "msrp", []string{m.show()}, m.raw)
+			answers = append(answers, func() error { return p.world.msrp.note(m) })
+			continue
 		case s := <-p.world.xmpp.got:
 			add(s.at, "xmpp", s.show(p.bodies), s.raw)
 			answers = append(answers, func() error { return p.world.xmpp.note(s) })
@@ -331,6 +340,8 @@ func (p *player) rank(lane string) int {
 		return 2
 	case "sip2":
 		return 3
+	case "msrp":
+		return 3
 	case "xmpp2":
 		return 4
 	case "media":
@@ -363,6 +374,9 @@ func (p *player) ending() {
 	p.cmd = time.Now()
 	mark := p.out.Len()
 	p.wait(2 * time.Minute)
+	if p.world.endpoint != nil {
+		p.wait(10 * time.Minute) // sessions may be silent for so long
+	}
 	if p.out.Len() > mark {
 		text := p.out.String()
 		p.out.Reset()
@@ -370,6 +384,14 @@ func (p *player) ending() {
 	}
 	if n := p.world.g.Active() + p.world.two.active(); n != 0 {
 		p.t.Errorf("%d calls are left\n%s", n, p.out.String())
+	}
+	if p.world.endpoint != nil {
+		if n, c := p.world.endpoint.Active(); n+c != 0 {
+			p.t.Errorf("%d message sessions and %d connections are left\n%s", n, c, p.out.String())
+		}
+	}
+	if p.world.rooms != nil && p.world.rooms.Active() != 0 {
+		p.t.Errorf("%d people are left in rooms\n%s", p.world.rooms.Active(), p.out.String())
 	}
 	if n := p.world.plane.left(); n != 0 {
 		p.t.Errorf("%d bridges are left\n%s", n, p.out.String())

@@ -21,22 +21,23 @@ type sipSide struct {
 	got  chan *sipMessage
 	done sync.WaitGroup
 
-	ids     int
-	invite  *sipMessage            // the last INVITE we sent
-	sent    map[string]*sipMessage // all of them, by branch
-	early   map[string]*sipMessage // last response to it, by To tag
-	asked   []*sipMessage          // requests of the gateway, the newest last
-	tag     string                 // ours, as callee
-	cseq    int                    // of our requests in the dialog
-	dialogs []*sipDialog           // all, in the order they began
-	vars    map[string]string      // what scripts may say of them
-	theirs  string                 // remote tag of the dialog we are in
-	contact string                 // where our requests in the dialog go
-	watch   *sipMessage            // the last SUBSCRIBE we sent outside of a dialog
-	watched *sipMessage            // and the 2xx to it
-	lazy    bool                   // refusals get no ACK
-	refused *sipMessage            // the last one that got none
-	always  map[string]string      // what requests of a method are answered with, as a script says it
+	ids       int
+	invite    *sipMessage            // the last INVITE we sent
+	sent      map[string]*sipMessage // all of them, by branch
+	early     map[string]*sipMessage // last response to it, by To tag
+	asked     []*sipMessage          // requests of the gateway, the newest last
+	tag       string                 // ours, as callee
+	cseq      int                    // of our requests in the dialog
+	dialogs   []*sipDialog           // all, in the order they began
+	vars      map[string]string      // what scripts may say of them
+	theirs    string                 // remote tag of the dialog we are in
+	contact   string                 // where our requests in the dialog go
+	watch     *sipMessage            // the last SUBSCRIBE we sent outside of a dialog
+	watched   *sipMessage            // and the 2xx to it
+	lazy      bool                   // refusals get no ACK
+	refused   *sipMessage            // the last one that got none
+	described string                 // the last SDP of the gateway
+	always    map[string]string      // what requests of a method are answered with, as a script says it
 }
 
 // A sipDialog is one of several dialogs of a script.
@@ -161,6 +162,9 @@ func (s *sipSide) close() {
 
 // note keeps what later commands refer to.
 func (s *sipSide) note(m *sipMessage) {
+	if strings.HasPrefix(m.body, "v=0") {
+		s.described = m.body
+	}
 	switch {
 	case m.request():
 		s.asked = append(s.asked, m)

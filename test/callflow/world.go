@@ -25,6 +25,7 @@ import (
 	"sipxmppgw/jingle"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/msrp"
 	"sipxmppgw/signaling/stack"
 	"sipxmppgw/test/memnet"
 )
@@ -75,6 +76,8 @@ type settings struct {
 	impp      bool // the trunk is told of JIDs
 	persons   bool // are learned
 	ring      string
+	sessions  signaling.SessionMode
+	rooms     bool
 	tenant    bool // there is a second component (tenant.go)
 	location  bool // users may let contacts of the trunk know where they are
 }
@@ -101,6 +104,13 @@ func (s *settings) apply(text string) error {
 			s.hide = true
 		case "cpim":
 			s.messages = signaling.CPIMMessages
+		case "sessions":
+			s.sessions = signaling.AutoSessions
+			if value == "always" {
+				s.sessions = signaling.AlwaysSessions
+			}
+		case "rooms":
+			s.sessions, s.rooms = signaling.AutoSessions, true
 		case "no_messages":
 			s.messages = signaling.NoMessages
 		case "emit_impp":
@@ -189,10 +199,13 @@ type world struct {
 	g        *gateway.Gateway
 	mail     *gateway.Mail
 	sip      *sipSide
-	sip2     *sipSide // the second trunk; nil if there is none
+	sip2     *sipSide       // the second trunk; nil if there is none
+	msrp     *msrpSide      // nil unless a play wants it
+	endpoint *msrp.Endpoint // the gateway's; likewise
 	xmpp     *xmppSide
 	plane    *plane
 	edge     *signaling.Edge
+	rooms    *gateway.Rooms     // nil unless a play wants it
 	pres     *gateway.Presences // nil unless a play wants it
 	two      *tenant            // nil unless a play wants it
 	accounts *account.Book      // nil if users have none
@@ -301,7 +314,7 @@ func newWorld(t *testing.T, set settings) *world {
 		Next:    stack.Target{Host: "198.51.100.9", Port: 5060, Transport: stack.UDP},
 		Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")},
 		Trusted: set.trusted, Username: set.username, Password: "secret",
-		Messages: set.messages, InCall: set.inCall, IMPP: set.impp, Location: set.location,
+		Messages: set.messages, Sessions: set.sessions, InCall: set.inCall, IMPP: set.impp, Location: set.location,
 		Policy: sipPolicy,
 		Probe:  set.probe,
 	}}
@@ -314,8 +327,17 @@ func newWorld(t *testing.T, set settings) *world {
 		w.two = newTenant(t, w, network, ours.LocalAddr(), sipPolicy, xmppPolicy)
 		peers = append(peers, w.two.trunk(sipPolicy))
 	}
+	if set.sessions != signaling.NoSessions {
+		w.endpoint = messagesOf(t, network)
+	}
+	if set.rooms {
+		routes.Rooms = []string{"rooms.example"}
+		w.rooms = gateway.NewRooms(gateway.RoomOptions{Router: routes, Log: log, NewID: counter("r")})
+	}
 	w.edge, err = signaling.New(signaling.Options{
-		Calls: w.g, Presence: w.pres, Messages: w.mail, Persons: persons,
+		Rooms:    w.rooms,
+		Sessions: w.endpoint,
+		Calls:    w.g, Presence: w.pres, Messages: w.mail, Persons: persons,
 		Stack:    stack.Options{Listeners: []stack.Listener{{Transport: stack.UDP, Packet: ours}}},
 		Trunks:   peers,
 		Refusals: set.refusals,
@@ -335,6 +357,7 @@ func newWorld(t *testing.T, set settings) *world {
 		mayLocate = w.mayLocate
 	}
 	xmpp := jingle.New(jingle.Options{
+		Rooms:     w.rooms,
 		MayLocate: mayLocate,
 		Domain:    gwDomain, Calls: w.g, Messages: w.mail, Mapping: &mapping, Policy: xmppPolicy, Log: log, NewID: counter("x"),
 		Announce: set.announce, NoTones: set.noTones, Presence: w.pres, Language: set.language, Accounts: w.accounts, Names: routes.Names, Persons: persons,
@@ -346,6 +369,9 @@ func newWorld(t *testing.T, set settings) *world {
 	}
 	if w.pres != nil {
 		w.pres.SetEdges(w.edge, xmpp)
+	}
+	if w.rooms != nil {
+		w.rooms.SetEdges(w.edge, xmpp)
 	}
 	w.g.SetDialer(gateway.XMPP, xmpp)
 	w.mail.SetCarrier(gateway.SIP, w.edge)
@@ -373,6 +399,9 @@ func newWorld(t *testing.T, set settings) *world {
 		w.stream.Go(func() { w.accounts.Run(ctx) }) // ends with stop
 	}
 	w.sip = newSIPSide(theirs, ours.LocalAddr())
+	if w.endpoint != nil {
+		w.msrp = newMSRPSide(network, w.sip)
+	}
 	if set.second {
 		other, err := network.ListenPacket(otherAddr)
 		check(t, err)
@@ -414,6 +443,32 @@ func presenceOf(set settings, routes *gateway.Routes, mayLocate func(string) boo
 	return gateway.NewPresences(o)
 }
 
+// messagesOf returns where the gateway has message sessions.
+func messagesOf(t *testing.T, network *memnet.Net) *msrp.Endpoint {
+	t.Helper()
+	l, err := network.Listen(gwMessages)
+	check(t, err)
+	next := counter("us00")
+	return msrp.New(msrp.Options{
+		Plain: []net.Listener{l}, NewID: next,
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			to, err := netip.ParseAddrPort(addr)
+			if err != nil {
+				return nil, err
+			}
+			return network.Dial(ctx, netip.MustParseAddrPort(gwMessages).Addr(), to)
+		},
+	})
+}
+
+// msrpGot is what came over message sessions; nothing ever without them.
+func (w *world) msrpGot() <-chan *msrpMessage {
+	if w.msrp == nil {
+		return nil
+	}
+	return w.msrp.got
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -446,6 +501,9 @@ func (w *world) ids() []call.ID {
 
 func (w *world) close() {
 	w.mail.Close()
+	if w.rooms != nil {
+		w.rooms.Close()
+	}
 	if w.pres != nil {
 		w.pres.Close()
 	}
@@ -453,6 +511,10 @@ func (w *world) close() {
 		w.two.close()
 	}
 	_ = w.edge.Close()
+	if w.endpoint != nil {
+		w.endpoint.Close()
+		w.msrp.close()
+	}
 	if w.two != nil {
 		w.two.closed()
 	}

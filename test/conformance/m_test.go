@@ -158,6 +158,74 @@ var messageChecks = map[string]func(*testing.T){
 			t.Errorf("the second came after %v", second.At-first.At)
 		}
 	},
+	"M-13": func(t *testing.T) {
+		r := play(t, inSession+`
+		msrp SEND id=large range=1-40001/40001 flag=# body=x
+		msrp SEND id=after range=1-5/5 body=after
+		wait 1s
+		sip BYE
+		`)
+		large, after := r.one("msrp 413"), r.one("xmpp message chat", `body "after"`)
+		r.order(large, after)
+		r.count(1, "xmpp ", "body")
+	},
+	"M-14": func(t *testing.T) {
+		r := play(t, inSession+`
+		msrp SEND id=asks range=1-5/5 'Success-Report: yes' body=Noon?
+		wait 1s
+		juliet@example.org/balcony: received asks to=otto@sip.gw.example
+		msrp SEND id=none range=1-3/3 body=Yes
+		wait 1s
+		juliet@example.org/balcony: says Good to=otto@sip.gw.example with='<request xmlns="urn:xmpp:receipts"/>'
+		juliet@example.org/balcony: says Bye to=otto@sip.gw.example
+		sip BYE
+		`)
+		if l := r.one("xmpp message chat", "Noon?"); !strings.Contains(l.Text, "request") {
+			t.Errorf("no receipt is asked for: %s", l.Text)
+		}
+		if l := r.one("xmpp message chat", `body "Yes"`); strings.Contains(l.Text, "request") {
+			t.Errorf("a receipt is asked for: %s", l.Text)
+		}
+		r.one("msrp REPORT", "Message-ID: asks", "Byte-Range: 1-5/5", "000 200")
+		r.one("msrp SEND", "Success-Report: yes", "Good")
+		if l := r.one("msrp SEND", "Bye"); strings.Contains(l.Text, "Success-Report") {
+			t.Errorf("a report is asked for: %s", l.Text)
+		}
+	},
+	"M-15": func(t *testing.T) {
+		r := play(t, inSession+"sip BYE")
+		r.one("xmpp message chat", "gone", "-> juliet@example.org")
+		r = play(t, inSession+`
+		xmpp <message type='chat' from='juliet@example.org/balcony' to='otto@sip.gw.example'><gone xmlns='http://jabber.org/protocol/chatstates'/></message>
+		sip 200 for BYE
+		`)
+		r.one("sip BYE")
+		r.none("xmpp message", "gone")
+	},
+	"M-16": func(t *testing.T) {
+		r := play(t, inSession+`
+		msrp SEND id=parts range=1-6/* flag=+ body='two pi'
+		msrp SEND id=other range=1-5/5 body=other
+		msrp SEND id=parts range=7-11/11 body='eces!'
+		wait 1s
+		sip BYE
+		`)
+		r.one("xmpp message chat", `body "two pieces!"`)
+		r.count(2, "xmpp message chat", "body")
+	},
+	"M-17": func(t *testing.T) {
+		const uuid = "550e8400-e29b-41d4-a716-446655440000"
+		r := play(t, inSession+`
+		xmpp <message type='chat' id='`+uuid+`' from='juliet@example.org/balcony' to='otto@sip.gw.example'><body>Noon?</body><request xmlns='urn:xmpp:receipts'/></message>
+		msrp REPORT id=550e8400e29b41d4a716446655440000 range=1-5/5 'Status: 000 200 OK'
+		sip BYE
+		`)
+		id := regexp.MustCompile(`Message-ID: ([A-Za-z0-9][A-Za-z0-9.+%=-]{3,31})\s`)
+		if l := r.one("msrp SEND", "Noon?"); !id.MatchString(l.Raw) {
+			t.Errorf("no legal Message-ID: %s", l.Raw)
+		}
+		r.one("xmpp message chat", "received id="+uuid)
+	},
 
 	"E-01": func(t *testing.T) {
 		for _, c := range conditions {
@@ -238,6 +306,14 @@ var messageChecks = map[string]func(*testing.T){
 		}
 	},
 }
+
+// inSession is a message session that a SIP user has opened.
+const inSession = `with sessions
+sip INVITE sip:+4930123456@x.gw.example sdp=messages-active
+sip ACK
+msrp connects
+msrp SEND id=bind1 range=1-0/0
+`
 
 // notified is a message that asks for a receipt, and its notification.
 const notified = `with cpim

@@ -36,3 +36,7 @@ Component "{{.Gateway}}"
 Component "{{.Second}}"
 	component_secret = "{{.Secret}}"
 	component_conflict_resolve = "kick_old"
+
+Component "rooms.{{.Domain}}" "muc"
+	restrict_room_creation = false
+	muc_room_default_change_subject = true
