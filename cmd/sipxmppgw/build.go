@@ -47,7 +47,8 @@ type daemon struct {
 	trace   *trace.Recorder
 	reg     *prometheus.Registry
 	admin   *http.Server
-	web     net.Listener // of admin; nil if it is turned off
+	web     net.Listener  // of admin; nil if it is turned off
+	desk    *control.Desk // of operators, by whichever way they come
 	ask     *http.Server
 	asked   net.Listener     // of ask; nil if there is none
 	hep     *trace.Exporter  // nil if nobody is told
@@ -58,6 +59,8 @@ type daemon struct {
 	secure  *stack.Secure
 	bound   []string   // trunks that we register with
 	relayAt netip.Addr // where the relay is
+
+	since time.Time // it was opened
 
 	store  store.Store   // of all tenants; nil if nothing is kept
 	sealer *store.Sealer // of what is secret in it; nil without a key
@@ -72,7 +75,7 @@ type daemon struct {
 
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
-	d := &daemon{log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
+	d := &daemon{since: time.Now(), log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
 	var opened []interface{ Close() error }
 	defer func() {
 		if err != nil {
@@ -153,7 +156,8 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		}
 	}
 	d.admin = newAdmin(d.reg, d.unready, d.degraded)
-	d.ask = d.newControl()
+	d.desk = d.newDesk()
+	d.ask = control.New(d.desk)
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.counters(),
 	)
