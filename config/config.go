@@ -23,6 +23,8 @@ type Config struct {
 	Trace Trace `yaml:"trace"`
 	// Control is how commands reach the running gateway.
 	Control Control `yaml:"control"`
+	// Console is a web page for the operator.
+	Console Console `yaml:"console"`
 	// Records are call detail records: a line for every call that has ended.
 	Records Records `yaml:"records"`
 	// HEP tells a collector, such as Homer, of every message of calls.
@@ -384,6 +386,26 @@ type Control struct {
 	// end calls. Commands look at /run/sipxmppgw/control.sock unless they are told another.
 	// Default none.
 	Socket string `yaml:"socket"`
+}
+
+// Console is a web page: how component and trunks fare, live calls, why calls ended, and the
+// figures of the last day.
+type Console struct {
+	// Listen is its address, such as 127.0.0.1:8087. Everywhere but on loopback it wants a
+	// token. Default none.
+	Listen string `yaml:"listen"`
+	// TokenFile holds what whoever opens the page has to know, 16 characters or more; a line end
+	// after it does not count. Instead, the environment variable SIPXMPPGW_CONSOLE_TOKEN, or a
+	// systemd credential named console_token. Default none: the page can be looked at by all
+	// who are on this machine, and takes no orders.
+	TokenFile string `yaml:"token_file"`
+	// Token is the same in this file.
+	Token Secret `yaml:"token"`
+	// Hosts are names that the page is reached by, beside localhost and addresses, such as that
+	// of a proxy before it. Default none.
+	Hosts []string `yaml:"hosts"`
+	// TLS has it speak https, with the certificate of sip.tls. Default false.
+	TLS bool `yaml:"tls"`
 }
 
 // Records are written when calls have ended. No call waits for it.

@@ -365,7 +365,7 @@ func TestExampleNamesEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := Env{Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return []byte("x"), nil }}
+	env := Env{Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return []byte("0123456789abcdef"), nil }}
 	if _, err := Parse(file, strings.NewReader(string(text)), env); err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,7 @@ func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 	r := &reader{file: file, lines: map[string]int{}}
 	r.document(text, &c)
 	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
+		r.consoleToken(&c, env)
 		r.shared(&c)
 		r.each(&c, func(c *Config) {
 			r.secret(c, env)
@@ -320,6 +321,7 @@ func (r *reader) shared(c *Config) {
 	if c.HTTP.Listen != "" {
 		r.hostPort("http.listen", c.HTTP.Listen)
 	}
+	r.console(c)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 }

@@ -99,7 +99,9 @@ func (s *shower) secretFrom(v reflect.Value, path string) string {
 		return ""
 	}
 	name := "SIPXMPPGW_XMPP_SECRET"
-	if path != "xmpp.secret" {
+	if path == "console.token" {
+		name = "SIPXMPPGW_CONSOLE_TOKEN"
+	} else if path != "xmpp.secret" {
 		trunk := strings.TrimSuffix(path, ".password")
 		name = ""
 		for _, e := range s.all {

@@ -34,11 +34,13 @@ type past struct {
 	keep    int
 	ended   []Record // oldest first
 	refused []Refused
+	n       int // of all there have been
 }
 
 func (p *past) end(r Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.n++
 	p.ended = append(p.ended, r)
 	if over := len(p.ended) - p.keep; over > 0 {
 		p.ended = slices.Delete(p.ended, 0, over)
@@ -48,6 +50,7 @@ func (p *past) end(r Record) {
 func (p *past) refuse(r Refused) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.n++
 	p.refused = append(p.refused, r)
 	if over := len(p.refused) - maxRefused; over > 0 {
 		p.refused = slices.Delete(p.refused, 0, over)
@@ -64,6 +67,13 @@ func (g *Gateway) refusedOf(e Edge, trunk string, from Party, to string, err err
 		r.Cause, r.Text, r.Rules = why.Cause, why.Detail.Text, why.Log
 	}
 	g.past.refuse(r)
+}
+
+// Past returns how many calls have ended, or were not begun, since the start.
+func (g *Gateway) Past() int {
+	g.past.mu.Lock()
+	defer g.past.mu.Unlock()
+	return g.past.n
 }
 
 // Ended returns the last calls that have ended, oldest first.

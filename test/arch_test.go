@@ -44,7 +44,7 @@ var rooms = []room{
 	{path: "gateway/store/...", may: []string{"gateway/store"}, why: "no decision is taken there"},
 	{path: "gateway/cdr", may: []string{"gateway"}, why: "it writes what the shell made"},
 	{path: "gateway/control", may: []string{"gateway", "gateway/call", "gateway/trace", "gateway/translate"}, why: "it reads, and asks the shell"},
-	{path: "gateway/console", may: []string{"gateway", "gateway/trace", "gateway/store"}, why: "it reads, and asks the shell"},
+	{path: "gateway/console", may: []string{"gateway", "gateway/control"}, why: "it shows what an operator may ask, and orders what one may order"},
 	{path: "gateway", may: []string{"gateway/..."}, why: "edges import the shell, never the reverse"},
 	{path: "signaling/sdp", may: []string{"gateway/media"}, pure: true, why: "SDP text and descriptions, nothing else"},
 	{path: "signaling/dialog", may: []string{"gateway/call", "gateway/media"}, pure: true, why: "a dialog has no sockets and no other protocol"},

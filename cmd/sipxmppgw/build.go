@@ -24,6 +24,7 @@ import (
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/cdr"
+	"sipxmppgw/gateway/console"
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/trace"
@@ -49,9 +50,13 @@ type daemon struct {
 	trace   *trace.Recorder
 	reg     *prometheus.Registry
 	admin   *http.Server
-	web     net.Listener // of admin; nil if it is turned off
+	web     net.Listener  // of admin; nil if it is turned off
+	desk    *control.Desk // of operators, by whichever way they come
 	ask     *http.Server
-	asked   net.Listener     // of ask; nil if there is none
+	asked   net.Listener // of ask; nil if there is none
+	page    *console.Console
+	pages   *http.Server
+	pageAt  net.Listener     // of pages; nil if there are none
 	hep     *trace.Exporter  // nil if nobody is told
 	cdr     *cdr.Writer      // nil if nothing is written
 	hup     chan<- os.Signal // has what may change read again; nil if nothing may
@@ -60,6 +65,9 @@ type daemon struct {
 	secure  *stack.Secure
 	bound   []string   // trunks that we register with
 	relayAt netip.Addr // where the relay is
+
+	since    time.Time // it was opened
+	outcomes outcomes
 
 	store  store.Store   // of all tenants; nil if nothing is kept
 	sealer *store.Sealer // of what is secret in it; nil without a key
@@ -74,7 +82,7 @@ type daemon struct {
 
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
-	d := &daemon{log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
+	d := &daemon{since: time.Now(), log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
 	var opened []interface{ Close() error }
 	defer func() {
 		if err != nil {
@@ -131,6 +139,12 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	opened = append(opened, closer(d.closeMSRP))
+	if err := d.openConsole(c); err != nil {
+		return nil, err
+	}
+	if d.pageAt != nil {
+		opened = append(opened, d.pageAt)
+	}
 	parts := partsOf(c)
 	if err := d.openRelay(parts, local); err != nil {
 		return nil, err
@@ -159,7 +173,9 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		}
 	}
 	d.admin = newAdmin(d.reg, d.unready, d.degraded)
-	d.ask = d.newControl()
+	d.desk = d.newDesk()
+	d.ask = control.New(d.desk)
+	d.newConsole(c)
 	d.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.counters(),
 	)
@@ -332,7 +348,7 @@ func (d *daemon) run(ctx context.Context) error {
 	d.mu.Lock()
 	d.stop = stop
 	d.mu.Unlock()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	go d.load.run(streaming) // ends with stop
 	for _, t := range d.tenants {
 		t.run(streaming)
@@ -348,6 +364,14 @@ func (d *daemon) run(ctx context.Context) error {
 		go func() { // ends when close shuts the server down
 			if err := d.ask.Serve(d.asked); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("control.socket: %w", err)
+			}
+		}()
+	}
+	if d.pageAt != nil {
+		go d.page.Run(streaming) // ends with stop
+		go func() {              // ends when close shuts the server down
+			if err := d.pages.Serve(d.pageAt); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("console.listen: %w", err)
 			}
 		}()
 	}
@@ -400,6 +424,7 @@ func (d *daemon) close(ctx context.Context) {
 	defer cancel()
 	_ = d.admin.Shutdown(last)
 	_ = d.ask.Shutdown(last)
+	_ = d.pages.Shutdown(last)
 	if d.hep != nil {
 		_ = d.hep.Close()
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/signaling"
+	"sipxmppgw/signaling/registration"
 )
 
 // openTrace makes the recorder, and whoever is told of what it keeps.
@@ -46,16 +46,15 @@ func (d *daemon) openRecords(c config.Config) error {
 	return nil
 }
 
-// newControl returns the server of the operator's commands.
-func (d *daemon) newControl() *http.Server {
+// newDesk returns what operators ask and order.
+func (d *daemon) newDesk() *control.Desk {
 	var all []*gateway.Gateway
 	for _, t := range d.tenants {
 		all = append(all, t.g)
 	}
-	return control.New(control.Options{
-		Calls: all, Trace: d.trace, Version: versionOf(),
-		Trunks: func() []control.Trunk { return d.trunks() },
-		Drain:  sync.OnceFunc(func() { close(d.told) }),
+	return control.NewDesk(control.Options{
+		Calls: all, Trace: d.trace, Version: versionOf(), Status: d.status, Route: d.dryRun,
+		Drain: sync.OnceFunc(func() { close(d.told) }),
 		Reload: func() {
 			select {
 			case d.hup <- syscall.SIGHUP:
@@ -65,31 +64,79 @@ func (d *daemon) newControl() *http.Server {
 	})
 }
 
-// trunks says how the SIP peers of the configuration fare.
-func (d *daemon) trunks() []control.Trunk {
+// status says how the gateway fares.
+func (d *daemon) status() control.Status {
+	s := control.Status{Since: d.since, State: control.Up, Causes: []string{}, Components: []control.Component{}, Trunks: []control.Trunk{}, Sockets: d.sipUp}
 	standings := d.sip.Standings()
-	all := []control.Trunk{}
 	for _, own := range d.tenants {
-		all = append(all, d.trunksOf(own, standings)...)
+		s.Components = append(s.Components, own.component())
+		s.Trunks = append(s.Trunks, d.trunksOf(own, standings)...)
 	}
-	return all
+	if worse := d.degraded(); len(worse) > 0 {
+		s.State, s.Causes = control.Degraded, worse
+	}
+	if causes := d.unready(); len(causes) > 0 {
+		s.State, s.Causes = control.Down, causes
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.going {
+		s.State = control.Draining
+	}
+	return s
+}
+
+// component says how its connection fares.
+func (t *tenant) component() control.Component {
+	c := control.Component{Domain: t.c.XMPP.Domain, Server: t.c.XMPP.Server, State: control.Up, Calls: t.g.Active(), MaxCalls: t.c.Calls.Max}
+	if s := t.stream.State(); !s.Up {
+		c.State, c.Problem = control.Down, strings.TrimPrefix(downText(s), "xmpp: ")
+	} else if text := t.mediaDown(); text != "" {
+		c.State, c.Problem = control.Down, text
+	}
+	return c
 }
 
 func (d *daemon) trunksOf(own *tenant, standings map[string]signaling.Standing) []control.Trunk {
 	var all []control.Trunk
-	using := own.g.Using()
+	using, probed := own.g.Using(), d.sip.Probed()
 	for _, t := range own.c.Trunks {
-		trunk := control.Trunk{Name: t.Name, Address: t.Address, Transport: t.Transport, Calls: using[t.Name], MaxCalls: t.MaxCalls}
+		trunk := control.Trunk{
+			Name: t.Name, Domain: own.c.XMPP.Domain, Address: t.Address, Transport: t.Transport, State: control.Unknown, Calls: using[t.Name], MaxCalls: t.MaxCalls,
+		}
 		if slices.Contains(d.bound, t.Name) {
 			s := standings[t.Name]
-			trunk.Registration = s.State.String()
+			trunk.State, trunk.Registration = control.Up, s.State.String()
+			if s.State != registration.Up {
+				trunk.State = control.Down
+			}
 			if text := registrationText(t.Name, s); strings.Contains(text, trunk.Registration+":") {
 				_, trunk.Problem, _ = strings.Cut(text, trunk.Registration+": ")
 			}
 		}
+		switch {
+		case !slices.Contains(probed, t.Name):
+		case d.sip.Down(t.Name):
+			trunk.State, trunk.Problem = control.Down, "it does not answer OPTIONS"
+		case trunk.State == control.Unknown:
+			trunk.State = control.Up
+		}
 		all = append(all, trunk)
 	}
 	return all
+}
+
+// dryRun says where a call would go now.
+func (d *daemon) dryRun(q control.Question) (control.Routing, error) {
+	for _, t := range d.tenants {
+		if (q.Domain == "" || t.c.XMPP.Domain == q.Domain) && (q.Trunk == "" || t.has(q.Trunk)) {
+			return control.DryRun(t.routes, q)
+		}
+	}
+	if q.Domain != "" {
+		return control.Routing{}, fmt.Errorf("%s is no component with that trunk", q.Domain)
+	}
+	return control.Routing{}, fmt.Errorf("there is no trunk %s", q.Trunk)
 }
 
 // recordCounters are the figures of what a collector is told, and of call records.

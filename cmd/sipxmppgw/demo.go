@@ -78,6 +78,7 @@ type demo struct {
 	juliet *jinglephone.Phone
 	office *sipphone.Phone
 	d      *daemon
+	token  string     // of the console
 	done   chan error // of the daemon
 	stop   context.CancelFunc
 
@@ -87,16 +88,16 @@ type demo struct {
 }
 
 func openDemo(ctx context.Context, log *slog.Logger) (_ *demo, err error) {
-	secret := make([]byte, 16)
+	secret := make([]byte, 24)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
-	x := &demo{done: make(chan error, 1), news: make(chan struct{}, 1), stop: func() {}}
+	x := &demo{token: hex.EncodeToString(secret[:8]), done: make(chan error, 1), news: make(chan struct{}, 1), stop: func() {}}
 	defer func() {
 		if err != nil {
 			x.close()
 		}
 	}()
 	x.server, err = xmppserver.Listen(xmppserver.Options{
-		Domain: demoDomain, Components: map[string]string{demoGW: hex.EncodeToString(secret)},
+		Domain: demoDomain, Components: map[string]string{demoGW: hex.EncodeToString(secret[8:])},
 	})
 	if err != nil {
 		return x, err
@@ -118,6 +119,7 @@ sip: {listen: ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], default_domain: pbx.exampl
 media: {addresses: [127.0.0.1], allow_loopback: true, port_min: 20000, port_max: 29999}
 calls: {drain: 1s, max_cpu: 100}
 http: {listen: "127.0.0.1:0"}
+console: {listen: "127.0.0.1:0", token: %s}
 trunks:
   - {name: office, address: "%s", sources: [127.0.0.0/8], codecs: [PCMA, PCMU]}
   - {name: nowhere, address: "127.0.0.1:9", transport: tcp, sources: [192.0.2.0/24]}
@@ -125,7 +127,7 @@ numbers: {"%s": %s}
 routes:
   - {from: %s, to: "+49", trunk: office}
   - {from: %s, to: "+33", trunk: nowhere}
-`, demoGW, x.server.Addr(), hex.EncodeToString(secret), x.office.Addr(), demoNumber, demoUser, demoDomain, demoDomain)
+`, demoGW, x.server.Addr(), hex.EncodeToString(secret[8:]), x.token, x.office.Addr(), demoNumber, demoUser, demoDomain, demoDomain)
 	c, err := config.Parse("demo.yaml", strings.NewReader(text), config.Env{})
 	if err != nil {
 		return x, err
@@ -485,7 +487,8 @@ Everything keeps running. Call from a softphone on this machine, without an acco
     sip:%s@%s          she answers and speaks
     udp or tcp; codecs PCMU or PCMA; for baresip: baresip -e "d sip:%s@%s"
 
+The console is at http://%s, and its token is %s
 The operator's pages are at http://%s/metrics and /readyz. Stop with Ctrl-C.
-`, demoNumber, host, demoNumber, host, x.d.web.Addr())
+`, demoNumber, host, demoNumber, host, x.d.pageAt.Addr(), x.token, x.d.web.Addr())
 	<-ctx.Done()
 }

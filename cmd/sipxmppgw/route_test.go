@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sipxmppgw/gateway/control"
 )
 
 const dialPlan = `
@@ -53,12 +55,12 @@ func TestRouteCommand(t *testing.T) {
 	tests := []struct {
 		name string
 		args string
-		want routing // Why holds a part of each line
+		want control.Routing // Why holds a part of each line
 		code int
 	}{
 		{
 			"a national number, to a trunk that wants them so", "030 555123 --as juliet@example.org",
-			routing{
+			control.Routing{
 				Allowed: true, Trunk: "carrier", Target: "sip:030555123@192.0.2.30;user=phone", From: "sip:+4930123456@pbx.example;user=phone", Early: true,
 				Why: []string{"rule 1", "rule 2", "goes to trunk carrier"},
 			},
@@ -66,7 +68,7 @@ func TestRouteCommand(t *testing.T) {
 		},
 		{
 			"what a regular expression takes out", "+493012342 --as juliet@example.org",
-			routing{
+			control.Routing{
 				Allowed: true, Trunk: "pbx", Target: "sip:42@pbx.example;user=phone", From: "sip:+4930123456@pbx.example;user=phone",
 				Why: []string{"rule 1", "goes to trunk pbx"},
 			},
@@ -74,7 +76,7 @@ func TestRouteCommand(t *testing.T) {
 		},
 		{
 			"as digits, from a domain that dials as in America", "(212) 555-0100 --as romeo@example.com",
-			routing{
+			control.Routing{
 				Allowed: true, Trunk: "wholesale", Target: "sip:12125550100@192.0.2.40;user=phone", From: "sip:romeo%40example.com@gw.example.org",
 				Why: []string{"rule 1", "rule 2", "rule 3", "rule 4", "goes to trunk wholesale"},
 			},
@@ -82,27 +84,27 @@ func TestRouteCommand(t *testing.T) {
 		},
 		{
 			"a premium number in another spelling", "0900 123456 --as juliet@example.org",
-			routing{Why: []string{"rule 1 (* to +49900): denies it"}},
+			control.Routing{Why: []string{"rule 1 (* to +49900): denies it"}},
 			exitProblem,
 		},
 		{
 			"a number of ours, called by a trunk in its form", "4930123456 --as +33142685300 --from-sip wholesale",
-			routing{Allowed: true, Target: "juliet@example.org", From: "+33142685300\\40gw.example.org@tel.example.org/sip", Why: []string{"own user"}},
+			control.Routing{Allowed: true, Target: "juliet@example.org", From: "+33142685300\\40gw.example.org@tel.example.org/sip", Why: []string{"own user"}},
 			exitOK,
 		},
 		{
 			"a number in a range", "+49301237123 --as +33142685300@pbx.example --from-sip pbx",
-			routing{Allowed: true, Target: "ext123@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}},
+			control.Routing{Allowed: true, Target: "ext123@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}},
 			exitOK,
 		},
 		{
 			"a number in the smaller of two ranges, dialled nationally", "030123991 --as +33142685300@pbx.example --from-sip carrier",
-			routing{Allowed: true, Target: "night@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}},
+			control.Routing{Allowed: true, Target: "night@example.org", From: "+33142685300@tel.example.org/sip", Why: []string{"own user"}},
 			exitOK,
 		},
 		{
 			"a number that nobody has", "+49301 --as +33142685300@pbx.example --from-sip pbx",
-			routing{Why: []string{"nobody"}},
+			control.Routing{Why: []string{"nobody"}},
 			exitProblem,
 		},
 	}
@@ -113,7 +115,7 @@ func TestRouteCommand(t *testing.T) {
 			if code := run(t.Context(), args, &out, &errs); code != test.code {
 				t.Fatalf("exit code %d, want %d: %s", code, test.code, errs.String())
 			}
-			var got routing
+			var got control.Routing
 			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 				t.Fatal(err)
 			}

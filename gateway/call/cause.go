@@ -55,6 +55,11 @@ func (c Cause) String() string {
 	return "cause(" + strconv.Itoa(int(c)) + ")"
 }
 
+// People says whether a call that ended so was in the hands of people to its end: it was carried,
+// or somebody did not want it (the effective attempts of ITU-T E.425). All else is a fault of the
+// caller's, ours, or of the other side's equipment.
+func (c Cause) People() bool { return c <= Transferred }
+
 // Causes returns every cause, in order, so that tables and metrics can be complete.
 func Causes() []Cause {
 	all := make([]Cause, causes)

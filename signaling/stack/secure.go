@@ -142,6 +142,12 @@ func (k *Keys) has() bool {
 	return own != nil
 }
 
+// Own is our certificate; nil if there is none.
+func (k *Keys) Own() *tls.Certificate {
+	own, _ := k.current()
+	return own
+}
+
 // Until is when our certificate ends; zero if there is none.
 func (k *Keys) Until() time.Time {
 	if k == nil {

@@ -1,0 +1,145 @@
+// Package console is the operator's web page: traffic lights, live calls with the quality of
+// both legs, ladders, why calls ended, where a call would go, and the main figures of the last
+// day. It shows what package control knows, gives the same orders, and decides nothing.
+//
+// The page needs nothing from elsewhere. Without a token it can be looked at by whoever
+// reaches it, which config keeps to this machine, and orders nothing.
+package console
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"sync"
+	"time"
+
+	"sipxmppgw/gateway/control"
+)
+
+// Options are what a console shows, and to whom.
+type Options struct {
+	Desk    *control.Desk
+	Figures func() Figures // since the start; asked every [Step]
+	// Token is what whoever comes has to know; empty lets everyone look, and nobody order.
+	Token string
+	// Hosts are names that the page is reached by, beside addresses and localhost: a name that
+	// is none of these was made to lead here (DNS rebinding).
+	Hosts []string
+	// Secure says that it is reached over TLS alone.
+	Secure bool
+	Log    *slog.Logger
+}
+
+// A Console is the page and what it lives on.
+type Console struct {
+	o       Options
+	figures history
+	hub     hub
+	key     [32]byte // of sessions, for as long as the process lives
+
+	mu      sync.Mutex
+	refused time.Time // a wrong token was last told of
+}
+
+//go:embed web
+var embedded embed.FS
+
+// New returns a console. It shows what there is once Run runs.
+func New(o Options) *Console {
+	c := &Console{o: o, hub: hub{clients: map[chan []byte]bool{}}}
+	_, _ = rand.Read(c.key[:]) // it never fails
+	return c
+}
+
+// Run keeps the figures and tells the pages that are open, until ctx is done.
+func (c *Console) Run(ctx context.Context) {
+	every := time.NewTicker(Step)
+	defer every.Stop()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	c.figures.add(time.Now(), c.o.Figures())
+	for {
+		select {
+		case <-ctx.Done():
+			c.hub.close()
+			return
+		case now := <-every.C:
+			c.figures.add(now, c.o.Figures())
+		case <-second.C:
+			if c.hub.any() {
+				c.hub.tell(c.now(ctx))
+			}
+		}
+	}
+}
+
+// Server returns what serves the page.
+func (c *Console) Server() *http.Server {
+	return &http.Server{
+		Handler:           c.guard(c.routes()),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second, // events have their own
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 * 1024,
+		ErrorLog:          slog.NewLogLogger(c.o.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (c *Console) routes() http.Handler {
+	mux := http.NewServeMux()
+	pages, _ := fs.Sub(embedded, "web") // it is there
+	for _, name := range []string{"index.html", "app.js", "style.css", "icon.svg"} {
+		text, _ := fs.ReadFile(pages, name) // as the line above
+		at := "/" + name
+		if name == "index.html" {
+			at = "/{$}"
+		}
+		mux.HandleFunc("GET "+at, page(name, text))
+	}
+	mux.HandleFunc("GET /api/session", c.session)
+	mux.HandleFunc("POST /api/session", c.enter)
+	mux.HandleFunc("POST /api/session/end", c.leave)
+	mux.HandleFunc("GET /api/events", c.events)
+	mux.HandleFunc("GET /api/figures", c.day)
+	mux.Handle("/api/", http.StripPrefix("/api", c.o.Desk.Handler()))
+	return mux
+}
+
+// page serves a file of the page, whose names never change: a browser asks whether it has.
+func page(name string, text []byte) http.HandlerFunc {
+	kinds := map[string]string{
+		".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+	}
+	sum := sha256.Sum256(text)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		if r.Header.Get("If-None-Match") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		h.Set("Content-Type", kinds[path.Ext(name)])
+		_, _ = w.Write(text) // whoever asked is gone otherwise
+	}
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	b, _ := json.Marshal(v) // plain values
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n'))
+}
+
+func refuse(w http.ResponseWriter, status int, why string) {
+	reply(w, status, control.Error{Text: why})
+}
