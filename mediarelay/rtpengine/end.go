@@ -23,6 +23,7 @@ const (
 type end struct {
 	b      *Bridge
 	side   call.Side
+	tag    string // that rtpengine knows it by
 	policy media.Policy
 	lanes  [2]lane // by kind: audio, video
 	sdp    *sdp.Session
@@ -55,7 +56,7 @@ func (l *lane) live() bool { return len(l.agreed) > 0 }
 func newEnd(b *Bridge, side call.Side, policy media.Policy) *end {
 	var id [8]byte
 	rand.Read(id[:])
-	e := &end{b: b, side: side, policy: policy, sdp: sdp.NewSession(sdp.Origin{
+	e := &end{b: b, side: side, tag: side.String(), policy: policy, sdp: sdp.NewSession(sdp.Origin{
 		User: "-", ID: binary.BigEndian.Uint64(id[:]) >> 2, Addr: netip.IPv4Unspecified(),
 	})}
 	for k := range e.lanes {

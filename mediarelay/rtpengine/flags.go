@@ -70,7 +70,10 @@ func (b *Bridge) describe(d dict, from *end, text string) {
 	// An address of zeros comes from us: of a peer that has not spoken yet, or one whose
 	// candidates say where. It must not be passed on as an old way to hold.
 	d["replace"] = []string{"zero-address"}
-	flags := []string{"trust-address"} // it stands in the SDP; there is no SIP message to look at
+	flags := []string{
+		"trust-address", // it stands in the SDP; there is no SIP message to look at
+		"port-latching", // our ports for one peer are not others because the other is elsewhere
+	}
 	if b.inject {
 		flags = append(flags, "inject-DTMF")
 	}
@@ -90,9 +93,9 @@ func (b *Bridge) describe(d dict, from *end, text string) {
 // command returns a request about the call. An offer of a call that rtpengine does not know
 // yet names one side only.
 func (b *Bridge) command(name string, from, to *end) dict {
-	d := dict{"command": name, "call-id": string(b.id), "from-tag": from.side.String()}
+	d := dict{"command": name, "call-id": string(b.id), "from-tag": from.tag}
 	if to != nil {
-		d["to-tag"] = to.side.String()
+		d["to-tag"] = to.tag
 	}
 	return d
 }
