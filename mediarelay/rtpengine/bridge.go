@@ -270,7 +270,7 @@ func (b *Bridge) offer(in offerInput) {
 	b.widen(d)
 	reply, err := b.ask(b.offerFlags(o, e, o.asOffer(e)))
 	if err == nil {
-		err = failure(e.equip(&d, reply.text("sdp")))
+		err = failure(e.equip(&d, reply.text("sdp"), false))
 	}
 	if err != nil {
 		e.lanes = kept
@@ -329,7 +329,7 @@ func (b *Bridge) answer(in answerInput) {
 	kept := o.ours
 	o.commit(p, o.said)
 	o.stale = false
-	if text := o.equip(&o.ours, reply.text("sdp")); text != "" {
+	if text := o.equip(&o.ours, reply.text("sdp"), true); text != "" {
 		o.ours = kept
 		b.fail(in.op, o.side, failure(text))
 		return
@@ -356,7 +356,7 @@ func (b *Bridge) join(in joinInput) {
 	b.widen(e.ours)
 	reply, err := b.exchange(e, o)
 	if err == nil {
-		err = failure(e.equip(&e.ours, reply.text("sdp")))
+		err = failure(e.equip(&e.ours, reply.text("sdp"), true))
 	}
 	if err != nil {
 		*e = kept
@@ -408,7 +408,7 @@ func (b *Bridge) renew(e *end) {
 		return
 	}
 	fresh := e.ours.Clone()
-	if text := e.equip(&fresh, reply.text("sdp")); text != "" {
+	if text := e.equip(&fresh, reply.text("sdp"), true); text != "" {
 		b.fail(0, e.side, failure(text))
 		return
 	}

@@ -22,10 +22,18 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 	case p.DTLS:
 		d["transport-protocol"] = media.TLSSAVPF.String()
 		d["SDES"] = []string{"off"} // a second kind of key beside the fingerprint confuses clients
-	case to.profile != media.AVP:
+	case to.dtls():
 		d["transport-protocol"] = to.profile.String() // what its peer asked for before
+		d["SDES"] = []string{"off"}
+	case to.profile == media.SAVPF && to.keys() != nil:
+		d["transport-protocol"], d["DTLS"] = media.SAVPF.String(), "off"
+	case to.profile == media.SAVP && to.keys() != nil, p.SDES && !p.Clear:
+		d["transport-protocol"], d["DTLS"] = media.SAVP.String(), "off"
 	default:
-		d["transport-protocol"] = media.AVP.String()
+		d["transport-protocol"] = to.clear().String()
+		if p.SDES {
+			d["OSRTP"], d["DTLS"] = []string{"offer"}, "off"
+		}
 	}
 	switch {
 	case p.ICE || p.RTCPMux:
@@ -55,7 +63,12 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 func (b *Bridge) answerFlags(from, to *end, text string) dict {
 	d := b.command("answer", to, from) // tags stay those of the offer
 	b.describe(d, from, text)
-	d["transport-protocol"] = to.profile.String()
+	if to.keys() != nil && !to.peer.Streams[to.peer.Live(media.Audio)].Transport.Guarded() {
+		// Of clear media and keys beside it (RFC 8643) rtpengine makes a profile that has no name.
+		d["OSRTP"] = []string{"accept"}
+	} else {
+		d["transport-protocol"] = to.profile.String()
+	}
 	if to.ice {
 		d["ICE"] = "force"
 	} else {

@@ -92,7 +92,7 @@ func (b *Bridge) invite(op call.Op, e, o *end) error {
 	b.spare = e
 	reply, err := b.ask(b.offerFlags(o, e, o.asOffer(e)))
 	if err == nil {
-		err = failure(e.equip(&d, reply.text("sdp")))
+		err = failure(e.equip(&d, reply.text("sdp"), false))
 	}
 	e.ours, e.offering = d, true
 	return err
@@ -112,7 +112,7 @@ func (b *Bridge) admit(op call.Op, e, o *end, own media.Description) error {
 	if err != nil {
 		return err
 	}
-	return failure(e.equip(&e.ours, reply.text("sdp")))
+	return failure(e.equip(&e.ours, reply.text("sdp"), true))
 }
 
 // rejoin has rtpengine join the end that stays to the old one again.

@@ -64,6 +64,13 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"a phone takes the place of a client", clientStays},
 		{"a phone that comes takes over", phoneTakesOver},
 		{"what cannot take a place leaves all as it was", placeIsNotTaken},
+		{"a phone offers keys", phoneOffersKeys},
+		{"a phone is offered keys", phoneIsOfferedKeys},
+		{"keys on one side, DTLS on the other", keysBesideDTLS},
+		{"a phone must have DTLS", phoneShakesHands},
+		{"keys come and go", keysComeAndGo},
+		{"keys and refusals", keysAndRefusals},
+		{"answers to keys", answersToKeys},
 		{"release frees all", releaseFreesAll},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, engine(t)) })
