@@ -53,7 +53,14 @@ func (e *end) inUse() string {
 // keyed leaves of rtpengine's keys those that the peer is told, in an offer or in the answer to
 // said. text says what is wrong with them.
 func (e *end) keyed(t *media.Transport, said *media.Stream) (text string) {
-	made := t.SDES
+	var made []media.SDES
+	for _, k := range t.SDES {
+		if key, salt, ok := k.Master(); ok {
+			// COMPAT(baresip 1.0.0): reads another key where the padding is missing, which rtpengine
+			// leaves out (RFC 4648 section 3.2 wants it).
+			made = append(made, media.NewSDES(k.Tag, k.Suite, slices.Concat(key, salt)))
+		}
+	}
 	t.SDES = nil
 	switch {
 	case len(t.DTLS.Trusted()) > 0, !e.policy.SDES:
@@ -62,7 +69,7 @@ func (e *end) keyed(t *media.Transport, said *media.Stream) (text string) {
 			return "rtpengine offers no key"
 		}
 	case len(usable(said.Transport.SDES)) > 0:
-		if len(made) != 1 || !made[0].Usable() {
+		if len(made) != 1 {
 			return "rtpengine has no key in answer to one"
 		}
 		t.SDES = made

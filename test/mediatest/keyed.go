@@ -2,6 +2,7 @@ package mediatest
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func (p *KeyedPhone) Key(mine, engines media.SDES) {
 		key, salt, ok := k.Master()
 		if !ok {
 			p.T.Fatalf("a key of %s is bad: %q", k.Suite, k.KeyParams)
+		}
+		if text := strings.TrimPrefix(k.KeyParams, "inline:"); len(text)%4 != 0 {
+			p.T.Errorf("a key of %s has no padding: %q", k.Suite, text)
 		}
 		c, err := srtp.CreateContext(key, salt, witnesses[k.Suite])
 		if err != nil {
@@ -330,6 +334,30 @@ func answersToKeys(t *testing.T, e Engine) {
 			offer := g.Offered(1, call.B, a.Describe(pcmu()))
 			g.Answer(2, call.A, Keyed(b.Describe(pcmu()), tt.profile, tt.answer(offer.Streams[0].Transport.SDES)...))
 			g.failed(2, call.Insecure)
+		})
+	}
+}
+
+// A caller announces its call; the phone takes keys, and the caller describes its media after, and
+// its candidates after that.
+func keysBeforeTheOffer(t *testing.T, e Engine) {
+	for i, s := range media.Suites {
+		t.Run(s.Name, func(t *testing.T) {
+			g := newRig(t, e, jinglePolicy(), keyedPolicy(i%2 == 0))
+			a, b := NewClient(t), NewKeyedPhone(t)
+			offer := g.Offered(1, call.B, media.Description{})
+			tr := offer.Streams[0].Transport
+			mine := KeyLine(tr.SDES[i].Tag, s.Name, octets(s), 'k')
+			b.Key(mine, tr.SDES[i])
+			b.Call(offer)
+			g.Answered(2, call.A, Keyed(b.Describe(taken(t, offer, "PCMA")...), tr.Profile, mine))
+			own := a.Describe(media.ActPass, pcma(), pcmu())
+			own.Streams[0].Transport.ICE.Candidates = nil
+			answer := g.Joined(3, call.A, own)
+			g.Candidates(call.A, a.Trickled())
+			connect(t, a, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
+			g.Connected(call.A)
+			talk(t, a, 8, b, 8, 1000)
 		})
 	}
 }

@@ -67,6 +67,7 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"a phone offers keys", phoneOffersKeys},
 		{"a phone is offered keys", phoneIsOfferedKeys},
 		{"keys on one side, DTLS on the other", keysBesideDTLS},
+		{"keys before the caller describes its media", keysBeforeTheOffer},
 		{"a phone must have DTLS", phoneShakesHands},
 		{"keys come and go", keysComeAndGo},
 		{"keys and refusals", keysAndRefusals},
