@@ -8,6 +8,12 @@ import (
 // their place.
 var lineNames = [2]string{media.Audio: "a", media.Video: "v"}
 
+// The octet in which packets carry their DSCP (RFC 8837 section 5).
+const (
+	expedited = 46 << 2 // EF, for speech
+	assured   = 34 << 2 // AF41, where there are pictures
+)
+
 // offerFlags returns an offer of what from's peer says, to be made to the peer of to.
 func (b *Bridge) offerFlags(from, to *end, text string) dict {
 	p := to.policy
@@ -45,6 +51,12 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 		// The client begins as soon as its ICE is done. If rtpengine began it would speak
 		// before the client can hear, and lose a second to its own repetition.
 		d["DTLS-reverse"] = "passive"
+	}
+	if !b.engine.options.Unmarked {
+		d["TOS"] = expedited
+		if b.lines > 1 {
+			d["TOS"] = assured // rtpengine has one for all sockets of a call
+		}
 	}
 	if b.engine.options.Record {
 		d["record-call"] = "yes"

@@ -37,9 +37,14 @@ func phoneTakesPlace(t *testing.T, e Engine) {
 		t.Errorf("the new phone is offered %+v", s)
 	}
 	talk(t, a, 0, b, 0, 1005)
+	g.Ring(call.B, true)
+	b.Hear() // that the new one rings
+	g.Ring(call.B, false)
 	g.Took(4, call.A, c.Describe(taken(t, offer, "PCMU")...))
 	g.Connected(call.A)
 	c.Call(offer)
+	speak(c, 0, 1009, "here")
+	until(t, "the ringing is over", func() bool { return string(b.Hear().Payload) == "here" })
 	talk(t, c, 0, b, 0, 1010)
 	speak(a, 0, 1020, "the old one")
 	speak(c, 0, 1020, "the new one")
@@ -52,7 +57,7 @@ func phoneTakesPlace(t *testing.T, e Engine) {
 	})
 	eventually(t, "the figures are those of both", func() bool {
 		s := g.Stats()
-		return s[call.A].Received.Packets == 16 && s[call.A].Sent.Packets == 15 && s[call.B].Received.Packets == 15
+		return s[call.A].Received.Packets == 17 && s[call.A].Sent.Packets == 15 && s[call.B].Received.Packets == 15
 	})
 	if s := g.Stats()[call.A]; s.First.IsZero() || s.Remote == "" {
 		t.Errorf("the figures of A are %+v", s)

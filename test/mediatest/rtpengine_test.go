@@ -55,7 +55,7 @@ func daemon(t *testing.T) string {
 	}
 	defer log.Close()
 	cmd := exec.Command("rtpengine", "--config-file=../../deploy/rtpengine/rtpengine.conf", "--foreground", "--log-stderr", "--log-level=6",
-		"--interface=127.0.0.1", "--listen-ng="+at, "--port-min=50000", "--port-max=51999", "--num-threads=2")
+		"--interface=127.0.0.1", "--listen-ng="+at, "--port-min=30000", "--port-max=31999", "--num-threads=2")
 	cmd.Stderr = log
 
 	if err := cmd.Start(); err != nil {
