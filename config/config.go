@@ -575,8 +575,7 @@ type Trunk struct {
 	// SRTP says how its media is protected: off (in the clear, unless it offers DTLS-SRTP),
 	// preferred (keys in SDP, RFC 4568, are offered and taken, and clear media is too,
 	// RFC 8643), required (as preferred, but never clear) or dtls (DTLS-SRTP and nothing
-	// else). Keys in SDP are as safe as the way SIP goes. An rtpengine knows off alone.
-	// Default off.
+	// else). Keys in SDP are as safe as the way SIP goes. Default off.
 	SRTP string `yaml:"srtp"`
 	// ICE says that it speaks ICE (RFC 8839), with its media bundled and RTCP at the port of RTP,
 	// as browsers do; they want SRTP dtls beside it. Default false.

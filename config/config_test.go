@@ -126,10 +126,6 @@ func TestOneProblem(t *testing.T) {
 		{"a refusal that is none", smallest + "calls: {decline: 200}\n", "calls.decline: 200 is none of 480, 486, 603"},
 		{"DTLS of no kind", strings.Replace(smallest, "secret:", "dtls: maybe\n  secret:", 1), `f.yaml:3: xmpp.dtls: "maybe" is none of required, preferred, off`},
 		{"SRTP of no kind", strings.Replace(smallest, "    address:", "    srtp: maybe\n    address:", 1), `f.yaml:6: trunks[0].srtp: "maybe" is none of off, preferred, required, dtls`},
-		{
-			"SRTP with an rtpengine", strings.Replace(smallest, "    address:", "    srtp: dtls\n    address:", 1) + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}]}\n",
-			"f.yaml:6: trunks[0].srtp: dtls is for the gateway's own relay, not for rtpengine",
-		},
 		{"presence of a kind that there is not", strings.Replace(smallest, "trunks:\n  - ", "trunks:\n  - presence: maybe\n    ", 1), `trunks[0].presence: "maybe" is none of off, on, dialog`},
 		{"a language that we do not speak", strings.Replace(smallest, "xmpp:\n", "xmpp:\n  language: tlh\n", 1), `xmpp.language: "tlh" is none of en, de`},
 		{"a trunk that there is not, in a list", strings.Replace(smallest, "trunk: pbx", "trunk: [pbx, away]", 1), `routes[0].trunk[1]: "away" is not the name of a trunk`},

@@ -236,8 +236,8 @@ func (r *reader) phones(c *Config) {
 		if p.SRTP != "" {
 			r.oneOf(at("srtp"), p.SRTP, "off", "preferred", "required", "dtls")
 		}
-		if c.Media.Engine == "rtpengine" && (p.ICE || p.SRTP != "" && p.SRTP != "off") {
-			r.at(at("srtp"), "srtp and ice are for the gateway's own relay, not for rtpengine")
+		if c.Media.Engine == "rtpengine" && p.ICE {
+			r.at(at("ice"), "is for the gateway's own relay, not for rtpengine")
 		}
 		r.codecs(fmt.Sprintf("phones[%d].codecs", i), p.Codecs)
 		if p.Presence != "" {
@@ -521,9 +521,6 @@ func (r *reader) trunks(c *Config) {
 		}
 		if t.SRTP != "" {
 			r.oneOf(at("srtp"), t.SRTP, "off", "preferred", "required", "dtls")
-			if t.SRTP != "off" && c.Media.Engine == "rtpengine" {
-				r.at(at("srtp"), "%s is for the gateway's own relay, not for rtpengine", t.SRTP)
-			}
 		}
 		if t.PTime == 0 {
 			t.PTime = 20 * time.Millisecond

@@ -94,6 +94,7 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 		Times:     rtpengine.Times{Silence: c.Media.Silence},
 		Transcode: c.Media.RTPEngineTranscode,
 		Record:    c.Media.RTPEngineRecord,
+		Unmarked:  c.Media.Unmarked,
 		Log:       log,
 	}
 	for _, e := range c.Media.RTPEngine {

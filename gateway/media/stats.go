@@ -23,11 +23,30 @@ type Stats struct {
 	Protection string // "none", or the SRTP profile
 }
 
+// After returns the figures of an end together with the counts of one that it took the place of.
+func (s Stats) After(old Stats) Stats {
+	s.Received = s.Received.Plus(old.Received)
+	s.Sent = s.Sent.Plus(old.Sent)
+	s.Lost += old.Lost
+	s.Dropped = s.Dropped.Plus(old.Dropped)
+	s.Silence.Never = s.Silence.Never || old.Silence.Never
+	s.Silence.Gaps += old.Silence.Gaps
+	s.Silence.Longest = max(s.Silence.Longest, old.Silence.Longest)
+	if s.First.IsZero() || !old.First.IsZero() && old.First.Before(s.First) {
+		s.First = old.First
+	}
+	s.Silence.Never = s.Silence.Never && s.First.IsZero()
+	return s
+}
+
 // A Flow counts packets and their payload octets.
 type Flow struct {
 	Packets int64
 	Octets  int64
 }
+
+// Plus returns both together.
+func (f Flow) Plus(g Flow) Flow { return Flow{f.Packets + g.Packets, f.Octets + g.Octets} }
 
 // Drops counts packets that were not passed on, by reason.
 type Drops struct {
@@ -36,4 +55,15 @@ type Drops struct {
 	Replayed    int64 // SRTP replay protection
 	NoRoute     int64 // payload type that was not negotiated, or no far end yet
 	Malformed   int64
+}
+
+// Plus returns both together.
+func (d Drops) Plus(e Drops) Drops {
+	return Drops{
+		WrongSource: d.WrongSource + e.WrongSource,
+		BadAuth:     d.BadAuth + e.BadAuth,
+		Replayed:    d.Replayed + e.Replayed,
+		NoRoute:     d.NoRoute + e.NoRoute,
+		Malformed:   d.Malformed + e.Malformed,
+	}
 }

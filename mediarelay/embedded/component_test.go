@@ -199,7 +199,8 @@ func TestClientWithTwoComponentsIsCalled(t *testing.T) {
 // answered with a key, on both components; one that has both is answered by DTLS alone.
 func TestClientOffersKeys(t *testing.T) {
 	follows := media.Policy{ICE: true, Bundle: true, RTCPMux: true, G711: true, SDES: true, Clear: true, Codecs: media.DefaultCodecs()}
-	mine := keyLine(3, suites[1].name, 30, 'k')
+	suite := media.Suites[1].Name
+	mine := mediatest.KeyLine(3, suite, 30, 'k')
 	t.Run("alone", func(t *testing.T) {
 		g := newRig(t, follows, sipPolicy(), nil)
 		a, b := newPlainClient(t), mediatest.NewPhone(t, "127.0.0.1")
@@ -207,11 +208,15 @@ func TestClientOffersKeys(t *testing.T) {
 		offer.Streams[0].Transport.SDES, offer.Streams[0].Transport.Profile = []media.SDES{mine}, media.AVP
 		b.Call(g.Offered(1, call.B, offer))
 		answer := g.Answered(2, call.A, b.Describe(pcma()))
-		k := &keyedPhone{phone: b}
-		k.key(mine, onlyKey(t, answer, 3, suites[1].name))
+		k := &mediatest.KeyedPhone{Phone: b}
+		keys := answer.Streams[0].Transport.SDES
+		if len(keys) != 1 || keys[0].Tag != 3 || keys[0].Suite != suite {
+			t.Fatalf("answered with the keys %v", keys)
+		}
+		k.Key(mine, keys[0])
 		a.connect(answer, true)
 		g.Connected(call.A)
-		secret, err := k.tx.EncryptRTP(nil, mediatest.Packet(8, 1000, 160, 0x3333, "payload"), nil)
+		secret, err := k.TX.EncryptRTP(nil, mediatest.Packet(8, 1000, 160, 0x3333, "payload"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +244,7 @@ func TestClientOffersKeys(t *testing.T) {
 		// What DTLS protected is never clear, nor keyed by signalling, later in the call.
 		offer.Streams[0].Transport.DTLS = nil
 		g.Join(3, call.A, offer)
-		if f := waitFailure(g); f.Cause != call.Insecure {
+		if f := mediatest.Next[call.MediaFailed](g.Rig); f.Cause != call.Insecure {
 			t.Errorf("refused with %v", f.Cause)
 		}
 	})

@@ -187,9 +187,9 @@ func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 		return call.Insecure, "media must be protected by DTLS"
 	case !good && !keyed && e.policy.SDES && !e.policy.Clear:
 		return call.Insecure, "media must be protected by SRTP"
-	case !good && !keyed && demands(tr) && len(tr.SDES) > 0 && e.policy.SDES:
+	case !good && !keyed && tr.Guarded() && len(tr.SDES) > 0 && e.policy.SDES:
 		return call.Insecure, "none of the keys can be used"
-	case !good && !keyed && demands(tr):
+	case !good && !keyed && tr.Guarded():
 		return call.Insecure, "protection without DTLS is not supported"
 	case !e.speaksICE(tr) && !tr.Addr.IsValid():
 		return call.TransportFailed, "there is neither ICE nor an address"
@@ -456,7 +456,7 @@ func (e *end) acceptableAnswer(l *lane, s media.Stream) (call.Cause, string) {
 		return call.Insecure, "a fingerprint in answer to clear media"
 	case shaken && len(s.Transport.DTLS.Trusted()) == 0:
 		return call.Insecure, "no fingerprint in answer to ours"
-	case t.keyed != nil && !keyed && (len(s.Transport.SDES) > 0 || demands(s.Transport)):
+	case t.keyed != nil && !keyed && (len(s.Transport.SDES) > 0 || s.Transport.Guarded()):
 		return call.Insecure, "the key in the answer is none of those offered"
 	case t.keyed != nil && !keyed && !e.policy.Clear:
 		return call.Insecure, "no key in answer to ours"

@@ -195,7 +195,7 @@ func (r *Relay) Counters() Counters {
 	c.PortsKept = len(r.hubs)
 	for _, h := range r.hubs {
 		for _, l := range h.lines {
-			c.Drops = sum(c.Drops, l.drops.read())
+			c.Drops = c.Drops.Plus(l.drops.read())
 		}
 	}
 	c.Transcoded, c.TranscodesRefused = r.transcoders.count()
@@ -206,7 +206,7 @@ func (c *Counters) add(b *Bridge) {
 	for _, s := range b.Stats() {
 		c.Packets += s.Sent.Packets
 		c.Octets += s.Sent.Octets
-		c.Drops = sum(c.Drops, s.Dropped)
+		c.Drops = c.Drops.Plus(s.Dropped)
 	}
 }
 

@@ -116,25 +116,8 @@ func (b *Bridge) Stats() [2]media.Stats {
 		heard := b.ends[1-side].lanes[media.Audio].in.name.Load()
 		all[side] = e.stats(heard)
 		for _, old := range b.past[side] {
-			all[side] = added(all[side], old.stats(heard))
+			all[side] = all[side].After(old.stats(heard))
 		}
 	}
 	return all
-}
-
-func added(s, old media.Stats) media.Stats {
-	s.Received.Packets += old.Received.Packets
-	s.Received.Octets += old.Received.Octets
-	s.Sent.Packets += old.Sent.Packets
-	s.Sent.Octets += old.Sent.Octets
-	s.Lost += old.Lost
-	s.Dropped = sum(s.Dropped, old.Dropped)
-	s.Silence.Never = s.Silence.Never || old.Silence.Never
-	s.Silence.Gaps += old.Silence.Gaps
-	s.Silence.Longest = max(s.Silence.Longest, old.Silence.Longest)
-	if s.First.IsZero() || !old.First.IsZero() && old.First.Before(s.First) {
-		s.First = old.First
-	}
-	s.Silence.Never = s.Silence.Never && s.First.IsZero()
-	return s
 }

@@ -78,21 +78,6 @@ func TestReplacedByClient(t *testing.T) {
 	}
 }
 
-// A phone that comes by itself is answered from what the other side has.
-func TestTakenOver(t *testing.T) {
-	g, _, b, _ := pair(t, nil, pcmu())
-	c := mediatest.NewPhone(t, "127.0.0.2")
-	g.Try(3, call.A, sipPolicy(), c.Describe(pcma(), pcmu()))
-	answer := g.Reply(3)
-	if got := names(media.Speech(answer.Streams[0].Codecs)); got != "0 PCMU/8000" {
-		t.Errorf("answered with %s", got)
-	}
-	g.take(4, call.A, media.Description{})
-	g.Connected(call.A)
-	c.Call(answer)
-	talk(t, c, 0, b, 0)
-}
-
 // What cannot take a place leaves everything as it was.
 func TestNotReplaced(t *testing.T) {
 	g, a, b, _ := pair(t, nil, pcmu())

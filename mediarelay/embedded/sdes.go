@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sipxmppgw/gateway/call"
@@ -14,28 +12,14 @@ import (
 	"sipxmppgw/mediarelay/srtp"
 )
 
-// A suite is a way of SRTP whose keys may be in signalling (RFC 4568, RFC 6188, RFC 7714).
-type suite struct {
-	name    string
-	profile srtp.Profile
+// keyedProfiles are the SRTP of suites, as [media.Suites] has them.
+var keyedProfiles = map[string]srtp.Profile{
+	"AEAD_AES_128_GCM":        srtp.AES128GCM,
+	"AES_CM_128_HMAC_SHA1_80": srtp.AES128CM80,
+	"AEAD_AES_256_GCM":        srtp.AES256GCM,
+	"AES_256_CM_HMAC_SHA1_80": srtp.AES256CM80,
+	"AES_CM_128_HMAC_SHA1_32": srtp.AES128CM32,
 }
-
-// suites are those we know, in the order we offer them: the cheapest to compute first, and
-// the one with the short tag last.
-var suites = []suite{
-	{"AEAD_AES_128_GCM", srtp.AES128GCM},
-	{"AES_CM_128_HMAC_SHA1_80", srtp.AES128CM80},
-	{"AEAD_AES_256_GCM", srtp.AES256GCM},
-	{"AES_256_CM_HMAC_SHA1_80", srtp.AES256CM80},
-	{"AES_CM_128_HMAC_SHA1_32", srtp.AES128CM32},
-}
-
-const (
-	inline = "inline:"
-	// lifetimeMin is for how many packets a key must be good, about six hours of speech: we
-	// never change keys by ourselves.
-	lifetimeMin = 20 // as a power of two
-)
 
 // A keying is the SRTP of a transport whose keys are in signalling. It belongs to the
 // bridge's goroutine.
@@ -55,27 +39,23 @@ func (k *keying) offer() []media.SDES {
 		k.offered = []media.SDES{k.mine}
 	}
 	if k.offered == nil {
-		for i, s := range suites {
-			k.offered = append(k.offered, s.newKey(i+1))
+		for i, s := range media.Suites {
+			k.offered = append(k.offered, newKey(i+1, s.Name))
 		}
 	}
 	return slices.Clone(k.offered)
 }
 
-// chosen returns our key that an answer has taken; ok is false if it has taken none of them
-// (RFC 4568 section 5.1.3).
+// chosen returns our key that an answer has taken; ok is false if it has taken none of them.
 func (k *keying) chosen(answer []media.SDES) (mine, theirs media.SDES, ok bool) {
-	if k == nil || len(answer) != 1 {
+	if k == nil {
 		return mine, theirs, false
 	}
-	theirs = answer[0]
-	i := slices.IndexFunc(k.offered, func(o media.SDES) bool {
-		return o.Tag == theirs.Tag && strings.EqualFold(o.Suite, theirs.Suite)
-	})
-	if _, ok = readKey(theirs); !ok || i < 0 {
+	i := media.TakenSDES(k.offered, answer)
+	if i < 0 {
 		return mine, theirs, false
 	}
-	return k.offered[i], theirs, true
+	return k.offered[i], answer[0], true
 }
 
 // answer returns our key in answer to one that was chosen of an offer: the tag is the
@@ -86,83 +66,33 @@ func (k *keying) answer(theirs media.SDES) media.SDES {
 		mine.Tag = theirs.Tag
 		return mine
 	}
-	return suiteOf(theirs).newKey(theirs.Tag)
+	return newKey(theirs.Tag, theirs.Suite)
 }
 
 // pick returns the first key of an offer that can be used (RFC 4568 section 5.1.2).
 func pick(offered []media.SDES) (theirs media.SDES, ok bool) {
-	for _, o := range offered {
-		if _, ok := readKey(o); ok {
-			return o, true
-		}
+	i := slices.IndexFunc(offered, media.SDES.Usable)
+	if i < 0 {
+		return theirs, false
 	}
-	return theirs, false
+	return offered[i], true
 }
 
-// demands reports whether a stream must not be carried in the clear.
-func demands(tr media.Transport) bool {
-	return tr.Profile != media.AVP && tr.Profile != media.AVPF ||
-		slices.ContainsFunc(tr.SDES, func(k media.SDES) bool { return k.Required })
-}
-
-// suiteOf returns the suite of a key; nil for one we do not know.
-func suiteOf(k media.SDES) *suite {
-	for i := range suites {
-		if strings.EqualFold(suites[i].name, k.Suite) {
-			return &suites[i]
-		}
-	}
-	return nil
-}
-
-// octets is how many a key and its salt have.
-func (s *suite) octets() int {
-	key, salt := s.profile.Lengths()
-	return key + salt
-}
+// profileOf returns the SRTP of a key's suite, which is one that we know.
+func profileOf(k media.SDES) srtp.Profile { return keyedProfiles[strings.ToUpper(k.Suite)] }
 
 // newKey makes a key of ours.
-func (s *suite) newKey(tag int) media.SDES {
-	secret := make([]byte, s.octets())
+func newKey(tag int, suite string) media.SDES {
+	key, salt := keyedProfiles[strings.ToUpper(suite)].Lengths()
+	secret := make([]byte, key+salt)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
-	return media.SDES{Tag: tag, Suite: s.name, KeyParams: inline + base64.StdEncoding.EncodeToString(secret)}
+	return media.NewSDES(tag, strings.ToUpper(suite), secret)
 }
 
-// readKey returns the master key and salt of a line. ok is false for what we do not do:
-// several keys and key identifiers, keys that wear out soon, and session parameters that
-// weaken the protection or are unknown (RFC 4568 section 6).
-func readKey(k media.SDES) (m master, ok bool) {
-	is := suiteOf(k)
-	if is == nil || len(k.KeyParams) < len(inline) || !strings.EqualFold(k.KeyParams[:len(inline)], inline) {
-		return m, false
-	}
-	parts := strings.Split(k.KeyParams[len(inline):], "|")
-	switch {
-	case strings.Contains(k.KeyParams, ";") || len(parts) > 2 || len(parts) == 2 && !lasts(parts[1]):
-		return m, false
-	}
-	for _, p := range strings.Fields(k.SessionParams) {
-		if !strings.HasPrefix(p, "-") && !strings.HasPrefix(strings.ToUpper(p), "WSH=") {
-			return m, false
-		}
-	}
-	// COMPAT(old phones): some leave out the padding.
-	both, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(parts[0], "="))
-	key, salt := is.profile.Lengths()
-	if err != nil || len(both) != key+salt {
-		return m, false
-	}
-	return master{both[:key], both[key:]}, true
-}
-
-// lasts reports whether the lifetime of a key is long enough; a key identifier is none.
-func lasts(lifetime string) bool {
-	if power, is := strings.CutPrefix(lifetime, "2^"); is {
-		n, err := strconv.Atoi(power)
-		return err == nil && n >= lifetimeMin
-	}
-	n, err := strconv.ParseUint(lifetime, 10, 63)
-	return err == nil && n >= 1<<lifetimeMin
+// readKey returns the master key and salt of a line that can be used.
+func readKey(k media.SDES) master {
+	key, salt, _ := k.Master()
+	return master{key, salt}
 }
 
 // protect takes the keys that were agreed. Those in use go on, for their counters do.
@@ -174,9 +104,7 @@ func (t *transport) protect(mine, theirs media.SDES) error {
 	if same && t.keys != nil && sameKey(old, theirs) {
 		return nil
 	}
-	ours, _ := readKey(mine)
-	other, _ := readKey(theirs)
-	fresh, err := newKeys(suiteOf(mine).profile, ours, other)
+	fresh, err := newKeys(profileOf(mine), readKey(mine), readKey(theirs))
 	if err != nil {
 		return err
 	}
@@ -188,8 +116,7 @@ func (t *transport) protect(mine, theirs media.SDES) error {
 }
 
 func sameKey(a, b media.SDES) bool {
-	x, _ := readKey(a)
-	y, _ := readKey(b)
+	x, y := readKey(a), readKey(b)
 	return subtle.ConstantTimeCompare(x.key, y.key) == 1 && bytes.Equal(x.salt, y.salt)
 }
 

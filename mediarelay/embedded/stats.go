@@ -39,19 +39,9 @@ func (e *end) stats(heard *string) media.Stats {
 	s.Silence = e.attention.read(audio)
 	s.First, s.Last = e.b.relay.wall(audio.in.first.Load()), e.b.relay.wall(audio.in.last.Load())
 	for _, t := range f.transports {
-		s.Dropped = sum(s.Dropped, t.drops.read())
+		s.Dropped = s.Dropped.Plus(t.drops.read())
 	}
 	return s
-}
-
-func sum(a, b media.Drops) media.Drops {
-	return media.Drops{
-		WrongSource: a.WrongSource + b.WrongSource,
-		BadAuth:     a.BadAuth + b.BadAuth,
-		Replayed:    a.Replayed + b.Replayed,
-		NoRoute:     a.NoRoute + b.NoRoute,
-		Malformed:   a.Malformed + b.Malformed,
-	}
 }
 
 // now is the relay's clock: nanoseconds since it began, never 0.

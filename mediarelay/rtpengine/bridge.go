@@ -22,6 +22,8 @@ type Bridge struct {
 	engine *Engine
 	id     call.ID
 	ends   [2]*end
+	spare  *end        // that shall take the place of one of them; nil for none
+	made   int         // ends that were made for that, so that each has a tag of its own
 	at     *instance   // that has the call; nil before the first offer
 	tried  []*instance // that may have it too, for they did not reply
 	lines  int         // of the SDP that rtpengine gets: 1, or 2 since there are pictures
@@ -36,8 +38,9 @@ type Bridge struct {
 	post     func(call.Event) // nil after Release
 	inputs   []input
 	full     bool
-	figures  [2]media.Stats
-	wake     chan struct{} // one slot: there are inputs
+	figures  [2]media.Stats // of the ends that are there
+	past     [2]media.Stats // of those that were
+	wake     chan struct{}  // one slot: there are inputs
 	released chan struct{}
 }
 
@@ -63,10 +66,6 @@ type (
 	candidatesInput struct {
 		side       call.Side
 		transports media.Description
-	}
-	tryInput struct {
-		op   call.Op
-		side call.Side
 	}
 	digitInput struct {
 		side  call.Side
@@ -118,18 +117,6 @@ func (b *Bridge) Listen(side call.Side) { b.tellSelf(listenInput{side}) }
 // Ring says whether the other side rings, so that side hears it.
 func (b *Bridge) Ring(side call.Side, on bool) { b.tellSelf(ringInput{side, on}) }
 
-// Try refuses: a call that rtpengine carries keeps its two ends, so that a transfer of it
-// fails and leaves it as it was.
-func (b *Bridge) Try(op call.Op, side call.Side, _ media.Policy, _ media.Description) {
-	b.tellSelf(tryInput{op, side})
-}
-
-// Take and Drop are for what Try would have made.
-func (b *Bridge) Take(op call.Op, side call.Side, _ media.Description) {
-	b.tellSelf(tryInput{op, side})
-}
-func (b *Bridge) Drop(call.Side) {}
-
 // Release gives back everything. It may be called once, at any time; when it returns,
 // nothing is posted any more, and rtpengine is told soon after.
 func (b *Bridge) Release() {
@@ -146,7 +133,12 @@ func (b *Bridge) Release() {
 func (b *Bridge) Stats() [2]media.Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.figures
+	var all [2]media.Stats
+	for side := range all {
+		all[side] = b.figures[side].After(b.past[side])
+	}
+	all[call.A].Sent, all[call.B].Sent = all[call.B].Received, all[call.A].Received
+	return all
 }
 
 // tellSelf puts an input in the mailbox. It never waits.
@@ -238,7 +230,11 @@ func (b *Bridge) take(in input) {
 	case candidatesInput:
 		b.candidates(in)
 	case tryInput:
-		b.refuse(in.op, in.side, call.Unsupported, "a leg cannot be replaced while rtpengine carries the media")
+		b.try(in)
+	case takeInput:
+		b.replace(in)
+	case dropInput:
+		b.giveBack()
 	case digitInput:
 		b.digit(in)
 	case listenInput:
@@ -274,7 +270,7 @@ func (b *Bridge) offer(in offerInput) {
 	b.widen(d)
 	reply, err := b.ask(b.offerFlags(o, e, o.asOffer(e)))
 	if err == nil {
-		err = failure(e.equip(&d, reply.text("sdp")))
+		err = failure(e.equip(&d, reply.text("sdp"), false))
 	}
 	if err != nil {
 		e.lanes = kept
@@ -333,7 +329,7 @@ func (b *Bridge) answer(in answerInput) {
 	kept := o.ours
 	o.commit(p, o.said)
 	o.stale = false
-	if text := o.equip(&o.ours, reply.text("sdp")); text != "" {
+	if text := o.equip(&o.ours, reply.text("sdp"), true); text != "" {
 		o.ours = kept
 		b.fail(in.op, o.side, failure(text))
 		return
@@ -360,7 +356,7 @@ func (b *Bridge) join(in joinInput) {
 	b.widen(e.ours)
 	reply, err := b.exchange(e, o)
 	if err == nil {
-		err = failure(e.equip(&e.ours, reply.text("sdp")))
+		err = failure(e.equip(&e.ours, reply.text("sdp"), true))
 	}
 	if err != nil {
 		*e = kept
@@ -412,7 +408,7 @@ func (b *Bridge) renew(e *end) {
 		return
 	}
 	fresh := e.ours.Clone()
-	if text := e.equip(&fresh, reply.text("sdp")); text != "" {
+	if text := e.equip(&fresh, reply.text("sdp"), true); text != "" {
 		b.fail(0, e.side, failure(text))
 		return
 	}
@@ -544,7 +540,7 @@ func (b *Bridge) delete() {
 	request := dict{"command": "delete", "call-id": string(b.id), "delete-delay": 0}
 	if b.at != nil {
 		if reply, err := b.at.do(request, nil); err == nil {
-			b.learn(reply)
+			b.learn(reply, b.ends[:]...)
 		}
 	}
 	for _, i := range b.tried {

@@ -104,6 +104,19 @@ func TestRequests(t *testing.T) {
 			g.Join(3, call.A, client(media.ActPass, "opus", "PCMU"))
 			want[call.MediaAnswered](g)
 		}, "answer"},
+		{"another phone takes the place of a phone, a third is given up", sipPolicy(), jinglePolicy(), func(g *rig) {
+			g.Offer(1, call.B, phone("PCMA"))
+			want[call.MediaOffered](g)
+			g.Answer(2, call.A, client(media.Active, "PCMA"))
+			want[call.MediaAnswered](g)
+			g.Try(3, call.A, sipPolicy(), media.Description{})
+			want[call.MediaOffered](g)
+			g.Take(4, call.A, phone("PCMA"))
+			want[call.MediaAnswered](g)
+			g.Try(5, call.A, sipPolicy(), phone("PCMA"))
+			want[call.MediaAnswered](g)
+			g.Drop(call.A)
+		}, "delete"},
 		{"client is answered before phone is called, and hears ringing", jinglePolicy(), sipPolicy(), func(g *rig) {
 			own := client(media.ActPass, "PCMU", "telephone-event")
 			g.Join(1, call.A, own)
@@ -409,7 +422,7 @@ func TestReadFigures(t *testing.T) {
 			"B": "nonsense",
 		},
 	}
-	got := readFigures(reply)
+	got := [2]figures{readFigures(reply, "A"), readFigures(reply, "B")}
 	wanted := figures{all: 14, verified: true, Stats: media.Stats{
 		Received: media.Flow{Packets: 10, Octets: 1600}, Lost: 3, Jitter: 12 * time.Millisecond, RoundTrip: 45 * time.Millisecond,
 		In:      media.Quality{Expected: 13, Lost: 3, Jitter: 12 * time.Millisecond}, // too few to be rated
@@ -495,7 +508,7 @@ func TestHeardAgain(t *testing.T) {
 	for _, packets := range []int64{5, 6, 7} {
 		b.learn(dict{"tags": dict{"A": dict{"medias": []any{dict{"streams": []any{dict{
 			"flags": []any{"RTP"}, "local address": "192.0.2.1", "local port": int64(4000), "stats": dict{"packets": packets},
-		}}}}}}})
+		}}}}}}}, b.ends[:]...)
 		if want := min(packets-5, 1); int64(len(b.results)) != want {
 			t.Fatalf("after %d packets got %+v", packets, b.results)
 		}

@@ -23,6 +23,7 @@ const (
 type end struct {
 	b      *Bridge
 	side   call.Side
+	tag    string // that rtpengine knows it by
 	policy media.Policy
 	lanes  [2]lane // by kind: audio, video
 	sdp    *sdp.Session
@@ -55,7 +56,7 @@ func (l *lane) live() bool { return len(l.agreed) > 0 }
 func newEnd(b *Bridge, side call.Side, policy media.Policy) *end {
 	var id [8]byte
 	rand.Read(id[:])
-	e := &end{b: b, side: side, policy: policy, sdp: sdp.NewSession(sdp.Origin{
+	e := &end{b: b, side: side, tag: side.String(), policy: policy, sdp: sdp.NewSession(sdp.Origin{
 		User: "-", ID: binary.BigEndian.Uint64(id[:]) >> 2, Addr: netip.IPv4Unspecified(),
 	})}
 	for k := range e.lanes {
@@ -74,6 +75,14 @@ func (e *end) dtls() bool {
 	}
 	i := e.peer.Live(media.Audio)
 	return i >= 0 && e.peer.Streams[i].Transport.DTLS != nil
+}
+
+// clear is the profile of the peer's audio without its protection.
+func (e *end) clear() media.Profile {
+	if e.profile == media.AVPF || e.profile == media.SAVPF {
+		return media.AVPF
+	}
+	return media.AVP
 }
 
 // setupOfOurs returns what we told the peer last of who begins DTLS.
@@ -150,6 +159,7 @@ func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 	tr := s.Transport
 	named := tr.DTLS != nil && len(tr.DTLS.Fingerprints) > 0
 	good := len(tr.DTLS.Trusted()) > 0
+	keyed := e.policy.SDES && len(usable(tr.SDES)) > 0
 	switch {
 	case tr.Profile == media.NoRTP:
 		return call.Incompatible, "the profile is not RTP"
@@ -157,8 +167,10 @@ func (e *end) acceptable(s media.Stream) (cause call.Cause, text string) {
 		return call.Insecure, "the fingerprint is of no hash we trust"
 	case (e.policy.DTLS || e.live() && e.dtls()) && !good:
 		return call.Insecure, "media must be protected by DTLS"
-	case tr.Profile != media.AVP && tr.Profile != media.AVPF && !good && len(tr.SDES) == 0:
-		return call.Insecure, "media is to be protected, and there is no key"
+	case !good && !keyed && e.policy.SDES && !e.policy.Clear:
+		return call.Insecure, "media must be protected by SRTP"
+	case !good && !keyed && tr.Guarded():
+		return call.Insecure, "media is to be protected, and there is no key that can be used"
 	case !e.speaksICE(tr) && !tr.Addr.IsValid() && !slices.ContainsFunc(e.early, func(s media.Stream) bool { return e.speaksICE(s.Transport) }):
 		return call.TransportFailed, "there is neither ICE nor an address"
 	}
@@ -204,6 +216,9 @@ func (e *end) statement(codecs [2][]media.Codec, to *end) string {
 			}
 			s.PTime, s.MaxPTime = media.BelieveTime(said.PTime), media.BelieveTime(said.MaxPTime)
 			s.Transport = said.Transport.Clone()
+			if s.Transport.SDES = usable(s.Transport.SDES); !e.policy.SDES || len(s.Transport.DTLS.Trusted()) > 0 {
+				s.Transport.SDES = nil
+			}
 			if !e.speaksICE(s.Transport) {
 				s.Transport.ICE = nil
 			} else {
@@ -350,8 +365,14 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 		}
 		tr := e.ours.Streams[l.slot].Transport
 		cause, text := e.acceptable(*s)
-		if tr.DTLS == nil && s.Transport.DTLS != nil && len(s.Transport.DTLS.Fingerprints) > 0 {
+		keyed := media.TakenSDES(tr.SDES, s.Transport.SDES) >= 0
+		switch {
+		case tr.DTLS == nil && s.Transport.DTLS != nil && len(s.Transport.DTLS.Fingerprints) > 0:
 			cause, text = call.Insecure, "a fingerprint in answer to clear media"
+		case tr.SDES != nil && !keyed && (len(s.Transport.SDES) > 0 || s.Transport.Guarded()):
+			cause, text = call.Insecure, "the key in the answer is none of those offered"
+		case tr.SDES != nil && !keyed && !e.policy.Clear:
+			cause, text = call.Insecure, "no key in answer to ours"
 		}
 		if text != "" && k == int(media.Video) {
 			continue
@@ -517,9 +538,9 @@ func sameTransport(a, b media.Stream) bool {
 	return a.Name == b.Name && (x == nil) == (y == nil) && (x == nil || !x.Restarted(y))
 }
 
-// equip gives our streams the transports that rtpengine has made. text says what is wrong
-// with them; it is empty if nothing is.
-func (e *end) equip(ours *media.Description, reply string) (text string) {
+// equip gives our streams, of an offer or an answer, the transports that rtpengine has made. text
+// says what is wrong with them; it is empty if nothing is.
+func (e *end) equip(ours *media.Description, reply string, answer bool) (text string) {
 	d, err := sdp.Parse([]byte(reply))
 	if err != nil {
 		return "rtpengine's SDP: " + err.Error()
@@ -539,8 +560,13 @@ func (e *end) equip(ours *media.Description, reply string) (text string) {
 			return "rtpengine names no address"
 		case secured && len(t.DTLS.Trusted()) == 0:
 			return "rtpengine offers no DTLS"
-		case e.policy.DTLS && len(t.SDES) > 0:
-			return "rtpengine offers keys in signalling"
+		}
+		var said *media.Stream
+		if i := e.peer.Live(media.Kind(k)); answer && i >= 0 {
+			said = &e.peer.Streams[i]
+		}
+		if text := e.keyed(&t, said); text != "" {
+			return text
 		}
 		if t.ICE != nil {
 			t.ICE.Trickle, t.ICE.Complete = true, true // there are no more than these

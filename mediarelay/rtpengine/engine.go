@@ -31,6 +31,9 @@ type Options struct {
 	Transcode bool
 	// Record says that rtpengine records every call, in the way its own configuration says.
 	Record bool
+	// Unmarked leaves it to rtpengine what DSCP packets have; else speech is EF, and a call with
+	// pictures AF41.
+	Unmarked bool
 	// Log gets the faults of instances and of calls' media. Default: none.
 	Log *slog.Logger
 }

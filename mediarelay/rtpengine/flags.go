@@ -8,6 +8,12 @@ import (
 // their place.
 var lineNames = [2]string{media.Audio: "a", media.Video: "v"}
 
+// The octet in which packets carry their DSCP (RFC 8837 section 5).
+const (
+	expedited = 46 << 2 // EF, for speech
+	assured   = 34 << 2 // AF41, where there are pictures
+)
+
 // offerFlags returns an offer of what from's peer says, to be made to the peer of to.
 func (b *Bridge) offerFlags(from, to *end, text string) dict {
 	p := to.policy
@@ -22,10 +28,18 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 	case p.DTLS:
 		d["transport-protocol"] = media.TLSSAVPF.String()
 		d["SDES"] = []string{"off"} // a second kind of key beside the fingerprint confuses clients
-	case to.profile != media.AVP:
+	case to.dtls():
 		d["transport-protocol"] = to.profile.String() // what its peer asked for before
+		d["SDES"] = []string{"off"}
+	case to.profile == media.SAVPF && to.keys() != nil:
+		d["transport-protocol"], d["DTLS"] = media.SAVPF.String(), "off"
+	case to.profile == media.SAVP && to.keys() != nil, p.SDES && !p.Clear:
+		d["transport-protocol"], d["DTLS"] = media.SAVP.String(), "off"
 	default:
-		d["transport-protocol"] = media.AVP.String()
+		d["transport-protocol"] = to.clear().String()
+		if p.SDES {
+			d["OSRTP"], d["DTLS"] = []string{"offer"}, "off"
+		}
 	}
 	switch {
 	case p.ICE || p.RTCPMux:
@@ -37,6 +51,12 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 		// The client begins as soon as its ICE is done. If rtpengine began it would speak
 		// before the client can hear, and lose a second to its own repetition.
 		d["DTLS-reverse"] = "passive"
+	}
+	if !b.engine.options.Unmarked {
+		d["TOS"] = expedited
+		if b.lines > 1 {
+			d["TOS"] = assured // rtpengine has one for all sockets of a call
+		}
 	}
 	if b.engine.options.Record {
 		d["record-call"] = "yes"
@@ -55,7 +75,12 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 func (b *Bridge) answerFlags(from, to *end, text string) dict {
 	d := b.command("answer", to, from) // tags stay those of the offer
 	b.describe(d, from, text)
-	d["transport-protocol"] = to.profile.String()
+	if to.keys() != nil && !to.peer.Streams[to.peer.Live(media.Audio)].Transport.Guarded() {
+		// Of clear media and keys beside it (RFC 8643) rtpengine makes a profile that has no name.
+		d["OSRTP"] = []string{"accept"}
+	} else {
+		d["transport-protocol"] = to.profile.String()
+	}
 	if to.ice {
 		d["ICE"] = "force"
 	} else {
@@ -70,7 +95,10 @@ func (b *Bridge) describe(d dict, from *end, text string) {
 	// An address of zeros comes from us: of a peer that has not spoken yet, or one whose
 	// candidates say where. It must not be passed on as an old way to hold.
 	d["replace"] = []string{"zero-address"}
-	flags := []string{"trust-address"} // it stands in the SDP; there is no SIP message to look at
+	flags := []string{
+		"trust-address", // it stands in the SDP; there is no SIP message to look at
+		"port-latching", // our ports for one peer are not others because the other is elsewhere
+	}
 	if b.inject {
 		flags = append(flags, "inject-DTMF")
 	}
@@ -90,9 +118,9 @@ func (b *Bridge) describe(d dict, from *end, text string) {
 // command returns a request about the call. An offer of a call that rtpengine does not know
 // yet names one side only.
 func (b *Bridge) command(name string, from, to *end) dict {
-	d := dict{"command": name, "call-id": string(b.id), "from-tag": from.side.String()}
+	d := dict{"command": name, "call-id": string(b.id), "from-tag": from.tag}
 	if to != nil {
-		d["to-tag"] = to.side.String()
+		d["to-tag"] = to.tag
 	}
 	return d
 }

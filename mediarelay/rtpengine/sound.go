@@ -15,7 +15,10 @@ const (
 	longDigit  = 5 * time.Second
 )
 
-// ringing is what a caller hears that was answered before the callee.
+// ringEnough is how many packets of the other side end our ringing, as with the relay.
+const ringEnough = 5
+
+// ringing is what a peer hears that was answered already, while who is to talk to it rings.
 type ringing struct {
 	side    call.Side
 	playing bool
@@ -52,13 +55,14 @@ func (b *Bridge) digit(in digitInput) {
 	}
 }
 
-// ring begins or ends ringing to a side. While the callee is heard already it does not begin.
+// ring begins or ends ringing to a side. Where the callee is heard already it does not begin, unless
+// another is to take its place.
 func (b *Bridge) ring(in ringInput) {
 	e, o := b.ends[in.side], b.ends[in.side.Other()]
 	switch {
 	case !in.on:
 		b.quiet()
-	case b.at != nil && e.live() && !b.tone.playing && o.watch.packets == 0:
+	case b.at != nil && e.live() && !b.tone.playing && (o.watch.packets == 0 || b.spare != nil):
 		request := b.command("play media", e, nil) // who hears it
 		request["blob"] = ringback
 		request["repeat-times"] = 120
@@ -72,7 +76,7 @@ func (b *Bridge) ring(in ringInput) {
 
 // hush ends ringing when the callee's side is heard.
 func (b *Bridge) hush() {
-	if b.tone.playing && b.ends[b.tone.side.Other()].watch.packets > b.tone.heard {
+	if b.tone.playing && b.ends[b.tone.side.Other()].watch.packets >= b.tone.heard+ringEnough {
 		b.quiet()
 	}
 }

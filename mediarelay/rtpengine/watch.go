@@ -57,7 +57,7 @@ func (b *Bridge) look() {
 	case errors.Is(err, errReleased):
 	case err == nil:
 		b.silent = time.Time{}
-		b.learn(reply)
+		b.learn(reply, b.ends[:]...)
 		for _, e := range b.ends {
 			b.judge(e, now)
 		}
@@ -74,17 +74,15 @@ func (b *Bridge) look() {
 	}
 }
 
-// learn keeps the figures of a query, or of the end of a call.
-func (b *Bridge) learn(reply dict) {
-	sides := readFigures(reply)
+// learn keeps the figures of ends, which a query has, or the end of a call.
+func (b *Bridge) learn(reply dict, ends ...*end) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, e := range b.ends {
-		f := &sides[i]
+	for _, e := range ends {
+		f, i := readFigures(reply, e.tag), e.side
 		if f.Local == "" {
-			continue // nothing is known of the side
+			continue // nothing is known of it
 		}
-		f.Sent = sides[1-i].Received
 		f.First = b.figures[i].First
 		if f.First.IsZero() && f.Received.Packets > 0 {
 			f.First = time.Now()
@@ -160,18 +158,13 @@ func (b *Bridge) missing(e *end, now time.Time) {
 	}
 }
 
-// readFigures reads the reply to a query, by side. What is missing is zero.
-func readFigures(reply dict) (sides [2]figures) {
-	sources := reply.dict("SSRC")
-	for i := range sides {
-		f := &sides[i]
-		tag := reply.dict("tags").dict(call.Side(i).String())
-		for k, m := range tag.list("medias") {
-			m, _ := m.(dict)
-			f.stream(m, k == int(media.Audio), sources)
-		}
+// readFigures reads what the reply to a query says of a tag. What is missing is zero.
+func readFigures(reply dict, tag string) (f figures) {
+	for k, m := range reply.dict("tags").dict(tag).list("medias") {
+		m, _ := m.(dict)
+		f.stream(m, k == int(media.Audio), reply.dict("SSRC"))
 	}
-	return sides
+	return f
 }
 
 // stream adds one stream of a side. The figures of quality are those of the audio.

@@ -130,3 +130,34 @@ func TestRTPEngineDiesDuringACall(t *testing.T) {
 	again.ended(t, "terminate", "success")
 	b.phone.heard(t, userTone)
 }
+
+// What trunks, servers and transfers ask of the gateway's own relay an rtpengine does too.
+func TestRTPEngineInPlaceOfTheRelay(t *testing.T) {
+	t.Parallel()
+	s, e, c := startProsody(t), startEngine(t), startTurn(t)
+	chromium := startBrowser(t, userTone)
+	protected := []protection{protections[0], protections[1], protections[7]}
+	var settings []string
+	for _, p := range protected {
+		settings = append(settings, "srtp: "+p.trunk)
+	}
+	trunks, ports := moreTrunks(t, settings...)
+	g := startGateway(t, s, gatewayOptions{engines: []int{e.port}, trunks: trunks, trusted: true})
+	for i, p := range protected {
+		t.Run(p.name, func(t *testing.T) {
+			phone := startPhone(t, phoneOptions{user: numberAt(i), port: ports[i], proxy: g.sip, encryption: p.phone})
+			b := &bench{server: s, gateway: g, browser: chromium, phone: phone}
+			b.perform(t, play{"", func(t *testing.T, b *bench) { p.calls(t, b, i) }})
+		})
+	}
+	b := &bench{server: s, gateway: g, browser: chromium, phone: startBaresip(t, g.phone, g.sip)}
+	for _, p := range []play{transfers[0], transfers[4], {"a client behind TURN", func(t *testing.T, b *bench) {
+		user := b.browser.login(t, s, clientOptions{turn: c})
+		sid := b.up(t, user)
+		c.owns(t, user, sid, false)
+		talk()
+		b.ends(t, user, sid)
+	}}} {
+		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
+	}
+}

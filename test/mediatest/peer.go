@@ -118,23 +118,32 @@ func (p *Phone) Hear() rtp.Packet {
 // Listen implements [Peer]. RTCP has a port of its own, or is passed over.
 func (p *Phone) Listen(wait time.Duration) (got rtp.Packet, ok bool) {
 	p.T.Helper()
+	packet, ok := p.receive(wait)
+	if !ok {
+		return got, false
+	}
+	if err := got.Unmarshal(packet); err != nil {
+		p.T.Fatal(err)
+	}
+	return got, true
+}
+
+// receive waits so long for a packet that is not RTCP.
+func (p *Phone) receive(wait time.Duration) (packet []byte, ok bool) {
+	p.T.Helper()
 	buf := make([]byte, 2000)
 	p.Conn.SetReadDeadline(time.Now().Add(wait))
 	for {
 		n, err := p.Conn.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return got, false
+			return nil, false
 		}
 		if err != nil {
 			p.T.Fatal(err)
 		}
-		if buf[1] >= 192 && buf[1] <= 223 {
-			continue
+		if buf[1] < 192 || buf[1] > 223 {
+			return buf[:n], true
 		}
-		if err := got.Unmarshal(buf[:n]); err != nil {
-			p.T.Fatal(err)
-		}
-		return got, true
 	}
 }
 

@@ -49,6 +49,7 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"candidates before the answer", candidatesFirst},
 		{"hold", hold},
 		{"phone moves", phoneMoves},
+		{"phone moves, and the other stays", otherStays},
 		{"client restarts ICE", clientRestarts},
 		{"the NAT of a callee moves it", func(t *testing.T, e Engine) { clientIsMoved(t, e, false) }},
 		{"the NAT of a caller moves it", func(t *testing.T, e Engine) { clientIsMoved(t, e, true) }},
@@ -58,6 +59,19 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"a digit is played", digit},
 		{"a digit without a form is handed back", digitWithoutForm},
 		{"strangers are not heard", strangers},
+		{"a phone takes the place of a phone", phoneTakesPlace},
+		{"clients take the place of a phone", clientTakesPlace},
+		{"a phone takes the place of a client", clientStays},
+		{"a phone that comes takes over", phoneTakesOver},
+		{"what cannot take a place leaves all as it was", placeIsNotTaken},
+		{"a phone offers keys", phoneOffersKeys},
+		{"a phone is offered keys", phoneIsOfferedKeys},
+		{"keys on one side, DTLS on the other", keysBesideDTLS},
+		{"keys before the caller describes its media", keysBeforeTheOffer},
+		{"a phone must have DTLS", phoneShakesHands},
+		{"keys come and go", keysComeAndGo},
+		{"keys and refusals", keysAndRefusals},
+		{"answers to keys", answersToKeys},
 		{"release frees all", releaseFreesAll},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, engine(t)) })
@@ -422,6 +436,23 @@ func phoneMoves(t *testing.T, e Engine) {
 	}
 	speak(c, 0, 1005, "here")
 	until(t, "the client hears it", func() bool { return string(b.Hear().Payload) == "here" })
+}
+
+// A phone that changes its address changes nothing for the other, who is told nothing of it.
+func otherStays(t *testing.T, e Engine) {
+	g := newRig(t, e, sipPolicy(), sipPolicy())
+	a, b := NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu())))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
+	talk(t, a, 0, b, 0, 1000)
+	c := NewPhone(t, "127.0.0.1")
+	c.Call(g.Joined(3, call.A, c.Describe(pcmu())))
+	talk(t, c, 0, b, 0, 1005)
+	speak(c, 0, 1010, "payload")
+	b.Conn.SetReadDeadline(time.Now().Add(Patience))
+	if _, from, err := b.Conn.ReadFromUDPAddrPort(make([]byte, 2000)); err != nil || from.Port() != b.To.Port() {
+		t.Errorf("what B hears comes from %v, and it sends to %v (%v)", from, b.To, err)
+	}
 }
 
 func clientRestarts(t *testing.T, e Engine) {
