@@ -116,7 +116,7 @@ func TestRTPEngineDiesDuringACall(t *testing.T) {
 	}
 	_, metrics, err := g.get("/metrics")
 	for k, e := range engines {
-		want := fmt.Sprintf("sipxmppgw_rtpengine_up{instance=%q} %d", local(e.port), map[bool]int{true: 0, false: 1}[k == has])
+		want := fmt.Sprintf("sipxmppgw_rtpengine_up{rtpengine=%q} %d", local(e.port), map[bool]int{true: 0, false: 1}[k == has])
 		if err != nil || !strings.Contains(metrics, want) {
 			t.Errorf("no %s in the metrics (%v)", want, err)
 		}
