@@ -262,18 +262,8 @@ func TestManyCandidates(t *testing.T) {
 	eventually(t, "checks", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return len(m.checked) == maxCandidates
+		return len(m.asked) == maxCandidates
 	})
-	// All are checked once; from then on they take turns, below 100 a second.
-	allowed := 0
-	for i := range 1000 {
-		if m.paced(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i % maxCandidates)}), mediatest.LocalOf(sink).Port())) {
-			allowed++
-		}
-	}
-	if allowed > maxCandidates {
-		t.Errorf("%d checks at once", allowed)
-	}
 }
 
 func TestAddressesThatMayBeChecked(t *testing.T) {

@@ -64,15 +64,7 @@ type (
 		side       call.Side
 		transports media.Description
 	}
-	pairInput struct { // ICE has chosen a pair
-		t         *transport
-		component uint16
-		local     string
-		remote    netip.AddrPort
-		kind      string
-	}
-	iceFailedInput struct{ t *transport }
-	latchInput     struct { // a packet came from the peer's real address
+	latchInput struct { // a packet came from the peer's real address
 		t     *transport
 		rtcp  bool
 		round uint32
@@ -223,16 +215,16 @@ func (b *Bridge) take(in input) {
 		b.join(in)
 	case candidatesInput:
 		b.candidates(in)
-	case pairInput:
-		if !in.t.owns(in.remote) {
-			b.part(in.t)
-			break
+	case checkInput:
+		if !in.i.check(in) {
+			return
 		}
-		in.t.paired(in)
+	case turnInput:
+		if !in.i.turn() {
+			return
+		}
 	case crowdedInput:
 		b.isCrowded(in.t)
-	case iceFailedInput:
-		in.t.unconnected()
 	case latchInput:
 		if !in.t.relocated(in) {
 			return
@@ -362,12 +354,7 @@ func (b *Bridge) candidates(in candidatesInput) {
 			e.hold(s)
 			continue
 		}
-		again, err := l.t.ice.hear(s.Transport.ICE)
-		if err != nil {
-			l.t.fail(call.TransportFailed, "ice: "+err.Error())
-			return
-		}
-		if !again {
+		if !l.t.ice.hear(s.Transport.ICE) {
 			continue
 		}
 		if fresh := s.Transport.DTLS.Trusted(); fresh != nil {

@@ -281,8 +281,8 @@ func TestNoChecksWhileItRings(t *testing.T) {
 	m := g.ends[call.B].transports[0].mux
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.checked) != 0 {
-		t.Errorf("%d addresses were checked", len(m.checked))
+	if len(m.asked) != 0 {
+		t.Errorf("%d addresses were checked", len(m.asked))
 	}
 }
 

@@ -30,21 +30,13 @@ func (t *transport) divide() error {
 		s.checks = checks
 		s.wire.start(s) // until close
 	}
-	t.ice.second, err = t.newICE(checks, t.ice)
-	return err
+	t.ice.second = t.newICE(checks, t.ice)
+	return nil
 }
 
 // reportsTo takes the pair that ICE has chosen for RTCP.
-func (t *transport) reportsTo(in pairInput) {
-	if !t.divided() {
-		return
-	}
-	t.report = in.remote
-	for _, s := range t.control {
-		if s.local.Addr().String() == in.local {
-			t.reporter = s
-		}
-	}
+func (t *transport) reportsTo(p *icePair) {
+	t.report, t.reporter = p.remote, t.control[p.place]
 }
 
 // reportSocket returns the socket that our RTCP is sent from.

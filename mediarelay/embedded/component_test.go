@@ -90,7 +90,10 @@ func (c *plainClient) connect(relay media.Description, offered bool) {
 			if k.Component != uint16(i+1) {
 				continue
 			}
-			remote, err := candidate(k, k.Addr)
+			remote, err := ice.NewCandidateHost(&ice.CandidateHostConfig{
+				Network: "udp", Address: k.Addr.Addr().String(), Port: int(k.Addr.Port()), Component: 1,
+				Priority: k.Priority, Foundation: k.Foundation,
+			})
 			if err != nil {
 				c.t.Fatal(err)
 			}

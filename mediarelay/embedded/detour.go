@@ -265,7 +265,7 @@ func (b *Bridge) detoured(in detouredInput) {
 		}
 		s := &e.local.Streams[l.slot]
 		s.Transport.ICE = t.ice.describe()
-		news := media.ICE{Ufrag: t.ice.ufrag, Pwd: t.ice.pwd, Trickle: true, Complete: true, Candidates: t.ice.relay(nil)}
+		news := media.ICE{Ufrag: t.ice.agent.own.ufrag, Pwd: t.ice.agent.own.pwd, Trickle: true, Complete: true, Candidates: t.ice.relay(nil)}
 		ours := media.Stream{Name: s.Name, Kind: l.kind, Transport: media.Transport{ICE: &news, RTCPMux: t.muxed}}
 		b.tell(call.MediaCandidates{Side: e.side, Media: media.Description{Streams: []media.Stream{ours}}})
 		return
@@ -282,6 +282,6 @@ func (i *iceSide) relay(list []media.Candidate) []media.Candidate {
 		Priority: 65535<<8 | (256 - rtpComponent), // type preference 0 (RFC 8445 section 5.1.2)
 		Addr:     netip.AddrPortFrom(i.relayed.Addr().Unmap(), i.relayed.Port()),
 		Type:     "relay", Related: i.t.endpoint(i.checks.sockets[0]),
-		Generation: i.generation, ID: i.ufrag + "relay",
+		Generation: i.generation, ID: i.agent.own.ufrag + "relay",
 	})
 }

@@ -140,21 +140,15 @@ func (e *end) hold(s media.Stream) {
 }
 
 // release gives ICE the candidates that were held for a stream.
-func (e *end) release(t *transport, name string) error {
-	if t.ice == nil {
-		return nil
-	}
+func (e *end) release(t *transport, name string) {
 	mine := func(s media.Stream) bool { return s.Name == name || s.Name == "" }
 	for _, s := range e.early {
 		if !mine(s) {
 			continue
 		}
-		if _, err := t.ice.hear(s.Transport.ICE); err != nil {
-			return err
-		}
+		t.ice.hear(s.Transport.ICE)
 	}
 	e.early = slices.DeleteFunc(e.early, mine)
-	return nil
 }
 
 // listen takes an offer of the peer that will be answered later.
@@ -484,13 +478,8 @@ func (e *end) connect(l *lane, name string, peer media.Transport, muxed bool) (c
 	}
 	if t.ice != nil {
 		t.muxed = !t.divided()
-		_, err := t.ice.hear(peer.ICE)
-		if err == nil {
-			err = e.release(t, name)
-		}
-		if err != nil {
-			return call.TransportFailed, "ice: " + err.Error()
-		}
+		t.ice.hear(peer.ICE)
+		e.release(t, name)
 	} else {
 		rtcp := peer.RTCP
 		if !rtcp.IsValid() && peer.Addr.IsValid() {

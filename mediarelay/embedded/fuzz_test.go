@@ -182,9 +182,8 @@ func FuzzSTUN(f *testing.F) {
 			s.t.crowding.Store(true) // the bridge is not to look into it
 			s.lead, h.s = s, s
 			s.t.mux = newMux([]*socket{s})
-			s.t.mux.conns = []*muxConn{{mux: s.t.mux, socket: s, ufrag: name, in: make(chan *datagram, checkQueue)}}
-			s.t.mux.know(name, "secret")
-			h.know(name, "secret")
+			s.t.mux.know(credentials{name, "secret"})
+			s.t.mux.serve(&iceSide{t: s.t, checks: s.t.mux, closed: true})
 			calls[i] = s
 		}
 		l.claim(mine, calls[0])
@@ -200,12 +199,12 @@ func FuzzSTUN(f *testing.F) {
 		for i, name := range []string{"ufra", "ufrb"} {
 			s := calls[i]
 			named := bytes.Contains(p, []byte(name)) && genuine(p, "secret")
-			conn := s.t.mux.conns[0]
+			waiting := s.t.mux.waiting.Load()
 			switch got := len(s.t.mux.remotes); {
 			case !named && (s.claims > 1-i || got > 0 || s.t.mux.knows(stranger)):
 				t.Fatalf("%s has %d addresses and %d checks of those that do not name it or know its password", name, s.claims, got)
-			case s.claims > claimsMax || got > maxRemotes || len(conn.in) > checkQueue:
-				t.Fatalf("%s has %d addresses, %d that checked, %d checks that wait", name, s.claims, got, len(conn.in))
+			case s.claims > claimsMax || got > maxRemotes || waiting > checkQueue:
+				t.Fatalf("%s has %d addresses, %d that checked, %d checks that wait", name, s.claims, got, waiting)
 			}
 			if s.early != nil || s.ahead != nil {
 				t.Fatal("packets were kept")

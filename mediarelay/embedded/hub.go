@@ -94,9 +94,6 @@ type secret struct {
 	pwd string
 }
 
-// A transaction is the id of a STUN message.
-type transaction [12]byte
-
 // A claim says whose an address is.
 type claim struct {
 	from netip.AddrPort
@@ -328,7 +325,7 @@ func (t *transport) crowd() {
 func (b *Bridge) isCrowded(t *transport) {
 	t.crowding.Store(false)
 	switch {
-	case t.ice == nil || t.ice.controls:
+	case t.ice == nil || t.ice.agent.controls:
 	case t.crowdedAt.IsZero():
 		t.crowdedAt = time.Now()
 		return
@@ -394,7 +391,7 @@ func (b *Bridge) part(t *transport) {
 	if !slices.Contains(e.transports, t) { // of an end that is not in its place: nobody could be told
 		return
 	}
-	if !t.shared() || t.remote.IsValid() || t.reached() || t.ice == nil || !t.ice.started {
+	if !t.shared() || t.remote.IsValid() || t.reached() || t.ice == nil || !t.ice.agent.started {
 		return
 	}
 	if err := t.apart(); err != nil {
@@ -420,9 +417,6 @@ func (t *transport) apart() error {
 	if err != nil {
 		return err
 	}
-	if t.ice != nil {
-		t.ice.settle()
-	}
 	was := t.sockets
 	t.ports.close()
 	t.ports, t.sockets = ports, nil
@@ -439,33 +433,25 @@ func (t *transport) apart() error {
 	for _, s := range t.sockets {
 		s.wire.start(s) // until close
 	}
-	if t.ice == nil {
-		return nil
+	if t.ice != nil {
+		t.moved += len(was) + len(t.control)
+		t.ice.again()
 	}
-	return t.ice.again(len(was) + len(t.control))
+	return nil
 }
 
 // again begins the checks anew from other sockets, with the same credentials.
-func (i *iceSide) again(moved int) error {
-	i.t.moved += moved
-	if err := i.agent.Restart(i.ufrag, i.pwd); err != nil {
-		return err
-	}
-	if err := i.agent.GatherCandidates(); err != nil {
-		return err
-	}
-	if !i.started {
-		return nil
-	}
-	if err := i.agent.SetRemoteCredentials(i.peer.Ufrag, i.peer.Pwd); err != nil {
-		return err
+func (i *iceSide) again() {
+	going := i.agent.started
+	i.anew(i.agent.own)
+	if !going {
+		return
 	}
 	for _, c := range i.known {
-		if remote, err := candidate(c, addressOf(c)); err == nil {
-			i.agent.AddRemoteCandidate(remote)
-		}
+		i.agent.add(addressOf(c), c.Type, c.Priority)
 	}
-	return nil
+	i.agent.begin(credentials{i.peer.Ufrag, i.peer.Pwd}, time.Now())
+	i.later()
 }
 
 // addressOf returns the address of a candidate.

@@ -1,59 +1,42 @@
 package embedded
 
 import (
+	"encoding/binary"
 	"io"
 	"net/netip"
 	"strconv"
 	"time"
 
-	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
-	"github.com/pion/transport/v5/stdnet"
 
 	"sipxmppgw/gateway/media"
 )
 
-const (
-	maxCandidates = 32  // of a peer that are used
-	maxChecks     = 200 // of a pair, 200 ms apart; our own clock ends the search first
-	consentEvery  = 5 * time.Second
-	settling      = time.Second // for an agent that gathers, which takes it no time
-
-	// What peers are given to nominate before a pair of less directness is taken.
-	reflexWait = 100 * time.Millisecond
-	relayWait  = 500 * time.Millisecond
-)
+const maxCandidates = 32 // of a peer that are used
 
 // iceChars are what ufrags and passwords are made of (RFC 8839 section 5.4).
 const iceChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-// An iceSide is the ICE of a transport: pion's agent, which does the checks and the
-// consent on our sockets, and what each side said of itself.
+// An iceSide is the ICE of a component of a transport: the agent, on our sockets and our clock,
+// and what each side said of itself.
 type iceSide struct {
 	t          *transport
 	checks     *mux // the sockets it checks from
-	agent      *ice.Agent
-	ufrag, pwd string
+	agent      agent
+	timer      *time.Timer // of the agent; nil before the first
+	taken      *icePair    // that the transport has
 	generation uint8
-	controls   bool     // we began the session, so we control (XEP-0176, C-52)
 	first      *iceSide // of RTP, if this is the ICE of RTCP
 	second     *iceSide // of RTCP, if that is not muxed
+	closed     bool
 
-	started bool
 	peer    media.ICE // credentials; candidates are in seen
 	seen    map[netip.AddrPort]bool
 	known   []media.Candidate // that the agent has
 	waiting []media.Candidate // that came before the credentials
 	chosen  string            // type of the peer's candidate in the pair
-	moves   moves
-	relayed netip.AddrPort // our address at a TURN server; not valid for none
-
-	gathered chan struct{} // has one for each time that the agent has gathered
+	relayed netip.AddrPort    // our address at a TURN server; not valid for none
 }
-
-// A bareNet has no interfaces, so that no agent asks the system for them: our sockets are
-// there.
-type bareNet struct{ *stdnet.Net }
 
 // quiet is a factory of loggers that say nothing: what pion logs is peers' noise.
 func quiet() logging.LoggerFactory {
@@ -62,11 +45,7 @@ func quiet() logging.LoggerFactory {
 
 // startICE makes the ICE of a transport, for RTCP too if that is divided.
 func (t *transport) startICE(divided bool) error {
-	i, err := t.newICE(t.mux, nil)
-	if err != nil {
-		return err
-	}
-	t.ice = i
+	t.ice = t.newICE(t.mux, nil)
 	t.detours()
 	if divided {
 		return t.divide()
@@ -74,53 +53,36 @@ func (t *transport) startICE(divided bool) error {
 	return nil
 }
 
-// newICE makes the agent of a component: of RTP, or with the ICE of that of RTCP. It
-// gathers at once: the sockets are there.
-func (t *transport) newICE(checks *mux, first *iceSide) (*iceSide, error) {
-	i := &iceSide{t: t, checks: checks, first: first, seen: map[netip.AddrPort]bool{}, gathered: make(chan struct{}, 1)}
-	i.controls = t.b.ends[t.side].began
+// newICE makes the ICE of a component: of RTP, or with that of RTP the one of RTCP.
+func (t *transport) newICE(checks *mux, first *iceSide) *iceSide {
+	i := &iceSide{t: t, checks: checks, first: first, seen: map[netip.AddrPort]bool{}}
+	i.agent = agent{ // who began the session controls (XEP-0176, C-52)
+		component: i.component(), controls: t.b.ends[t.side].began, tie: binary.BigEndian.Uint64(t.relay.random(8)),
+		consent: t.relay.options.Times.Consent, random: t.relay.random, send: checks.send,
+	}
 	i.renew()
-	consent := t.relay.options.Times.Consent
-	agent, err := ice.NewAgentWithOptions(
-		ice.WithUDPMux(checks),
-		ice.WithNet(bareNet{&stdnet.Net{}}),
-		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
-		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
-		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
-		ice.WithIncludeLoopback(),
-		ice.WithLocalCredentials(i.ufrag, i.pwd),
-		ice.WithMaxBindingRequests(maxChecks),
-		ice.WithHostAcceptanceMinWait(0),
-		ice.WithSrflxAcceptanceMinWait(reflexWait),
-		ice.WithPrflxAcceptanceMinWait(reflexWait),
-		ice.WithRelayAcceptanceMinWait(relayWait),
-		ice.WithKeepaliveInterval(min(consentEvery, consent/6)),
-		ice.WithDisconnectedTimeout(consent/3),
-		ice.WithFailedTimeout(consent-consent/3),
-		ice.WithRenomination(ice.DefaultNominationValueGenerator()),
-		ice.WithBindingRequestHandler(i.moved),
-		ice.WithLoggerFactory(quiet()),
-	)
-	if err != nil {
-		return nil, err
-	}
-	i.agent = agent
-	i.listen()
-	if err := agent.GatherCandidates(); err != nil {
-		agent.GracefulClose()
-		return nil, err
-	}
-	return i, nil
+	checks.serve(i)
+	return i
 }
 
-// renew makes new credentials; both components have the same.
+// renew makes the agent begin anew with new credentials; both components have the same.
 func (i *iceSide) renew() {
+	own := credentials{i.t.relay.word(8), i.t.relay.word(24)}
 	if i.first != nil {
-		i.ufrag, i.pwd = i.first.ufrag, i.first.pwd
-	} else {
-		i.ufrag, i.pwd = i.t.relay.word(8), i.t.relay.word(24)
+		own = i.first.agent.own
 	}
-	i.checks.know(i.ufrag, i.pwd)
+	i.checks.know(own)
+	i.anew(own)
+}
+
+// anew makes the agent begin anew, with these credentials and the sockets there are.
+func (i *iceSide) anew(own credentials) {
+	i.agent.places = i.agent.places[:0]
+	for _, s := range i.checks.sockets {
+		i.agent.places = append(i.agent.places, s.local.Addr().Is6())
+	}
+	i.agent.reset(own)
+	i.taken = nil
 }
 
 // component is 1 for RTP, and for RTCP with it, and 2 for RTCP alone.
@@ -131,45 +93,73 @@ func (i *iceSide) component() uint16 {
 	return rtpComponent
 }
 
-// close ends the agents.
+// close ends the checks.
 func (i *iceSide) close() {
-	i.agent.GracefulClose()
+	i.closed = true
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+	i.checks.serve(nil)
 	if i.second != nil {
 		i.second.close()
 	}
 }
 
-// listen makes the agent tell the bridge what happens.
-func (i *iceSide) listen() {
-	i.agent.OnCandidate(func(c ice.Candidate) { // ours are known: one a socket
-		if c == nil {
-			i.gathered <- struct{}{}
+// A checkInput is a STUN message of the peer.
+type checkInput struct {
+	i *iceSide
+	s *socket
+	datagram
+}
+
+// A turnInput says that the agent has something to do.
+type turnInput struct{ i *iceSide }
+
+// check gives a STUN message to the agent. It reports whether another pair is chosen.
+func (i *iceSide) check(in checkInput) bool {
+	i.checks.waiting.Add(-1)
+	for place, s := range i.checks.sockets {
+		if s != in.s || i.closed {
+			continue
 		}
-	})
-	i.agent.OnSelectedCandidatePairChange(func(local, remote ice.Candidate) {
-		addr, err := netip.ParseAddr(remote.Address())
-		if err != nil {
-			return
+		var speaks netip.AddrPort
+		if a := i.t.astray.Load(); a != nil {
+			speaks = *a
 		}
-		i.t.b.tellSelf(pairInput{
-			t:         i.t,
-			component: i.component(),
-			local:     local.Address(),
-			remote:    netip.AddrPortFrom(addr.Unmap(), uint16(remote.Port())),
-			kind:      remote.Type().String(),
-		})
-	})
-	i.agent.OnConnectionStateChange(func(s ice.ConnectionState) {
-		if s == ice.ConnectionStateFailed && i.component() == rtpComponent {
-			i.t.b.tellSelf(iceFailedInput{i.t})
-		}
-	})
+		i.agent.hear(in.p, place, in.from, speaks, time.Now())
+	}
+	return i.turn()
+}
+
+// turn lets the agent do what is due. It reports whether another pair is chosen.
+func (i *iceSide) turn() bool {
+	if i.closed {
+		return false
+	}
+	now := time.Now()
+	next := i.agent.turn(now)
+	switch {
+	case next.IsZero():
+	case i.timer == nil:
+		i.timer = time.AfterFunc(next.Sub(now), func() { i.t.b.tellSelf(turnInput{i}) })
+	default:
+		i.timer.Reset(next.Sub(now))
+	}
+	if i.agent.lost && i.component() == rtpComponent {
+		i.t.unconnected()
+	}
+	if p := i.agent.chosen; p != nil && p != i.taken {
+		i.taken = p
+		i.t.paired(i, p)
+		return true
+	}
+	return false
 }
 
 // describe returns our credentials and candidates: all of them, for they are known at once,
 // but for that of a TURN server.
 func (i *iceSide) describe() *media.ICE {
-	d := &media.ICE{Ufrag: i.ufrag, Pwd: i.pwd, Trickle: true, Complete: i.t.detour == nil || i.t.detoured}
+	d := &media.ICE{Ufrag: i.agent.own.ufrag, Pwd: i.agent.own.pwd, Trickle: true, Complete: i.t.detour == nil || i.t.detoured}
 	d.Candidates = i.relay(i.candidates(nil))
 	if i.second != nil {
 		d.Candidates = i.second.candidates(d.Candidates)
@@ -184,11 +174,11 @@ func (i *iceSide) candidates(list []media.Candidate) []media.Candidate {
 			Foundation: strconv.Itoa(n + 1),
 			Component:  i.component(),
 			Protocol:   "udp",
-			Priority:   126<<24 | uint32(65535-n)<<8 | uint32(256-i.component()), // RFC 8445 section 5.1.2
+			Priority:   i.agent.preference(hostPreference, n),
 			Addr:       i.t.endpoint(s),
 			Type:       "host",
 			Generation: i.generation,
-			ID:         i.ufrag + strconv.Itoa(i.t.moved+len(list)),
+			ID:         i.agent.own.ufrag + strconv.Itoa(i.t.moved+len(list)),
 		})
 	}
 	return list
@@ -197,27 +187,20 @@ func (i *iceSide) candidates(list []media.Candidate) []media.Candidate {
 // hear takes what the peer says of its ICE, in an offer, an answer or between them. The
 // credentials may come before or after the candidates. It reports whether the peer
 // began a new ICE session, so that ours has new credentials too (RFC 8445 section 2.4).
-func (i *iceSide) hear(peer *media.ICE) (restarted bool, err error) {
+func (i *iceSide) hear(peer *media.ICE) (restarted bool) {
 	if peer == nil {
-		return false, nil
+		return false
 	}
-	known := i.peer.Ufrag != ""
 	switch {
 	case peer.Ufrag == "" || peer.Ufrag == i.peer.Ufrag && (peer.Pwd == "" || peer.Pwd == i.peer.Pwd):
 	case peer.Pwd == "":
-		return false, nil // candidates of a session we do not know
-	case known:
-		restarted = true
-		if err = i.restart(); err != nil {
-			return false, err
-		}
-		fallthrough
+		return false // candidates of a session we do not know
 	default:
-		i.peer = media.ICE{Ufrag: peer.Ufrag, Pwd: peer.Pwd}
-		i.checks.theirs.Store(&peer.Pwd)
-		if err = i.begin(); err != nil {
-			return restarted, err
+		if restarted = i.peer.Ufrag != ""; restarted {
+			i.restart()
 		}
+		i.peer = media.ICE{Ufrag: peer.Ufrag, Pwd: peer.Pwd}
+		i.begin()
 	}
 	i.waiting = append(i.waiting, peer.Candidates[:min(len(peer.Candidates), 4*maxCandidates)]...)
 	if i.peer.Ufrag == "" {
@@ -227,54 +210,34 @@ func (i *iceSide) hear(peer *media.ICE) (restarted bool, err error) {
 			i.add(c)
 		}
 		i.waiting = nil
+		i.later()
 	}
 	if i.second != nil {
-		_, err = i.second.hear(peer)
+		i.second.hear(peer)
 	}
-	return restarted, err
+	return restarted
 }
 
-// begin starts the checks, or goes on with them after a restart.
-func (i *iceSide) begin() error {
+// begin starts the checks.
+func (i *iceSide) begin() {
 	if i.first == nil {
 		i.t.deadline = time.Now().Add(i.t.relay.options.Times.Connect)
 	}
-	if i.started {
-		return i.agent.SetRemoteCredentials(i.peer.Ufrag, i.peer.Pwd)
-	}
-	i.started = true
-	if i.controls {
-		_, err := i.agent.StartDial(i.peer.Ufrag, i.peer.Pwd)
-		return err
-	}
-	_, err := i.agent.StartAccept(i.peer.Ufrag, i.peer.Pwd)
-	return err
+	i.checks.theirs.Store(&i.peer.Pwd)
+	i.agent.begin(credentials{i.peer.Ufrag, i.peer.Pwd}, time.Now())
+	i.later()
 }
+
+// later has the agent do what is due when what is being done is done.
+func (i *iceSide) later() { i.t.b.tellSelf(turnInput{i}) }
 
 // restart gives us new credentials and forgets the peer's candidates. Media goes on over
 // the old pair until there is a new one.
-func (i *iceSide) restart() error {
+func (i *iceSide) restart() {
 	i.renew()
 	i.generation++
 	i.seen = map[netip.AddrPort]bool{}
 	i.known, i.waiting = nil, nil
-	i.settle()
-	if err := i.agent.Restart(i.ufrag, i.pwd); err != nil {
-		return err
-	}
-	return i.agent.GatherCandidates()
-}
-
-// settle waits until the agent has gathered, which it does beside us: the sockets are there, so
-// it is a matter of its goroutine's turn. One that is overtaken by another, with the same
-// credentials and other sockets, closes what the other has opened, which hears nothing ever after.
-func (i *iceSide) settle() {
-	late := time.NewTimer(settling)
-	defer late.Stop()
-	select {
-	case <-i.gathered:
-	case <-late.C: // it failed to begin
-	}
 }
 
 // add gives the agent a candidate of the peer, if it is one that may be checked.
@@ -289,43 +252,9 @@ func (i *iceSide) add(c media.Candidate) {
 	if !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
 		return
 	}
-	remote, err := candidate(c, addr)
-	if err != nil {
-		return
-	}
 	i.seen[addr] = true
 	i.known = append(i.known, c)
-	i.agent.AddRemoteCandidate(remote)
-}
-
-func candidate(c media.Candidate, addr netip.AddrPort) (ice.Candidate, error) {
-	host, port := addr.Addr().String(), int(addr.Port())
-	related, relatedPort := "", 0
-	if c.Related.IsValid() {
-		related, relatedPort = c.Related.Addr().String(), int(c.Related.Port())
-	}
-	switch c.Type {
-	case "srflx":
-		return ice.NewCandidateServerReflexive(&ice.CandidateServerReflexiveConfig{
-			Network: "udp", Address: host, Port: port, Component: 1, Priority: c.Priority,
-			Foundation: c.Foundation, RelAddr: related, RelPort: relatedPort,
-		})
-	case "relay":
-		return ice.NewCandidateRelay(&ice.CandidateRelayConfig{
-			Network: "udp", Address: host, Port: port, Component: 1, Priority: c.Priority,
-			Foundation: c.Foundation, RelAddr: related, RelPort: relatedPort,
-		})
-	case "prflx":
-		return ice.NewCandidatePeerReflexive(&ice.CandidatePeerReflexiveConfig{
-			Network: "udp", Address: host, Port: port, Component: 1, Priority: c.Priority,
-			Foundation: c.Foundation, RelAddr: related, RelPort: relatedPort,
-		})
-	default:
-		return ice.NewCandidateHost(&ice.CandidateHostConfig{
-			Network: "udp", Address: host, Port: port, Component: 1, Priority: c.Priority,
-			Foundation: c.Foundation,
-		})
-	}
+	i.agent.add(addr, c.Type, c.Priority)
 }
 
 // mayCheck reports whether checks may be sent to an address that a peer named

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/ice/v4"
 	"github.com/pion/rtcp"
 
 	"sipxmppgw/gateway/call"
@@ -228,25 +227,22 @@ func (t *transport) gateOf(component int) *gate {
 }
 
 // paired takes the pair that ICE has chosen.
-func (t *transport) paired(in pairInput) {
-	if t.ice == nil {
+func (t *transport) paired(i *iceSide, p *icePair) {
+	if i.first != nil {
+		t.reportsTo(p)
 		return
 	}
-	if in.component == rtcpComponent {
-		t.reportsTo(in)
+	if !t.owns(p.remote) {
+		t.b.part(t)
 		return
 	}
-	t.remote, t.muxed = in.remote, !t.divided()
+	t.remote, t.muxed = p.remote, !t.divided()
 	if t.muxed {
-		t.report = in.remote
+		t.report = p.remote
 	}
-	t.ice.chosen = in.kind
+	i.chosen = p.kind
 	t.deadline = time.Time{}
-	for _, s := range t.sockets {
-		if s.local.Addr().String() == in.local {
-			t.via = s
-		}
-	}
+	t.via = t.sockets[p.place]
 	if a := t.assoc.Load(); a != nil {
 		a.follow(t.via, t.remote)
 	}
@@ -419,7 +415,7 @@ func (t *transport) describe(profile media.Profile, muxed bool) media.Transport 
 func (t *transport) ends() (local, remote string) {
 	kind := ""
 	if t.ice != nil {
-		kind = ice.CandidateTypeHost.String() + " "
+		kind = "host "
 	}
 	local = kind + t.endpoint(t.via).String()
 	if t.remote.IsValid() {

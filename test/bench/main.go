@@ -37,6 +37,10 @@ var kinds = []kind{
 	{name: "srtp-gcm", secure: "AEAD_AES_128_GCM", key: 16, salt: 12},
 }
 
+// delayTurns is into how many parts, in turns, a round of delays is divided: what else the
+// machine does for a moment then spoils one figure of many, and a median does not see it.
+const delayTurns = 5
+
 // transcoded is what the calls of the last run carry.
 var transcoded = kind{name: "opus-pcmu", speech: true}
 
@@ -141,9 +145,11 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 		for _, e := range all {
 			e.turn(turn)
 		}
-		for _, e := range all {
-			if delays {
-				e.delays(turn / 2)
+		for range delayTurns {
+			for _, e := range all {
+				if delays {
+					e.delays(turn / delayTurns)
+				}
 			}
 		}
 	}
@@ -157,11 +163,11 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 	}
 	ours := result["ours"]
 	if ours == nil {
-		return nil
+		return []string{"no ratio " + suffix + ": ours has no turn that counts"}
 	}
 	for _, other := range []string{"portable", "rtpengine", "c"} {
 		if e := result[other]; e != nil {
-			lines = append(lines, fmt.Sprintf("ratio %s %s %.2f", other, suffix, median(ours.costs)/median(e.costs)))
+			lines = append(lines, fmt.Sprintf("ratio %s %s %.2f", other, suffix, median(paired(ours, e))))
 		}
 	}
 	for _, other := range []string{"rtpengine", "c"} {
@@ -183,8 +189,10 @@ type entry struct {
 	name     string
 	relay    relay
 	load     *load
+	byRound  map[int]float64
 	costs    []float64 // CPU-microseconds a packet, of the turns that count
 	void     int       // turns that do not
+	lost     []float64 // percent of the packets, of the turns that do not
 	p50, p99 []float64 // microseconds under way, of each turn
 	memory   float64   // octets a call
 	setups   float64   // calls that were set up in a CPU-second
@@ -224,9 +232,28 @@ func (e *entry) turn(d time.Duration) {
 	if lost := sent - got; lost > sent/1000 && !e.load.speech || lost > sent/20 {
 		fmt.Printf("  %-10s a turn does not count: %d of %d packets lost\n", e.name, lost, sent)
 		e.void++
+		e.lost = append(e.lost, 100*float64(lost)/float64(sent))
 		return
 	}
 	e.costs = append(e.costs, cost)
+	if e.byRound == nil {
+		e.byRound = map[int]float64{}
+	}
+	e.byRound[len(e.costs)+e.void] = cost
+}
+
+// paired returns how the costs of two compare in each round in which both count, or all in all
+// if there is none: what the machine is like in a round is the same for both.
+func paired(a, b *entry) (ratios []float64) {
+	for round, cost := range a.byRound {
+		if other := b.byRound[round]; other > 0 {
+			ratios = append(ratios, cost/other)
+		}
+	}
+	if ratios == nil {
+		return []float64{median(a.costs) / median(b.costs)}
+	}
+	return ratios
 }
 
 // delays measures once, with half the calls, how long packets are under way.
@@ -242,18 +269,19 @@ func (e *entry) delays(d time.Duration) {
 
 func (e *entry) print() {
 	if len(e.costs) == 0 {
-		fmt.Printf("  %-10s no turn counts: the machine does not carry this\n", e.name)
+		fmt.Printf("  %-10s no turn counts: of %d packets a second, sent at %.0f %% of the pace, %.1f %% were lost, and others used %.0f %% of a core; the machine does not carry this\n",
+			e.name, 100*len(e.load.calls), median(e.pace), median(e.lost), median(e.foreign))
 		return
 	}
 	fmt.Printf("  %-10s %6.2f us a packet (%s)", e.name, median(e.costs), strings.Trim(fmt.Sprintf("%.2f", e.costs), "[]"))
 	if len(e.p99) > 0 {
-		fmt.Printf(", delay p50 %.0f us p99 %.0f us (%s) at half load", median(e.p50), median(e.p99), strings.Trim(fmt.Sprintf("%.0f", e.p99), "[]"))
+		fmt.Printf(", delay p50 %.0f us p99 %.0f us (%.0f to %.0f in %d turns) at half load", median(e.p50), median(e.p99), slices.Min(e.p99), slices.Max(e.p99), len(e.p99))
 	}
 	if e.load.speech {
 		fmt.Printf(", %.0f calls a core", 1e6/(2*float64(time.Second/spacing)*median(e.costs)))
 	}
 	if p := median(e.pace); p < 98 {
-		fmt.Printf(", sent at %.0f %% of the pace", p)
+		fmt.Printf(", sent at %.0f %% of the pace: the machine does not carry all, but %.0f packets a second of %d", p, p*float64(len(e.load.calls)), 100*len(e.load.calls))
 	}
 	fmt.Printf(", %.0f KB a call; others used %.0f %% of a core\n", e.memory/1024, median(e.foreign))
 }

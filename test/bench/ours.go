@@ -124,9 +124,12 @@ func writeProfiles(name string) (done func()) {
 	}
 }
 
+// codecs are those of all policies, which the gateway makes once, from its configuration.
+var codecs = media.DefaultCodecs()
+
 func policies(secure, speech bool) [2]media.Policy {
-	sip := media.Policy{Codecs: media.DefaultCodecs(), Transcode: speech}
-	jingle := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
+	sip := media.Policy{Codecs: codecs, Transcode: speech}
+	jingle := media.Policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: codecs}
 	if secure {
 		return [2]media.Policy{sip, jingle}
 	}
