@@ -272,7 +272,7 @@ func TestNoInitAndNoGlobalState(t *testing.T) {
 func TestTopLevel(t *testing.T) {
 	allowed := []string{
 		"go.mod", "go.sum", "cmd", "gateway", "signaling", "jingle", "mediarelay", "config", "deploy", "test",
-		"Dockerfile", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", ".gitignore", ".ci", ".git", ".build",
+		"Dockerfile", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", ".gitignore", ".ci", ".git", ".build", "sipxmppgw", // the last three are not in the tree: make build and make package leave two
 	}
 	entries, err := filepath.Glob("../*")
 	if err != nil {
@@ -283,7 +283,7 @@ func TestTopLevel(t *testing.T) {
 			t.Errorf("%s does not belong at the top level", filepath.Base(e))
 		}
 	}
-	for _, name := range allowed[:len(allowed)-2] {
+	for _, name := range allowed[:len(allowed)-3] {
 		if found, _ := filepath.Glob("../" + name); len(found) == 0 {
 			t.Errorf("%s is missing at the top level", name)
 		}
