@@ -113,11 +113,10 @@ var trunkDirections = [2]string{call.A: "incoming", call.B: "outgoing"}
 // effect says what came of a call in the words of ITU-T E.425: whether it was answered, and if
 // not whether people were the cause or the network.
 func effect(r *Record) string {
-	if !r.Answered.IsZero() {
+	switch {
+	case !r.Answered.IsZero():
 		return "answered"
-	}
-	switch r.Cause {
-	case call.Normal, call.Cancelled, call.Busy, call.Declined, call.Rejected, call.NoAnswer, call.Elsewhere, call.Transferred:
+	case r.Cause.People():
 		return "unanswered"
 	}
 	return "failed"

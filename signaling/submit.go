@@ -102,7 +102,12 @@ func (s *submission) page() {
 	}
 	e.count.submitted.Add(1)
 	if s.trunk.station != nil {
-		s.spread(s.bells())
+		bells := s.bells()
+		if len(bells) == 0 { // it went while there was to be a session
+			done(absent)
+			return
+		}
+		s.spread(bells)
 		return
 	}
 	s.send()

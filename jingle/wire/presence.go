@@ -128,13 +128,18 @@ func Doing(a presence.Activity) (event stanza.Node, ok bool) {
 
 // personal returns an event of a node of someone's own (XEP-0163).
 func personal(node string, what stanza.Node) stanza.Node {
-	item := Element(nsEvent, "item", "id", "current")
+	return current(nsEvent, "event", node, what)
+}
+
+// current returns the one item of a node, in an element of a namespace (XEP-0060).
+func current(space, name, node string, what stanza.Node) stanza.Node {
+	item := Element(space, "item", "id", "current")
 	item.Nodes = []stanza.Node{what}
-	items := Element(nsEvent, "items", "node", node)
+	items := Element(space, "items", "node", node)
 	items.Nodes = []stanza.Node{item}
-	event := Element(nsEvent, "event")
-	event.Nodes = []stanza.Node{items}
-	return event
+	n := Element(space, name)
+	n.Nodes = []stanza.Node{items}
+	return n
 }
 
 // Link returns a link beside a message (XEP-0066).

@@ -117,13 +117,7 @@ func NodeOf(pubsub *stanza.Node) string {
 
 // Items is an answer to that with one item.
 func Items(node string, item stanza.Node) stanza.Node {
-	i := Element(NSPubSub, "item", "id", "current")
-	i.Nodes = []stanza.Node{item}
-	items := Element(NSPubSub, "items", "node", node)
-	items.Nodes = []stanza.Node{i}
-	n := Element(NSPubSub, "pubsub")
-	n.Nodes = []stanza.Node{items}
-	return n
+	return current(NSPubSub, "pubsub", node, item)
 }
 
 // Reach says where a contact is reached (XEP-0152).

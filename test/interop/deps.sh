@@ -7,8 +7,6 @@
 # Says loudly what is missing at the end; then "check" fails, and "install" fails if CI is set.
 
 # command package, for each thing needed. gcc is for the race detector. lib:NAME is a library
-# that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer, kam:NAME
-# a module of Kamailio.
 # that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer, kam:NAME a
 # module of Kamailio.
 needed="
