@@ -67,6 +67,7 @@ func atHome(t *testing.T, f func(t *testing.T, h *household)) {
 		h.desk, h.sofa = w.peer(deskAddr), w.peer(sofaAddr)
 		h.desk.registers("desk", "1234", `<sip:desk@10.0.0.2>;+sip.instance="<urn:uuid:1>"`)
 		h.sofa.registers("sofa", "4321", "<sip:sofa@10.0.0.3>")
+		synctest.Wait() // else those who subscribe at once may hear of that once more
 		f(t, h)
 	})
 }
