@@ -279,7 +279,11 @@ func (l *leg) abandon() {
 		return
 	}
 	l.adopted = true
-	l.tell(append(l.drain(), l.step(dialog.Fired{Timer: dialog.TimerClose})...))
+	// Its dialog may end by this, and the end is what is waited for.
+	if events := append(l.drain(), l.step(dialog.Fired{Timer: dialog.TimerClose})...); len(events) > 0 {
+		l.events = append(l.events, events...)
+		l.in.Post(wake{})
+	}
 	l.leave()
 }
 
