@@ -33,6 +33,6 @@ func runEmbedded(t *testing.T, engine embedded.Engine) {
 			t.Fatal(err)
 		}
 		t.Cleanup(r.Close)
-		return Engine{Plane: plane[*embedded.Bridge](r.Open), Left: func() int { return r.Counters().Bridges }, Checks: true}
+		return Engine{Plane: plane[*embedded.Bridge](r.Open), Left: func() int { return r.Counters().Bridges }, Checks: true, Roles: true}
 	})
 }
