@@ -7,18 +7,22 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 )
 
-// Ports come from below the range that the kernel gives to outgoing connections, and each
-// once, so that a peer which starts later finds its port still free.
-var nextPort = func() *atomic.Int32 {
-	var n atomic.Int32
-	n.Store(int32(12000 + os.Getpid()%100*80))
-	return &n
-}()
+// Ports come from below the range that the kernel gives to outgoing connections, and below that
+// of the rtpengine in ../mediatest. One belongs to a test until it ends, so that a peer which
+// starts later finds its port still free; those that were given back come last.
+const portsEnd = 30000
+
+var ports = struct {
+	sync.Mutex
+	next  int
+	taken map[int]bool
+}{next: 12000 + os.Getpid()%100*80, taken: map[int]bool{}}
 
 // freePort returns a port of 127.0.0.1 that is free for TCP and UDP.
 func freePort(t *testing.T) int {
@@ -29,18 +33,40 @@ func freePort(t *testing.T) int {
 // freePorts returns the first of n free ports in a row; it is even.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
-	step := int32(n + n%2)
-	for range 1000 {
-		first := int(nextPort.Add(step)-step) &^ 1
-		if first+n >= 32768 {
-			break
+	ports.Lock()
+	defer ports.Unlock()
+	for range 2000 {
+		if ports.next+n > portsEnd {
+			ports.next = 12000
 		}
-		if allFree(first, n) {
-			return first
+		first := ports.next
+		ports.next += n + n%2
+		if slices.ContainsFunc(row(first, n), func(p int) bool { return ports.taken[p] }) || !allFree(first, n) {
+			continue
 		}
+		for _, p := range row(first, n) {
+			ports.taken[p] = true
+		}
+		t.Cleanup(func() {
+			ports.Lock()
+			defer ports.Unlock()
+			for _, p := range row(first, n) {
+				delete(ports.taken, p)
+			}
+		})
+		return first
 	}
 	t.Fatal("no free ports")
 	return 0
+}
+
+// row returns n ports.
+func row(first, n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = first + i
+	}
+	return all
 }
 
 func allFree(first, n int) bool {
@@ -87,6 +113,23 @@ func newSpawner() chan<- func() {
 		}
 	}()
 	return jobs
+}
+
+// Who ends gives back what it had, and meanwhile nobody else has it.
+func TestPeerPortsComeBack(t *testing.T) {
+	had := map[int]bool{}
+	for range 60 { // more than there are, were they not given back
+		t.Run("", func(t *testing.T) {
+			mine, other := freePorts(t, 400), freePorts(t, 400)
+			if other < mine+400 && mine < other+400 {
+				t.Errorf("both have ports: %d and %d", mine, other)
+			}
+			had[mine] = true
+		})
+	}
+	if len(had) < 10 {
+		t.Errorf("the same %d are given again and again", len(had))
+	}
 }
 
 func TestPeerFreePortsAreFreeAndEven(t *testing.T) {
