@@ -23,6 +23,10 @@ const script = buildSync({
 const profile = mkdtempSync(join(tmpdir(), 'sipxmppgw-chromium-'))
 const pages = new Map()
 
+// What a page reports comes over its console: a function of ours in the page (exposeFunction) is
+// lost now and then when many pages open at once.
+const reported = 'report '
+
 function write(message) {
   process.stdout.write(JSON.stringify(message) + '\n')
 }
@@ -31,7 +35,9 @@ function write(message) {
 const server = http.createServer((request, response) => {
   const isScript = request.url === '/page.js'
   response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
-  response.end(isScript ? script : '<!doctype html><title>peer</title><body><script src="/page.js"></script>')
+  response.end(isScript ? script : `<!doctype html><title>peer</title><body><script>
+    window.report = event => console.debug('${reported}' + JSON.stringify(event))
+  </script><script src="/page.js"></script>`)
 })
 await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
 
@@ -56,8 +62,11 @@ const control = {
   async open(name) {
     const page = await browser.newPage()
     page.on('pageerror', e => process.stderr.write(`${name}: ${e.stack}\n`))
-    page.on('console', m => process.stderr.write(`${name}: ${m.text()}\n`))
-    await page.exposeFunction('report', event => write({ page: name, event }))
+    page.on('console', m => {
+      const text = m.text()
+      if (text.startsWith(reported)) write({ page: name, event: JSON.parse(text.slice(reported.length)) })
+      else process.stderr.write(`${name}: ${text}\n`)
+    })
     await page.goto(`http://127.0.0.1:${server.address().port}/`)
     pages.set(name, page)
   },
