@@ -266,8 +266,10 @@ func TestRandomCalls(t *testing.T) {
 	const phones = 10 // more, and one's number would begin as another's
 	setup := setup{users: randomPairs, calls: ", max: 100, attempts_per_user: 10000", phones: make([]behind, phones)}
 	ps := make([]*pair, randomPairs)
+	complete := make(chan struct{}) // closed when ps is: what comes over a socket orders no memory
 	for i := range setup.phones {
 		setup.phones[i].phone = sipphone.Options{Codecs: speech, Incoming: func(c *sipphone.Call) {
+			<-complete
 			for _, p := range ps {
 				if strings.Contains(c.Peer(), number(p.user)+"@") {
 					p.atSIP <- c
@@ -286,6 +288,7 @@ func TestRandomCalls(t *testing.T) {
 		})
 		ps[i] = p
 	}
+	close(complete)
 	w.d.onEnded(func(r gateway.Record) {
 		for _, p := range ps {
 			if who := r.Caller.JID + " " + r.Callee.JID; strings.Contains(who, account(p.user)) {

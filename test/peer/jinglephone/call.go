@@ -31,8 +31,9 @@ type Call struct {
 	jmi      bool     // begun by message (XEP-0353)
 	proposed []string // media of the propose
 	heard    *audio.Receiver
-	peer     atomic.Value    // string: JID, full once it is known
-	ctx      context.Context // done when the call has ended
+	peer     atomic.Value              // string: JID, full once it is known
+	own      atomic.Pointer[phone.End] // how this side ends it, once it does
+	ctx      context.Context           // done when the call has ended
 	cancel   context.CancelFunc
 	gathered chan struct{} // closed when all candidates of the first gathering are known
 
@@ -226,6 +227,7 @@ func (c *Call) Reject(reason, text string) error {
 		c.Terminate(reason, text)
 		return nil
 	}
+	c.claim(phone.End{Reason: reason, Text: text})
 	c.p.sendJMI(bare(c.p.JID()), "reject", c.sid, nil)
 	c.p.sendJMI(c.Peer(), "reject", c.sid, reasonElement(reason, text))
 	c.finish(phone.End{Reason: reason, Text: text})
@@ -243,11 +245,13 @@ func (c *Call) HangUp() error {
 	case state == phone.Ended:
 		return nil
 	case c.caller && c.jmi && !initiated:
+		c.claim(phone.End{Reason: "cancel"})
 		c.p.sendJMI(bare(c.Peer()), "retract", c.sid, reasonElement("cancel", ""))
 		c.finish(phone.End{Reason: "cancel"})
 	case !c.caller && state < phone.Proceeds:
 		return c.Decline()
 	case !initiated:
+		c.claim(phone.End{Reason: "cancel"})
 		c.p.sendJMI(c.Peer(), "finish", c.sid, reasonElement("cancel", ""))
 		c.finish(phone.End{Reason: "cancel"})
 	case state < phone.Accepted && c.caller:
@@ -268,6 +272,7 @@ func (c *Call) Terminate(reason, text string) {
 	if b.NoReason {
 		said = ""
 	}
+	c.claim(phone.End{Reason: reason, Text: text})
 	c.request(jingle("session-terminate", c.sid).Add(reasonElement(said, text)), nil)
 	c.sayFinish(reason)
 	c.finish(phone.End{Reason: reason, Text: text})
@@ -280,9 +285,16 @@ func (c *Call) sayFinish(reason string) {
 	}
 }
 
-// finish ends the call on this side; the transport is closed behind its back, for it may be
+// claim keeps how this side ends the call, before it says so: the peer's answer may come back
+// while the last word of ours is still to be sent.
+func (c *Call) claim(end phone.End) { c.own.CompareAndSwap(nil, &end) }
+
+// finish ends the call on this side, as this side said first if it did; the transport is closed behind its back, for it may be
 // a callback of it that finishes the call.
 func (c *Call) finish(end phone.End) {
+	if own := c.own.Load(); own != nil {
+		end = *own
+	}
 	if !c.Finish(end) {
 		return
 	}
