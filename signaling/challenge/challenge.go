@@ -202,7 +202,7 @@ const (
 	Unasked   Verdict = iota // it answers no challenge of ours
 	Malformed                // it is not one
 	Wrong                    // nobody has that name, or not that password
-	Stale                    // the password is right, but the nonce has been used, or is too old
+	Stale                    // the nonce is not ours for this source, or it is right but has been used, or is too old
 	Proved                   // it is who it says
 )
 
@@ -240,15 +240,12 @@ func (r *Realm) Judge(a Answer, req Request, secret Secret, now time.Time) Verdi
 	right := subtle.ConstantTimeCompare([]byte(want), []byte(strings.ToLower(a.Response))) == 1 && !nobody
 	n, ours := r.read(a.Nonce, req.Source)
 	switch {
-	case !ours && !right:
-		return Unasked // it may be an answer to the realm's last process
-	case !ours || !r.fresh(n, now):
-		if !right {
-			return Wrong
-		}
+	case !ours: // right or wrong, or else passwords could be tried with nonces that nobody gave
 		return Stale
 	case !right:
 		return Wrong
+	case !r.fresh(n, now):
+		return Stale
 	}
 	return Proved
 }

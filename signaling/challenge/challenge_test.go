@@ -81,8 +81,8 @@ func TestVerdicts(t *testing.T) {
 		{name: "after five minutes", secret: password, later: 5 * time.Minute, want: Stale},
 		{name: "after five minutes, and wrong", say: "guess", secret: password, later: 5 * time.Minute, want: Wrong},
 		{name: "from another address", secret: password, change: func(_ *Answer, r *Request) { r.Source = other }, want: Stale},
-		{name: "wrong, to a nonce that another was given", say: "guess", secret: password, change: func(_ *Answer, r *Request) { r.Source = other }, want: Unasked},
-		{name: "to a nonce of our own making", say: "guess", secret: password, change: func(a *Answer, _ *Request) { a.Nonce = "AAAAAAAAAAAAAAAAAAAAAAAAAAA" }, want: Unasked},
+		{name: "wrong, to a nonce that another was given", say: "guess", secret: password, change: func(_ *Answer, r *Request) { r.Source = other }, want: Stale},
+		{name: "to a nonce of our own making", say: "guess", secret: password, change: func(a *Answer, _ *Request) { a.Nonce = "AAAAAAAAAAAAAAAAAAAAAAAAAAA" }, want: Stale},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +104,19 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestNoncesOfNobody: whoever makes nonces of their own, or has those of the realm's last process,
+// is not told whether the password is right, for nothing counts how often they try.
+func TestNoncesOfNobody(t *testing.T) {
+	elsewhere := New(Options{Name: "gw.example", Key: [32]byte{2}})
+	for _, say := range []string{"secret", "guess"} {
+		a := answer(t, elsewhere.Ask(home, all, false, start)[0], "desk", say, "INVITE", uri, 1)
+		a.Opaque = ""
+		if got := realm(Options{}).Judge(a, Request{"INVITE", uri, home}, Secret{Password: "secret"}, start); got != Stale {
+			t.Errorf("%s: %v, want %v", say, got, Stale)
+		}
 	}
 }
 
