@@ -25,6 +25,8 @@ type Config struct {
 	Control Control `yaml:"control"`
 	// Console is a web page for the operator.
 	Console Console `yaml:"console"`
+	// Feed tells web applications of chosen users what happens to them.
+	Feed Feed `yaml:"feed"`
 	// Records are call detail records: a line for every call that has ended.
 	Records Records `yaml:"records"`
 	// HEP tells a collector, such as Homer, of every message of calls.
@@ -406,6 +408,34 @@ type Console struct {
 	Hosts []string `yaml:"hosts"`
 	// TLS has it speak https, with the certificate of sip.tls. Default false.
 	TLS bool `yaml:"tls"`
+}
+
+// Feed is a stream, over HTTP, of what chosen users and their contacts show of themselves and of
+// the calls that they are in, for web applications of theirs.
+type Feed struct {
+	// Listen is its address, such as 127.0.0.1:8088. Default none.
+	Listen string `yaml:"listen"`
+	// Hosts are names that it is reached by, beside localhost and addresses, such as that of a
+	// proxy before it. Default none.
+	Hosts []string `yaml:"hosts"`
+	// Origins are web sites whose pages may read it, such as https://app.example.org. Default
+	// none but its own.
+	Origins []string `yaml:"origins"`
+	// TLS has it speak https, with the certificate of sip.tls. Default false.
+	TLS bool `yaml:"tls"`
+	// Users are those who are followed. Default nobody.
+	Users []FeedUser `yaml:"users"`
+}
+
+// FeedUser is one who is followed.
+type FeedUser struct {
+	// JID is their bare JID. Required.
+	JID string `yaml:"jid"`
+	// TokenFile holds what whoever reads has to know, 16 characters or more; a line end after it
+	// does not count. Required, unless Token is there.
+	TokenFile string `yaml:"token_file"`
+	// Token is the same in this file.
+	Token Secret `yaml:"token"`
 }
 
 // Records are written when calls have ended. No call waits for it.

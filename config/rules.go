@@ -54,6 +54,7 @@ func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 	r.document(text, &c)
 	if len(r.problems) == 0 || slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path != "" }) {
 		r.consoleToken(&c, env)
+		r.feedTokens(&c, env)
 		r.shared(&c)
 		r.each(&c, func(c *Config) {
 			r.secret(c, env)
@@ -322,6 +323,7 @@ func (r *reader) shared(c *Config) {
 		r.hostPort("http.listen", c.HTTP.Listen)
 	}
 	r.console(c)
+	r.feed(c)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 }

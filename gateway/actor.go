@@ -286,6 +286,11 @@ func (a *actor) step(e call.Event) bool {
 	if now := a.c.State(); now != before {
 		a.log.Info("call state", "from", before.String(), "to", now.String())
 		a.noteState(now)
+		if a.g.opt.Changed != nil && now != call.Ended {
+			r := a.rec
+			r.State = now
+			a.g.opt.Changed(r)
+		}
 		if now != call.Ended { // the end is told with its cause
 			a.diary.mark(time.Now(), "", now.String())
 		}

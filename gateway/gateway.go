@@ -52,6 +52,9 @@ type Options struct {
 	// Ended is told of every call that has ended, on the call's goroutine; it must not
 	// wait. Default: none.
 	Ended func(Record)
+	// Changed is told of every call that has come to another state but the end, likewise.
+	// Default: none.
+	Changed func(Record)
 	// Presence is told who is in a call. Default: nobody is.
 	Presence *Presences
 	// Lamps show who is on which line. Default: nobody sees it.

@@ -44,6 +44,9 @@ type pair struct {
 	before   []string  // devices of the contact that it was told of as gone, of late
 	doubted  []string  // devices of the user that may be gone since a gap
 	doubting *alarm
+
+	shownAs Sight // what Follow was last told
+	touched bool  // it may have to be told anew
 }
 
 // A view is one subscription of a contact.
@@ -75,6 +78,8 @@ type part struct {
 	busy  map[string]int     // calls, by who is in them
 	alone bool               // the XMPP server is away
 	owed  []owed
+
+	touched []*pair // in this step, of users who are followed
 
 	phones map[string]map[*pair]bool // in which a phone of ours is watched, by its trunk
 }
@@ -126,6 +131,7 @@ func (p *Presences) pair(c *part, of Pair) *pair {
 // step is one step of a shard.
 func (p *Presences) step(s *shard, in any) {
 	c := p.parts[s.index]
+	defer p.follow(c) // when all is as it is to be
 	switch in := in.(type) {
 	case Presentation:
 		if strings.HasPrefix(in.Pair.Contact, publishKey) {
@@ -387,6 +393,7 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 		}
 	}
 	p.count.standing[before].Add(-1)
+	p.touch(pr)
 	if over {
 		s.unset(pr.holding)
 		pr.held = nil
@@ -455,6 +462,7 @@ func (p *Presences) tell(s *shard, pr *pair, sudden bool) {
 		pr.left(now)
 	}
 	pr.told, pr.again, pr.toldAt = now, nil, time.Now()
+	p.touch(pr)
 	if other {
 		p.keep(pr)
 	}
@@ -602,6 +610,7 @@ func (p *Presences) begin(s *shard, pr *pair, in begun) {
 }
 
 func (p *Presences) stepViews(s *shard, pr *pair, in presence.WatcherInput) {
+	p.touch(pr)
 	for id := range pr.watchers {
 		p.stepView(s, pr, id, in)
 	}
@@ -682,6 +691,7 @@ func (p *Presences) called(s *shard, c *part, in calling) {
 
 // settle forgets a pair that nothing is left of.
 func (p *Presences) settle(s *shard, c *part, pr *pair) {
+	p.touch(pr)
 	if pr.watch != nil || len(pr.watchers) > 0 || pr.allow != presence.None || pr.mail != nil || pr.publication != nil {
 		return
 	}

@@ -126,6 +126,10 @@ type PresenceOptions struct {
 	// whose mailbox has changed; neither may wait.
 	Barred func(user string)
 	Mailed func(user string)
+	// Followed are users, by bare JID, and Follow is told of all that changes between them and
+	// their contacts; it may not wait. Default: nobody.
+	Followed map[string]bool
+	Follow   func(Sight)
 	// MaxUser is how many contacts one user may watch. Default 200. Max is how many pairs
 	// there may be. Default 20000.
 	MaxUser, Max int
@@ -348,6 +352,7 @@ func (p *Presences) Mailbox(user string) (m Mailbox, known, has bool) {
 // allow notes what a user allows a contact.
 func (p *Presences) allow(pr *pair, s presence.Standing) {
 	pr.allow = s
+	p.touch(pr)
 	p.mu.Lock()
 	was := p.grants[pr.Pair]
 	if s == presence.Granted {

@@ -66,6 +66,7 @@ type daemon struct {
 	bound   []string   // trunks that we register with
 	relayAt netip.Addr // where the relay is
 
+	feed     feeding
 	since    time.Time // it was opened
 	outcomes outcomes
 
@@ -145,6 +146,10 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if d.pageAt != nil {
 		opened = append(opened, d.pageAt)
 	}
+	if err := d.openFeed(c); err != nil {
+		return nil, err
+	}
+	opened = append(opened, closer(d.feed.release))
 	parts := partsOf(c)
 	if err := d.openRelay(parts, local); err != nil {
 		return nil, err
@@ -375,6 +380,7 @@ func (d *daemon) run(ctx context.Context) error {
 			}
 		}()
 	}
+	go d.feed.serve(failed) // ends when close shuts it
 	select {
 	case <-ctx.Done():
 		return nil
@@ -425,6 +431,7 @@ func (d *daemon) close(ctx context.Context) {
 	_ = d.admin.Shutdown(last)
 	_ = d.ask.Shutdown(last)
 	_ = d.pages.Shutdown(last)
+	d.feed.shut(last)
 	if d.hep != nil {
 		_ = d.hep.Close()
 	}

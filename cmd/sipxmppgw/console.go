@@ -25,18 +25,23 @@ func (d *daemon) openConsole(c config.Config) error {
 		return fmt.Errorf("console.listen: %w", err)
 	}
 	if c.Console.TLS {
-		l = tls.NewListener(l, &tls.Config{
-			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-				if own := d.secure.Keys.Own(); own != nil {
-					return own, nil
-				}
-				return nil, errors.New("no certificate")
-			},
-		})
+		l = d.overTLS(l)
 	}
 	d.pageAt = l
 	return nil
+}
+
+// overTLS has pages speak https with the certificate of the SIP side.
+func (d *daemon) overTLS(l net.Listener) net.Listener {
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if own := d.secure.Keys.Own(); own != nil {
+				return own, nil
+			}
+			return nil, errors.New("no certificate")
+		},
+	})
 }
 
 // newConsole makes the page.
@@ -50,9 +55,14 @@ func (d *daemon) newConsole(c config.Config) {
 		return
 	}
 	d.log.Info("console", "address", d.pageAt.Addr().String(), "token", c.Console.Token != "", "tls", c.Console.TLS)
-	if host, _, err := net.SplitHostPort(d.pageAt.Addr().String()); err == nil && !c.Console.TLS {
+	d.warnOfPlain("console", d.pageAt, c.Console.TLS)
+}
+
+// warnOfPlain says that pages can be read on their way.
+func (d *daemon) warnOfPlain(what string, l net.Listener, secure bool) {
+	if host, _, err := net.SplitHostPort(l.Addr().String()); err == nil && !secure {
 		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-			d.log.Warn("the console is reached without TLS: keep the way to it safe, or set console.tls")
+			d.log.Warn("the " + what + " is reached without TLS: keep the way to it safe, or set " + what + ".tls")
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		})
 		t.routes.Persons, t.routes.RingPersons, t.routes.RingLead = t.persons, c.Persons.Ring, c.Persons.Lead
 	}
-	t.pres = presenceOf(c, t.routes, t.store, t.log, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
+	t.pres = presenceOf(c, t.routes, t.store, t.log, t.d.feed.Feed, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
 		if e := t.d.probing.Load(); e != nil {
 			e.Mailed(t.sip, user)
 		}
@@ -130,8 +130,10 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 			if t.d.cdr != nil {
 				t.d.cdr.Add(r.Line(r.Ended))
 			}
+			t.d.feed.Call(r)
 			t.tell(r)
 		},
+		Changed: t.d.feed.Call,
 	})
 	t.mail = gateway.NewMail(gateway.MailOptions{
 		Router: t.routes,

@@ -9,18 +9,15 @@ package console
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"encoding/json"
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"path"
 	"sync"
 	"time"
 
 	"sipxmppgw/gateway/control"
+	"sipxmppgw/gateway/web"
 )
 
 // Options are what a console shows, and to whom.
@@ -82,15 +79,7 @@ func (c *Console) Run(ctx context.Context) {
 
 // Server returns what serves the page.
 func (c *Console) Server() *http.Server {
-	return &http.Server{
-		Handler:           c.guard(c.routes()),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second, // events have their own
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 * 1024,
-		ErrorLog:          slog.NewLogLogger(c.o.Log.Handler(), slog.LevelDebug),
-	}
+	return web.Server(c.guard(c.routes()), c.o.Log)
 }
 
 func (c *Console) routes() http.Handler {
@@ -102,7 +91,7 @@ func (c *Console) routes() http.Handler {
 		if name == "index.html" {
 			at = "/{$}"
 		}
-		mux.HandleFunc("GET "+at, page(name, text))
+		mux.HandleFunc("GET "+at, web.Page(name, text))
 	}
 	mux.HandleFunc("GET /api/session", c.session)
 	mux.HandleFunc("POST /api/session", c.enter)
@@ -111,35 +100,4 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /api/figures", c.day)
 	mux.Handle("/api/", http.StripPrefix("/api", c.o.Desk.Handler()))
 	return mux
-}
-
-// page serves a file of the page, whose names never change: a browser asks whether it has.
-func page(name string, text []byte) http.HandlerFunc {
-	kinds := map[string]string{
-		".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
-	}
-	sum := sha256.Sum256(text)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	return func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", tag)
-		if r.Header.Get("If-None-Match") == tag {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		h.Set("Content-Type", kinds[path.Ext(name)])
-		_, _ = w.Write(text) // whoever asked is gone otherwise
-	}
-}
-
-func reply(w http.ResponseWriter, status int, v any) {
-	b, _ := json.Marshal(v) // plain values
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n'))
-}
-
-func refuse(w http.ResponseWriter, status int, why string) {
-	reply(w, status, control.Error{Text: why})
 }

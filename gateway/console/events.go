@@ -12,14 +12,13 @@ import (
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/control"
+	"sipxmppgw/gateway/web"
 )
 
 // What is shown at once, and to how many.
 const (
 	maxShown = 200 // live calls
 	maxPages = 32  // open
-	idleFor  = 15 * time.Second
-	writeFor = 10 * time.Second
 )
 
 // A moment is how everything is, as the page is told.
@@ -103,28 +102,16 @@ func (h *hub) close() {
 func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 	ch := c.hub.join()
 	if ch == nil {
-		refuse(w, http.StatusServiceUnavailable, "too many pages are open")
+		web.Refuse(w, http.StatusServiceUnavailable, "too many pages are open")
 		return
 	}
 	defer c.hub.leave(ch)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // of a proxy before it
-	out := http.NewResponseController(w)
-	send := func(text ...[]byte) bool {
-		_ = out.SetWriteDeadline(time.Now().Add(writeFor)) // every server of ours can
-		for _, t := range text {
-			if _, err := w.Write(t); err != nil {
-				return false
-			}
-		}
-		return out.Flush() == nil
-	}
-	_ = out.SetReadDeadline(time.Time{}) // nothing more comes
-	tell := func(b []byte) bool { return send([]byte("event: now\ndata: "), b, []byte("\n\n")) }
+	out := web.NewEvents(w)
+	tell := func(b []byte) bool { return out.Send("now", b) }
 	if !tell(c.now(r.Context())) {
 		return
 	}
-	idle := time.NewTicker(idleFor)
+	idle := time.NewTicker(web.Idle)
 	defer idle.Stop()
 	for {
 		select {
@@ -135,7 +122,7 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		case <-idle.C:
-			if !c.in(r) || !send([]byte(":\n\n")) {
+			if !c.in(r) || !out.Beat() {
 				return
 			}
 		}
@@ -150,5 +137,5 @@ func (c *Console) day(w http.ResponseWriter, r *http.Request) {
 		hours = 24
 	}
 	step := max(time.Duration(seconds)*time.Second, Step)
-	reply(w, http.StatusOK, c.figures.day(time.Now(), min(step, time.Hour), time.Duration(hours)*time.Hour, c.o.Figures()))
+	web.Reply(w, http.StatusOK, c.figures.day(time.Now(), min(step, time.Hour), time.Duration(hours)*time.Hour, c.o.Figures()))
 }

@@ -3,17 +3,15 @@ package console
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
+
+	"sipxmppgw/gateway/web"
 )
 
 const (
@@ -40,17 +38,17 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !c.known(r.Host) {
-			refuse(w, http.StatusMisdirectedRequest, "this is not the name of the console; console.hosts may name it")
+		if !web.Known(r.Host, c.o.Hosts) {
+			web.Refuse(w, http.StatusMisdirectedRequest, "this is not the name of the console; console.hosts may name it")
 			return
 		}
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if !safe && r.Method != http.MethodPost {
-			refuse(w, http.StatusMethodNotAllowed, "there are GET and POST")
+			web.Refuse(w, http.StatusMethodNotAllowed, "there are GET and POST")
 			return
 		}
 		if err := foreign.Check(r); err != nil || !sameSite(r) {
-			refuse(w, http.StatusForbidden, "a page of another site may not ask this")
+			web.Refuse(w, http.StatusForbidden, "a page of another site may not ask this")
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -58,27 +56,14 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		switch {
 		case !strings.HasPrefix(r.URL.Path, "/api/") || entering:
 		case !c.in(r):
-			refuse(w, http.StatusUnauthorized, "the token of console.token_file is wanted")
+			web.Refuse(w, http.StatusUnauthorized, "the token of console.token_file is wanted")
 			return
 		case !safe && c.o.Token == "":
-			refuse(w, http.StatusForbidden, "orders want a token: set console.token_file")
+			web.Refuse(w, http.StatusForbidden, "orders want a token: set console.token_file")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// known says whether a host is a name of this console. An address cannot be a name that
-// leads here.
-func (c *Console) known(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || host == "localhost" {
-		return true
-	}
-	return slices.ContainsFunc(c.o.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 }
 
 // sameSite says whether a browser asks for a page of ours. What is typed in, or follows a link,
@@ -97,7 +82,7 @@ func (c *Console) in(r *http.Request) bool {
 		return true
 	}
 	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return same(given, c.o.Token)
+		return web.Same(given, c.o.Token)
 	}
 	ck, err := r.Cookie(cookie)
 	if err != nil {
@@ -110,12 +95,6 @@ func (c *Console) in(r *http.Request) bool {
 	return hmac.Equal(raw[8:], c.sign(raw[:8])) && time.Now().Unix() < int64(binary.BigEndian.Uint64(raw))
 }
 
-// same compares without telling how far it came.
-func same(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
-}
-
 // sign makes what a session is proved by. With the token all sessions end.
 func (c *Console) sign(until []byte) []byte {
 	m := hmac.New(sha256.New, append(c.key[:], c.o.Token...))
@@ -125,7 +104,7 @@ func (c *Console) sign(until []byte) []byte {
 
 // session says what whoever asks may do.
 func (c *Console) session(w http.ResponseWriter, r *http.Request) {
-	reply(w, http.StatusOK, map[string]bool{"in": c.in(r), "token": c.o.Token != "", "orders": c.o.Token != "" && c.in(r)})
+	web.Reply(w, http.StatusOK, map[string]bool{"in": c.in(r), "token": c.o.Token != "", "orders": c.o.Token != "" && c.in(r)})
 }
 
 // enter begins a session for who knows the token.
@@ -135,23 +114,23 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	text, err := io.ReadAll(r.Body)
 	if err != nil || json.Unmarshal(text, &given) != nil {
-		refuse(w, http.StatusBadRequest, "that is no token")
+		web.Refuse(w, http.StatusBadRequest, "that is no token")
 		return
 	}
-	if c.o.Token == "" || !same(strings.TrimSpace(given.Token), c.o.Token) {
+	if c.o.Token == "" || !web.Same(strings.TrimSpace(given.Token), c.o.Token) {
 		c.tellOfStranger(r.RemoteAddr)
-		refuse(w, http.StatusUnauthorized, "that is not the token")
+		web.Refuse(w, http.StatusUnauthorized, "that is not the token")
 		return
 	}
 	var until [8]byte
 	binary.BigEndian.PutUint64(until[:], uint64(time.Now().Add(sessionFor).Unix()))
 	c.setCookie(w, base64.RawURLEncoding.EncodeToString(append(until[:], c.sign(until[:])...)), int(sessionFor/time.Second))
-	reply(w, http.StatusOK, map[string]bool{"in": true, "token": true, "orders": true})
+	web.Reply(w, http.StatusOK, map[string]bool{"in": true, "token": true, "orders": true})
 }
 
 func (c *Console) leave(w http.ResponseWriter, _ *http.Request) {
 	c.setCookie(w, "", -1)
-	reply(w, http.StatusOK, map[string]bool{"in": c.o.Token == "", "token": c.o.Token != "", "orders": false})
+	web.Reply(w, http.StatusOK, map[string]bool{"in": c.o.Token == "", "token": c.o.Token != "", "orders": false})
 }
 
 func (c *Console) setCookie(w http.ResponseWriter, value string, seconds int) {
