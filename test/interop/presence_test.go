@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -107,10 +108,20 @@ func TestPresenceOfAPhoneOfOurs(t *testing.T) {
 	phone.prints(t, "Subscription-State: terminated;reason=rejected")
 }
 
-// prints waits for something that the phone prints.
-func (p *baresip) prints(t *testing.T, what string) {
+// startPage runs a script of test/browser.
+func startPage(t *testing.T, script string, args ...string) *process {
 	t.Helper()
-	eventually(t, 20*time.Second, "the phone prints "+what, func() error {
+	path, err := filepath.Abs("../browser/" + script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, "node", processOptions{}, append([]string{"node", path}, args...)...)
+}
+
+// prints waits for something that a program prints.
+func (p *process) prints(t *testing.T, what string) {
+	t.Helper()
+	eventually(t, 20*time.Second, "it prints "+what, func() error {
 		b, err := os.ReadFile(p.log)
 		if err == nil && !strings.Contains(string(b), what) {
 			err = fmt.Errorf("not in %s", p.log)
@@ -125,10 +136,12 @@ func TestPresenceOfAPhone(t *testing.T) {
 	t.Parallel()
 	const number = "+441230"
 	s := startProsody(t)
-	port := freePort(t)
-	g := startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
-		{Name: "watched", Prefix: "+44", Address: local(port), Settings: `presence: "on"`},
-	}})
+	port, feed := freePort(t), freePort(t)
+	g := startGateway(t, s, gatewayOptions{
+		trunks: []trunkOptions{{Name: "watched", Prefix: "+44", Address: local(port), Settings: `presence: "on"`}},
+		extra:  fmt.Sprintf("feed: {listen: %q, users: [{jid: romeo@%s, token: 0123456789abcdef}]}", local(feed), userDomain),
+	})
+	page := startPage(t, "feed.mjs", "http://"+local(feed)+"/", "romeo@"+userDomain, "0123456789abcdef", "view", "can be called", "not there", "can be called|+441230")
 	contact := jidOf(number)
 	user := newViewer(t, s, "romeo")
 	user.presence(t, "", "", "")
@@ -143,16 +156,21 @@ func TestPresenceOfAPhone(t *testing.T) {
 	user.presence(t, "", "", "")
 	phone.prints(t, "mOnline") // in colour
 
+	page.prints(t, "says view")
+
 	// The user watches the phone.
 	phone.command(t, "presence_online", "")
 	user.presence(t, "subscribe", contact, "")
 	user.sees(t, "the phone is there, with what it can do", contact, func(e *element.Element) bool {
 		return e.Attr("type") == "" && e.Child("http://jabber.org/protocol/caps", "c") != nil
 	})
+	page.prints(t, "says can be called")
 	phone.command(t, "presence_offline", "")
 	user.sees(t, "the phone is gone", contact, typed("unavailable"))
+	page.prints(t, "says not there")
 	phone.command(t, "presence_online", "")
 	user.sees(t, "the phone is there again", contact, typed(""))
+	page.prints(t, "says can be called|"+number)
 	user.presence(t, "unsubscribe", contact, "")
 	eventually(t, 20*time.Second, "the subscription has ended", func() error {
 		_, body, err := g.get("/metrics")

@@ -23,7 +23,7 @@ function show() {
   for (const id of ['devices', 'contacts', 'calls']) $(id).replaceChildren()
   for (const d of now.devices) row($('devices'), 'open', d.name || 'a device', words(d))
   for (const c of now.contacts) {
-    row($('contacts'), c.open ? 'open' : 'closed', c.address, c.wish === 'pending' && 'asked', c.wish === 'denied' && 'refused', ...c.devices.map(words))
+    row($('contacts'), c.open ? 'open' : 'closed', c.address, c.open ? 'can be called' : 'not there', c.wish === 'pending' && 'asked', c.wish === 'denied' && 'refused', ...c.devices.map(words))
   }
   for (const c of now.calls.toReversed()) {
     row($('calls'), c.state, c.name || c.address || 'somebody', c.incoming ? 'in' : 'out', c.state, c.outcome, new Date(c.began).toLocaleTimeString())
