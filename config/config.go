@@ -178,6 +178,9 @@ type TLS struct {
 	// trunks. Required for sockets of tls and wss. Default none.
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+	// Further certificates are shown, in place of that, to who asks for a name of theirs, such
+	// as the domain of a tenant. Default none.
+	Further []KeyPair `yaml:"further"`
 	// CA is a file in PEM of the authorities that certificates of trunks may be from, or of
 	// such certificates themselves. Default: those that this machine trusts.
 	CA string `yaml:"ca"`
@@ -186,6 +189,12 @@ type TLS struct {
 	// Wildcards lets the certificate of a trunk that we call name *.example.org for
 	// sip.example.org, which RFC 5922 section 7.2 forbids. Default false.
 	Wildcards bool `yaml:"wildcards"`
+}
+
+// KeyPair is a certificate and its key, as files in PEM. Both are required.
+type KeyPair struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
 }
 
 // Media is who carries the media, and how.

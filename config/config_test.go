@@ -430,6 +430,8 @@ func TestTransports(t *testing.T) {
 		{"no socket for the trunk", keys + "}", "address: sip.example.net, transport: sctp", "trunks[0].transport: sctp needs a socket of it in sip.listen"},
 		{"no certificate", "sip: {listen: [tls:0.0.0.0:5061]}", "address: sip.example.net", "sip.tls.certificate: is missing; sockets of tls and wss show it"},
 		{"no key", "sip: {tls: {certificate: c.pem}}", "address: sip.example.net", "sip.tls.certificate: needs a key, and a key a certificate"},
+		{"half a further certificate", "sip: {tls: {certificate: c.pem, key: k.pem, further: [{certificate: d.pem}]}}", "address: sip.example.net", "sip.tls.further[0]: needs a certificate and a key"},
+		{"a further certificate alone", "sip: {tls: {further: [{certificate: d.pem, key: d.pem}]}}", "address: sip.example.net", "sip.tls.further: needs sip.tls.certificate, for who asks for no name"},
 		{"an old version", "sip: {tls: {min_version: 1.1}}", "address: sip.example.net", `sip.tls.min_version: "1.1" is none of 1.2, 1.3`},
 		{"an origin with a path", "sip: {websocket_origins: [https://example.net/phone]}", "address: sip.example.net", `sip.websocket_origins[0]: "https://example.net/phone" is not an origin such as https://phone.example.org`},
 		{"two external addresses", "sip: {external_address: [203.0.113.5, '2001:db8::5']}", "address: sip.example.net", ""},

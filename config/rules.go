@@ -72,6 +72,10 @@ func parse(file string, text io.Reader, env Env) (Config, *reader, error) {
 			*name = r.beside(*name)
 		}
 	}
+	for i := range c.SIP.TLS.Further {
+		pair := &c.SIP.TLS.Further[i]
+		pair.Certificate, pair.Key = r.beside(pair.Certificate), r.beside(pair.Key)
+	}
 	r.each(&c, func(c *Config) {
 		for i := range c.Contacts {
 			c.Contacts[i] = r.beside(c.Contacts[i])
@@ -625,6 +629,14 @@ func (r *reader) reached(c *Config) {
 	}
 	if (s.listens("tls") || s.listens("wss")) && s.TLS.Certificate == "" {
 		r.at("sip.tls.certificate", "is missing; sockets of tls and wss show it")
+	}
+	for i, pair := range s.TLS.Further {
+		if at := fmt.Sprintf("sip.tls.further[%d]", i); pair.Certificate == "" || pair.Key == "" {
+			r.at(at, "needs a certificate and a key")
+		}
+	}
+	if len(s.TLS.Further) > 0 && s.TLS.Certificate == "" {
+		r.at("sip.tls.further", "needs sip.tls.certificate, for who asks for no name")
 	}
 	r.oneOf("sip.tls.min_version", s.TLS.MinVersion, "1.2", "1.3")
 	for i, o := range s.WebSocketOrigins {

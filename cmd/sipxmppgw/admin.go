@@ -188,7 +188,7 @@ func (d *daemon) counters() counters {
 	keepalives := desc("sip_keepalives_total", "STUN requests that keep ways to SIP peers open, by what became of them.", "result")
 	cs.count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pings }, "sent")
 	cs.count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pongs }, "answered")
-	cs.add(prometheus.GaugeValue, desc("sip_certificate_expiry_timestamp_seconds", "When the certificate of the SIP side ends, in seconds since 1970; 0 without one."), func() float64 {
+	cs.add(prometheus.GaugeValue, desc("sip_certificate_expiry_timestamp_seconds", "When the first certificate of the SIP side ends, in seconds since 1970; 0 without one."), func() float64 {
 		if until := d.secure.Keys.Until(); !until.IsZero() {
 			return float64(until.Unix())
 		}

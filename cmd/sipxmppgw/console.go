@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -35,12 +34,7 @@ func (d *daemon) openConsole(c config.Config) error {
 func (d *daemon) overTLS(l net.Listener) net.Listener {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if own := d.secure.Keys.Own(); own != nil {
-				return own, nil
-			}
-			return nil, errors.New("no certificate")
-		},
+		GetCertificate: d.secure.Keys.Shown,
 	})
 }
 

@@ -256,7 +256,11 @@ func socket(l stack.Listener) interface{ Close() error } {
 // secureOf is what TLS stands on. Without a certificate of ours we can call, but not be called.
 func secureOf(c config.Config, log *slog.Logger) (*stack.Secure, error) {
 	t := c.SIP.TLS
-	keys, err := stack.ReadKeys(stack.KeyFiles{Certificate: t.Certificate, Key: t.Key, Roots: t.CA}, log)
+	files := stack.KeyFiles{Certificate: t.Certificate, Key: t.Key, Roots: t.CA}
+	for _, pair := range t.Further {
+		files.Further = append(files.Further, stack.KeyPair{Certificate: pair.Certificate, Key: pair.Key})
+	}
+	keys, err := stack.ReadKeys(files, log)
 	if err != nil {
 		return nil, fmt.Errorf("sip.tls: %w", err)
 	}

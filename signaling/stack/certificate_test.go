@@ -120,7 +120,7 @@ func (a *authority) pool(more ...tls.Certificate) *x509.CertPool {
 // write puts a certificate, its key and the authority into files.
 func (a *authority) write(dir string, c tls.Certificate) KeyFiles {
 	a.t.Helper()
-	f := KeyFiles{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")}
+	f := KeyFiles{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), Roots: filepath.Join(dir, "ca.pem")}
 	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
 		a.t.Fatal(err)

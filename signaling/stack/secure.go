@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,14 +28,9 @@ type Secure struct {
 // it proves is found out afterwards.
 func (s *Secure) server() *tls.Config {
 	return &tls.Config{
-		MinVersion: or(s.MinVersion, tls.VersionTLS12),
-		ClientAuth: tls.RequestClientCert,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if own, _ := s.Keys.current(); own != nil {
-				return own, nil
-			}
-			return nil, errors.New("no certificate")
-		},
+		MinVersion:     or(s.MinVersion, tls.VersionTLS12),
+		ClientAuth:     tls.RequestClientCert,
+		GetCertificate: s.Keys.Shown,
 	}
 }
 
@@ -68,7 +64,13 @@ func (s *Secure) client(domain string, told func(domains []string)) *tls.Config 
 type KeyFiles struct {
 	Certificate, Key string // ours, with what stands between it and its root; none when empty
 	Roots            string // whom we believe; those of the system when empty
+	// Further certificates of ours are shown to who asks for a name of theirs (RFC 6066 section
+	// 3). To all others, and to those whom we call, the one above is shown.
+	Further []KeyPair
 }
+
+// A KeyPair is the files of a certificate.
+type KeyPair struct{ Certificate, Key string }
 
 // recheck is how long the files are believed to be what they were.
 const recheck = time.Second
@@ -81,6 +83,7 @@ type Keys struct {
 
 	mu     sync.Mutex
 	own    *tls.Certificate
+	more   []*tls.Certificate
 	roots  *x509.CertPool
 	stamp  []string // of the files that were read last, good or not
 	looked time.Time
@@ -94,7 +97,7 @@ func ReadKeys(files KeyFiles, log *slog.Logger) (*Keys, error) {
 	}
 	k.stamp = k.stamps()
 	var err error
-	k.own, k.roots, err = k.read()
+	k.own, k.more, k.roots, err = k.read()
 	return k, err
 }
 
@@ -108,12 +111,12 @@ func (k *Keys) Reload() {
 		return
 	}
 	k.stamp = stamp
-	own, roots, err := k.read()
+	own, more, roots, err := k.read()
 	if err != nil {
 		k.log.Error("certificates not read again; the old ones stay", "error", err)
 		return
 	}
-	k.own, k.roots = own, roots
+	k.own, k.more, k.roots = own, more, roots
 	k.log.Info("certificates read again", "valid_until", k.until())
 }
 
@@ -142,13 +145,34 @@ func (k *Keys) has() bool {
 	return own != nil
 }
 
-// Own is our certificate; nil if there is none.
-func (k *Keys) Own() *tls.Certificate {
+// Shown is the certificate for whoever connects to us: one that has the name that it asks for, or
+// ours as such. An error says that there is none.
+func (k *Keys) Shown(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	own, _ := k.current()
-	return own
+	if own == nil {
+		return nil, errors.New("no certificate")
+	}
+	name := strings.TrimSuffix(strings.ToLower(hello.ServerName), ".")
+	if name == "" {
+		return own, nil
+	}
+	k.mu.Lock()
+	more := k.more
+	k.mu.Unlock()
+	has := func(c *tls.Certificate) bool {
+		return covers(domainsOf(c.Leaf), name, true) || c.Leaf.VerifyHostname(name) == nil // the latter is for WebSocket, and pages
+	}
+	if !has(own) {
+		for _, c := range more {
+			if has(c) {
+				return c, nil
+			}
+		}
+	}
+	return own, nil
 }
 
-// Until is when our certificate ends; zero if there is none.
+// Until is when the first of our certificates ends; zero if there is none.
 func (k *Keys) Until() time.Time {
 	if k == nil {
 		return time.Time{}
@@ -162,34 +186,57 @@ func (k *Keys) until() time.Time {
 	if k.own == nil {
 		return time.Time{}
 	}
-	return k.own.Leaf.NotAfter
+	until := k.own.Leaf.NotAfter
+	for _, c := range k.more {
+		if c.Leaf.NotAfter.Before(until) {
+			until = c.Leaf.NotAfter
+		}
+	}
+	return until
 }
 
-func (k *Keys) read() (own *tls.Certificate, roots *x509.CertPool, err error) {
+func (k *Keys) read() (own *tls.Certificate, more []*tls.Certificate, roots *x509.CertPool, err error) {
 	if k.files.Certificate != "" {
-		c, err := tls.LoadX509KeyPair(k.files.Certificate, k.files.Key)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", k.files.Certificate, err)
+		if own, err = load(KeyPair{k.files.Certificate, k.files.Key}); err != nil {
+			return nil, nil, nil, err
 		}
-		own = &c
+	}
+	for _, pair := range k.files.Further {
+		c, err := load(pair)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		more = append(more, c)
 	}
 	if k.files.Roots != "" {
 		text, err := os.ReadFile(k.files.Roots)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		roots = x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(text) {
-			return nil, nil, fmt.Errorf("%s: no certificate in it", k.files.Roots)
+			return nil, nil, nil, fmt.Errorf("%s: no certificate in it", k.files.Roots)
 		}
 	}
-	return own, roots, nil
+	return own, more, roots, nil
+}
+
+func load(pair KeyPair) (*tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pair.Certificate, err)
+	}
+	return &c, nil
 }
 
 // stamps say whether a file has changed.
 func (k *Keys) stamps() []string {
 	var all []string
-	for _, name := range []string{k.files.Certificate, k.files.Key, k.files.Roots} {
+	names := []string{k.files.Certificate, k.files.Key, k.files.Roots}
+	for _, pair := range k.files.Further {
+		names = append(names, pair.Certificate, pair.Key)
+	}
+	for _, name := range names {
 		stamp := ""
 		if info, err := os.Stat(name); err == nil {
 			stamp = fmt.Sprint(info.ModTime().UnixNano(), info.Size())

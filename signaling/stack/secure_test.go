@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -471,6 +472,71 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if got := shown(); got != "second.example.org" {
 			t.Errorf("got %s after the file was spoilt", got)
+		}
+	})
+}
+
+// TestNames: of several certificates the one is shown that has the name a client asks for, and the
+// first to who asks for none, or for one that nobody has.
+func TestNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		files := a.write(t.TempDir(), a.issue(paper{name: "first", dns: []string{"gw.example.org"}, until: 3 * time.Hour}))
+		for i, p := range []paper{
+			{name: "second", dns: []string{"sip.example.net"}},
+			{name: "third", uris: []string{"sip:example.com"}, dns: []string{"host.example.com"}, until: 2 * time.Hour},
+			{name: "fourth", dns: []string{"*.example.edu"}, until: 2 * time.Hour},
+		} {
+			f := a.write(t.TempDir(), a.issue(p))
+			files.Further = append(files.Further, KeyPair{f.Certificate, f.Key})
+			if i == 0 {
+				files.Roots = f.Roots
+			}
+		}
+		k, err := ReadKeys(files, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := newVault(t, Options{Secure: &Secure{Keys: k}})
+		shown := func(name string) string {
+			t.Helper()
+			c := tls.Client(v.dial(TLS), &tls.Config{InsecureSkipVerify: true, ServerName: name})
+			if err := c.HandshakeContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			return c.ConnectionState().PeerCertificates[0].Subject.CommonName
+		}
+		for _, tt := range []struct{ name, want string }{
+			{"gw.example.org", "first"},
+			{"SIP.example.net", "second"},
+			{"example.com", "third"},
+			{"host.example.com", "third"},
+			{"voip.example.edu", "fourth"},
+			{"elsewhere.example", "first"},
+			{"", "first"},
+			{"192.0.2.1", "first"}, // no name: it is not sent
+		} {
+			if got := shown(tt.name); got != tt.want {
+				t.Errorf("%q is shown the %s, want the %s", tt.name, got, tt.want)
+			}
+		}
+		if left := time.Until(k.Until()); left > time.Hour {
+			t.Errorf("the first to end is said to have %v left", left)
+		}
+		// One of them that is renewed, and then one that is spoilt.
+		renewed := a.issue(paper{name: "fifth", dns: []string{"sip.example.net"}, until: 2 * time.Hour})
+		a.write(filepath.Dir(files.Further[0].Certificate), renewed)
+		time.Sleep(2 * time.Second)
+		if got := shown("sip.example.net"); got != "fifth" {
+			t.Errorf("after it was renewed the %s is shown", got)
+		}
+		if err := os.WriteFile(files.Further[1].Certificate, []byte("rubbish"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if got := shown("example.com"); got != "third" {
+			t.Errorf("after it was spoilt the %s is shown", got)
 		}
 	})
 }
