@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The first trunk of a route, a Kamailio over TCP, is killed while it works on a call: the
-// second has it within the call, and the user hears it. When the first is known to be down
+// The first trunk of a route, a Kamailio over TCP, is killed while it works on a call: the second,
+// another Kamailio, has it within the call, and the user hears the phone behind it. When the first is known to be down
 // calls go to the second at once, and when it is back, to the first again.
 func TestTrunkDiesDuringSetUp(t *testing.T) {
 	t.Parallel()
@@ -20,13 +20,15 @@ func TestTrunkDiesDuringSetUp(t *testing.T) {
 	behind := startSipp(t, sippOptions{user: "phone"}, "recv INVITE; send 100; pause 60000")
 	proxy := kamailioOptions{SIP: ports[0], Phones: []string{"sip:phone@" + local(behind.port)}, Patience: 30000, TCP: true}
 	first := startKamailio(t, "kamailio.cfg", ports[0], proxy)
+	desk := freePort(t) // behind the second
+	startKamailio(t, "kamailio.cfg", ports[1], kamailioOptions{SIP: ports[1], Phones: []string{"sip:phone@" + local(desk)}, Patience: 30000, TCP: true})
 	g := startGateway(t, s, gatewayOptions{
 		trunks: trunks, noAnswer: time.Minute,
 		routes: `{from: "*", to: "+77", trunk: [more0, more1]}, `,
 	})
 	const number = "+77123"
 	user := startBrowser(t, userTone).login(t, s, clientOptions{})
-	second := startSipp(t, sippOptions{port: ports[1]}, "recv INVITE; send 180; pause 500; send 200; recv ACK; recv BYE; send 200")
+	second := startSipp(t, sippOptions{port: desk, user: "phone"}, "recv INVITE; send 180; pause 500; send 200; recv ACK; recv BYE; send 200")
 	says := func(line string, there bool) {
 		t.Helper()
 		eventually(t, 30*time.Second+slack, "the metrics say "+line, func() error {
@@ -54,7 +56,7 @@ func TestTrunkDiesDuringSetUp(t *testing.T) {
 	second.finished(t)
 
 	says(`sipxmppgw_trunk_up{trunk="more0"} 0`, true)
-	second = startSipp(t, sippOptions{port: ports[1]}, "recv INVITE; send 180; send 486; recv ACK")
+	second = startSipp(t, sippOptions{port: desk, user: "phone"}, "recv INVITE; send 180; send 486; recv ACK")
 	user.do(t, nil, "propose", jidOf(number))
 	user.ended(t, "reject", "busy")
 	second.finished(t)
