@@ -49,7 +49,7 @@ test: ## what .ci/run calls: install what is needed, check, conformance, interop
 deps: ## install the real peers (Debian packages, npm packages); as root
 	@sh test/interop/deps.sh install
 
-interop: ## tests with real peers: Prosody, ejabberd, Kamailio, baresip, SIPp, SIPVicious, Chromium, QXmpp, rtpengine
+interop: ## tests with real peers: Prosody, ejabberd, Kamailio, baresip, SIPp, SIPVicious, Chromium, QXmpp, slixmpp, rtpengine
 	@sh test/interop/deps.sh check || { [ -z "$$CI" ] && exit 0; exit 1; }; \
 	go test -tags interop -count 1 -timeout 20m -v $(TAGGED)
 

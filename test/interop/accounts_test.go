@@ -199,8 +199,8 @@ func (r *resident) awaits(t *testing.T) *jinglephone.Call {
 
 const answersOnce = "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200"
 
-// TestAccounts sets up an account by each of the three ways, with a wrong password first, and
-// uses it.
+// TestAccounts: a user on slixmpp sets up an account by each of the three ways, with a wrong password
+// first, and uses it with another device.
 func TestAccounts(t *testing.T) {
 	s := startProsody(t)
 	registrar, out, forward := freePort(t), freePort(t), freePort(t)
@@ -208,27 +208,20 @@ func TestAccounts(t *testing.T) {
 accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	startRegistrar(t, registrar, g.sip, map[string]int{outNumber: out, forwardNumber: forward})
 	proxy := local(registrar)
-	romeo := moveIn(t, s, "romeo")
+	romeo, user := moveIn(t, s, "romeo"), startSlix(t, s, "romeo", "slixmpp")
 	calls := func(script string) *sipp {
 		return startSipp(t, sippOptions{target: registrar, uri: "sip:mira@voip.test"}, script)
 	}
 
 	// By conversation.
-	romeo.writes(t, "help")
-	romeo.hears(t, "message chat: I know these words:")
-	romeo.writes(t, "add mira@voip.test letmein "+proxy)
-	romeo.hears(t, "message chat: The user name or the password is wrong.")
-	romeo.writes(t, "add mira@voip.test opensesame "+proxy)
+	user.wants(t, "say help", "said")
+	user.hears(t, "I know these words:")
+	user.wants(t, "say 'add mira@voip.test letmein "+proxy+"'", "said")
+	user.hears(t, "The user name or the password is wrong.")
+	user.wants(t, "say 'add mira@voip.test opensesame "+proxy+"'", "said")
+	user.hears(t, "The account works.")
 	romeo.hears(t, "presence subscribe")
 	romeo.hears(t, "presence ")
-	eventually(t, 20*time.Second, "the answer is there", func() error {
-		romeo.mu.Lock()
-		defer romeo.mu.Unlock()
-		if !strings.Contains(strings.Join(romeo.heard, "\n"), "The account works.") {
-			return fmt.Errorf("it said %q", romeo.heard)
-		}
-		return nil
-	})
 
 	// The user dials.
 	callee := startSipp(t, sippOptions{port: out}, answersOnce)
@@ -241,21 +234,15 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	caller.finished(t)
 
 	// The user forwards.
-	if status, note := romeo.orders(t, "forward", "to", forwardNumber); status != "completed" || note != "info: That is set." {
-		t.Errorf("forward: %s, %s", status, note)
-	}
+	user.wants(t, "command forward to="+forwardNumber, "completed info: That is set.")
 	other := startSipp(t, sippOptions{port: forward}, answersOnce)
 	caller = calls("send INVITE; recv 180; recv 200; send ACK; pause 500; send BYE; recv 200")
 	caller.finished(t)
 	other.finished(t)
-	if status, note := romeo.orders(t, "forward", "to", "off"); status != "completed" {
-		t.Errorf("forward: %s, %s", status, note)
-	}
+	user.wants(t, "command forward to=off", "completed")
 
 	// The user is busy, and has calls forwarded then.
-	if status, note := romeo.orders(t, "forward", "to", forwardNumber, "when", "busy"); status != "completed" {
-		t.Errorf("forward: %s, %s", status, note)
-	}
+	user.wants(t, "command forward to="+forwardNumber+" when=busy", "completed")
 	other = startSipp(t, sippOptions{port: forward}, answersOnce)
 	caller = calls("send INVITE; recv 180; recv 200; send ACK; pause 500; send BYE; recv 200")
 	if err := romeo.awaits(t).Busy(); err != nil {
@@ -263,21 +250,18 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	}
 	caller.finished(t)
 	other.finished(t)
-	romeo.orders(t, "forward", "to", "off", "when", "busy")
+	user.wants(t, "command forward to=off when=busy", "completed")
 
 	// The user wants peace.
-	romeo.orders(t, "dnd", "dnd", "on")
+	user.wants(t, "command dnd dnd=on", "completed")
 	calls("send INVITE; recv 480; send ACK").finished(t)
-	romeo.orders(t, "dnd", "dnd", "off")
-	if _, note := romeo.orders(t, "calls"); strings.Count(note, "\n") < 2 || !strings.Contains(note, "→ "+outNumber) {
+	user.wants(t, "command dnd dnd=off", "completed")
+	if note := user.does(t, "command calls"); strings.Count(note, `\n`) < 2 || !strings.Contains(note, "→ "+outNumber) {
 		t.Errorf("last calls: %s", note)
 	}
 
 	// The user removes it, by form.
-	remove := element.New("jabber:iq:register", "query").Add(element.New("jabber:iq:register", "remove"))
-	if _, failed := romeo.asks(t, "set", remove); failed != "" {
-		t.Errorf("remove: %s", failed)
-	}
+	user.wants(t, "register remove", "done")
 	romeo.hears(t, "presence unavailable")
 	eventually(t, 10*time.Second, "nobody is registered", func() error {
 		script := calls("send INVITE; recv 404; send ACK")
@@ -285,35 +269,24 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	})
 
 	// By form.
-	fill := func(secret string) *element.Element {
-		return element.New("jabber:iq:register", "query").Add(submitted("username", "mira@voip.test", "password", secret, "x-server", proxy))
-	}
-	if _, failed := romeo.asks(t, "set", fill("letmein")); failed != "not-authorized text The user name or the password is wrong." {
-		t.Errorf("registering with a wrong password: %s", failed)
-	}
-	if _, failed := romeo.asks(t, "set", fill("opensesame")); failed != "" {
-		t.Errorf("registering: %s", failed)
-	}
+	const fields = "register username=mira@voip.test x-server="
+	user.wants(t, fields+proxy+" password=letmein", "error not-authorized auth The user name or the password is wrong.")
+	user.wants(t, fields+proxy+" password=opensesame", "done")
 	romeo.hears(t, "presence subscribe")
-	form, _ := romeo.asks(t, "get", element.New("jabber:iq:register", "query"))
-	if q := form.Child("jabber:iq:register", "query"); q.Child("jabber:iq:register", "registered") == nil || strings.Contains(form.String(), "opensesame") {
+	if form := user.does(t, "form"); !strings.HasPrefix(form, "registered ") || strings.Contains(form, "opensesame") {
 		t.Errorf("the form is %s", form)
 	}
-	if status, note := romeo.orders(t, "remove-account", "account", "mira@voip.test"); status != "completed" {
-		t.Errorf("remove: %s %s", status, note)
-	}
+	user.wants(t, "command remove-account account=mira@voip.test", "completed")
 	romeo.hears(t, "presence unavailable")
 
 	// By command.
-	if status, _ := romeo.orders(t, "add-account"); status != "executing" {
-		t.Errorf("the command is %s", status)
+	if nodes := user.does(t, "commands"); !strings.Contains(" "+nodes+" ", " add-account ") {
+		t.Errorf("the commands are %s", nodes)
 	}
-	if status, note := romeo.orders(t, "add-account", "username", "mira@voip.test", "password", "letmein", "server", proxy); status != "executing" || note != "error: The user name or the password is wrong." {
-		t.Errorf("adding with a wrong password: %s, %s", status, note)
-	}
-	if status, note := romeo.orders(t, "add-account", "username", "mira@voip.test", "password", "opensesame", "server", proxy); status != "completed" || !strings.HasPrefix(note, "info: The account works.") {
-		t.Errorf("adding: %s, %s", status, note)
-	}
+	user.wants(t, "command add-account", "executing")
+	const add = "command add-account username=mira@voip.test server="
+	user.wants(t, add+proxy+" password=letmein", "executing error: The user name or the password is wrong.")
+	user.wants(t, add+proxy+" password=opensesame", "completed info: The account works.")
 	if text := tail(g.log, 10000); strings.Contains(text, "opensesame") || strings.Contains(text, "letmein") {
 		t.Error("the log has a password")
 	}

@@ -8,7 +8,7 @@
 
 # command package, for each thing needed. gcc is for the race detector. lib:NAME is a library
 # that pkg-config knows (opus is to compare with), gst:NAME a plugin of GStreamer, kam:NAME a
-# module of Kamailio.
+# module of Kamailio, py:NAME one of Debian's Python.
 needed="
 prosody     prosody
 ejabberdctl ejabberd
@@ -26,6 +26,7 @@ promtool    prometheus
 debootstrap debootstrap
 rpm         rpm
 systemd-analyze systemd
+py:slixmpp  python3-slixmpp
 node        nodejs
 npm         npm
 gcc         gcc,libc6-dev
@@ -45,6 +46,7 @@ has() {
 	case $1 in
 	lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
 	kam:*) ls /usr/lib/*/kamailio/modules/"${1#kam:}".so >/dev/null 2>&1 ;;
+	py:*) /usr/bin/python3 -c "import ${1#py:}" 2>/dev/null ;;
 	gst:*) ls /usr/lib/*/gstreamer-1.0/libgst"${1#gst:}".so >/dev/null 2>&1 ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
