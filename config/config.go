@@ -586,7 +586,8 @@ type Trunk struct {
 	// does not want it refuses, and that is what the sender is told.
 	Messages string `yaml:"messages"`
 	// MessagesInCall has what two who are in a call write to each other go inside the dialog of
-	// the call, to a phone that allows MESSAGE there. Default false: by itself, and it names the
+	// the call, to a phone that allows MESSAGE there, and shows the user links that requests of the
+	// call want looked at (Call-Info, info and card). Default false: by itself, and it names the
 	// call (Session-ID, In-Reply-To).
 	MessagesInCall bool `yaml:"messages_in_call"`
 	// EmitIMPP has it told at which XMPP address the users who call over it, or are called, read

@@ -83,6 +83,9 @@ func (e *Edge) read(st component.Stanza, m message.Message, c wire.Chat, name st
 			m.Body = strings.TrimPrefix(m.Body+"\n"+link, "\n")
 		}
 	}
+	if len(c.Links) == 1 {
+		m.Link, _ = translate.WebLink(c.Links[0])
+	}
 	if c.Place != nil && e.mayLocate(bareOf(m.From.JID)) {
 		m.Place = c.Place
 		if strings.TrimSpace(m.Body) == "" {
@@ -239,6 +242,9 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 		}
 		if m.Place != nil {
 			add(wire.Place(m.Place))
+		}
+		if m.Link != "" {
+			add(wire.Link(m.Link, ""))
 		}
 		add(wire.ChatState("active"))
 		if m.Asks&message.AskDelivered != 0 {

@@ -52,6 +52,9 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	l.session.begin("", l.token)
 	l.session.hear(req)
 	l.callID = req.CallID().Value()
+	if trunk.InCall && value(req, "Call-Info") != "" {
+		l.opening = req
+	}
 	l.sdp = sdp.NewSession(e.origin(req.Recipient.User, tx.Local().Addr()))
 	offer := l.body(req)
 	if offer.Status != 0 || offer.Text != "" && offer.Media.Empty() {

@@ -74,11 +74,13 @@ type leg struct {
 	other       string          // bare JID that stands for whoever is at the peer's end; empty if nobody says
 	expires     bool            // the peer's INVITE has said how long it waits
 	bells       [][]bell        // of a phone that we call
+	opening     *sip.Request    // the peer's INVITE, if it may push links; else nil
 	place       *presence.Place // where the caller is, if that is to be said; nil for not
 	entity      string          // of whom that is
 
 	mu      sync.Mutex
-	silent  bool // the peer is not heard any more
+	pushed  []string // links that the user was told of
+	silent  bool     // the peer is not heard any more
 	queue   []any
 	events  []call.Event // of commands, waiting for Receive
 	adopted bool

@@ -158,7 +158,10 @@ func (e *Edge) readMessage(req *sip.Request, places bool) (m message.Message, st
 			return m, 0
 		}
 	}
-	return m, fill(&m, kind, body, wrapped)
+	if status = fill(&m, kind, body, wrapped); status == 0 && m.Kind == message.Words {
+		beside(&m, translate.ParseInfoLinks(values(req, "Call-Info")))
+	}
+	return m, status
 }
 
 // unwrap takes over what a wrapper says beside its content.
@@ -205,6 +208,18 @@ func fill(m *message.Message, kind, body string, wrapped bool) (status int) {
 			return 200 // such as that it is stored somewhere
 		}
 		m.Kind, m.About, m.State, m.Asks = message.Notice, n.ID, row.State, 0 // never a notice of a notice
+		return 0
+	case cpim.TypeLinks, cpim.TypeElsewhere:
+		var links []string
+		for _, l := range cpim.Links(kind, body) {
+			if link, ok := translate.WebLink(l); ok {
+				links = append(links, link)
+			}
+		}
+		if len(links) == 0 {
+			return 415
+		}
+		beside(m, links)
 		return 0
 	case "multipart/alternative":
 		var ok bool

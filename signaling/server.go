@@ -144,6 +144,7 @@ func (e *Edge) inLeg(tx *stack.ServerTx, l *leg) {
 		if tx.Request().Method == sip.INVITE {
 			tx.OnCancel(tooLate)
 		}
+		l.tellLinks(tx.Request())
 		in := received{tx: tx}
 		if tx.Request().Method == sip.REFER {
 			in.refer = e.referOf(l, tx)
@@ -167,6 +168,9 @@ func (e *Edge) ack(req *sip.Request, from stack.Peer) {
 		return
 	}
 	l.arrive(acknowledged{req})
+	if l.opening != nil {
+		l.tellLinks(l.opening) // not before the user has answered
+	}
 }
 
 // stray is given a 2xx to an INVITE of ours that has no transaction any more.

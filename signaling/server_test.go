@@ -35,7 +35,7 @@ func TestOutOfDialog(t *testing.T) {
 	tests := []struct{ method, status, header, value string }{
 		{"OPTIONS", "200 OK", "allow", allowed},
 		{"OPTIONS", "200 OK", "supported", extensions},
-		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf, application/media_control+xml, text/plain, text/html, message/cpim, application/im-iscomposing+xml, multipart/alternative, multipart/mixed"},
+		{"OPTIONS", "200 OK", "accept", "application/sdp, application/dtmf-relay, application/dtmf, application/media_control+xml, text/plain, text/html, text/uri-list, message/external-body, message/cpim, application/im-iscomposing+xml, multipart/alternative, multipart/mixed"},
 		{"REGISTER", "405 Method Not Allowed", "allow", allowed},
 		{"MESSAGE", "405 Method Not Allowed", "allow", allowed},
 		{"REFER", "421 ", "require", "tdialog"},

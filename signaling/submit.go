@@ -242,6 +242,9 @@ func (s *submission) request() *sip.Request {
 func (s *submission) describe(req *sip.Request) {
 	m := s.m
 	req.AppendHeader(header(hopsHeader, digits(m.Hops+1)))
+	if m.Link != "" && m.Kind == message.Words {
+		req.AppendHeader(header("Call-Info", translate.InfoLink(m.Link)))
+	}
 	for _, h := range []struct{ name, value string }{{"Subject", line(m.Subject)}, {"Content-Language", language(m.Lang)}} {
 		if h.value != "" && m.Kind == message.Words {
 			req.AppendHeader(header(h.name, h.value))

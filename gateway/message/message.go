@@ -84,6 +84,8 @@ type Message struct {
 	Answers string    `json:",omitempty"` // id of the message that it replies to (XEP-0461)
 	Sent    time.Time // when it was written, if that is not now; zero if it is
 	Asks    Asks      `json:",omitempty"`
+	// Link is a page, map or picture that the message is about, which Body says too.
+	Link string `json:",omitempty"`
 	// Place is one that the message is about, which Body says too; nil for none.
 	Place *presence.Place `json:",omitempty"`
 

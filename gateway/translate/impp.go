@@ -49,29 +49,39 @@ func IMPP(j JID) string { return "<" + XMPPURI(j) + ">;purpose=" + imppPurpose }
 // ParseIMPP reads the XMPP user that one of the values of Call-Info names for messages. ok is
 // false if none does.
 func ParseIMPP(values []string) (j JID, ok bool) {
-	n := 0
-	for _, v := range values {
-		for v != "" {
-			if n++; n > maxInfos {
-				return JID{}, false
+	for _, i := range infos(values) {
+		if i.purpose == imppPurpose {
+			if j, ok := ParseXMPPURI(i.uri); ok {
+				return j, true
 			}
+		}
+	}
+	return JID{}, false
+}
+
+// An info is one value of Call-Info (RFC 3261 section 20.9).
+type info struct{ uri, purpose string }
+
+// infos are the values of Call-Info, as far as they can be read.
+func infos(values []string) (all []info) {
+	for _, v := range values {
+		for v != "" && len(all) < maxInfos {
 			open := strings.IndexByte(v, '<')
 			end := strings.IndexByte(v, '>')
 			if open < 0 || end < open {
 				break
 			}
-			uri, rest := v[open+1:end], v[end+1:]
-			params, next, _ := strings.Cut(rest, ",") // no parameter that counts has one in it
+			i := info{uri: strings.TrimSpace(v[open+1 : end])}
+			params, next, _ := strings.Cut(v[end+1:], ",") // no parameter that counts has one in it
 			for p := range strings.SplitSeq(params, ";") {
 				name, value, _ := strings.Cut(p, "=")
-				if strings.EqualFold(strings.TrimSpace(name), "purpose") && strings.EqualFold(strings.TrimSpace(value), imppPurpose) {
-					if j, ok := ParseXMPPURI(uri); ok {
-						return j, true
-					}
+				if strings.EqualFold(strings.TrimSpace(name), "purpose") {
+					i.purpose = strings.ToLower(strings.TrimSpace(value))
 				}
 			}
+			all = append(all, i)
 			v = next
 		}
 	}
-	return JID{}, false
+	return all
 }

@@ -145,7 +145,10 @@ func current(space, name, node string, what stanza.Node) stanza.Node {
 // Link returns a link beside a message (XEP-0066).
 func Link(url, text string) stanza.Node {
 	n := Element(nsOOB, "x")
-	n.Nodes = []stanza.Node{Text(nsOOB, "url", url), Text(nsOOB, "desc", text)}
+	n.Nodes = []stanza.Node{Text(nsOOB, "url", url)}
+	if text != "" {
+		n.Nodes = append(n.Nodes, Text(nsOOB, "desc", text))
+	}
 	return n
 }
 

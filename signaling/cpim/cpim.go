@@ -16,6 +16,8 @@ const (
 	Type          = "message/cpim"
 	TypeIMDN      = "message/imdn+xml"
 	TypeComposing = "application/im-iscomposing+xml"
+	TypeLinks     = "text/uri-list"         // RFC 2483 section 5
+	TypeElsewhere = "message/external-body" // RFC 4483: what is meant is at a URL
 )
 
 // The bounds of a document (RELIABILITY 4, row 16).

@@ -7,7 +7,7 @@ import (
 )
 
 // Accepted are the types that a MESSAGE may have, as an Accept says it.
-const Accepted = "text/plain, text/html, message/cpim, application/im-iscomposing+xml, multipart/alternative, multipart/mixed"
+const Accepted = "text/plain, text/html, text/uri-list, message/external-body, message/cpim, application/im-iscomposing+xml, multipart/alternative, multipart/mixed"
 
 // Text returns what a body of a type of text says to a person, as UTF-8. ok is false for a
 // type or charset that is not known.
@@ -35,6 +35,29 @@ func Text(contentType, body string) (text string, ok bool) {
 		return plain(body), true
 	}
 	return "", false
+}
+
+// maxLinks is how many links one body may have.
+const maxLinks = 8
+
+// Links returns the URLs of a list, or the one at which the content is; what they lead to is not
+// judged.
+func Links(contentType, body string) (links []string) {
+	kind, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+	case kind == TypeElsewhere:
+		if strings.EqualFold(params["access-type"], "URL") && params["url"] != "" {
+			links = append(links, strings.Join(strings.Fields(params["url"]), "")) // it may be folded (RFC 2017 section 3)
+		}
+	case kind == TypeLinks:
+		for line := range strings.Lines(body) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && len(links) < maxLinks {
+				links = append(links, line)
+			}
+		}
+	}
+	return links
 }
 
 // Alternative returns the best part of a multipart that we can read: plain text before HTML. ok is false if there is none.

@@ -555,7 +555,7 @@ func (m *sipMessage) show(withBody bool) []string {
 		}
 	}
 	if m.method() == "MESSAGE" && m.request() {
-		for _, name := range []string{"Call-Id", "Subject", "Content-Language", "Date", "In-Reply-To", "X-Gateway-Hops", "Max-Forwards"} {
+		for _, name := range []string{"Call-Id", "Subject", "Content-Language", "Date", "In-Reply-To", "Call-Info", "X-Gateway-Hops", "Max-Forwards"} {
 			if v := m.header.Get(name); v != "" && v != "70" {
 				fmt.Fprintf(&b, "  %s: %s", name, v)
 			}
