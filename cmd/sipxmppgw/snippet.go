@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"embed"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,120 +20,74 @@ import (
 
 // A neighbour is what the other side's configuration is made of.
 type neighbour struct {
-	Domain   string // of the component
-	Address  string // where the XMPP server listens for it
-	Port     string
-	Secret   string // where it is; it is never printed
-	Trunk    config.Trunk
-	Us       string // our address on the SIP side, with its port
-	Host     string // without it
-	SIPPort  string
-	Way      string // how it is reached, such as ;transport=tls; empty over UDP
-	Tel      string // how the other side's SIP domain is called
-	User     string // that we register as, or answer challenges as
-	Register bool
-	Codecs   []string // as the other side calls them
+	Domain    string // of the component
+	Address   string // where the XMPP server listens for it
+	Port      string
+	Usual     bool   // that is where XMPP servers listen anyway
+	Secret    string // where it is
+	Password  string // the secret itself, for double quotes; three dots unless it is asked for
+	Trunk     config.Trunk
+	Us        string // our address on the SIP side, with its port
+	Host      string // without it
+	SIPPort   string
+	Transport string // in capitals
+	Way       string // how it is reached, such as ;transport=tls; empty over UDP
+	Tel       string // how the other side's SIP domain is called
+	User      string // that we register as, or answer challenges as
+	Register  bool
+	Codecs    []string // as the other side calls them
+	Numbers   []string // of XMPP users, as the trunk writes them; one that ends in * stands for all that begin so
 }
 
-// snippets are what the other side needs, by its kind.
-var snippets = map[string]struct {
-	text   string
-	codecs map[string]string // how it calls ours
-}{
-	"prosody": {text: `-- These two lines go to the top of prosody.cfg.lua, before any VirtualHost.
-component_ports = { {{.Port}} }
-component_interfaces = { "{{.Address}}" }
+// snippetTexts has a template for each kind of neighbour. Files of deploy are made from them, too.
+//
+//go:embed snippets/*.txt
+var snippetTexts embed.FS
 
--- This goes to its end. component_secret is {{.Secret}}.
-Component "{{.Domain}}"
-	component_secret = "..."
-	component_conflict_resolve = "kick_old"
-`},
-	"ejabberd": {text: `# Add this to the listen section of ejabberd.yml. password is {{.Secret}}.
-listen:
-  - port: {{.Port}}
-    ip: "{{.Address}}"
-    module: ejabberd_service
-    hosts:
-      {{.Domain}}:
-        password: "..."
-`},
-	"asterisk": {codecs: map[string]string{"opus": "opus", "G722": "g722", "PCMA": "alaw", "PCMU": "ulaw"}, text: `; Add this to pjsip.conf, and send numbers of XMPP users to PJSIP/NUMBER@sipxmppgw.
-[sipxmppgw]
-type=endpoint
-context=from-xmpp
-disallow=all
-allow={{join .Codecs ","}}
-aors=sipxmppgw
-dtmf_mode=rfc4733
-trust_id_inbound={{if .Trunk.Trusted}}yes{{else}}no{{end}}
-trust_id_outbound={{if .Trunk.Trusted}}yes{{else}}no{{end}}
-direct_media=no
-{{- if eq .Trunk.SRTP "required" "preferred"}}
-media_encryption=sdes
-{{- if eq .Trunk.SRTP "preferred"}}
-media_encryption_optimistic=yes
-{{- end}}
-{{- else if eq .Trunk.SRTP "dtls"}}
-media_encryption=dtls
-dtls_auto_generate_cert=yes
-{{- end}}
-{{- if .User}}
-auth=sipxmppgw
-
-[sipxmppgw]
-type=auth
-auth_type=userpass
-username={{.User}}
-; the password of trunk {{.Trunk.Name}}
-password=...
-{{- end}}
-
-[sipxmppgw]
-type=aor
-{{- if .Register}}
-max_contacts=1
-remove_existing=yes
-{{- else}}
-contact=sip:{{.Us}}{{.Way}}
-qualify_frequency=60
-{{- end}}
-
-[sipxmppgw]
-type=identify
-endpoint=sipxmppgw
-match={{.Host}}
-`},
-	"freeswitch": {codecs: map[string]string{"opus": "OPUS", "G722": "G722", "PCMA": "PCMA", "PCMU": "PCMU"}, text: `<!-- Put this in sip_profiles/external/sipxmppgw.xml, and send numbers of XMPP users to
-     sofia/gateway/sipxmppgw/NUMBER. Its calls come from {{.Host}}: let acl.conf.xml have it. -->
-<include>
-  <gateway name="sipxmppgw">
-    <param name="proxy" value="{{.Us}}{{.Way}}"/>
-    <param name="realm" value="{{.Host}}"/>
-    <param name="register" value="false"/>
-    <param name="caller-id-in-from" value="true"/>
-    <param name="ping" value="60"/>
-    <param name="extension-in-contact" value="true"/>
-  </gateway>
-</include>
-<!-- In the profile: codecs that both sides have. -->
-<!-- <param name="inbound-codec-prefs" value="{{join .Codecs ","}}"/> -->
-<!-- <param name="outbound-codec-prefs" value="{{join .Codecs ","}}"/> -->
-`},
-	"kamailio": {text: `# Add this to kamailio.cfg; it sends what is for XMPP users to the gateway.
-# In request_route, for calls that the gateway may have:
-if (is_method("INVITE") && $rd == "{{.Tel}}") {
-	record_route();
-	$du = "sip:{{.Us}}{{.Way}}";
-	t_relay();
-	exit;
-}
-# And to know its calls, which need no password:
-if ($si == "{{.Host}}" && $sp == {{.SIPPort}}) setflag(20);
-`},
+// snippets are the kinds of neighbours, and how those of SIP call our codecs.
+var snippets = map[string]map[string]string{
+	"prosody":    nil,
+	"ejabberd":   nil,
+	"asterisk":   {"opus": "opus", "G722": "g722", "PCMA": "alaw", "PCMU": "ulaw"},
+	"freeswitch": {"opus": "OPUS", "G722": "G722", "PCMA": "PCMA", "PCMU": "PCMU"},
+	"kamailio":   nil,
+	"3cx":        {"opus": "Opus", "G722": "G.722", "PCMA": "G.711 A-law", "PCMU": "G.711 U-law"},
 }
 
 func snippetKinds() []string { return slices.Sorted(maps.Keys(snippets)) }
+
+// snippetFuncs are what templates have beside the neighbour.
+var snippetFuncs = template.FuncMap{
+	"join":   strings.Join,
+	"escape": regexp.QuoteMeta,
+	// pattern is a regular expression for numbers, without its anchors.
+	"pattern": func(numbers []string) string {
+		all := make([]string, len(numbers))
+		for i, n := range numbers {
+			begin, open := strings.CutSuffix(n, "*")
+			if all[i] = regexp.QuoteMeta(begin); open {
+				all[i] += "[0-9]*"
+			}
+		}
+		return strings.Join(all, "|")
+	},
+	// asterisk is an extension or a pattern for a number.
+	"asterisk": func(number string) string {
+		if begin, open := strings.CutSuffix(number, "*"); open {
+			return "_" + begin + "!"
+		}
+		return number
+	},
+}
+
+// writeSnippet writes what a neighbour of a kind needs.
+func writeSnippet(w io.Writer, kind string, n neighbour) error {
+	t, err := template.New(kind+".txt").Funcs(snippetFuncs).ParseFS(snippetTexts, "snippets/"+kind+".txt")
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, n)
+}
 
 // snippet writes what the other side needs, from our configuration.
 func snippet(args []string, out, errs io.Writer) int {
@@ -139,6 +95,7 @@ func snippet(args []string, out, errs io.Writer) int {
 	flags.SetOutput(errs)
 	file := flags.String("config", configDefault, "the configuration `FILE`")
 	trunk := flags.String("trunk", "", "the `NAME` of the SIP peer it is for. Default: the first")
+	secret := flags.Bool("secret", false, "write the secret itself, for a file that the XMPP server alone can read")
 	var kind string
 	for len(args) > 0 { // flags may stand behind the kind
 		if err := flags.Parse(args); err != nil {
@@ -152,9 +109,9 @@ func snippet(args []string, out, errs io.Writer) int {
 			kind, args = args[0], args[1:]
 		}
 	}
-	s, ok := snippets[kind]
+	codecs, ok := snippets[kind]
 	if !ok {
-		fmt.Fprintf(errs, "usage: sipxmppgw snippet %s [--trunk NAME] [--config FILE]\n", strings.Join(snippetKinds(), "|"))
+		fmt.Fprintf(errs, "usage: sipxmppgw snippet %s [--trunk NAME] [--secret] [--config FILE]\n", strings.Join(snippetKinds(), "|"))
 		return exitUsage
 	}
 	c, err := config.Load(*file)
@@ -162,13 +119,15 @@ func snippet(args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, err)
 		return exitUsage
 	}
-	n, err := neighbourOf(c, *trunk, s.codecs)
+	n, err := neighbourOf(c, *trunk, codecs)
 	if err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitUsage
 	}
-	t := template.Must(template.New(kind).Funcs(template.FuncMap{"join": strings.Join}).Parse(s.text)) // a test parses all
-	if err := t.Execute(out, n); err != nil {
+	if *secret {
+		n.Password = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(string(c.XMPP.Secret))
+	}
+	if err := writeSnippet(out, kind, n); err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
@@ -183,11 +142,15 @@ func neighbourOf(c config.Config, trunk string, codecs map[string]string) (neigh
 	if i < 0 {
 		return neighbour{}, fmt.Errorf("there is no trunk %s", trunk)
 	}
-	n := neighbour{Domain: c.XMPP.Domain, Trunk: c.Trunks[i], Secret: "that of xmpp.secret", Tel: cmp.Or(c.SIP.Domain, c.XMPP.Domain)}
+	n := neighbour{
+		Domain: c.XMPP.Domain, Trunk: c.Trunks[i], Secret: "that of xmpp.secret", Password: "...", Tel: cmp.Or(c.SIP.Domain, c.XMPP.Domain),
+		Numbers: numbersFor(c, c.Trunks[i]), Transport: strings.ToUpper(cmp.Or(c.Trunks[i].Transport, "udp")),
+	}
 	if c.XMPP.SecretFile != "" {
 		n.Secret = "what is in " + c.XMPP.SecretFile
 	}
 	n.Address, n.Port, _ = net.SplitHostPort(c.XMPP.Server) // checked with the configuration
+	n.Usual = n.Port == "5347" && slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, n.Address)
 	n.User, n.Register = n.Trunk.Username, n.Trunk.Register.User != ""
 	for _, codec := range n.Trunk.Codecs {
 		if name := codecs[codec]; name != "" {
@@ -220,4 +183,25 @@ func neighbourOf(c config.Config, trunk string, codecs map[string]string) (neigh
 		n.Way = ";transport=" + n.Trunk.Transport
 	}
 	return n, nil
+}
+
+// numbersFor are the numbers of XMPP users, as a trunk writes them.
+func numbersFor(c config.Config, t config.Trunk) []string {
+	numbers := slices.Sorted(maps.Keys(c.Users))
+	for _, g := range c.Groups {
+		numbers = append(numbers, g.Number)
+	}
+	numbers = slices.DeleteFunc(numbers, func(n string) bool { return strings.ContainsAny(n, "@:") || strings.Trim(n, "+0123456789*") != "" })
+	for i, n := range numbers {
+		switch t.NumberFormat {
+		case "digits":
+			numbers[i] = strings.TrimPrefix(n, "+")
+		case "international":
+			numbers[i] = "00" + strings.TrimPrefix(n, "+")
+		}
+	}
+	if len(numbers) == 0 {
+		return []string{"NUMBER"}
+	}
+	return numbers
 }

@@ -16,6 +16,7 @@ sip: {listen: ["udp:0.0.0.0:5070", "tls:0.0.0.0:5071"], external_address: 203.0.
 trunks:
   - {name: office, address: 127.0.0.1, trusted: true, codecs: [PCMA, opus]}
   - {name: far, address: sip.example.net, transport: tls, username: gw, password: s3cret, srtp: preferred, register: {user: gw}}
+numbers: {"+4930123456": juliet@example.org, "+4940*": "*@example.org", "sip:desk@gw.example.org": romeo@example.org}
 routes: [{from: "*", trunk: office}]
 `
 
@@ -41,10 +42,12 @@ func TestSnippets(t *testing.T) {
 	}{
 		{[]string{"prosody"}, []string{`Component "tel.example.org"`, "component_ports = { 5348 }", "component_secret is that of xmpp.secret", "kick_old"}},
 		{[]string{"ejabberd"}, []string{"port: 5348", "tel.example.org:", "ejabberd_service"}},
-		{[]string{"asterisk"}, []string{"allow=alaw,opus\n", "contact=sip:203.0.113.5:5070\n", "match=203.0.113.5\n", "trust_id_outbound=yes"}},
+		{[]string{"asterisk"}, []string{"allow=alaw,opus\n", "contact=sip:203.0.113.5:5070\n", "match=203.0.113.5\n", "trust_id_outbound=yes", "exten => +4930123456,1,", "exten => _+4940!,1,"}},
 		{[]string{"asterisk", "--trunk", "far"}, []string{"username=gw\n", "max_contacts=1", "media_encryption=sdes\nmedia_encryption_optimistic=yes\n", "trust_id_outbound=no"}},
-		{[]string{"freeswitch"}, []string{`value="203.0.113.5:5070"`, `value="PCMA,OPUS"`}},
-		{[]string{"kamailio", "--trunk", "far"}, []string{`$rd == "gw.example.org"`, `$du = "sip:203.0.113.5:5071;transport=tls"`}},
+		{[]string{"freeswitch"}, []string{`value="203.0.113.5:5070"`, `codec_string=PCMA,OPUS"`, `expression="^(\+4930123456|\+4940[0-9]*)$"`, `^203\.0\.113\.5$`}},
+		{[]string{"kamailio", "--trunk", "far"}, []string{`$rd != "gw.example.org"`, `$rU =~ "^(\+4930123456|\+4940[0-9]*)$"`, `$du = "sip:203.0.113.5:5071;transport=tls"`}},
+		{[]string{"3cx"}, []string{"203.0.113.5\n", "5070\n", "by address", "G.711 A-law, Opus", "+4930123456"}},
+		{[]string{"3cx", "--trunk", "far"}, []string{"5071\n", "TLS\n", "register, account based", "optional"}},
 	}
 	shown := map[string]bool{}
 	for _, tt := range tests {
