@@ -71,7 +71,8 @@ type XMPP struct {
 	// Secret is shared with the XMPP server. Better: SecretFile, the environment variable
 	// SIPXMPPGW_XMPP_SECRET, or a systemd credential named xmpp_secret. One is required.
 	Secret Secret `yaml:"secret"`
-	// SecretFile is a file that holds the secret; a line end after it does not count.
+	// SecretFile is a file that holds the secret; a line end after it does not count. A systemd
+	// credential, if there is one, goes before it.
 	SecretFile string `yaml:"secret_file"`
 	// Name is what service discovery shows. Default "Telephone gateway".
 	Name string `yaml:"name"`

@@ -193,6 +193,8 @@ func TestSecretComesFromElsewhere(t *testing.T) {
 		{"file beside the configuration", withFile, nil, "from /etc/gw/key", ""},
 		{"environment wins", withFile, env("SIPXMPPGW_XMPP_SECRET", "e"), "e", ""},
 		{"systemd credential", bare, env("CREDENTIALS_DIRECTORY", "/run/credentials"), "from /run/credentials/xmpp_secret", ""},
+		{"systemd credential, of a file that only systemd can read", strings.Replace(withFile, "key", "other", 1), env("CREDENTIALS_DIRECTORY", "/run/credentials"), "from /run/credentials/xmpp_secret", ""},
+		{"file, and credentials of others", withFile, env("CREDENTIALS_DIRECTORY", "/run/none"), "from /etc/gw/key", ""},
 		{"no such file", strings.Replace(withFile, "key", "other", 1), nil, "", "/etc/gw/c.yaml:3: xmpp.secret_file: open /etc/gw/other: file does not exist"},
 		{"both", strings.Replace(smallest, "secret: s3cret", "secret: a\n  secret_file: key", 1), nil, "", "/etc/gw/c.yaml:4: xmpp.secret_file: stands beside"},
 	}

@@ -105,6 +105,13 @@ func (r *reader) secret(c *Config, env Env) {
 		c.XMPP.Secret = Secret(s)
 		return
 	}
+	// systemd passes what its units may have where they could not read the file itself.
+	if dir := env.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && c.XMPP.SecretFile != "" && c.XMPP.Secret == "" {
+		if text, err := env.ReadFile(filepath.Join(dir, credential)); err == nil && len(text) > 0 {
+			c.XMPP.Secret = Secret(strings.TrimRight(string(text), "\r\n"))
+			return
+		}
+	}
 	file, path := c.XMPP.SecretFile, "xmpp.secret_file"
 	switch {
 	case file != "" && c.XMPP.Secret != "":

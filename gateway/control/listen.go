@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 // maxClients is how many connections there may be at once.
 const maxClients = 16
 
-// Listen makes the socket, which its group may use too. One that a gateway left behind is
+// Listen makes the socket, and its folder, which its group may use too. One that a gateway left behind is
 // replaced; one that is in use is an error.
 func Listen(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
@@ -26,6 +27,9 @@ func Listen(path string) (net.Listener, error) {
 		if err := os.Remove(path); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
