@@ -33,6 +33,9 @@ const (
 
 const usage = `usage: sipxmppgw COMMAND [FLAGS]
 
+  init [--config FILE] [--domain D] [--address A] [--number N] [--jid J] ...
+                        write a first configuration, and what the XMPP server and the PBX need;
+                        asks for what no flag says
   run --config FILE     run the gateway until told to stop
   check-config FILE     say everything that is wrong in a configuration
   route NUMBER --as JID [--config FILE]
@@ -41,9 +44,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   config show [--config FILE] [--defaults]
                         list the settings and where each comes from; without --defaults,
                         those that someone has set
-  snippet KIND [--trunk NAME] [--config FILE]
+  snippet KIND [--trunk NAME] [--secret] [--config FILE]
                         write what the other side needs: KIND is prosody, ejabberd,
-                        asterisk, freeswitch or kamailio
+                        asterisk, freeswitch, kamailio or 3cx; --secret writes the secret too
   completion SHELL      write what bash, zsh or fish needs to complete these
   calls [--ended|--refused]
                         list the calls there are, those that have ended, or those that were
@@ -82,6 +85,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	switch args[0] {
 	case "run":
 		return runDaemon(ctx, args[1:], errs)
+	case "init":
+		return initialize(args[1:], os.Stdin, typed(), out, errs)
 	case "check-config":
 		return checkConfig(args[1:], out, errs)
 	case "config":
