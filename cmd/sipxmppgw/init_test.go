@@ -64,6 +64,14 @@ func TestInit(t *testing.T) {
 		t.Errorf("a call would go nowhere: %s", text)
 	}
 
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, settings, _ := strings.Cut(written, "\n"); !strings.Contains(string(readme), "```yaml\n"+settings+"```") {
+		t.Errorf("the README shows another configuration than\n%s", settings)
+	}
+
 	// Once there, it stays.
 	if code, _ := initializes(t, file, "", firstAnswers...); code != exitProblem || holds(t, file, 0o644) != written {
 		t.Errorf("exit code %d, and the file is another", code)

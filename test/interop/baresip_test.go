@@ -54,6 +54,7 @@ func startBaresip(t *testing.T, port, proxy int) *baresip {
 // phoneOptions say what is other than usual.
 type phoneOptions struct {
 	port  int    // of SIP; 0 takes a free one
+	at    string // its address; empty for 127.0.0.1
 	proxy int    // of 127.0.0.1, where all it sends goes first; 0 sends it to the address dialled
 	user  string // who it is; empty for phoneUser
 	codec string // the only one it knows; empty for PCMA and PCMU
@@ -94,6 +95,9 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	if o.user == "" {
 		o.user = phoneUser
 	}
+	if o.at == "" {
+		o.at = "127.0.0.1"
+	}
 	codec := phoneCodecs[o.codec]
 	b := &baresip{
 		dir: t.TempDir(), user: o.user, port: o.port,
@@ -102,7 +106,7 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	control, media := freePort(t), freePorts(t, 20)
 	const longest = 60.0 // seconds of a call: then its tone ends, and baresip with it
 	writeTemplate(t, "baresip.config", filepath.Join(b.dir, "config"), map[string]any{
-		"Dir": b.dir, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
+		"Dir": b.dir, "Address": o.at, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
 		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
 		"Encryption": o.encryption, "Video": o.video, "Certificate": o.certificate, "CA": o.ca,
 		"Presence": o.watch != "",
@@ -114,7 +118,7 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	if o.transport != "" {
 		over = ";transport=" + o.transport
 	}
-	account := fmt.Sprintf("<sip:%s@%s%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, local(b.port), over, codec.account)
+	account := fmt.Sprintf("<sip:%s@%s:%d%s>;regint=0;answermode=manual;audio_codecs=%s", o.user, o.at, b.port, over, codec.account)
 	if o.domain != "" {
 		account = fmt.Sprintf("<sip:%s@%s%s>;auth_pass=%s;regint=30;answermode=manual;audio_codecs=%s", o.user, o.domain, over, o.password, codec.account)
 		if o.publish {

@@ -43,6 +43,12 @@ var compiled = sync.OnceValues(func() (string, error) {
 // startQXmpp logs a user in and shows it to a contact, until the gateway knows what it can do.
 func startQXmpp(t *testing.T, s *server, user, contact string) *qxmpp {
 	t.Helper()
+	return startQXmppAt(t, "127.0.0.1", s.client, user+"@"+userDomain, contact)
+}
+
+// startQXmppAt is that for a server elsewhere.
+func startQXmppAt(t *testing.T, host string, port int, jid, contact string) *qxmpp {
+	t.Helper()
 	program, err := compiled()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +56,7 @@ func startQXmpp(t *testing.T, s *server, user, contact string) *qxmpp {
 	t.Cleanup(func() { os.RemoveAll(filepath.Dir(program)) })
 	q := &qxmpp{dir: t.TempDir(), events: make(chan string, 1000)}
 	q.process = start(t, "qxmpp", processOptions{dir: q.dir, pipe: true}, program,
-		user+"@"+userDomain, password, strconv.Itoa(s.client), strconv.FormatFloat(userTone, 'f', 0, 64), q.dir)
+		jid, password, strconv.Itoa(port), strconv.FormatFloat(userTone, 'f', 0, 64), q.dir, host)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("stanzas of QXmpp:\n%s", tail(filepath.Join(q.dir, "stanzas.log"), 60))

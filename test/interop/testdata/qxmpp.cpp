@@ -145,7 +145,7 @@ int main(int argc, char **argv)
     QXmppConfiguration c;
     c.setJid(args.value(1));
     c.setPassword(args.value(2));
-    c.setHost("127.0.0.1");
+    c.setHost(args.value(6, "127.0.0.1"));
     c.setPort(args.value(3).toInt());
     c.setResource("qxmpp");
     c.setStreamSecurityMode(QXmppConfiguration::TLSDisabled);
