@@ -48,6 +48,7 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
                         write what the other side needs: KIND is prosody, ejabberd,
                         asterisk, freeswitch, kamailio or 3cx; --secret writes the secret too
   completion SHELL      write what bash, zsh or fish needs to complete these
+  man                   write the manual page
   calls [--ended|--refused]
                         list the calls there are, those that have ended, or those that were
                         not begun
@@ -95,6 +96,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return snippet(args[1:], out, errs)
 	case "completion":
 		return completion(args[1:], out, errs)
+	case "man":
+		return manual(args[1:], out, errs)
 	case "route":
 		return routeCall(args[1:], out, errs)
 	case "calls":

@@ -103,6 +103,34 @@ func TestCompletion(t *testing.T) {
 	prints(t, exitUsage, "completion", "command.com")
 }
 
+// The manual has every command, with what it does, and nothing that a formatter stumbles over.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	text := prints(t, exitOK, "man")
+	all, rest := entries()
+	if len(all) != len(commands()) || !strings.Contains(rest, "--socket") {
+		t.Errorf("%d entries for %d commands; of several it says %q", len(all), len(commands()), rest)
+	}
+	for _, e := range all {
+		if strings.Count(e.head, "[") != strings.Count(e.head, "]") || strings.HasPrefix(e.text, "[") {
+			t.Errorf("%q is cut from %q", e.head, e.text)
+		}
+		if e.text == "" || !strings.Contains(text, roff(e.text)) {
+			t.Errorf("%s: %q is not in it", e.head, e.text)
+		}
+	}
+	prints(t, exitUsage, "man", "1")
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		return
+	}
+	cmd := exec.Command(groff, "-man", "-Tutf8", "-ww", "-z")
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // What usage names is there, and what is there usage names.
 func TestUsageNamesEveryCommand(t *testing.T) {
 	t.Parallel()

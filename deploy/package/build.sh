@@ -22,6 +22,7 @@ printf 'sipxmppgw (%s-1) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -
 for shell in bash zsh fish; do
 	./sipxmppgw completion $shell >.build/completion.$shell
 done
+./sipxmppgw man | gzip -9n >.build/sipxmppgw.8.gz
 for kind in deb rpm; do
 	go tool -modfile=test/ship/nfpm.mod nfpm package -f deploy/package/nfpm.yaml -p $kind -t .build/
 done
