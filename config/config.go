@@ -510,6 +510,9 @@ type Accounts struct {
 	MaxCalls int `yaml:"max_calls"`
 	// NumberFormat is how their servers want numbers, as in a trunk. Default plus.
 	NumberFormat string `yaml:"number_format"`
+	// Voicemail asks their servers about mailboxes (RFC 3842), and leaves users a message when
+	// something has changed there. Default true.
+	Voicemail bool `yaml:"voicemail"`
 	// KeepCalls is how long a user's last calls are remembered; 0 for not at all. Default
 	// 720h, to 8760h.
 	KeepCalls time.Duration `yaml:"keep_calls"`

@@ -60,6 +60,7 @@ type view struct {
 type mailState struct {
 	Voicemail
 	known bool
+	over  bool // nobody wants to know any more
 	last  Mailbox
 }
 
@@ -176,6 +177,8 @@ func (p *Presences) step(s *shard, in any) {
 			pr.place = in.place
 			p.locate(s, pr)
 		}
+	case unasked:
+		p.unask(s, c, c.pairs[in.pair])
 	case agreed:
 		for _, pr := range c.of[in.user] {
 			if pr.User == in.user {
@@ -412,6 +415,9 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 		p.parts[s.index].owe(pr, slices.Concat(saw, pr.before))
 		pr.before = nil
 		p.sees(pr.Pair, false)
+		if pr.mail != nil && pr.mail.over {
+			pr.mail = nil
+		}
 		s.unset(pr.telling)
 		pr.told, pr.again = nil, nil
 		p.settle(s, p.parts[s.index], pr)
@@ -721,7 +727,7 @@ func (p *Presences) keep(pr *pair) {
 		r.Watch = name(pr.watch.Standing())
 	}
 	r.Allow = name(pr.allow)
-	if pr.mail != nil && pr.mail.known {
+	if pr.mail != nil && pr.mail.known && !pr.mail.over {
 		r.Mail = &pr.mail.last
 	}
 	r.Devices = devices(pr.told)
@@ -758,7 +764,7 @@ func (p *Presences) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mails := map[Pair]*Mailbox{}
+	kept := map[Pair]*Mailbox{}
 	for _, r := range rows {
 		var v row
 		user, contact, ok := strings.Cut(r.Key, " ")
@@ -769,19 +775,20 @@ func (p *Presences) Start(ctx context.Context) error {
 		}
 		of := Pair{User: user, Contact: contact}
 		if v.Mail != nil {
-			mails[of] = v.Mail
+			kept[of] = v.Mail
 			continue
 		}
 		if p.admit(of) {
 			p.shards.post(of.key(), resume{of, v, nil, len(rows)})
 		}
 	}
-	for i := range p.opt.Voicemails {
-		v := p.opt.Voicemails[i]
-		of := Pair{User: v.User, Contact: voicemailKey + v.Trunk}
-		if p.admit(of) {
-			p.shards.post(of.key(), resume{of, row{Mail: mails[of]}, &v, len(rows)})
-		}
+	p.mu.Lock()
+	p.kept, p.begun = kept, true
+	all := append(p.later, p.opt.Voicemails...)
+	p.later = nil
+	p.mu.Unlock()
+	for _, v := range all {
+		p.askAbout(v, len(rows))
 	}
 	return nil
 }
@@ -799,6 +806,9 @@ func (p *Presences) resume(s *shard, c *part, in resume) {
 	allow, _ := presence.ParseStanding(in.row.Allow)
 	p.allow(pr, allow)
 	if in.voicemail != nil {
+		if pr.mail != nil && !pr.mail.over && pr.watch != nil {
+			return // it is asked about
+		}
 		watch = presence.Granted
 		pr.mail = &mailState{Voicemail: *in.voicemail}
 		if in.row.Mail != nil {
@@ -846,7 +856,7 @@ func (p *Presences) Close() {
 
 // mailed takes what a mailbox says now: a change leaves the user one message.
 func (p *Presences) mailed(pr *pair, m Mailbox) {
-	if pr == nil || pr.mail == nil {
+	if pr == nil || pr.mail == nil || pr.mail.over {
 		return
 	}
 	st := pr.mail

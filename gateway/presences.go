@@ -173,6 +173,9 @@ type Presences struct {
 	grants map[Pair]bool            // the user lets the contact see it
 	byUser map[string]int           // contacts that a user watches
 	places map[Pair]*presence.Place // of users, as far as the contact may know
+	kept   map[Pair]*Mailbox        // what mailboxes said that nobody has asked about since the start
+	later  []Voicemail              // to be asked about after the start
+	begun  bool                     // Start has loaded what was kept
 	closed bool
 }
 
@@ -549,6 +552,7 @@ type (
 		pair  Pair
 		place *presence.Place
 	}
+	unasked   struct{ pair Pair }
 	agreed    struct{ user string }
 	showed    struct{ pair Pair }
 	farewells struct{ done *sync.WaitGroup }

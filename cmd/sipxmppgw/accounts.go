@@ -112,6 +112,8 @@ func (t *tenant) openAccounts() error {
 		Tell:    func(n accounts.Notice) { t.xmpp.Notice(n) },
 		Locates: t.locates,
 		Wished:  t.pres.Agreed,
+		Up:      t.askAbout,
+		Gone:    func(a accounts.Account) { t.pres.Unask(a.Owner, a.Trunk()) },
 		Log:     t.log,
 	})
 	if err != nil {
@@ -121,6 +123,13 @@ func (t *tenant) openAccounts() error {
 	routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
 	t.onEnded(t.remember)
 	return nil
+}
+
+// askAbout asks the server of an account about the mailbox there, if it is to be asked.
+func (t *tenant) askAbout(a accounts.Account) {
+	if t.c.Accounts.Voicemail {
+		t.pres.AskAbout(gateway.Voicemail{User: a.Owner, Trunk: a.Trunk(), Owner: gateway.Party{URI: a.AOR(), JID: a.Owner, Name: a.Name}, To: a.AOR()})
+	}
 }
 
 // people are persons as the accounts see them; nil for nobody.

@@ -82,10 +82,13 @@ type Options struct {
 	// of a user whose wishes have changed, and must not wait. By default nobody's, and nobody.
 	Locates func(owner string) bool
 	Wished  func(owner string)
-	Zone    *time.Location // of the times of calls; default the machine's
-	Now     func() time.Time
-	NewID   func() string // of an account; it cannot be guessed
-	Log     *slog.Logger
+	// Up is told of an account whose registration has come up, and Gone of one that is removed;
+	// they must not wait. By default nobody.
+	Up, Gone func(Account)
+	Zone     *time.Location // of the times of calls; default the machine's
+	Now      func() time.Time
+	NewID    func() string // of an account; it cannot be guessed
+	Log      *slog.Logger
 }
 
 // What is remembered of attempts.
@@ -200,6 +203,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Tell == nil {
 		o.Tell = func(Notice) {}
+	}
+	if o.Up == nil {
+		o.Up = func(Account) {}
+	}
+	if o.Gone == nil {
+		o.Gone = func(Account) {}
 	}
 	if o.Locates == nil {
 		o.Locates = func(string) bool { return false }
@@ -404,6 +413,9 @@ func (b *Book) told(a Account, s Standing) {
 		was, e.standing = e.standing, s
 	}
 	b.mu.Unlock()
+	if e != nil && s.Up && !was.Up {
+		b.opt.Up(a)
+	}
 	if e != nil && (s.Up != was.Up || s.Failed && s.Reason != was.Reason) && (s.Up || s.Failed) {
 		b.opt.Tell(Notice{Owner: a.Owner})
 	}
@@ -437,6 +449,7 @@ func (b *Book) tried(t *attempt, s Standing) {
 			b.keep(t.account).standing = s
 			b.mu.Unlock()
 			b.opt.Log.Info("account added", "account", t.account.ID)
+			b.opt.Up(t.account)
 			b.over(t, nil)
 			b.opt.Tell(Notice{Owner: t.account.Owner, New: first})
 		})
@@ -542,6 +555,7 @@ func (b *Book) forget(a Account) {
 	}
 	b.mu.Unlock()
 	b.opt.Store.Delete(store.Accounts, a.ID, nil)
+	b.opt.Gone(a)
 	b.opt.Lines.Leave(a.Trunk())
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/account"
@@ -26,6 +27,17 @@ func openAccounts(t *testing.T, w *world, policy media.Policy, m *translate.Mapp
 		people = persons
 	}
 	book, err := account.Open(context.Background(), account.Options{
+		Up: func(a account.Account) {
+			if w.pres != nil {
+				w.pres.AskAbout(gateway.Voicemail{User: a.Owner, Trunk: a.Trunk(), Owner: gateway.Party{URI: a.AOR()}, To: a.AOR()})
+			}
+		},
+		Gone: func(a account.Account) {
+			if w.pres != nil {
+				w.pres.Unask(a.Owner, a.Trunk())
+				time.Sleep(time.Millisecond) // of a play's time: what is sent has one order
+			}
+		},
 		Store: &store.Memory{}, Sealer: sealer, Lines: sipLines{w, policy}, Allow: []string{"example.org"},
 		Reachable: func(host string) bool { return host == netip.MustParseAddrPort(trunkAddr).Addr().String() },
 		Dialled:   func(_, number string) bool { _, err := m.Typed(number, "example.org"); return err == nil },

@@ -435,7 +435,7 @@ func presenceOf(set settings, routes *gateway.Routes, mayLocate func(string) boo
 	if set.publish {
 		o.Publish = []string{"trunk"}
 	}
-	if set.voicemail {
+	if set.voicemail && !set.accounts { // else their accounts have mailboxes
 		if owner, ok := routes.Owner("juliet@example.org", "trunk"); ok {
 			o.Voicemails = []gateway.Voicemail{{User: "juliet@example.org", Trunk: "trunk", Owner: owner, To: owner.URI}}
 		}
