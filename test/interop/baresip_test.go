@@ -4,6 +4,7 @@ package interop
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ func startBaresip(t *testing.T, port, proxy int) *baresip {
 type phoneOptions struct {
 	port  int    // of SIP; 0 takes a free one
 	at    string // its address; empty for 127.0.0.1
+	media string // that of its media; empty for the same
 	proxy int    // of 127.0.0.1, where all it sends goes first; 0 sends it to the address dialled
 	user  string // who it is; empty for phoneUser
 	codec string // the only one it knows; empty for PCMA and PCMU
@@ -106,7 +108,7 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	control, media := freePort(t), freePorts(t, 20)
 	const longest = 60.0 // seconds of a call: then its tone ends, and baresip with it
 	writeTemplate(t, "baresip.config", filepath.Join(b.dir, "config"), map[string]any{
-		"Dir": b.dir, "Address": o.at, "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
+		"Dir": b.dir, "Address": o.at, "MediaAddress": cmp.Or(o.media, o.at), "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
 		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
 		"Encryption": o.encryption, "Video": o.video, "Certificate": o.certificate, "CA": o.ca,
 		"Presence": o.watch != "",
