@@ -103,19 +103,6 @@ func reads(t *testing.T, name string) string {
 	return string(text)
 }
 
-// taken has a program, where it is installed, read a text.
-func taken(t *testing.T, text, program string, args ...string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		return
-	}
-	cmd := exec.Command(program, args...)
-	cmd.Stdin = strings.NewReader(text)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s: %v\n%s", program, err, out)
-	}
-}
-
 // Configurations for carriers are good, and each says of itself how the carrier knows us.
 func TestCarriers(t *testing.T) {
 	t.Parallel()
