@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // root returns the tests' user, who must be root for what changes roots.
@@ -79,6 +80,9 @@ func TestPackage(t *testing.T) {
 	if !strings.Contains(out, "INVITE") || !strings.Contains(out, "session-initiate") {
 		t.Errorf("no calls in what the demonstration says:\n%s", out)
 	}
+	began := time.Now()
+	makesCalls(t, dir)
+	t.Logf("both calls took %v", time.Since(began).Round(time.Second/10))
 	within("sh", "-c", "echo secret > /etc/sipxmppgw/xmpp.secret && cp /usr/share/doc/sipxmppgw/examples/config.yaml /etc/sipxmppgw/config.yaml")
 	if out := within("sipxmppgw", "check-config", "/etc/sipxmppgw/config.yaml"); !strings.Contains(out, "good") {
 		t.Errorf("of the example: %s", out)
