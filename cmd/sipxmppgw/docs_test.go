@@ -84,6 +84,8 @@ func TestCommandsInDocuments(t *testing.T) {
 					args = append(args, "--config", filepath.Join(t.TempDir(), "config.yaml"))
 				case "route", "snippet", "config":
 					args = append(args, "--config", file)
+				case "doctor":
+					args, want = append(args, "--config", file), exitProblem // nothing of it is there
 				case "healthcheck":
 					args, want = append(args, "--config", file), exitUnreachable
 				default:

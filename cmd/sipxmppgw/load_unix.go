@@ -15,3 +15,12 @@ func processorTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// openFilesLimit is how many files this process may have open; 0 if nobody knows.
+func openFilesLimit() uint64 {
+	var r syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
+		return 0
+	}
+	return uint64(r.Cur)
+}

@@ -66,6 +66,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   drain                 refuse new calls, and stop when the last has ended
   reload                read certificates and secrets again, as SIGHUP does
                         All that ask a running gateway take --socket, --timeout and --json.
+  doctor [--config FILE] [--json]
+                        look at the configuration, at what it needs of this machine and of
+                        others, and at the gateway, if it runs; say what is wrong, and what to do
   healthcheck [--ready] [--config FILE]
                         ask the gateway that has this configuration whether it lives, or is
                         ready for calls
@@ -118,6 +121,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return askOrder(ctx, args[0], args[1:], out, errs)
 	case "trunks":
 		return askTrunks(ctx, args[1:], out, errs)
+	case "doctor":
+		return examine(ctx, args[1:], out, errs)
 	case "healthcheck":
 		return healthcheck(ctx, args[1:], out, errs)
 	case "demo":
