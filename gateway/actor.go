@@ -454,7 +454,7 @@ func (a *actor) noteState(s call.State) {
 			a.g.talks(a)
 		}
 		a.g.answered(a)
-		if limit := a.g.opt.MaxDuration; limit > 0 && a.longest == nil {
+		if limit := a.g.bounds.Load().MaxDuration; limit > 0 && a.longest == nil {
 			a.longest = time.AfterFunc(limit, func() {
 				a.post(call.Aborted{Cause: call.Normal, Detail: call.Detail{Text: "the call has lasted as long as calls may"}})
 			})

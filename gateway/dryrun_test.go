@@ -21,7 +21,7 @@ func TestADryRunKnowsWhatTheRouterKnows(t *testing.T) {
 		}
 	}
 	r.apart().remember(translate.JID{Domain: "example.org"}, translate.URI{})
-	if r.origins != nil {
+	if r.past.Load() != nil {
 		t.Error("it leaves something behind")
 	}
 }

@@ -84,17 +84,18 @@ type rounds struct {
 
 // often counts a call, and reports whether it is one too many.
 func (r *Routes) often(p Pair, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	one := r.rounds[p]
+	m := r.memory()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	one := m.rounds[p]
 	if now.Sub(one.since) > roundsIn {
 		one = rounds{since: now}
 	}
 	one.times++
-	if r.rounds == nil || len(r.rounds) >= maxPairs {
-		r.rounds = map[Pair]rounds{}
+	if m.rounds == nil || len(m.rounds) >= maxPairs {
+		m.rounds = map[Pair]rounds{}
 	}
-	r.rounds[p] = one
+	m.rounds[p] = one
 	return one.times > maxRounds
 }
 

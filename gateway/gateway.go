@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,22 +26,11 @@ type Options struct {
 	Router Router
 	// Media bridges the media of calls.
 	Media MediaPlane
-	// Limits are the times of calls; the zero value means [call.DefaultLimits].
-	Limits call.Limits
-	// MaxCalls is how many calls there may be at once. Default 500.
-	MaxCalls int
-	// MaxEarly is how many of them may be unanswered. Default 200.
-	MaxEarly int
-	// Quotas are what calls may use, by trunk; the empty name is all of them together.
-	Quotas map[string]Quota
+	Bounds
 	// Busy says that there is too much to do for another call. Default: there never is.
 	Busy func() bool
-	// Trunks are the SIP peers whose calls are counted by name. Default: none.
-	Trunks []string
 	// Zone is where the days of quotas begin. Default: [time.Local].
 	Zone *time.Location
-	// MaxDuration is how long a call may last after the answer. Default: for ever.
-	MaxDuration time.Duration
 	// Log gets a call's states at info. Default: [slog.Default].
 	Log *slog.Logger
 	// Registry gets the metrics. Default: none.
@@ -73,9 +63,10 @@ type Router interface {
 // A Gateway is the shell around all calls: it admits them, gives each its goroutine, and
 // knows them while they live. Its methods may be called from any goroutine.
 type Gateway struct {
-	opt     Options
+	opt     Options // but for its bounds
 	log     *slog.Logger
 	metrics *metrics
+	bounds  atomic.Pointer[Bounds]
 
 	mu       sync.Mutex
 	dialers  [2]Dialer
@@ -89,15 +80,6 @@ type Gateway struct {
 
 // New returns a gateway without edges; SetDialer gives it each.
 func New(opt Options) *Gateway {
-	if opt.Limits == (call.Limits{}) {
-		opt.Limits = call.DefaultLimits()
-	}
-	if opt.MaxCalls == 0 {
-		opt.MaxCalls = 500
-	}
-	if opt.MaxEarly == 0 {
-		opt.MaxEarly = 200
-	}
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
@@ -108,6 +90,7 @@ func New(opt Options) *Gateway {
 		opt.NewID = newID
 	}
 	g := &Gateway{opt: opt, past: past{keep: opt.KeepEnded}, log: opt.Log, calls: map[call.ID]*actor{}, idle: make(chan struct{}), quotas: newQuotas(opt.Quotas, opt.Zone)}
+	g.bounds.Store(opt.Bounds.withDefaults())
 	g.metrics = newMetrics(opt.Registry, g)
 	return g
 }
@@ -214,7 +197,7 @@ func callerOf(in Incoming) Party {
 
 // limits are the times of a call.
 func (g *Gateway) limits(t Target) call.Limits {
-	limits := g.opt.Limits
+	limits := g.bounds.Load().Limits
 	if t.NoAnswer > 0 {
 		limits.NoAnswer = t.NoAnswer
 	}
@@ -247,7 +230,7 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 	case g.draining:
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "the gateway is going down"}}
-	case len(g.calls) >= g.opt.MaxCalls || g.early >= g.opt.MaxEarly:
+	case g.full():
 		g.mu.Unlock()
 		return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: "too many calls"}}
 	case g.opt.Busy != nil && g.opt.Busy():

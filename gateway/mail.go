@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +63,7 @@ type MailOptions struct {
 // which trunk is away, is one state.
 type Mail struct {
 	opt     MailOptions
+	served  atomic.Pointer[served]
 	box     *mailbox[message.Event]
 	metrics *mailMetrics
 	done    chan struct{} // closed when run has ended
@@ -80,8 +82,16 @@ func NewMail(o MailOptions) *Mail {
 	if o.NewKey == nil {
 		o.NewKey = func() string { return string(newID()) }
 	}
-	return &Mail{opt: o, box: newMailbox[message.Event](), metrics: newMailMetrics(o.Registry), done: make(chan struct{})}
+	p := &Mail{opt: o, box: newMailbox[message.Event](), metrics: newMailMetrics(o.Registry), done: make(chan struct{})}
+	p.Serve(o.Trunks, o.Phones)
+	return p
 }
+
+// served are the trunks and phones of the options.
+type served struct{ trunks, phones map[string]bool }
+
+// Serve has others take messages from now on than the options say.
+func (p *Mail) Serve(trunks, phones map[string]bool) { p.served.Store(&served{trunks, phones}) }
 
 // SetCarrier gives the shell an edge.
 func (p *Mail) SetCarrier(e Edge, c Carrier) { p.carriers[e&1] = c }
@@ -136,7 +146,7 @@ func (p *Mail) Send(q Query, m message.Message) error {
 	if q.Edge == XMPP {
 		m.From.JID = jid
 		m.Trunk = t.Trunk
-		if !p.opt.Trunks[t.Trunk] {
+		if !p.served.Load().trunks[t.Trunk] {
 			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
 			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{
 				Status: 501, Text: "the trunk " + t.Trunk + " takes no messages, only calls", Elsewhere: p.elsewhere(jid, t.To.JID),
@@ -181,10 +191,11 @@ func wordless(status int) bool { return status == 405 || status == 415 || status
 // ours to carry.
 func (p *Mail) inner(m *message.Message, t Target) error {
 	m.Way, m.Origin, m.Trunk = message.ToSIP, m.Trunk, t.Trunk
+	by := p.served.Load()
 	switch {
-	case !p.opt.Phones[m.Origin] && !p.opt.Phones[m.Trunk]:
+	case !by.phones[m.Origin] && !by.phones[m.Trunk]:
 		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
-	case !p.opt.Trunks[m.Trunk]:
+	case !by.trunks[m.Trunk]:
 		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "the trunk " + m.Trunk + " takes no messages, only calls"}}
 	}
 	return nil

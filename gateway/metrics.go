@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"errors"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,7 +24,7 @@ type metrics struct {
 	places  *prometheus.CounterVec
 	quality *qualities
 	flows   *flows
-	named   []string // trunks that are counted by name
+	named   sync.Map // trunks that are counted by name, those too that are no more
 }
 
 // stageBuckets reach from a machine that answers at once to a person who takes a minute.
@@ -72,7 +72,6 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		}, []string{"edge", "outcome"}),
 		quality: newQualities(),
 		flows:   newFlows(g),
-		named:   g.opt.Trunks,
 	}
 	for _, e := range []Edge{SIP, XMPP} {
 		for _, c := range call.Causes() {
@@ -89,13 +88,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			m.stages.WithLabelValues(e.String(), s)
 		}
 	}
-	for _, t := range g.opt.Trunks {
-		for _, d := range trunkDirections {
-			for _, o := range []string{"answered", "unanswered", "failed"} {
-				m.trunks.WithLabelValues(t, d, o)
-			}
-		}
-	}
+	m.count(g.opt.Trunks)
 	if reg != nil {
 		active := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sipxmppgw_calls_active",
@@ -105,6 +98,23 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		reg.MustRegister(m.quality.collectors()...)
 	}
 	return m
+}
+
+// count has the calls of trunks counted by name from now on.
+func (m *metrics) count(trunks []string) {
+	for _, t := range trunks {
+		for _, d := range trunkDirections {
+			for _, o := range []string{"answered", "unanswered", "failed"} {
+				m.trunks.WithLabelValues(t, d, o)
+			}
+		}
+		m.named.Store(t, true)
+	}
+}
+
+func (m *metrics) counts(trunk string) bool {
+	_, ok := m.named.Load(trunk)
+	return ok
 }
 
 // trunkDirections of a call whose side A or B is at a trunk.
@@ -137,7 +147,7 @@ func (m *metrics) ended(a *actor) {
 	m.ends.WithLabelValues(from, r.Cause.String()).Inc()
 	for side, t := range r.trunks {
 		// A user's account is no trunk: its name would be one more series for each user.
-		if r.edges[side] == SIP && slices.Contains(m.named, t) {
+		if r.edges[side] == SIP && m.counts(t) {
 			m.trunks.WithLabelValues(t, trunkDirections[side], effect(r)).Inc()
 		}
 	}

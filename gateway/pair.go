@@ -317,7 +317,7 @@ func (p *Presences) shown(s *shard, c *part, pr *pair, st presence.State) {
 
 // placeOf is where a user is, if the contact may know.
 func (p *Presences) placeOf(pr *pair) *presence.Place {
-	if pr.place == nil || !p.opt.Places[p.trunk(pr)] || !p.opt.MayLocate(pr.User) {
+	if pr.place == nil || !p.served.Load().places[p.trunk(pr)] || !p.opt.MayLocate(pr.User) {
 		return nil
 	}
 	return pr.place
@@ -511,7 +511,7 @@ func (p *Presences) subscribe(s *shard, pr *pair, o presence.Subscribe) {
 		}
 	}
 	trunk := p.trunk(pr)
-	if p.opt.Trunks[trunk] == PresencePhone && pr.mail == nil {
+	if p.Mode(trunk) == PresencePhone && pr.mail == nil {
 		p.answer(s, pr, trunk, o.Expires)
 		return
 	}
@@ -577,7 +577,7 @@ func (p *Presences) send(_ *shard, pr *pair, o presence.Subscribe) {
 		p.Watched(pr.Pair, presence.Refused{Status: 403})
 		return
 	}
-	if p.opt.Trunks[t.Trunk] == PresenceDialog {
+	if p.Mode(t.Trunk) == PresenceDialog {
 		sub.Package = PackageDialog
 	}
 	sub.Trunk, sub.From, sub.To = t.Trunk, t.From, t.To.URI

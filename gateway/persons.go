@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,8 @@ type PersonsOptions struct {
 // Persons is who is one person in both worlds (package person). Its methods may be called from
 // any goroutine and do not block.
 type Persons struct {
-	opt PersonsOptions
+	opt     PersonsOptions
+	mapping atomic.Pointer[translate.Mapping]
 
 	mu   sync.Mutex
 	book *person.Book
@@ -61,6 +63,7 @@ func NewPersons(o PersonsOptions) *Persons {
 		o.Now = time.Now
 	}
 	p := &Persons{opt: o, book: person.NewBook(nil)}
+	p.Map(o.Mapping)
 	if o.Registry != nil {
 		o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sipxmppgw_persons", Help: "SIP addresses that are known to be an XMPP user's.",
@@ -72,6 +75,9 @@ func NewPersons(o PersonsOptions) *Persons {
 	}
 	return p
 }
+
+// Map has addresses mean what another mapping says, from now on.
+func (p *Persons) Map(m *translate.Mapping) { p.mapping.Store(m) }
 
 // SetEdge gives persons the XMPP side. Until then nothing is looked at.
 func (p *Persons) SetEdge(x PersonsXMPP) {
@@ -115,10 +121,10 @@ func (p *Persons) Start(ctx context.Context) error {
 // address. met is the user it spoke to, if it was one.
 func (p *Persons) Named(contact string, user translate.JID, met string) {
 	c, err := translate.ParseJID(contact)
-	if err != nil || user.Local == "" || user.Domain == p.opt.Mapping.Gateway || c.Domain != p.opt.Mapping.Gateway {
+	if err != nil || user.Local == "" || user.Domain == p.mapping.Load().Gateway || c.Domain != p.mapping.Load().Gateway {
 		return
 	}
-	if j, err := translate.ParseJID(met); err != nil || j.Domain == p.opt.Mapping.Gateway {
+	if j, err := translate.ParseJID(met); err != nil || j.Domain == p.mapping.Load().Gateway {
 		met = ""
 	} else {
 		met = j.Bare().String()
@@ -135,12 +141,12 @@ func (p *Persons) Named(contact string, user translate.JID, met string) {
 // whole they are all that there are.
 func (p *Persons) Published(user string, addresses []string, whole bool) {
 	u, err := translate.ParseJID(user)
-	if err != nil || u.Domain == p.opt.Mapping.Gateway {
+	if err != nil || u.Domain == p.mapping.Load().Gateway {
 		return
 	}
 	var contacts []string
 	for _, a := range addresses {
-		if j, err := p.opt.Mapping.Typed(a, u.Domain); err == nil && len(contacts) < person.MaxContacts {
+		if j, err := p.mapping.Load().Typed(a, u.Domain); err == nil && len(contacts) < person.MaxContacts {
 			contacts = append(contacts, j.String())
 		}
 	}
@@ -219,7 +225,7 @@ func (p *Persons) shown(user, contact string) account.Person {
 	if err != nil {
 		return who
 	}
-	if u, err := p.opt.Mapping.URIOfJID(c); err == nil {
+	if u, err := p.mapping.Load().URIOfJID(c); err == nil {
 		who.Contact = u.User + "@" + u.Host
 		if n := u.Number(); n != "" {
 			who.Contact = n
@@ -250,11 +256,11 @@ func (p *Persons) meant(owner, address string) (user, contact string) {
 	_, domain, _ := strings.Cut(owner, "@")
 	if j, is := translate.ParseXMPPURI(address); is {
 		address = j.String()
-	} else if j, err := p.opt.Mapping.Typed(address, domain); err == nil {
+	} else if j, err := p.mapping.Load().Typed(address, domain); err == nil {
 		contact = j.String()
 	}
 	if j, err := translate.ParseJID(address); err == nil && j.Local != "" {
-		if user = j.Bare().String(); j.Domain == p.opt.Mapping.Gateway {
+		if user = j.Bare().String(); j.Domain == p.mapping.Load().Gateway {
 			user, contact = "", user
 		}
 	}

@@ -162,7 +162,7 @@ type Presences struct {
 	pace   *pace
 	sip    PresenceSIP
 	xmpp   PresenceXMPP
-	any    bool // trunk has presence
+	served atomic.Pointer[servedTrunks]
 	ready  atomic.Bool
 	gap    atomic.Int64 // when the XMPP server went away, in nanoseconds; 0 while it is there
 	count  presenceCounters
@@ -230,9 +230,7 @@ func NewPresences(opt PresenceOptions) *Presences {
 		opt: opt, log: opt.Log, pace: newPace(opt.Rate), pairs: map[Pair]bool{}, grants: map[Pair]bool{}, boxes: map[Pair]Mailbox{}, byUser: map[string]int{},
 		places: map[Pair]*presence.Place{},
 	}
-	for _, mode := range opt.Trunks {
-		p.any = p.any || mode != PresenceOff
-	}
+	p.Serve(opt.Trunks, opt.Places)
 	for range presenceShards {
 		p.parts = append(p.parts, &part{
 			pairs: map[Pair]*pair{}, of: map[string][]*pair{}, busy: map[string]int{}, phones: map[string]map[*pair]bool{},
@@ -243,7 +241,24 @@ func NewPresences(opt PresenceOptions) *Presences {
 }
 
 // Mode returns how presence is asked of a trunk.
-func (p *Presences) Mode(trunk string) PresenceMode { return p.opt.Trunks[trunk] }
+func (p *Presences) Mode(trunk string) PresenceMode { return p.served.Load().modes[trunk] }
+
+// servedTrunks are the trunks of the options.
+type servedTrunks struct {
+	modes  map[string]PresenceMode
+	places map[string]bool
+	any    bool // has presence
+}
+
+// Serve has other trunks have presence from now on, and know where users are, than the options
+// say.
+func (p *Presences) Serve(modes map[string]PresenceMode, places map[string]bool) {
+	w := &servedTrunks{modes: modes, places: places}
+	for _, mode := range modes {
+		w.any = w.any || mode != PresenceOff
+	}
+	p.served.Store(w)
+}
 
 // SetEdges gives presence its edges, before Start. Peers that come before are sent away.
 func (p *Presences) SetEdges(sip PresenceSIP, xmpp PresenceXMPP) {
@@ -297,11 +312,11 @@ func (p *Presences) FromUser(in Presentation) Taken {
 
 // serves reports whether a contact is at a trunk with presence.
 func (p *Presences) serves(pair Pair) bool {
-	if !p.any {
+	if !p.served.Load().any {
 		return false
 	}
 	t, err := p.opt.Router.Route(Query{Edge: XMPP, From: Party{JID: pair.User}, To: pair.Contact})
-	return err == nil && p.opt.Trunks[t.Trunk] != PresenceOff
+	return err == nil && p.Mode(t.Trunk) != PresenceOff
 }
 
 func (p *Presences) knows(pair Pair) bool {
@@ -444,7 +459,7 @@ func (p *Presences) Begin(w Watching) (Pair, error) {
 	pair := Pair{User: bareJID(t.To.JID), Contact: bareJID(t.From.JID)}
 	phone := ""
 	if t.Edge == SIP {
-		if p.opt.Trunks[t.Trunk] != PresencePhone || p.opt.Trunks[w.Query.Trunk] != PresencePhone {
+		if p.Mode(t.Trunk) != PresencePhone || p.Mode(w.Query.Trunk) != PresencePhone {
 			return Pair{}, &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "nobody here has this address"}}
 		}
 		phone, pair.User = t.Trunk, t.Trunk

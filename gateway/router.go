@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway/account"
@@ -71,10 +72,28 @@ type Routes struct {
 	RingPersons string
 	RingLead    time.Duration
 
+	past atomic.Pointer[memory]
+}
+
+// A memory is what a router has to remember of calls. One that takes the place of another has
+// that of the other.
+type memory struct {
 	mu      sync.Mutex
 	origins *translate.Origins // what URIs the JIDs we made stand for
 	rounds  map[Pair]rounds    // calls of one to another that rang elsewhere too
 }
+
+// memory returns what is remembered.
+func (r *Routes) memory() *memory {
+	if m := r.past.Load(); m != nil {
+		return m
+	}
+	r.past.CompareAndSwap(nil, &memory{})
+	return r.past.Load()
+}
+
+// Succeed has it remember what another router does, whose place it takes.
+func (r *Routes) Succeed(before *Routes) { r.past.Store(before.memory()) }
 
 var _ Router = (*Routes)(nil)
 
@@ -374,21 +393,23 @@ func (r *Routes) full(u translate.URI, trunk string) (string, bool) {
 }
 
 func (r *Routes) origin(j translate.JID) (translate.URI, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.origins == nil {
+	m := r.memory()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.origins == nil {
 		return translate.URI{}, false
 	}
-	return r.origins.URI(j, time.Now())
+	return m.origins.URI(j, time.Now())
 }
 
 func (r *Routes) remember(j translate.JID, u translate.URI) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.origins == nil {
-		r.origins = translate.NewOrigins(translate.OriginLimits{})
+	m := r.memory()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.origins == nil {
+		m.origins = translate.NewOrigins(translate.OriginLimits{})
 	}
-	r.origins.Put(j, u, time.Now())
+	m.origins.Put(j, u, time.Now())
 }
 
 // addressRefusal gives an error of an address its cause and status.

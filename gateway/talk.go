@@ -66,8 +66,10 @@ func (q *quotas) hushes(now time.Time, names ...string) {
 func (q *quotas) left(now time.Time, names ...string) (next time.Duration, ok bool) {
 	next = time.Minute
 	for _, name := range names {
-		u := q.of(now, name)
-		next = min(next, max(0, q.limit(name).Day-u.talk.sum(now, q.zone))/time.Duration(max(1, u.talk.calls)))
+		u, day := q.of(now, name), q.limit(name).Day
+		if day > 0 { // it may be no more
+			next = min(next, max(0, day-u.talk.sum(now, q.zone))/time.Duration(max(1, u.talk.calls)))
+		}
 	}
 	return next, len(names) > 0
 }

@@ -322,7 +322,7 @@ func (e *Edge) standing(to translate.JID) (unavailable bool, why string) {
 func (e *Edge) calledName(j translate.JID) string {
 	bare := j.Bare()
 	if e.opt.Names != nil {
-		if u, err := e.opt.Mapping.URIOfJID(bare); err == nil {
+		if u, err := e.mapping.Load().URIOfJID(bare); err == nil {
 			if name := translate.CleanName(e.opt.Names(u)); name != "" {
 				return name
 			}

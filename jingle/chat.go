@@ -318,7 +318,7 @@ func (e *Edge) elsewhere(uri string) string {
 	if err != nil {
 		return ""
 	}
-	j, err := e.opt.Mapping.JIDOfURI(u)
+	j, err := e.mapping.Load().JIDOfURI(u)
 	if err != nil {
 		return ""
 	}

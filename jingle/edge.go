@@ -1,6 +1,7 @@
 package jingle
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -96,10 +97,11 @@ const (
 
 // An Edge is the XMPP side of the gateway. Its methods may be called from any goroutine.
 type Edge struct {
-	opt    Options
-	log    *slog.Logger
-	stream atomic.Pointer[Stream]
-	born   time.Time
+	opt     Options
+	mapping atomic.Pointer[translate.Mapping] // of the options, or a later one
+	log     *slog.Logger
+	stream  atomic.Pointer[Stream]
+	born    time.Time
 
 	domain  wire.Disco // what the gateway says of itself
 	contact wire.Disco // what a SIP user's resource says
@@ -110,7 +112,9 @@ type Edge struct {
 	confirmed confirms
 	kept      atomic.Int64 // endings that wait for a connection
 
-	mu    sync.Mutex
+	mu                  sync.Mutex
+	maxCalls, proposals int // of the options, or later ones
+
 	legs  map[key]*leg
 	users map[string]*user // by bare JID, those with calls or recent proposals
 	ended recent[key, struct{}]
@@ -134,12 +138,6 @@ func New(opt Options) *Edge {
 	if opt.Name == "" {
 		opt.Name = "SIP gateway"
 	}
-	if opt.MaxCalls == 0 {
-		opt.MaxCalls = 4
-	}
-	if opt.Proposals == 0 {
-		opt.Proposals = 20
-	}
 	if opt.MaxPeople == 0 {
 		opt.MaxPeople = 16384
 	}
@@ -159,9 +157,18 @@ func New(opt Options) *Edge {
 		names: newRecent[string, string](4096),
 		langs: newRecent[string, account.Lang](4096),
 	}
+	e.Change(opt.Mapping, opt.MaxCalls, opt.Proposals)
 	e.people = newPeople(opt.MaxPeople)
 	e.describe()
 	return e
+}
+
+// Change has others hold from now on than the Mapping, MaxCalls and Proposals of the options.
+func (e *Edge) Change(m *translate.Mapping, calls, proposals int) {
+	e.mapping.Store(m)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.maxCalls, e.proposals = cmp.Or(calls, 4), cmp.Or(proposals, 20)
 }
 
 // newID returns a random UUID, which is no secret but must not be guessed.

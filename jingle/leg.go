@@ -338,7 +338,7 @@ func (e *Edge) errorOf(st component.Stanza) wire.Error {
 	err := wire.Error{Type: typ, Condition: condition, Text: text}
 	if jid, ok := strings.CutPrefix(st.ElsewhereOf(), "xmpp:"); ok {
 		if j, problem := translate.ParseJID(jid); problem == nil {
-			if u, problem := e.opt.Mapping.SenderURI(j.Bare()); problem == nil {
+			if u, problem := e.mapping.Load().SenderURI(j.Bare()); problem == nil {
 				err.Elsewhere = u.String()
 			}
 		}

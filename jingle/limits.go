@@ -33,7 +33,7 @@ func (e *Edge) mayCall(bare string) bool {
 		}
 	}
 	u.recently = keep
-	if len(u.recently) >= e.opt.Proposals || len(u.legs) >= e.opt.MaxCalls {
+	if len(u.recently) >= e.proposals || len(u.legs) >= e.maxCalls {
 		return false
 	}
 	u.recently = append(u.recently, now)
@@ -57,7 +57,7 @@ func (e *Edge) add(l *leg) bool {
 		u = &user{legs: make(map[key]*leg)}
 		e.users[l.key.peer] = u
 	}
-	if len(u.legs) >= e.opt.MaxCalls || e.legs[l.key] != nil {
+	if len(u.legs) >= e.maxCalls || e.legs[l.key] != nil {
 		return false
 	}
 	u.legs[l.key] = l

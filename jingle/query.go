@@ -57,7 +57,7 @@ func (e *Edge) gateway(st component.Stanza) {
 		e.send(st.Result(wire.GatewayPrompt("Enter a SIP address or a telephone number", "SIP address or number")))
 		return
 	}
-	jid, err := e.opt.Mapping.Typed(wire.PromptOf(query), from.Domain)
+	jid, err := e.mapping.Load().Typed(wire.PromptOf(query), from.Domain)
 	if err != nil {
 		e.refuse(st, wire.Error{
 			Type: "modify", Condition: "not-acceptable", Text: "Neither a SIP address nor a phone number",
@@ -76,7 +76,7 @@ func (e *Edge) routable(to translate.JID) *wire.Error {
 	if called {
 		return nil
 	}
-	_, err := e.opt.Mapping.URIOfJID(to.Bare())
+	_, err := e.mapping.Load().URIOfJID(to.Bare())
 	if err == nil {
 		return nil
 	}

@@ -75,7 +75,7 @@ func (e *Edge) Browse(p gateway.Pair, done func(addresses []string, whole bool))
 // reached is where a contact is reached: as a URI, as people write it, and the user that it is
 // known to be, to those who may know. What is not known is empty.
 func (e *Edge) reached(asks, to translate.JID) (uri, written, user string) {
-	u, err := e.opt.Mapping.URIOfJID(to.Bare())
+	u, err := e.mapping.Load().URIOfJID(to.Bare())
 	if err != nil {
 		return "", "", ""
 	}

@@ -55,7 +55,7 @@ func renamed(o wire.Occupant) string {
 
 // occupantURI is the address of somebody in a room of XMPP, as SIP has it; empty if there is none.
 func (e *Edge) occupantURI(j translate.JID) string {
-	u, err := e.opt.Mapping.SenderURI(j.Bare())
+	u, err := e.mapping.Load().SenderURI(j.Bare())
 	if err != nil {
 		return ""
 	}

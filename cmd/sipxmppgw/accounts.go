@@ -76,29 +76,22 @@ func (d *daemon) closeStore() {
 
 // openAccounts opens the accounts of users and the contacts, as far as there are any.
 func (t *tenant) openAccounts() error {
-	c, routes := t.c, t.routes
-	names, err := contactsOf(c, routes.Mapping.DialPlan)
-	if err != nil {
-		return err
-	}
-	if names != nil {
-		t.log.Info("contacts", "names", names.Len())
-		routes.Names = names.Name
-	}
+	c := t.c
 	if t.store == nil || len(c.Accounts.Allow) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), loading)
 	defer cancel()
+	var err error
 	t.accounts, err = accounts.Open(ctx, accounts.Options{
 		Store: t.store, Sealer: t.d.sealer, Lines: sipLines{t, accountPolicy(c)},
 		Allow: c.Accounts.Allow, Servers: c.Accounts.Servers, Max: c.Accounts.PerUser, MaxAll: c.Accounts.Max,
 		Reachable: func(host string) bool { return c.Accounts.PrivateServers || publicHost(host) },
 		Keep:      c.Accounts.KeepCalls,
-		Numbers:   func(owner string) []string { return numbersOf(routes.Mapping, owner) },
+		Numbers:   func(owner string) []string { return numbersOf(t.routes.Load().Mapping, owner) },
 		Dialled: func(owner, number string) bool {
 			_, domain, _ := strings.Cut(owner, "@")
-			_, err := routes.Mapping.Typed(number, domain)
+			_, err := t.routes.Load().Mapping.Typed(number, domain)
 			return err == nil
 		},
 		TestCall: func(owner string) bool {
@@ -119,8 +112,7 @@ func (t *tenant) openAccounts() error {
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
 	}
-	routes.Accounts = t.accounts
-	routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
+	t.furnish(t.routes.Load(), c)
 	t.onEnded(t.remember)
 	return nil
 }
@@ -247,7 +239,7 @@ func standingOf(s signaling.Standing) accounts.Standing {
 
 // remember keeps an ended call among the last ones of its user.
 func (t *tenant) remember(r gateway.Record) {
-	domain, routes := t.c.XMPP.Domain, t.routes
+	domain, routes := t.c.XMPP.Domain, t.routes.Load()
 	callee, err := translate.ParseJID(r.Callee.JID)
 	// What a user has forwarded went out as their own call, though it came from the SIP side.
 	out := r.From == gateway.XMPP || err == nil && callee.Domain == domain

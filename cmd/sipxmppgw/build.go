@@ -41,30 +41,32 @@ import (
 // A daemon is the gateway with its edges, its media and its listeners: everything that one
 // configuration makes. What is one component's own is in its tenant.
 type daemon struct {
-	log     *slog.Logger
-	tenants []*tenant // in the order of the configuration; at least one
-	sip     *signaling.Edge
-	msrp    *msrp.Endpoint  // nil without message sessions
-	relay   *embedded.Relay // nil if others carry all media
-	dns     *resolve.Resolver
-	trace   *trace.Recorder
-	reg     *prometheus.Registry
-	admin   *http.Server
-	web     net.Listener  // of admin; nil if it is turned off
-	desk    *control.Desk // of operators, by whichever way they come
-	ask     *http.Server
-	asked   net.Listener // of ask; nil if there is none
-	page    *console.Console
-	pages   *http.Server
-	pageAt  net.Listener     // of pages; nil if there are none
-	hep     *trace.Exporter  // nil if nobody is told
-	cdr     *cdr.Writer      // nil if nothing is written
-	hup     chan<- os.Signal // has what may change read again; nil if nothing may
-	told    chan struct{}    // closed when a command wants the gateway to stop
-	sipUp   []string         // the sockets, as they are bound
-	secure  *stack.Secure
-	bound   []string   // trunks that we register with
-	relayAt netip.Addr // where the relay is
+	log       *slog.Logger
+	tenants   []*tenant // in the order of the configuration; at least one
+	sip       *signaling.Edge
+	msrp      *msrp.Endpoint  // nil without message sessions
+	relay     *embedded.Relay // nil if others carry all media
+	dns       *resolve.Resolver
+	trace     *trace.Recorder
+	reg       *prometheus.Registry
+	admin     *http.Server
+	web       net.Listener  // of admin; nil if it is turned off
+	desk      *control.Desk // of operators, by whichever way they come
+	ask       *http.Server
+	asked     net.Listener // of ask; nil if there is none
+	page      *console.Console
+	pages     *http.Server
+	pageAt    net.Listener     // of pages; nil if there are none
+	hep       *trace.Exporter  // nil if nobody is told
+	cdr       *cdr.Writer      // nil if nothing is written
+	hup       chan<- os.Signal // has what may change read again; nil if nothing may
+	local     netip.Addr       // that leads to the first trunk, or what is advertised instead
+	listeners []stack.Listener
+	told      chan struct{} // closed when a command wants the gateway to stop
+	sipUp     []string      // the sockets, as they are bound
+	secure    *stack.Secure
+	bound     []string   // trunks that we register with
+	relayAt   netip.Addr // where the relay is
 
 	feed     feeding
 	since    time.Time // it was opened
@@ -118,6 +120,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
+	d.local, d.listeners = local, listeners
 	for _, l := range listeners {
 		opened = append(opened, socket(l))
 		if bound, err := boundTo(l); err == nil {
@@ -164,10 +167,10 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 		t := d.newTenant(own, len(parts) == 1)
 		d.tenants = append(d.tenants, t)
 		opened = append(opened, closer(t.shut))
-		if err := t.open(local, listeners); err != nil {
+		if err := t.open(local); err != nil {
 			return nil, inTenant(i, err)
 		}
-		hosts = append(hosts, t.routes.Mapping.SIPHost)
+		hosts = append(hosts, t.routes.Load().Mapping.SIPHost)
 	}
 	if err := d.openSIP(c, listeners); err != nil {
 		return nil, err
@@ -227,10 +230,13 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 	return all
 }
 
-func limitsOf(c config.Config) call.Limits {
+// boundsOf are what calls may be and use.
+func boundsOf(c config.Config) gateway.Bounds {
 	l := call.DefaultLimits()
 	l.NoAnswer = c.Calls.NoAnswer
-	return l
+	return gateway.Bounds{
+		Limits: l, MaxCalls: c.Calls.Max, MaxEarly: c.Calls.MaxUnanswered, Quotas: quotasOf(c), Trunks: namesOfTrunks(c), MaxDuration: c.Calls.MaxDuration,
+	}
 }
 
 // secondCall is what calls.second_call may say.

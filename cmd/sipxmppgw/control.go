@@ -88,7 +88,8 @@ func (d *daemon) status() control.Status {
 
 // component says how its connection fares.
 func (t *tenant) component() control.Component {
-	c := control.Component{Domain: t.c.XMPP.Domain, Server: t.c.XMPP.Server, State: control.Up, Calls: t.g.Active(), MaxCalls: t.c.Calls.Max}
+	limits := t.now.Load().Calls
+	c := control.Component{Domain: t.c.XMPP.Domain, Server: t.c.XMPP.Server, State: control.Up, Calls: t.g.Active(), MaxCalls: limits.Max}
 	if s := t.stream.State(); !s.Up {
 		c.State, c.Problem = control.Down, strings.TrimPrefix(downText(s), "xmpp: ")
 	} else if text := t.mediaDown(); text != "" {
@@ -100,7 +101,7 @@ func (t *tenant) component() control.Component {
 func (d *daemon) trunksOf(own *tenant, standings map[string]signaling.Standing) []control.Trunk {
 	var all []control.Trunk
 	using, probed := own.g.Using(), d.sip.Probed()
-	for _, t := range own.c.Trunks {
+	for _, t := range own.now.Load().Trunks {
 		trunk := control.Trunk{
 			Name: t.Name, Domain: own.c.XMPP.Domain, Address: t.Address, Transport: t.Transport, State: control.Unknown, Calls: using[t.Name], MaxCalls: t.MaxCalls,
 		}
@@ -130,7 +131,7 @@ func (d *daemon) trunksOf(own *tenant, standings map[string]signaling.Standing) 
 func (d *daemon) dryRun(q control.Question) (control.Routing, error) {
 	for _, t := range d.tenants {
 		if (q.Domain == "" || t.c.XMPP.Domain == q.Domain) && (q.Trunk == "" || t.has(q.Trunk)) {
-			return control.DryRun(t.routes, q)
+			return control.DryRun(t.routes.Load(), q)
 		}
 	}
 	if q.Domain != "" {

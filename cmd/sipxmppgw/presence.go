@@ -19,7 +19,7 @@ var presenceModes = map[string]gateway.PresenceMode{
 }
 
 // presenceOf returns who sees whose presence, and asks whom.
-func presenceOf(c config.Config, routes *gateway.Routes, kept store.Store, log *slog.Logger, followed *feed.Feed, mayLocate func(string) bool, barred, mailed func(user string)) *gateway.Presences {
+func presenceOf(c config.Config, routes *gateway.CurrentRoutes, kept store.Store, log *slog.Logger, followed *feed.Feed, mayLocate func(string) bool, barred, mailed func(user string)) *gateway.Presences {
 	o := gateway.PresenceOptions{
 		Router: routes, Trunks: map[string]gateway.PresenceMode{}, OnThePhone: !c.Calls.HideBusy,
 		Places: map[string]bool{}, MayLocate: mayLocate, Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log, Barred: barred, Mailed: mailed,

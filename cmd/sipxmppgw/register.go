@@ -49,7 +49,7 @@ func (d *daemon) degraded() []string {
 		}
 	}
 	for _, t := range d.tenants {
-		for _, own := range t.c.Trunks {
+		for _, own := range t.now.Load().Trunks {
 			if rest := d.sip.Resting(own.Name); rest > 0 {
 				causes = append(causes, fmt.Sprintf("trunk %s: it takes no calls for another %v (503)", own.Name, rest.Round(time.Second)))
 			}

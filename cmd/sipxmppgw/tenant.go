@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,7 +22,6 @@ import (
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/mediarelay/rtpengine"
 	"sipxmppgw/signaling"
-	"sipxmppgw/signaling/stack"
 )
 
 // A tenant is one component, with all that is its own: its stream, its calls with their
@@ -29,11 +29,13 @@ import (
 // daemon's, and nothing of it can be used up by one of them.
 type tenant struct {
 	d   *daemon
-	c   config.Config         // as it sees it
+	c   config.Config // as it sees it; what holds now, of what may change, is in now
+	now atomic.Pointer[config.Config]
 	log *slog.Logger          // with its domain, if there are several
 	reg prometheus.Registerer // the same
 
-	routes   *gateway.Routes
+	routes   gateway.CurrentRoutes
+	owners   atomic.Pointer[map[string]string] // of phones, by their trunks
 	g        *gateway.Gateway
 	mail     *gateway.Mail
 	xmpp     *jingle.Edge
@@ -63,6 +65,7 @@ func (d *daemon) newTenant(c config.Config, alone bool) *tenant {
 		d: d, c: c, log: d.log, reg: d.reg,
 		up: make(chan struct{}), ended: make(chan struct{}), booked: make(chan struct{}),
 	}
+	t.now.Store(&c)
 	if !alone {
 		t.log = d.log.With("domain", c.XMPP.Domain)
 		t.reg = prometheus.WrapRegistererWith(prometheus.Labels{"domain": c.XMPP.Domain}, d.reg)
@@ -72,16 +75,18 @@ func (d *daemon) newTenant(c config.Config, alone bool) *tenant {
 
 // open makes all but the SIP side. An error names the setting that is at fault. What is open
 // is given back by shut, in any case.
-func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
+func (t *tenant) open(local netip.Addr) error {
 	c := t.c
-	var err error
-	if t.routes, err = routesOf(c, local, listeners); err != nil {
+	routes, err := t.routesFor(c)
+	if err != nil {
 		return err
 	}
-	t.routes.Down = func(trunk string) bool { // calls may come before the SIP side is complete
-		e := t.d.probing.Load()
-		return e != nil && e.Down(trunk)
+	if routes.Names != nil {
+		t.log.Info("contacts", "files", len(c.Contacts))
 	}
+	t.routes.Store(routes)
+	owners := ownersOf(c)
+	t.owners.Store(&owners)
 	zone, err := zoneOf(c)
 	if err != nil {
 		return err
@@ -93,38 +98,32 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	t.store = t.d.part(t)
 	if c.Persons.Learn {
 		t.persons = gateway.NewPersons(gateway.PersonsOptions{
-			Mapping: t.routes.Mapping, Names: t.nameOf, Store: t.store, Registry: t.reg, Log: t.log,
+			Mapping: routes.Mapping, Names: t.nameOf, Store: t.store, Registry: t.reg, Log: t.log,
 		})
-		t.routes.Persons, t.routes.RingPersons, t.routes.RingLead = t.persons, c.Persons.Ring, c.Persons.Lead
+		t.furnish(routes, c)
 	}
-	t.pres = presenceOf(c, t.routes, t.store, t.log, t.d.feed.Feed, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
+	t.pres = presenceOf(c, &t.routes, t.store, t.log, t.d.feed.Feed, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
 		if e := t.d.probing.Load(); e != nil {
 			e.Mailed(t.sip, user)
 		}
 	})
-	owners := ownersOf(c)
 	t.lamps = gateway.NewLamps(gateway.LampOptions{
-		Router: t.routes, Allows: t.pres.Allows, Owner: func(trunk string) string { return owners[trunk] },
+		Router: &t.routes, Allows: t.pres.Allows, Owner: func(trunk string) string { return (*t.owners.Load())[trunk] },
 	})
 	t.g = gateway.New(gateway.Options{
-		Router:      t.routes,
-		Presence:    t.pres,
-		Lamps:       t.lamps,
-		Media:       carrier,
-		Limits:      limitsOf(c),
-		MaxCalls:    c.Calls.Max,
-		MaxEarly:    c.Calls.MaxUnanswered,
-		Quotas:      quotasOf(c),
-		Trunks:      namesOfTrunks(c),
-		Zone:        zone,
-		MaxDuration: c.Calls.MaxDuration,
-		Busy:        t.d.load.busy,
-		Log:         t.log,
-		Registry:    t.reg,
-		Trace:       t.d.trace,
-		KeepEnded:   c.Trace.Calls,
+		Router:    &t.routes,
+		Presence:  t.pres,
+		Lamps:     t.lamps,
+		Media:     carrier,
+		Bounds:    boundsOf(c),
+		Zone:      zone,
+		Busy:      t.d.load.busy,
+		Log:       t.log,
+		Registry:  t.reg,
+		Trace:     t.d.trace,
+		KeepEnded: c.Trace.Calls,
 		Ended: func(r gateway.Record) {
-			if user, ok := r.Missed(); ok && c.Calls.MissedMessage {
+			if user, ok := r.Missed(); ok && t.now.Load().Calls.MissedMessage {
 				t.xmpp.Missed(user, r)
 			}
 			if t.d.cdr != nil {
@@ -136,7 +135,7 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Changed: t.d.feed.Call,
 	})
 	t.mail = gateway.NewMail(gateway.MailOptions{
-		Router: t.routes,
+		Router: &t.routes,
 		Trunks: trunksWithMessages(c),
 		Phones: phonesOf(c),
 		Limits: message.Limits{
@@ -148,14 +147,14 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 		Registry: t.reg,
 	})
 	if len(c.MSRP.Listen) > 0 {
-		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: t.routes, Log: t.log, Registry: t.reg})
+		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: &t.routes, Log: t.log, Registry: t.reg})
 	}
 	t.sip = &signaling.Tenant{
 		Rooms: t.rooms,
-		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Lamps: t.lamps, Host: t.routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Lamps: t.lamps, Host: routes.Mapping.SIPHost, Refusals: refusalsOf(c),
 	}
 	if !c.Beside() { // our own addresses, where nothing else is said, mean the first
-		t.sip.Realm, t.sip.Hosts = c.SIP.Realm, t.routes.Hosts
+		t.sip.Realm, t.sip.Hosts = c.SIP.Realm, routes.Hosts
 	}
 	if err := t.openAccounts(); err != nil {
 		return err
@@ -167,22 +166,59 @@ func (t *tenant) open(local netip.Addr, listeners []stack.Listener) error {
 	return nil
 }
 
+// routesFor makes the router that a configuration of the tenant's wants. An error names the
+// setting that is at fault.
+func (t *tenant) routesFor(c config.Config) (*gateway.Routes, error) {
+	routes, err := routesOf(c, t.d.local, t.d.listeners)
+	if err != nil {
+		return nil, err
+	}
+	names, err := contactsOf(c, routes.Mapping.DialPlan)
+	if err != nil {
+		return nil, err
+	}
+	if names != nil {
+		routes.Names = names.Name
+	}
+	routes.Down = func(trunk string) bool { // calls may come before the SIP side is complete
+		e := t.d.probing.Load()
+		return e != nil && e.Down(trunk)
+	}
+	t.furnish(routes, c)
+	return routes, nil
+}
+
+// furnish tells a router who users are, as far as that is known.
+func (t *tenant) furnish(routes *gateway.Routes, c config.Config) {
+	if t.persons != nil {
+		routes.Persons, routes.RingPersons, routes.RingLead = t.persons, c.Persons.Ring, c.Persons.Lead
+	}
+	if t.accounts != nil {
+		routes.Accounts = t.accounts
+		routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
+	}
+}
+
 // nameOf is what the contacts call somebody.
 func (t *tenant) nameOf(u translate.URI) string {
-	if t.routes.Names == nil {
-		return ""
+	if names := t.routes.Load().Names; names != nil {
+		return names(u)
 	}
-	return t.routes.Names(u)
+	return ""
 }
 
 // openXMPP makes the component.
 func (t *tenant) openXMPP() error {
-	c := t.c
+	c, routes := t.c, t.routes.Load()
+	var names func(translate.URI) string
+	if len(c.Contacts) > 0 {
+		names = t.nameOf
+	}
 	t.xmpp = jingle.New(jingle.Options{
-		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: t.routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: t.routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
+		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
-		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.routes.Names,
+		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: names,
 		Rooms:    t.rooms,
 		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Persons: t.persons, Language: c.XMPP.Language,
 		MayLocate: t.mayLocate(),

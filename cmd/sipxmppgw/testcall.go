@@ -67,7 +67,7 @@ func (t *tenant) testCall(user string) error {
 			Edge:     gateway.XMPP,
 			From:     gateway.Party{JID: translate.JID{Local: echoName, Domain: t.c.XMPP.Domain, Resource: translate.VirtualResource}.String(), Name: "Echo"},
 			To:       gateway.Party{JID: user},
-			Policy:   t.routes.XMPP,
+			Policy:   t.routes.Load().XMPP,
 			NoAnswer: echoRing,
 			Rule:     "test call",
 		},

@@ -77,7 +77,7 @@ func newTenant(t *testing.T, w *world, network *memnet.Net, gw net.Addr, sipPoli
 	log := slog.New(slog.DiscardHandler)
 	ids := counter("two")
 	two.g = gateway.New(gateway.Options{
-		Router: routes, Media: w.plane, Log: log, MaxCalls: twoMembers,
+		Router: routes, Media: w.plane, Log: log, Bounds: gateway.Bounds{MaxCalls: twoMembers},
 		NewID: func() call.ID { return call.ID(ids()) },
 		Ended: func(r gateway.Record) { w.ended <- r },
 	})
