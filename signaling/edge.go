@@ -35,7 +35,7 @@ var methods = []string{
 type Edge struct {
 	o         Options
 	own       Tenant // of the options
-	trunks    trunks
+	peers     atomic.Pointer[roster]
 	stack     *stack.Stack
 	legs      *registry
 	usages    *usages
@@ -55,9 +55,13 @@ type Edge struct {
 	warden   *warden // nil if nobody has to prove who they are
 	phones   *phones // nil if none registers
 
-	located  func()         // closes the resolver, if it is ours
-	unwatch  func()         // ends watching
-	watching sync.WaitGroup // where trunks are
+	located  func()          // closes the resolver, if it is ours
+	watched  context.Context // what watches trunks ends with it
+	unwatch  func()
+	watching sync.WaitGroup // what does
+	watch    watcher
+
+	changing sync.Mutex // trunks and phones; it is taken before mu
 
 	mu         sync.Mutex
 	closing    bool
@@ -79,7 +83,11 @@ func New(o Options) (*Edge, error) {
 	e.own = Tenant{
 		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Rooms: e.o.Rooms, Persons: e.o.Persons, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
 	}
-	e.trunks = slices.Clone(e.o.Trunks)
+	first := &roster{}
+	for i := range e.o.Trunks {
+		first.now = append(first.now, e.newTrunk(e.o.Trunks[i], nil))
+	}
+	e.peers.Store(first)
 	e.meet()
 	so := e.o.Stack
 	if so.Locate == nil {
@@ -87,21 +95,14 @@ func New(o Options) (*Edge, error) {
 		e.located, so.Locate = own.Close, own
 	}
 	e.servers = &servers{public: o.PublicOnly, byName: map[stack.Target]*server{}}
-	watch := watcher{so.Locate, e.trunks, e.servers, e.o.Log}
+	e.watch = watcher{so.Locate, e.known, e.servers, e.o.Log}
 	e.servers.watch = func(ctx context.Context, at stack.Target, p *places) {
-		watch.watch(ctx, &Trunk{Name: at.Host, Next: at, places: p})
+		e.watch.watch(ctx, &Trunk{Name: at.Host, Next: at, places: p})
 	}
-	so.Locate = watch
-	for i := range e.trunks {
-		e.trunks[i].login, e.trunks[i].purse = new(atomic.Pointer[login]), &purse{}
-		if _, ok := literal(e.trunks[i].Next.Host); !ok && e.trunks[i].Next.Host != "" {
-			e.trunks[i].places = &places{}
-		}
-		e.trunks[i].health = &health{probed: e.trunks[i].Probe > 0 && e.trunks[i].Next.Host != ""}
-	}
+	so.Locate = e.watch
 	so.Allowed = e.knows
-	if slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Identity != "" }) {
-		so.Identified = e.trunks.identified
+	if slices.ContainsFunc(first.now, func(t *Trunk) bool { return t.Identity != "" }) {
+		so.Identified = func(p stack.Peer) bool { return e.known().identified(p) }
 	}
 	so.OnRequest = e.request
 	so.OnAck = e.ack
@@ -131,21 +132,12 @@ func New(o Options) (*Edge, error) {
 		return nil, fmt.Errorf("sip: %w", err)
 	}
 	e.stack = s
-	ctx, stop := context.WithCancel(context.Background())
-	e.unwatch = stop
+	e.watched, e.unwatch = context.WithCancel(context.Background())
 	if e.phones != nil {
-		e.watching.Go(func() { e.phones.lapse(ctx) })
+		e.watching.Go(func() { e.phones.lapse(e.watched) })
 	}
-	for i := range e.trunks {
-		if t := &e.trunks[i]; t.Keepalive > 0 && t.Next.Host != "" {
-			s.Keep(t.Next, t.Keepalive)
-		}
-		if t := &e.trunks[i]; t.places != nil {
-			e.watching.Go(func() { watch.watch(ctx, t) })
-		}
-		if t := &e.trunks[i]; t.health.probed {
-			e.watching.Go(func() { e.probe(ctx, t) }) // until ctx is over
-		}
+	for _, t := range first.now {
+		e.attend(t)
 	}
 	return e, nil
 }
@@ -156,7 +148,7 @@ func (e *Edge) meet() {
 	if e.phones != nil {
 		e.phones.moved = e.stirred
 	}
-	if e.phones == nil && !slices.ContainsFunc(e.trunks, func(t Trunk) bool { return t.Inbound.User != "" }) {
+	if e.phones == nil && !slices.ContainsFunc(e.trunks(), func(t *Trunk) bool { return t.Inbound.User != "" }) {
 		return
 	}
 	e.warden = newWarden(e.o, &e.count)
@@ -164,17 +156,24 @@ func (e *Edge) meet() {
 		id, own := req.CallID().Value(), tag(req.To().Params)
 		return e.legs.find(id, own) != nil || e.usages.find(id, own) != nil
 	}
-	for i := range e.trunks {
-		if t := &e.trunks[i]; t.Inbound.User != "" {
-			t.flows = e.flows
-			e.warden.add(&e.own, t.Inbound.User, member{t, t.Inbound.Secret})
+	e.enroll()
+}
+
+// enroll makes known who can prove to be a trunk or a phone of now, and nobody else.
+func (e *Edge) enroll() {
+	if e.warden == nil {
+		return
+	}
+	r := e.warden.blank()
+	for _, t := range e.trunks() {
+		if t.Inbound.User != "" {
+			e.warden.add(r, &e.own, t.Inbound.User, member{t, t.Inbound.Secret})
 		}
 	}
-	if e.phones != nil {
-		for _, t := range e.phones.byName {
-			e.warden.add(e.of(t), t.station.User, member{t, t.station.Secret})
-		}
+	for _, t := range e.phones.all() {
+		e.warden.add(r, e.of(t), t.station.User, member{t, t.station.Secret})
 	}
+	e.warden.roll.Store(r)
 }
 
 // Aim implements [gateway.Dialer]: of a trunk's phones nothing is known beforehand.
@@ -289,7 +288,7 @@ func (e *Edge) way(t *Trunk, secured bool) (next stack.Target, at netip.Addr, pr
 	if next.Host != "" {
 		return next, at, ""
 	}
-	flow, ok := e.stack.Flow(func(p stack.Peer) bool { return e.trunks.of(p) == t })
+	flow, ok := e.stack.Flow(func(p stack.Peer) bool { return e.trunks().of(p) == t })
 	if !ok {
 		return next, at, "trunk " + t.Name + " is not connected"
 	}
@@ -299,7 +298,7 @@ func (e *Edge) way(t *Trunk, secured bool) (next stack.Target, at netip.Addr, pr
 
 // trunk returns the trunk of that name, or nil.
 func (e *Edge) trunk(name string) *Trunk {
-	if t := e.trunks.named(name); t != nil {
+	if t := e.trunks().named(name); t != nil {
 		return t
 	}
 	if t := e.phones.named(name); t != nil {
@@ -314,7 +313,7 @@ func (e *Edge) trunk(name string) *Trunk {
 // knows reports whether something may come from an address at all.
 func (e *Edge) knows(source netip.AddrPort, t stack.Transport) bool {
 	a := source.Addr().Unmap()
-	return e.trunks.knows(source, t) || e.flows.known(t, source) || e.bindings.knows(a) || e.servers.knows(a)
+	return e.known().knows(source, t) || e.flows.known(t, source) || e.bindings.knows(a) || e.servers.knows(a)
 }
 
 // user is what the o= line may say of a caller.
@@ -386,14 +385,18 @@ func (e *Edge) finished() {
 // Close ends every dialog, gives peers a moment to agree, and closes the listeners. New
 // calls are refused from the beginning of Close.
 func (e *Edge) Close() error {
+	e.changing.Lock()
 	e.mu.Lock()
-	if e.closing {
-		e.mu.Unlock()
+	shut := e.closing
+	if !shut {
+		e.closing = true
+		e.busy++ // ours, so that quiet is closed once
+	}
+	e.mu.Unlock()
+	e.changing.Unlock()
+	if shut {
 		return stack.ErrClosed
 	}
-	e.closing = true
-	e.busy++ // ours, so that quiet is closed once
-	e.mu.Unlock()
 	for _, l := range e.legs.all() {
 		l.End(call.Unavailable, call.Detail{})
 	}

@@ -18,16 +18,17 @@ func (t *Trunk) credentials() (user, password string) {
 // SetCredentials changes who we are to a trunk of the options, and asks its registrar again if
 // that has refused us. It is false if nothing has changed, or there is no such trunk.
 func (e *Edge) SetCredentials(trunk, user, password string) bool {
-	t := e.trunks.named(trunk)
-	if t == nil {
-		return false
-	}
+	t := e.trunks().named(trunk)
+	return t != nil && e.setCredentials(t, user, password)
+}
+
+func (e *Edge) setCredentials(t *Trunk, user, password string) bool {
 	if was, word := t.credentials(); was == user && word == password {
 		return false
 	}
 	t.login.Store(&login{user, password})
 	t.purse.empty()
-	if b := e.bindings.named(trunk); b != nil && b.refused() {
+	if b := e.bindings.named(t.Name); b != nil && b.refused() {
 		b.step(registration.Fired{Timer: registration.Next})
 	}
 	return true

@@ -169,6 +169,8 @@ type Trunk struct {
 	login   *atomic.Pointer[login] // that has changed; nil for an account
 	health  *health                // nil for a phone and an account
 	purse   *purse                 // nil for a phone
+	unwatch func()                 // ends watching it; nil for a phone and an account
+	unprobe func()                 // ends probing it and keeping the way there open; the same
 }
 
 // Credentials are a user name and what proves it.

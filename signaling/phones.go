@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -21,7 +22,7 @@ import (
 
 // phones are those that register with us. Nil has none.
 type phones struct {
-	byName map[string]*Trunk // as they are bound
+	byName atomic.Pointer[map[string]*Trunk] // as they are bound; replaced whole
 	flows  *flows
 	o      Options
 
@@ -37,19 +38,35 @@ func newPhones(o Options, fs *flows) *phones {
 	if len(o.Phones) == 0 {
 		return nil
 	}
-	p := &phones{byName: map[string]*Trunk{}, flows: fs, o: o, r: registrar.New(o.Bindings), composed: map[*Trunk]*presence.Compositor{}, moved: func(*Trunk) {}}
+	p := &phones{flows: fs, o: o, r: registrar.New(o.Bindings), composed: map[*Trunk]*presence.Compositor{}, moved: func(*Trunk) {}}
+	all := map[string]*Trunk{}
 	for i := range o.Phones {
-		phone := &o.Phones[i]
-		p.byName[phone.bound()] = &Trunk{
-			Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: fs, station: phone, Sessions: AutoSessions,
-		}
+		all[o.Phones[i].bound()] = p.newPhone(o.Phones[i])
 	}
+	p.byName.Store(&all)
 	for _, b := range o.Restored {
-		if t := p.byName[b.User]; t != nil && p.r.Restore(b, time.Now()) {
+		if t := p.at(b.User); t != nil && p.r.Restore(b, time.Now()) {
 			fs.hold(t, wayOf(b))
 		}
 	}
 	return p
+}
+
+func (p *phones) newPhone(phone Phone) *Trunk {
+	return &Trunk{
+		Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: p.flows, station: &phone, Sessions: AutoSessions,
+	}
+}
+
+// at returns the trunk of a phone by the name that it is bound as, or nil.
+func (p *phones) at(bound string) *Trunk { return (*p.byName.Load())[bound] }
+
+// all are the trunks of all phones, by that name.
+func (p *phones) all() map[string]*Trunk {
+	if p == nil {
+		return nil
+	}
+	return *p.byName.Load()
 }
 
 // bound is the name that its bindings have.
@@ -65,7 +82,7 @@ func (p *phones) named(trunk string) *Trunk {
 	if p == nil || !ok {
 		return nil
 	}
-	return p.byName[user]
+	return p.at(user)
 }
 
 func (p *phones) len() int {
@@ -81,7 +98,7 @@ func (p *phones) len() int {
 // the lock.
 func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	for _, b := range kept {
-		p.flows.hold(p.byName[b.User], wayOf(b))
+		p.flows.hold(p.at(b.User), wayOf(b))
 		if p.o.Keep != nil {
 			p.o.Keep(b)
 		}
@@ -89,15 +106,15 @@ func (p *phones) changed(before, kept, gone []registrar.Binding) {
 	for _, b := range kept {
 		for _, old := range before {
 			if old.Key() == b.Key() {
-				p.flows.release(p.byName[b.User], wayOf(old))
+				p.flows.release(p.at(b.User), wayOf(old))
 			}
 		}
 	}
 	for _, b := range append(slices.Clone(kept), gone...) {
-		p.moved(p.byName[b.User])
+		p.moved(p.at(b.User))
 	}
 	for _, b := range gone {
-		p.flows.release(p.byName[b.User], wayOf(b))
+		p.flows.release(p.at(b.User), wayOf(b))
 		if p.o.Drop != nil {
 			p.o.Drop(b)
 		}
@@ -357,10 +374,10 @@ func (e *Edge) unmask(uri sip.Uri, trunk *Trunk) (_ sip.Uri, ok bool) {
 	p.mu.Lock()
 	b, ok := p.r.Resolve(uri.User, time.Now())
 	p.mu.Unlock()
-	if !ok || e.of(p.byName[b.User]) != e.of(trunk) {
+	if !ok || e.of(p.at(b.User)) != e.of(trunk) {
 		return uri, false
 	}
-	t := p.byName[b.User]
+	t := p.at(b.User)
 	return sip.Uri{
 		Scheme: "sip", User: t.station.User, Host: e.of(t).Host,
 		UriParams: sip.HeaderParams{{K: "gr", V: strings.Trim(b.Instance, "<>")}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,7 +104,7 @@ func query(to stack.Target) resolve.Query {
 // A watcher is a locator that sees where trunks are.
 type watcher struct {
 	stack.Locator
-	trunks  trunks
+	trunks  func() trunks
 	servers *servers
 	log     *slog.Logger
 }
@@ -136,17 +137,12 @@ func (w watcher) Lookup(ctx context.Context, q resolve.Query) (resolve.Answer, e
 
 // configured reports whether a name is that of a trunk of the config.
 func (w watcher) configured(q resolve.Query) bool {
-	for i := range w.trunks {
-		if query(w.trunks[i].Next) == q {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.trunks(), func(t *Trunk) bool { return query(t.Next) == q })
 }
 
 func (w watcher) see(q resolve.Query, a resolve.Answer) {
-	for i := range w.trunks {
-		if t := &w.trunks[i]; t.places != nil && t.Next.Query() == q {
+	for _, t := range w.trunks() {
+		if t.places != nil && t.Next.Query() == q {
 			t.places.see(a.Targets)
 		}
 	}

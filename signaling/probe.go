@@ -129,16 +129,16 @@ func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
 // Down reports whether a trunk is known not to take calls: it does not answer, or wants to be left
 // alone.
 func (e *Edge) Down(trunk string) bool {
-	t := e.trunks.named(trunk)
+	t := e.trunks().named(trunk)
 	return t != nil && (t.health.isDown() || t.health.resting() > 0)
 }
 
 // Probed returns the trunks that are asked whether they are there.
 func (e *Edge) Probed() []string {
 	var names []string
-	for i := range e.trunks {
-		if e.trunks[i].health.probed {
-			names = append(names, e.trunks[i].Name)
+	for _, t := range e.trunks() {
+		if t.health.probed {
+			names = append(names, t.Name)
 		}
 	}
 	return names

@@ -82,6 +82,7 @@ type binding struct {
 	over       stack.Peer     // the connection that calls come over; the zero value if they need none
 	since      time.Time      // it was last registered over that
 	used       bool           // it was up once
+	then       func()         // called when it has been given back; nil for nothing
 	closed     bool
 }
 
@@ -92,7 +93,7 @@ const nudged = 25 * time.Second
 // Register holds a binding for a trunk of the options from now on: it never gives up. told,
 // if it is not nil, hears of each change; it must neither wait nor call the edge.
 func (e *Edge) Register(trunk string, of Binding, told func(Standing)) error {
-	t := e.trunks.named(trunk)
+	t := e.trunks().named(trunk)
 	if t == nil {
 		return errNoTrunk
 	}
@@ -102,7 +103,7 @@ func (e *Edge) Register(trunk string, of Binding, told func(Standing)) error {
 // Join adds a trunk for one account, at a server that it is registered with: calls come in
 // from there alone, and only for the account.
 func (e *Edge) Join(t Trunk, of Binding, told func(Standing)) error {
-	if e.trunks.named(t.Name) != nil {
+	if e.trunks().named(t.Name) != nil {
 		return errTaken
 	}
 	t.Sources, t.purse = nil, &purse{}
@@ -209,6 +210,9 @@ func (b *binding) step(in registration.Input) {
 				time.AfterFunc(remembered, b.forget)
 			} else {
 				b.forget()
+			}
+			if b.then != nil {
+				go b.then() // it registers, and ends
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func (h *health) resting() time.Duration {
 
 // Resting says for how long a trunk still wants to be left alone; 0 if it does not.
 func (e *Edge) Resting(trunk string) time.Duration {
-	t := e.trunks.named(trunk)
+	t := e.trunks().named(trunk)
 	if t == nil {
 		return 0
 	}

@@ -183,7 +183,7 @@ func TestProofNotTraced(t *testing.T) {
 // TestChallengedByName proves who we are to a trunk that has its addresses by DNS.
 func TestChallengedByName(t *testing.T) {
 	playNamed(t, nil, func(t *testing.T, w *world, _ *fakeDNS) {
-		w.edge.trunks[0].Username, w.edge.trunks[0].Password = "gw", "secret"
+		w.edge.trunks()[0].Username, w.edge.trunks()[0].Password = "gw", "secret"
 		p := w.peer("198.51.100.9:5060")
 		c := w.dial(toOtto())
 		p.wants("INVITE ")

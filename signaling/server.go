@@ -16,16 +16,16 @@ func (e *Edge) request(tx *stack.ServerTx) {
 	}
 	peer, own := tx.Peer(), tag(req.To().Params)
 	from := tx.Source().Addr().Unmap()
-	trunk, served := e.trunks.of(peer), e.bindings.knows(from) || e.servers.knows(from)
-	if own != "" && (trunk != nil || served || e.warden != nil || e.trunks.within(peer)) {
+	trunk, served := e.trunks().of(peer), e.bindings.knows(from) || e.servers.knows(from)
+	if own != "" && (trunk != nil || served || e.warden != nil || e.known().within(peer)) {
 		e.inDialog(tx, own)
 		return
 	}
 	if b := e.bindings.called(req, peer); b != nil {
-		trunk = b.trunk
+		trunk = e.ofBinding(b)
 	} else if trunk == nil {
 		if b := e.bindings.meant(req, peer); b != nil {
-			trunk = b.trunk
+			trunk = e.ofBinding(b)
 		}
 	}
 	if trunk == nil && req.Method == sip.OPTIONS && e.flows.known(peer.Transport, peer.Addr) {
@@ -39,7 +39,7 @@ func (e *Edge) request(tx *stack.ServerTx) {
 		}
 		return
 	}
-	if trunk == nil && (!served || e.trunks.within(peer)) {
+	if trunk == nil && (!served || e.known().within(peer)) {
 		e.reply(tx, 403)
 		return
 	}

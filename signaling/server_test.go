@@ -218,9 +218,9 @@ func TestForgery(t *testing.T) {
 // one machine: whose the call is does not depend on the order of the config.
 func TestTrunksAtOneAddress(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
-		w.edge.trunks = append(w.edge.trunks, Trunk{
-			Name: "second", Next: stack.Target{Host: "198.51.100.9", Port: 5070}, Sources: w.edge.trunks[0].Sources,
-		})
+		w.edge.ChangeTrunks([]Trunk{*w.edge.trunks()[0], {
+			Name: "second", Next: stack.Target{Host: "198.51.100.9", Port: 5070}, Sources: w.edge.trunks()[0].Sources,
+		}}, nil)
 		p := w.peer("198.51.100.9:5070")
 		target := toOtto()
 		target.Trunk = "second"

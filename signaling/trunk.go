@@ -12,7 +12,7 @@ import (
 )
 
 // trunks are the SIP peers, in the order of the config.
-type trunks []Trunk
+type trunks []*Trunk
 
 // of returns the trunk that a request belongs to, or nil: the one whose certificate it has or
 // else the one with the longest prefix that holds its source. Of several at one address, such
@@ -25,7 +25,7 @@ func (ts trunks) of(p stack.Peer) *Trunk {
 	for i := range ts {
 		bits, at := ts[i].admits(p), ts[i].listens(p.Addr)
 		if bits > most || bits >= 0 && bits == most && at && !exact {
-			best, most, exact = &ts[i], bits, at
+			best, most, exact = ts[i], bits, at
 		}
 	}
 	return best
@@ -142,7 +142,7 @@ func (t *Trunk) listens(at netip.AddrPort) bool {
 func (ts trunks) named(name string) *Trunk {
 	for i := range ts {
 		if ts[i].Name == name {
-			return &ts[i]
+			return ts[i]
 		}
 	}
 	return nil

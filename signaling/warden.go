@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -32,19 +34,24 @@ var askable = map[sip.RequestMethod]bool{
 // A warden asks who nobody knows by an address or a certificate, and remembers who could not
 // say. It is nil where everybody is known so.
 type warden struct {
-	users map[proving]member // by the name that they prove
-	hosts []realmOf          // of tenants beside that of the options
+	roll  atomic.Pointer[roll]
 	known func(req *sip.Request) bool
 	own   string // realm of the options
 	md5   bool
 	log   *slog.Logger
 	count *counters
 
-	mu     sync.Mutex
-	realms map[string]*challenge.Realm
+	mu     sync.Mutex // of realms, too
 	guard  *guard.Guard
 	second int64 // of the lines logged
 	lines  int   // and how many these are
+}
+
+// A roll is who there is to be proved, and where. It is replaced whole.
+type roll struct {
+	users  map[proving]member // by the name that they prove
+	hosts  []realmOf          // of tenants beside that of the options
+	realms map[string]*challenge.Realm
 }
 
 // A proving is a name, and the realm that it is good in.
@@ -70,30 +77,40 @@ const (
 
 func newWarden(o Options, count *counters) *warden {
 	w := &warden{
-		users: map[proving]member{}, log: o.Log, count: count, own: cmp.Or(o.Realm, o.Host), md5: o.MD5, realms: map[string]*challenge.Realm{},
+		log: o.Log, count: count, own: cmp.Or(o.Realm, o.Host), md5: o.MD5,
 		guard: guard.New(guard.Options{Failures: o.MaxFailures}),
 	}
-	w.open(w.own)
+	w.roll.Store(w.blank())
 	return w
 }
 
+// blank is a roll of nobody, with the realms that there are.
+func (w *warden) blank() *roll {
+	r := &roll{users: map[proving]member{}, realms: map[string]*challenge.Realm{}}
+	if now := w.roll.Load(); now != nil {
+		maps.Copy(r.realms, now.realms)
+	}
+	w.open(r, w.own)
+	return r
+}
+
 // open makes a realm, if there is none of that name.
-func (w *warden) open(name string) {
-	if w.realms[name] != nil {
+func (w *warden) open(r *roll, name string) {
+	if r.realms[name] != nil {
 		return
 	}
 	ro := challenge.Options{Name: name, MD5: w.md5}
 	rand.Read(ro.Key[:]) // it never fails
-	w.realms[name] = challenge.New(ro)
+	r.realms[name] = challenge.New(ro)
 }
 
-// add makes known who can prove to be at a tenant. It comes before the first request.
-func (w *warden) add(t *Tenant, user string, m member) {
+// add puts on a roll who can prove to be at a tenant.
+func (w *warden) add(r *roll, t *Tenant, user string, m member) {
 	realm := t.realm()
-	w.open(realm)
-	w.users[proving{realm, user}] = m
-	if realm != w.own && !slices.Contains(w.hosts, realmOf{t, realm}) {
-		w.hosts = append(w.hosts, realmOf{t, realm})
+	w.open(r, realm)
+	r.users[proving{realm, user}] = m
+	if realm != w.own && !slices.Contains(r.hosts, realmOf{t, realm}) {
+		r.hosts = append(r.hosts, realmOf{t, realm})
 	}
 }
 
@@ -104,7 +121,7 @@ func (w *warden) realmOf(req *sip.Request) string {
 		return a.Realm
 	}
 	from, _ := requestURI(address(value(req, "From")).URI)
-	for _, h := range w.hosts {
+	for _, h := range w.roll.Load().hosts {
 		if h.tenant.means(from.Host) {
 			return h.name
 		}
@@ -158,7 +175,7 @@ func (w *warden) answers(req *sip.Request) bool {
 
 func (w *warden) answer(req *sip.Request) (challenge.Answer, bool) {
 	for i, v := range values(req, "Authorization") {
-		if a, err := challenge.ParseAnswer(v); i < 4 && err == nil && w.realms[a.Realm] != nil {
+		if a, err := challenge.ParseAnswer(v); i < 4 && err == nil && w.roll.Load().realms[a.Realm] != nil {
 			return a, true
 		}
 	}
@@ -171,10 +188,10 @@ func (w *warden) judge(req *sip.Request, p stack.Peer) (member, challenge.Verdic
 	if !ok {
 		return member{}, challenge.Unasked
 	}
-	m := w.users[proving{a.Realm, a.User}]
+	m := w.roll.Load().users[proving{a.Realm, a.User}]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := w.realms[a.Realm].Judge(a, challenge.Request{
+	v := w.roll.Load().realms[a.Realm].Judge(a, challenge.Request{
 		Method: string(req.Method), URI: req.Recipient.String(), Source: p.Addr.Addr().Unmap(),
 	}, m.secret, time.Now())
 	if v == challenge.Proved && (m.trunk == nil || !m.trunk.fits(p)) {
@@ -192,7 +209,7 @@ func (w *warden) admit(req *sip.Request, p stack.Peer) (member, challenge.Verdic
 	a, _ := w.answer(req)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.realms[a.Realm].Spend(a, p.Addr.Addr().Unmap(), time.Now()) {
+	if !w.roll.Load().realms[a.Realm].Spend(a, p.Addr.Addr().Unmap(), time.Now()) {
 		return m, challenge.Stale
 	}
 	w.guard.Proved(p.Addr.Addr())
@@ -219,7 +236,7 @@ func (w *warden) refusal(req *sip.Request, p stack.Peer, v challenge.Verdict) st
 		w.count.challenged.Add(1)
 	}
 	var hs []sip.Header
-	for _, c := range w.realms[w.realmOf(req)].Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
+	for _, c := range w.roll.Load().realms[w.realmOf(req)].Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
 		hs = append(hs, header("WWW-Authenticate", c))
 	}
 	return stack.Judgement{Status: 401, Headers: hs}
@@ -238,7 +255,7 @@ func (w *warden) knows(req *sip.Request) []challenge.Algorithm {
 	if a, ok := w.answer(req); ok {
 		name = a.User
 	}
-	return w.users[proving{w.realmOf(req), name}].secret.Knows()
+	return w.roll.Load().users[proving{w.realmOf(req), name}].secret.Knows()
 }
 
 // reject logs a line for who watches the log for addresses to shut out. It is for the holder
@@ -270,7 +287,7 @@ func (e *Edge) guesses(tx *stack.ServerTx) bool {
 	if !ok || e.warden.admits(tx.Source().Addr().Unmap()) {
 		return false
 	}
-	m, known := e.warden.users[proving{a.Realm, a.User}]
+	m, known := e.warden.roll.Load().users[proving{a.Realm, a.User}]
 	return !known || !e.flows.holds(m.trunk, tx.Transport(), tx.Source())
 }
 

@@ -171,6 +171,13 @@ func (r *Registrar) Fail(b Binding) bool {
 	return true
 }
 
+// Forget takes out all bindings of a user.
+func (r *Registrar) Forget(user string) (gone []Binding) {
+	gone = r.users[user]
+	delete(r.users, user)
+	return gone
+}
+
 func (r *Registrar) set(user string, all []Binding) {
 	if len(all) == 0 {
 		delete(r.users, user)

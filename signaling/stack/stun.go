@@ -217,19 +217,21 @@ func (s *Stack) pong(m stunMessage, from netip.AddrPort) {
 	}
 }
 
-// Keep keeps the way to a target open until the stack is closed: by STUN over UDP (RFC 5626
+// Keep keeps the way to a target open until ctx is over or the stack is closed: by STUN over UDP (RFC 5626
 // section 4.4.2), and over what has connections by opening one and sending empty lines (section
 // 4.4.1). It waits four fifths of the time at least.
-func (s *Stack) Keep(to Target, every time.Duration) {
-	s.spawn(func() { // ends with Close
-		for s.ctx.Err() == nil {
+func (s *Stack) Keep(ctx context.Context, to Target, every time.Duration) {
+	s.spawn(func() { // ends with Close, or with ctx
+		for s.ctx.Err() == nil && ctx.Err() == nil {
 			s.locate(to, func(targets []resolve.Target, err error) {
 				if err == nil {
 					s.keep(targets[0], to)
 				}
 			})
-			if !s.wait(every*4/5 + time.Duration(mathrand.Int64N(max(1, int64(every/5))))) {
-				return
+			select {
+			case <-s.ctx.Done():
+			case <-ctx.Done():
+			case <-time.After(every*4/5 + time.Duration(mathrand.Int64N(max(1, int64(every/5))))):
 			}
 		}
 	})

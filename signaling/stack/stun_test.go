@@ -115,7 +115,7 @@ func TestKeepSTUN(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		b := newBed(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-		b.stack.Keep(peerTarget, 25*time.Second)
+		b.stack.Keep(t.Context(), peerTarget, 25*time.Second)
 		last := time.Now()
 		for i := range 4 {
 			m, ok := readSTUN([]byte(b.receive()))
@@ -153,7 +153,7 @@ func TestKeepConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, Options{})
 		l := b.listen()
-		b.stack.Keep(tcpTarget, 30*time.Second)
+		b.stack.Keep(t.Context(), tcpTarget, 30*time.Second)
 		for range 2 {
 			conn, err := l.Accept()
 			if err != nil {
