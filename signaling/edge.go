@@ -298,7 +298,7 @@ func (e *Edge) way(t *Trunk, secured bool) (next stack.Target, at netip.Addr, pr
 
 // trunk returns the trunk of that name, or nil.
 func (e *Edge) trunk(name string) *Trunk {
-	if t := e.trunks().named(name); t != nil {
+	if t := e.known().named(name); t != nil { // a call may have been routed before a change
 		return t
 	}
 	if t := e.phones.named(name); t != nil {

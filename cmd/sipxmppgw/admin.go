@@ -90,6 +90,30 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("sipxmppgw_"+name, help, labels, nil)
 }
 
+// trunksUp are the SIP peers that are probed now.
+type trunksUp struct {
+	d    *daemon
+	desc *prometheus.Desc
+}
+
+func (d *daemon) trunksUp() trunksUp {
+	return trunksUp{d, desc("trunk_up", "Whether a SIP peer that is probed takes calls (1), or does not answer or wants to be left alone (0).", "trunk")}
+}
+
+// Describe implements [prometheus.Collector].
+func (t trunksUp) Describe(ch chan<- *prometheus.Desc) { ch <- t.desc }
+
+// Collect implements [prometheus.Collector].
+func (t trunksUp) Collect(ch chan<- prometheus.Metric) {
+	for _, trunk := range t.d.sip.Probed() {
+		up := 1.0
+		if t.d.sip.Down(trunk) {
+			up = 0
+		}
+		ch <- prometheus.MustNewConstMetric(t.desc, prometheus.GaugeValue, up, trunk)
+	}
+}
+
 // counters returns the figures that a tenant's stream and its rtpengines keep by themselves.
 func (t *tenant) counters() counters {
 	var cs counters
@@ -138,15 +162,6 @@ func (d *daemon) counters() counters {
 	}
 	cs.count(desc("sip_panics_total", "SIP messages that were lost by a fault of the gateway itself."), func() uint64 { return d.sip.Stats().Stack.Panics })
 	cs.count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
-	up := desc("trunk_up", "Whether a SIP peer that is probed takes calls (1), or does not answer or wants to be left alone (0).", "trunk")
-	for _, trunk := range d.sip.Probed() {
-		cs.gauge(up, func() int {
-			if d.sip.Down(trunk) {
-				return 0
-			}
-			return 1
-		}, trunk)
-	}
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Barred }, "shut_out")
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Scanned }, "scanner")
 	proofs := desc("sip_proofs_total", "Requests whose sender had to prove who it is, by what came of it: asked, or wrong.", "result")
@@ -196,6 +211,7 @@ func (d *daemon) counters() counters {
 	})
 
 	d.recordCounters(&cs)
+	d.reloadCounters(&cs)
 	if d.relay == nil {
 		return cs
 	}

@@ -238,8 +238,19 @@ func askOrder(ctx context.Context, name string, args []string, out, errs io.Writ
 		return exitUsage
 	}
 	body, code := a.ask(http.MethodPost, "/"+name)
-	if code == exitOK && *a.json {
+	var r control.Reloaded
+	switch {
+	case code != exitOK:
+	case *a.json:
 		_, _ = a.out.Write(body)
+	case name == "reload":
+		if err := json.Unmarshal(body, &r); err != nil {
+			fmt.Fprintln(errs, "sipxmppgw: the gateway's answer:", err)
+			return exitProblem
+		}
+		for line := range strings.Lines(sayReloaded(r)) {
+			fmt.Fprintln(out, trace.Printable(strings.TrimSuffix(line, "\n")))
+		}
 	}
 	return code
 }

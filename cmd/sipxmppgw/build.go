@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -56,20 +55,26 @@ type daemon struct {
 	asked     net.Listener // of ask; nil if there is none
 	page      *console.Console
 	pages     *http.Server
-	pageAt    net.Listener     // of pages; nil if there are none
-	hep       *trace.Exporter  // nil if nobody is told
-	cdr       *cdr.Writer      // nil if nothing is written
-	hup       chan<- os.Signal // has what may change read again; nil if nothing may
-	local     netip.Addr       // that leads to the first trunk, or what is advertised instead
+	pageAt    net.Listener    // of pages; nil if there are none
+	hep       *trace.Exporter // nil if nobody is told
+	cdr       *cdr.Writer     // nil if nothing is written
+	file      string          // the configuration
+	local     netip.Addr      // that leads to the first trunk, or what is advertised instead
 	listeners []stack.Listener
 	told      chan struct{} // closed when a command wants the gateway to stop
 	sipUp     []string      // the sockets, as they are bound
 	secure    *stack.Secure
-	bound     []string   // trunks that we register with
 	relayAt   netip.Addr // where the relay is
 
-	feed     feeding
-	since    time.Time // it was opened
+	feed  feeding
+	since time.Time // it was opened
+
+	reloading sync.Mutex    // one at a time
+	conf      config.Config // that holds now; of reloading
+	reloads   struct {
+		failed atomic.Bool  // the last one
+		last   atomic.Int64 // that did not, in seconds since 1970
+	}
 	outcomes outcomes
 
 	store  store.Store   // of all tenants; nil if nothing is kept
@@ -85,7 +90,8 @@ type daemon struct {
 
 // open makes a daemon. An error names the setting that is at fault.
 func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
-	d := &daemon{since: time.Now(), log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
+	d := &daemon{conf: c, since: time.Now(), log: log, reg: prometheus.NewRegistry(), stop: func() {}, told: make(chan struct{}), load: newLoad(c.Calls.MaxCPU, log)}
+	d.reloads.last.Store(d.since.Unix())
 	var opened []interface{ Close() error }
 	defer func() {
 		if err != nil {
@@ -185,7 +191,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	d.ask = control.New(d.desk)
 	d.newConsole(c)
 	d.reg.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.counters(),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), d.counters(), d.trunksUp(),
 	)
 	log.Info("sip side", "sockets", strings.Join(d.sipUp, " "), "advertised", at.String(), "because", at.why, "host", strings.Join(slices.Compact(hosts), " "))
 	if d.web != nil {
@@ -266,7 +272,7 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 		o.Stack.Control = mark
 	}
 	for i, t := range d.tenants {
-		trunks, err := t.trunks()
+		trunks, err := t.trunks(t.c)
 		if err != nil {
 			return inTenant(i, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
@@ -54,13 +53,8 @@ func (d *daemon) newDesk() *control.Desk {
 	}
 	return control.NewDesk(control.Options{
 		Calls: all, Trace: d.trace, Version: versionOf(), Status: d.status, Route: d.dryRun,
-		Drain: sync.OnceFunc(func() { close(d.told) }),
-		Reload: func() {
-			select {
-			case d.hup <- syscall.SIGHUP:
-			default: // it is about to, or nobody is there to do it
-			}
-		},
+		Drain:  sync.OnceFunc(func() { close(d.told) }),
+		Reload: func() (control.Reloaded, error) { return d.reload(d.file) },
 	})
 }
 
@@ -105,7 +99,7 @@ func (d *daemon) trunksOf(own *tenant, standings map[string]signaling.Standing) 
 		trunk := control.Trunk{
 			Name: t.Name, Domain: own.c.XMPP.Domain, Address: t.Address, Transport: t.Transport, State: control.Unknown, Calls: using[t.Name], MaxCalls: t.MaxCalls,
 		}
-		if slices.Contains(d.bound, t.Name) {
+		if t.Register.User != "" {
 			s := standings[t.Name]
 			trunk.State, trunk.Registration = control.Up, s.State.String()
 			if s.State != registration.Up {

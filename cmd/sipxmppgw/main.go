@@ -64,7 +64,8 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   replay FILE           tell a call machine anew what that of a ladder in JSON was told
   trunks                list the SIP peers, and how they fare
   drain                 refuse new calls, and stop when the last has ended
-  reload                read certificates and secrets again, as SIGHUP does
+  reload                read the configuration again, with certificates and secrets, as SIGHUP
+                        does, and say what has changed; no call is touched
                         All that ask a running gateway take --socket, --timeout and --json.
   doctor [--config FILE] [--json]
                         look at the configuration, at what it needs of this machine and of
@@ -203,17 +204,16 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
+	d.file = *file
 	log.Info("started", "version", versionOf())
 
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
-	d.hup = again
 	defer close(again)
 	defer signal.Stop(again)
 	go func() { // ends with again
 		for range again {
-			d.secure.Keys.Reload()
-			d.reload(*file)
+			_, _ = d.reload(*file) // it is logged
 		}
 	}()
 
@@ -240,7 +240,7 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
-	limited, cancel := context.WithTimeout(draining, c.Calls.Drain)
+	limited, cancel := context.WithTimeout(draining, d.drain())
 	defer cancel()
 	d.close(limited)
 	log.Info("stopped")

@@ -93,12 +93,7 @@ func (d *daemon) registrar(c config.Config, o *signaling.Options) {
 
 // phones gives the SIP side a tenant's phones, and where they were.
 func (t *tenant) phones(o *signaling.Options) error {
-	for _, p := range t.c.Phones {
-		o.Phones = append(o.Phones, signaling.Phone{
-			User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(t.c, p), Tenant: t.sip, Space: spaceOf(t.c),
-			Owner: ownerOf(p), Publishes: p.Presence == "publish",
-		})
-	}
+	o.Phones = append(o.Phones, t.phonesFor(t.c)...)
 	if len(t.c.Phones) == 0 || t.store == nil {
 		return nil
 	}
@@ -114,6 +109,18 @@ func (t *tenant) phones(o *signaling.Options) error {
 		}
 	}
 	return nil
+}
+
+// phonesFor are the phones of a configuration of the tenant's.
+func (t *tenant) phonesFor(c config.Config) []signaling.Phone {
+	var all []signaling.Phone
+	for _, p := range c.Phones {
+		all = append(all, signaling.Phone{
+			User: p.User, Secret: secretOf(p.Password, p.HA1), Policy: phonePolicy(c, p), Tenant: t.sip, Space: spaceOf(c),
+			Owner: ownerOf(p), Publishes: p.Presence == "publish",
+		})
+	}
+	return all
 }
 
 // secretOf is what a phone or a trunk proves to know.

@@ -20,15 +20,11 @@ var presenceModes = map[string]gateway.PresenceMode{
 
 // presenceOf returns who sees whose presence, and asks whom.
 func presenceOf(c config.Config, routes *gateway.CurrentRoutes, kept store.Store, log *slog.Logger, followed *feed.Feed, mayLocate func(string) bool, barred, mailed func(user string)) *gateway.Presences {
+	modes, places := presencesOf(c)
 	o := gateway.PresenceOptions{
-		Router: routes, Trunks: map[string]gateway.PresenceMode{}, OnThePhone: !c.Calls.HideBusy,
-		Places: map[string]bool{}, MayLocate: mayLocate, Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log, Barred: barred, Mailed: mailed,
+		Router: routes, Trunks: modes, OnThePhone: !c.Calls.HideBusy,
+		Places: places, MayLocate: mayLocate, Words: translate.OnThePhone, Owner: routes.Owner, Store: kept, Log: log, Barred: barred, Mailed: mailed,
 		Followed: followed.Followed(), Follow: followed.Sight,
-	}
-	for _, p := range c.Phones {
-		if p.Presence != "off" {
-			o.Trunks[phoneTrunk(c, p.User)] = gateway.PresencePhone
-		}
 	}
 	users := map[string]bool{}
 	for address, user := range c.Users {
@@ -37,8 +33,6 @@ func presenceOf(c config.Config, routes *gateway.CurrentRoutes, kept store.Store
 		}
 	}
 	for _, t := range c.Trunks {
-		o.Trunks[t.Name] = presenceModes[t.Presence]
-		o.Places[t.Name] = t.Location
 		if t.Publish {
 			o.Publish = append(o.Publish, t.Name)
 		}
@@ -57,6 +51,20 @@ func presenceOf(c config.Config, routes *gateway.CurrentRoutes, kept store.Store
 	}
 	slices.SortFunc(o.Voicemails, func(a, b gateway.Voicemail) int { return strings.Compare(a.Trunk+" "+a.User, b.Trunk+" "+b.User) })
 	return gateway.NewPresences(o)
+}
+
+// presencesOf are the trunks and phones with presence, and those that may know where users are.
+func presencesOf(c config.Config) (map[string]gateway.PresenceMode, map[string]bool) {
+	modes, places := map[string]gateway.PresenceMode{}, map[string]bool{}
+	for _, p := range c.Phones {
+		if p.Presence != "off" {
+			modes[phoneTrunk(c, p.User)] = gateway.PresencePhone
+		}
+	}
+	for _, t := range c.Trunks {
+		modes[t.Name], places[t.Name] = presenceModes[t.Presence], t.Location
+	}
+	return modes, places
 }
 
 // resume takes up the presence that was kept, once users can be asked whether they are there.

@@ -5,23 +5,38 @@ import (
 	"slices"
 	"time"
 
+	"sipxmppgw/config"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/registration"
 )
 
 // register holds the registrations of its trunks.
 func (t *tenant) register() error {
-	for i, own := range t.c.Trunks {
-		if own.Register.User == "" {
-			continue
+	for name, b := range bindingsOf(t.c) {
+		if err := t.d.sip.Register(name, b, nil); err != nil {
+			return fmt.Errorf("trunks[%s].register: %w", name, err)
 		}
-		b := signaling.Binding{AOR: "sip:" + own.Register.User + "@" + own.Register.Domain, Expires: own.Register.Expires}
-		if err := t.d.sip.Register(own.Name, b, nil); err != nil {
-			return fmt.Errorf("trunks[%d].register: %w", i, err)
-		}
-		t.d.bound = append(t.d.bound, own.Name)
 	}
 	return nil
+}
+
+// bindingsOf are the registrations to hold, by trunk.
+func bindingsOf(c config.Config) map[string]signaling.Binding {
+	all := map[string]signaling.Binding{}
+	for _, t := range c.Trunks {
+		if r := t.Register; r.User != "" {
+			all[t.Name] = signaling.Binding{AOR: "sip:" + r.User + "@" + r.Domain, Expires: r.Expires}
+		}
+	}
+	return all
+}
+
+// binds reports whether a trunk is one that we register with.
+func (d *daemon) binds(trunk string) bool {
+	return slices.ContainsFunc(d.tenants, func(t *tenant) bool {
+		_, ok := bindingsOf(*t.now.Load())[trunk]
+		return ok
+	})
 }
 
 // registrations counts those in a state.
@@ -39,7 +54,7 @@ func (d *daemon) registrations(s registration.State) int {
 func (d *daemon) degraded() []string {
 	var causes []string
 	for name, s := range d.sip.Standings() {
-		if s.State != registration.Up && slices.Contains(d.bound, name) {
+		if s.State != registration.Up && d.binds(name) {
 			causes = append(causes, registrationText(name, s))
 		}
 	}

@@ -269,16 +269,16 @@ func (t *tenant) mayLocate() func(user string) bool {
 }
 
 // trunks are its SIP peers.
-func (t *tenant) trunks() ([]signaling.Trunk, error) {
+func (t *tenant) trunks(c config.Config) ([]signaling.Trunk, error) {
 	var all []signaling.Trunk
-	for i, own := range t.c.Trunks {
+	for i, own := range c.Trunks {
 		next, err := nextHop(own)
 		if err != nil {
 			return nil, fmt.Errorf("trunks[%d].address: %w", i, err)
 		}
 		trunk := signaling.Trunk{
-			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(t.c, own), Username: own.Username, Password: string(own.Password),
-			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: t.c.ProbeOf(own),
+			Name: own.Name, Next: next, Trusted: own.Trusted, Policy: trunkPolicy(c, own), Username: own.Username, Password: string(own.Password),
+			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: c.ProbeOf(own),
 			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, IMPP: own.EmitIMPP, Sessions: sessionModes[own.Sessions], Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
 			Proxy:   proxyOf(own), Location: own.Location,

@@ -67,10 +67,7 @@ func (d *Desk) Handler() http.Handler {
 		return map[string]string{"call": id}, err
 	})
 	get("POST /drain", func(*http.Request) (any, error) { return map[string]int{"calls": d.Drain()}, nil })
-	get("POST /reload", func(*http.Request) (any, error) {
-		d.o.Reload()
-		return map[string]int{"calls": d.Status().Calls}, nil
-	})
+	get("POST /reload", func(*http.Request) (any, error) { return d.Reload() })
 	return mux
 }
 

@@ -25,8 +25,8 @@ type Options struct {
 	Route func(Question) (Routing, error)
 	// Drain has the gateway refuse calls and stop when the last has ended.
 	Drain func()
-	// Reload has the configuration read again.
-	Reload func()
+	// Reload has the configuration read again; an error says where it is wrong.
+	Reload func() (Reloaded, error)
 }
 
 // A Status is how the gateway fares as a whole.
@@ -84,6 +84,32 @@ type Refused struct {
 	Outcome string    `json:"outcome"`
 	Text    string    `json:"text,omitempty"`
 	Rules   string    `json:"rules,omitempty"`
+}
+
+// A Reloaded is what came of reading the configuration again.
+type Reloaded struct {
+	Changes []Change `json:"changes"`
+	Calls   int      `json:"calls"` // that are up, and go on
+}
+
+// Applied is how many of the changes hold now.
+func (r Reloaded) Applied() int {
+	n := 0
+	for _, c := range r.Changes {
+		if !c.Restart {
+			n++
+		}
+	}
+	return n
+}
+
+// A Change is one setting that is another than before, or would be after a restart. Secrets are
+// not shown.
+type Change struct {
+	Path    string `json:"path"`
+	Old     string `json:"old"`
+	New     string `json:"new"`
+	Restart bool   `json:"restart"`
 }
 
 // A Why is why a call ended, in one language.
@@ -283,6 +309,10 @@ func (d *Desk) Recording(ctx context.Context, id string, masked bool) (trace.Rec
 
 // Route says where a call would go. Nobody is called.
 func (d *Desk) Route(q Question) (Routing, error) { return d.o.Route(q) }
+
+// Reload has the configuration read again. An error says where it is wrong; then nothing has
+// changed.
+func (d *Desk) Reload() (Reloaded, error) { return d.o.Reload() }
 
 // Drain has the gateway refuse new calls and stop when the last has ended, and returns how
 // many there are.
