@@ -118,6 +118,17 @@ func (a *asking) ask(method, path string) (body []byte, code int) {
 	return body, exitOK
 }
 
+// reaches reports whether a gateway runs at the socket.
+func (a *asking) reaches() bool {
+	ctx, cancel := context.WithTimeout(a.ctx, *a.timeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", *a.socket)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
 // show asks, and prints the answer as it is, or as a person reads it.
 func (a *asking) show(path string, human func([]byte) error) int {
 	body, code := a.ask(http.MethodGet, path)
@@ -234,6 +245,10 @@ func askHangup(ctx context.Context, args []string, out, errs io.Writer) int {
 // askOrder gives an order that is about no call: drain or reload.
 func askOrder(ctx context.Context, name string, args []string, out, errs io.Writer) int {
 	a := newAsking(ctx, name, out, errs)
+	wait := false
+	if name == "drain" {
+		a.flags.BoolVar(&wait, "wait", false, "say how many calls there are, until the gateway has stopped")
+	}
 	if _, ok := a.parse(args, ""); !ok {
 		return exitUsage
 	}
@@ -243,6 +258,8 @@ func askOrder(ctx context.Context, name string, args []string, out, errs io.Writ
 	case code != exitOK:
 	case *a.json:
 		_, _ = a.out.Write(body)
+	case wait:
+		return a.drained()
 	case name == "reload":
 		if err := json.Unmarshal(body, &r); err != nil {
 			fmt.Fprintln(errs, "sipxmppgw: the gateway's answer:", err)
@@ -251,6 +268,61 @@ func askOrder(ctx context.Context, name string, args []string, out, errs io.Writ
 		for line := range strings.Lines(sayReloaded(r)) {
 			fmt.Fprintln(out, trace.Printable(strings.TrimSuffix(line, "\n")))
 		}
+	}
+	return code
+}
+
+// watched is how often a gateway that stops is asked how far it is.
+const watched = 500 * time.Millisecond
+
+// drained says how many calls are up whenever that has changed, until the gateway has stopped.
+func (a *asking) drained() int {
+	last := -1
+	a.errs = io.Discard // that it is not there any more is what we wait for
+	for a.reaches() {
+		body, code := a.ask(http.MethodGet, "/status")
+		var s control.Status
+		if code == exitOK && json.Unmarshal(body, &s) == nil && s.Calls != last {
+			fmt.Fprintln(a.out, "calls that are up:", s.Calls)
+			last = s.Calls
+		}
+		select {
+		case <-time.After(watched):
+		case <-a.ctx.Done():
+			return exitProblem
+		}
+	}
+	fmt.Fprintln(a.out, "stopped")
+	return exitOK
+}
+
+func askStatus(ctx context.Context, args []string, out, errs io.Writer) int {
+	a := newAsking(ctx, "status", out, errs)
+	if _, ok := a.parse(args, ""); !ok {
+		return exitUsage
+	}
+	state := ""
+	code := a.show("/status", func(b []byte) error {
+		var s control.Status
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		state = s.State
+		fmt.Fprintf(a.out, "%s since %s, calls: %d, version %s\n", s.State, s.Since.Local().Format(time.DateTime), s.Calls, s.Version)
+		for _, cause := range s.Causes {
+			fmt.Fprintln(a.out, "  "+trace.Printable(cause))
+		}
+		if err := a.table("component\tserver\tstate\tcalls\tproblem", func(w io.Writer) {
+			for _, c := range s.Components {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s\n", c.Domain, c.Server, c.State, c.Calls, c.MaxCalls, trace.Printable(cmp.Or(c.Problem, "-")))
+			}
+		}); err != nil {
+			return err
+		}
+		return a.trunks(s.Trunks)
+	})
+	if code == exitOK && state == control.Down {
+		return exitProblem
 	}
 	return code
 }
@@ -265,15 +337,19 @@ func askTrunks(ctx context.Context, args []string, out, errs io.Writer) int {
 		if err := json.Unmarshal(b, &all); err != nil {
 			return err
 		}
-		return a.table("trunk\taddress\tregistration\tcalls\tproblem", func(w io.Writer) {
-			for _, t := range all {
-				calls := fmt.Sprint(t.Calls)
-				if t.MaxCalls > 0 {
-					calls += fmt.Sprintf(" of %d", t.MaxCalls)
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Name, strings.TrimSpace(t.Address+" "+t.Transport), cmp.Or(t.Registration, "-"), calls, trace.Printable(cmp.Or(t.Problem, "-")))
+		return a.trunks(all)
+	})
+}
+
+func (a *asking) trunks(all []control.Trunk) error {
+	return a.table("trunk\taddress\tstate\tregistration\tcalls\tproblem", func(w io.Writer) {
+		for _, t := range all {
+			calls := fmt.Sprint(t.Calls)
+			if t.MaxCalls > 0 {
+				calls += fmt.Sprintf(" of %d", t.MaxCalls)
 			}
-		})
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, strings.TrimSpace(t.Address+" "+t.Transport), t.State, cmp.Or(t.Registration, "-"), calls, trace.Printable(cmp.Or(t.Problem, "-")))
+		}
 	})
 }
 

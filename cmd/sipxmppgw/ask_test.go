@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -68,6 +69,13 @@ func TestAnOperatorLooksAtACall(t *testing.T) {
 	if text := w.asks(exitOK, "trunks"); !strings.Contains(text, "t0") || !strings.Contains(text, "  1 of 500  ") {
 		t.Errorf("trunks says\n%s", text)
 	}
+	if text := w.asks(exitOK, "status"); !strings.HasPrefix(text, "up since ") || !strings.Contains(text, ", calls: 1, version ") || !strings.Contains(text, testGW) || !strings.Contains(text, "t0 ") {
+		t.Errorf("status says\n%s", text)
+	}
+	if text := w.asks(exitOK, "route", extension(0), "--as", account(0)); !strings.Contains(text, "t0") || !strings.Contains(text, "sip:"+extension(0)) {
+		t.Errorf("route says\n%s", text)
+	}
+	w.asks(exitProblem, "route", "+99", "--as", account(0))
 	w.asks(exitOK, "hangup", id[:8])
 	w.quiet()
 	w.asks(exitProblem, "hangup", id)
@@ -164,8 +172,8 @@ func TestWhyOfARefusedCall(t *testing.T) {
 
 func TestDrainByCommand(t *testing.T) {
 	t.Parallel()
-	w := askable(t, setup{})
-	w.asks(exitOK, "reload")
+	w := rewritable(t, setup{})
+	w.reload(exitOK)
 	w.asks(exitOK, "drain")
 	if !poll(patience, func() bool {
 		select {
@@ -178,6 +186,30 @@ func TestDrainByCommand(t *testing.T) {
 		t.Error("the gateway was not told")
 	}
 	w.asks(exitOK, "drain") // once more does no harm
+}
+
+// Whoever waits for the end of the calls sees how many there are, and when the gateway has stopped.
+func TestDrainShowsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(shortDir(t), "c.sock")
+	w := startWhole(t, fmt.Sprintf("control: {socket: %q}", socket))
+	caller, callee := w.talking()
+	var out lines
+	code := make(chan int, 1)
+	go func() { code <- run(context.Background(), []string{"drain", "--wait", "--socket", socket}, &out, &out) }() // ends with the gateway
+	if !poll(patience, func() bool { return out.count("calls that are up: 1") == 1 }) {
+		t.Fatalf("drain says\n%s", out.String())
+	}
+	hangUp(t, caller, callee)
+	w.ends(exitOK, patience)
+	select {
+	case c := <-code:
+		if c != exitOK || !strings.HasSuffix(out.String(), "stopped\n") {
+			t.Errorf("exit code %d:\n%s", c, out.String())
+		}
+	case <-time.After(patience):
+		t.Errorf("drain does not end:\n%s", out.String())
+	}
 }
 
 func TestAskingNobody(t *testing.T) {

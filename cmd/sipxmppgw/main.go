@@ -40,7 +40,8 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   check-config FILE     say everything that is wrong in a configuration
   route NUMBER --as JID [--config FILE]
                         say where a call would go, rule by rule, and what would be sent;
-                        with --from-sip TRUNK, where one of that trunk would
+                        with --from-sip TRUNK, where one of that trunk would. The gateway that
+                        runs is asked; the file, if there is none, or --config names one
   config show [--config FILE] [--defaults]
                         list the settings and where each comes from; without --defaults,
                         those that someone has set
@@ -63,7 +64,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
                         write them for Wireshark
   replay FILE           tell a call machine anew what that of a ladder in JSON was told
   trunks                list the SIP peers, and how they fare
-  drain                 refuse new calls, and stop when the last has ended
+  status                say how the gateway fares, its components and its SIP peers
+  drain [--wait]        refuse new calls, and stop when the last has ended; --wait says how many
+                        there are until then
   reload                read the configuration again, with certificates and secrets, as SIGHUP
                         does, and say what has changed; no call is touched
                         All that ask a running gateway take --socket, --timeout and --json.
@@ -103,7 +106,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	case "man":
 		return manual(args[1:], out, errs)
 	case "route":
-		return routeCall(args[1:], out, errs)
+		return routeCall(ctx, args[1:], out, errs)
 	case "calls":
 		return askCalls(ctx, args[1:], out, errs)
 	case "call":
@@ -120,6 +123,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return replay(args[1:], out, errs)
 	case "drain", "reload":
 		return askOrder(ctx, args[0], args[1:], out, errs)
+	case "status":
+		return askStatus(ctx, args[1:], out, errs)
 	case "trunks":
 		return askTrunks(ctx, args[1:], out, errs)
 	case "doctor":

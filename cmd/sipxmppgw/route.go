@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -16,15 +19,15 @@ import (
 // nobody is an address that is not here (TEST-NET), where the real one does not matter.
 var nobody = netip.MustParseAddr("192.0.2.1")
 
-// routeCall says where a call would go. It asks the configuration alone and calls nobody.
-func routeCall(args []string, out, errs io.Writer) int {
-	flags := flag.NewFlagSet("route", flag.ContinueOnError)
-	flags.SetOutput(errs)
-	file := flags.String("config", "/etc/sipxmppgw/config.yaml", "the configuration `FILE`")
+// routeCall says where a call would go. It asks the gateway that runs, which knows what is down,
+// or, when there is none or a file is named, the configuration alone; and calls nobody.
+func routeCall(ctx context.Context, args []string, out, errs io.Writer) int {
+	a := newAsking(ctx, "route", out, errs)
+	flags := a.flags
+	file := flags.String("config", "", "the configuration `FILE`, which is asked instead of the gateway that runs; default "+configDefault+" if none does")
 	as := flags.String("as", "", "who calls: a `JID`, or with --from-sip a number or SIP address")
 	trunk := flags.String("from-sip", "", "the call comes from this `TRUNK`")
 	domain := flags.String("domain", "", "of several components the one with this `DOMAIN` is called; default the first")
-	asJSON := flags.Bool("json", false, "print JSON")
 	var words []string
 	for len(args) > 0 { // flags may stand behind the number
 		if err := flags.Parse(args); err != nil {
@@ -38,7 +41,20 @@ func routeCall(args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "usage: sipxmppgw route NUMBER --as JID [--from-sip TRUNK] [--domain DOMAIN] [--config FILE] [--json]")
 		return exitUsage
 	}
-	c, err := config.Load(*file)
+	number := strings.Join(words, "")
+	if *file == "" && a.reaches() {
+		body, code := a.ask(http.MethodGet, "/route?"+url.Values{"number": {number}, "as": {*as}, "trunk": {*trunk}, "domain": {*domain}}.Encode())
+		var r control.Routing
+		if code != exitOK {
+			return code
+		}
+		if err := json.Unmarshal(body, &r); err != nil {
+			fmt.Fprintln(errs, "sipxmppgw: the gateway's answer:", err)
+			return exitProblem
+		}
+		return sayRouting(r, *a.json, out)
+	}
+	c, err := config.Load(cmp.Or(*file, configDefault))
 	if err != nil {
 		fmt.Fprintln(errs, err)
 		return exitUsage
@@ -60,12 +76,17 @@ func routeCall(args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitUsage
 	}
-	r, err := control.DryRun(routes, control.Question{Number: strings.Join(words, ""), As: *as, Trunk: *trunk})
+	r, err := control.DryRun(routes, control.Question{Number: number, As: *as, Trunk: *trunk})
 	if err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitUsage
 	}
-	if *asJSON {
+	return sayRouting(r, *a.json, out)
+}
+
+// sayRouting prints where a call would go; the exit code is that of the command.
+func sayRouting(r control.Routing, asJSON bool, out io.Writer) int {
+	if asJSON {
 		e := json.NewEncoder(out)
 		e.SetEscapeHTML(false)
 		_ = e.Encode(r) // plain strings; and whoever closed the output does not read errors
