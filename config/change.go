@@ -44,7 +44,7 @@ var live = []string{
 	"sip.default_domain", "sip.direct_domains", "sip.phone_context", "sip.country", "sip.national_prefix", "sip.international_prefixes",
 	"sip.region", "sip.regions", "sip.allow_sips",
 	"calls.max", "calls.max_unanswered", "calls.per_second", "calls.per_user", "calls.attempts_per_user", "calls.user_minutes_per_day",
-	"calls.max_duration", "calls.no_answer", "calls.missed_message", "calls.drain", "accounts.max_calls", "accounts.number_format",
+	"calls.max_duration", "calls.no_answer", "calls.missed_message", "calls.drain", "accounts.max_calls", "accounts.number_format", "log.level", "log.areas",
 }
 
 // fixed are those in them that may not.

@@ -388,9 +388,15 @@ type HTTP struct {
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
 	Level string `yaml:"level"`
+	// Areas are levels of parts of the gateway: sip, xmpp, media, call, presence, message and
+	// store. Default: Level for all of them.
+	Areas map[string]string `yaml:"areas"`
 	// Format is text or json. Default text.
 	Format string `yaml:"format"`
 }
+
+// LogAreas are those that have a level of their own.
+var LogAreas = []string{"sip", "xmpp", "media", "call", "presence", "message", "store"}
 
 // Control is for the commands that ask a running gateway: calls, why, ladder and others.
 type Control struct {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
@@ -336,6 +337,13 @@ func (r *reader) shared(c *Config) {
 	r.console(c)
 	r.feed(c)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	for _, area := range slices.Sorted(maps.Keys(c.Log.Areas)) {
+		if at := join("log.areas", area); !slices.Contains(LogAreas, area) {
+			r.at(at, "is no area; there are %s", strings.Join(LogAreas, ", "))
+		} else {
+			r.oneOf(at, c.Log.Areas[area], "debug", "info", "warn", "error")
+		}
+	}
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 }
 

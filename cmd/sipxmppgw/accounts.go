@@ -33,7 +33,7 @@ func (d *daemon) openStore(c config.Config) error {
 	if c.Store.File == "" {
 		return nil
 	}
-	kept, err := sqlite.Open(sqlite.Options{Path: c.Store.File, Log: d.log})
+	kept, err := sqlite.Open(sqlite.Options{Path: c.Store.File, Log: areaOf(d.log, "store")})
 	if err != nil {
 		return fmt.Errorf("store.file: %w", err)
 	}

@@ -135,6 +135,11 @@ func (a *asking) show(path string, human func([]byte) error) int {
 	if code != exitOK {
 		return code
 	}
+	return a.print(body, human)
+}
+
+// print prints an answer as it is, or as a person reads it.
+func (a *asking) print(body []byte, human func([]byte) error) int {
 	if *a.json || human == nil {
 		if _, err := a.out.Write(body); err != nil {
 			fmt.Fprintln(a.errs, "sipxmppgw:", err)
@@ -325,6 +330,50 @@ func askStatus(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitProblem
 	}
 	return code
+}
+
+// askLog says at which levels is logged, or sets one: AREA LEVEL [for TIME].
+func askLog(ctx context.Context, args []string, out, errs io.Writer) int {
+	a := newAsking(ctx, "log", out, errs)
+	var words []string
+	for {
+		if err := a.flags.Parse(args); err != nil {
+			return exitUsage
+		}
+		if a.flags.NArg() == 0 {
+			break
+		}
+		words, args = append(words, a.flags.Arg(0)), a.flags.Args()[1:]
+	}
+	method, path := http.MethodGet, "/log"
+	switch {
+	case len(words) == 4 && words[2] == "for":
+		method, path = http.MethodPost, "/log?"+url.Values{"area": {words[0]}, "level": {words[1]}, "for": {words[3]}}.Encode()
+	case len(words) == 2:
+		method, path = http.MethodPost, "/log?"+url.Values{"area": {words[0]}, "level": {words[1]}}.Encode()
+	case len(words) != 0:
+		fmt.Fprintln(errs, "usage: sipxmppgw log [FLAGS] [AREA LEVEL [for TIME]]")
+		return exitUsage
+	}
+	body, code := a.ask(method, path)
+	if code != exitOK {
+		return code
+	}
+	return a.print(body, func(b []byte) error {
+		var all []control.Level
+		if err := json.Unmarshal(b, &all); err != nil {
+			return err
+		}
+		return a.table("area\tlevel\tuntil", func(w io.Writer) {
+			for _, l := range all {
+				until := "-"
+				if l.Until != nil {
+					until = l.Until.Local().Format(time.DateTime)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\n", l.Area, l.Level, until)
+			}
+		})
+	})
 }
 
 func askTrunks(ctx context.Context, args []string, out, errs io.Writer) int {

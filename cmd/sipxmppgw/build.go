@@ -260,13 +260,13 @@ func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Rooms: first.Rooms, Sessions: d.msrp, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack: stack.Options{
-			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: d.log,
+			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: areaOf(d.log, "sip"),
 			Busy: func(method string) bool {
 				return method == "INVITE" && d.hurried() || method != "OPTIONS" && d.load.busy()
 			},
 		},
 		UserAgent: "sipxmppgw/" + strings.Fields(versionOf())[0],
-		Log:       d.log,
+		Log:       areaOf(d.log, "sip"),
 	}
 	if !c.SIP.Unmarked {
 		o.Stack.Control = mark

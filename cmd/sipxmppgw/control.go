@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway"
@@ -53,6 +54,14 @@ func (d *daemon) newDesk() *control.Desk {
 	}
 	return control.NewDesk(control.Options{
 		Calls: all, Trace: d.trace, Version: versionOf(), Status: d.status, Route: d.dryRun,
+		Levels: func() []control.Level { return levelsOf(d.log).list() },
+		SetLevel: func(area, level string, during time.Duration) error {
+			err := levelsOf(d.log).set(area, level, during)
+			if err == nil {
+				d.log.Info("level of the log", "area", area, "level", level, "for", during.String())
+			}
+			return err
+		},
 		Drain:  sync.OnceFunc(func() { close(d.told) }),
 		Reload: func() (control.Reloaded, error) { return d.reload(d.file) },
 	})

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -69,6 +68,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
                         there are until then
   reload                read the configuration again, with certificates and secrets, as SIGHUP
                         does, and say what has changed; no call is touched
+  log [AREA LEVEL [for TIME]]
+                        say at which levels is logged, or have an area log at another, such as
+                        sip debug for 10m
                         All that ask a running gateway take --socket, --timeout and --json.
   doctor [--config FILE] [--json]
                         look at the configuration, at what it needs of this machine and of
@@ -123,6 +125,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return replay(args[1:], out, errs)
 	case "drain", "reload":
 		return askOrder(ctx, args[0], args[1:], out, errs)
+	case "log":
+		return askLog(ctx, args[1:], out, errs)
 	case "status":
 		return askStatus(ctx, args[1:], out, errs)
 	case "trunks":
@@ -250,15 +254,4 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 	d.close(limited)
 	log.Info("stopped")
 	return exitOK
-}
-
-// newLog returns a logger as the configuration wants it.
-func newLog(c config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
-	opt := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(newCalm(slog.NewJSONHandler(w, opt)))
-	}
-	return slog.New(newCalm(slog.NewTextHandler(w, opt)))
 }

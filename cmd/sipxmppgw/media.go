@@ -45,7 +45,7 @@ func (d *daemon) openRelay(parts []config.Config, local netip.Addr) error {
 	if !wanted {
 		return nil
 	}
-	o, err := relayOf(parts[0], local, d.log)
+	o, err := relayOf(parts[0], local, areaOf(d.log, "media"))
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (t *tenant) openMedia(local netip.Addr) (gateway.MediaPlane, error) {
 	}
 	t.mediaAt = local
 	var err error
-	if t.remote, err = rtpengine.New(remoteOf(t.c, t.log)); err != nil {
+	if t.remote, err = rtpengine.New(remoteOf(t.c, areaOf(t.log, "media"))); err != nil {
 		return nil, fmt.Errorf("media.rtpengine: %w", err)
 	}
 	return plane[*rtpengine.Bridge](t.remote.Open), nil

@@ -24,7 +24,7 @@ func (d *daemon) openMSRP(c config.Config) error {
 	}
 	own := sync.OnceValues(msrp.SelfSigned)
 	o := msrp.Options{
-		MaxSessions: c.MSRP.MaxSessions, Log: d.log,
+		MaxSessions: c.MSRP.MaxSessions, Log: areaOf(d.log, "message"),
 		Certificate: func() (*tls.Certificate, error) {
 			if cert, _ := d.secure.Keys.Current(); cert != nil {
 				return cert, nil

@@ -92,6 +92,9 @@ func (d *daemon) apply(all []next) {
 		}
 		d.tenants[i].now.Store(&n.c)
 	}
+	if l := levelsOf(d.log); l != nil && len(all) > 0 {
+		l.configure(all[0].c.Log)
+	}
 	d.sip.ChangeTrunks(trunks, bind)
 	d.sip.ChangePhones(phones)
 	for i, n := range all {

@@ -98,11 +98,11 @@ func (t *tenant) open(local netip.Addr) error {
 	t.store = t.d.part(t)
 	if c.Persons.Learn {
 		t.persons = gateway.NewPersons(gateway.PersonsOptions{
-			Mapping: routes.Mapping, Names: t.nameOf, Store: t.store, Registry: t.reg, Log: t.log,
+			Mapping: routes.Mapping, Names: t.nameOf, Store: t.store, Registry: t.reg, Log: areaOf(t.log, "presence"),
 		})
 		t.furnish(routes, c)
 	}
-	t.pres = presenceOf(c, &t.routes, t.store, t.log, t.d.feed.Feed, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
+	t.pres = presenceOf(c, &t.routes, t.store, areaOf(t.log, "presence"), t.d.feed.Feed, t.mayLocate(), func(user string) { t.lamps.Touch(user) }, func(user string) {
 		if e := t.d.probing.Load(); e != nil {
 			e.Mailed(t.sip, user)
 		}
@@ -118,7 +118,7 @@ func (t *tenant) open(local netip.Addr) error {
 		Bounds:    boundsOf(c),
 		Zone:      zone,
 		Busy:      t.d.load.busy,
-		Log:       t.log,
+		Log:       areaOf(t.log, "call"),
 		Registry:  t.reg,
 		Trace:     t.d.trace,
 		KeepEnded: c.Trace.Calls,
@@ -143,11 +143,11 @@ func (t *tenant) open(local netip.Addr) error {
 		},
 		Persons:  t.persons,
 		Store:    t.store,
-		Log:      t.log,
+		Log:      areaOf(t.log, "message"),
 		Registry: t.reg,
 	})
 	if len(c.MSRP.Listen) > 0 {
-		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: &t.routes, Log: t.log, Registry: t.reg})
+		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: &t.routes, Log: areaOf(t.log, "message"), Registry: t.reg})
 	}
 	t.sip = &signaling.Tenant{
 		Rooms: t.rooms,
@@ -216,7 +216,7 @@ func (t *tenant) openXMPP() error {
 	}
 	t.xmpp = jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: t.log,
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: areaOf(t.log, "xmpp"),
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: names,
 		Rooms:    t.rooms,
@@ -240,7 +240,7 @@ func (t *tenant) openXMPP() error {
 				t.pres.Down()
 			}
 		},
-		Log: t.d.log, // it says its domain itself
+		Log: areaOf(t.d.log, "xmpp"), // it says its domain itself
 	})
 	if err != nil {
 		return fmt.Errorf("xmpp: %w", err)

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,6 +68,14 @@ func (d *Desk) Handler() http.Handler {
 		return map[string]string{"call": id}, err
 	})
 	get("POST /drain", func(*http.Request) (any, error) { return map[string]int{"calls": d.Drain()}, nil })
+	get("GET /log", func(*http.Request) (any, error) { return d.Levels(), nil })
+	get("POST /log", func(r *http.Request) (any, error) {
+		during, err := time.ParseDuration(cmp.Or(r.FormValue("for"), "0s"))
+		if err != nil {
+			return nil, fmt.Errorf("%q is no time such as 10m", r.FormValue("for"))
+		}
+		return d.SetLevel(r.FormValue("area"), r.FormValue("level"), during)
+	})
 	get("POST /reload", func(*http.Request) (any, error) { return d.Reload() })
 	return mux
 }

@@ -23,6 +23,10 @@ type Options struct {
 	Status func() Status
 	// Route says where a call would go; an error is that of a question that cannot be answered.
 	Route func(Question) (Routing, error)
+	// Levels are those at which areas log, and SetLevel sets one for a time; 0 is for ever. An
+	// error is that of an area or a level that there is not.
+	Levels   func() []Level
+	SetLevel func(area, level string, during time.Duration) error
 	// Drain has the gateway refuse calls and stop when the last has ended.
 	Drain func()
 	// Reload has the configuration read again; an error says where it is wrong.
@@ -110,6 +114,13 @@ type Change struct {
 	Old     string `json:"old"`
 	New     string `json:"new"`
 	Restart bool   `json:"restart"`
+}
+
+// A Level is at which an area logs.
+type Level struct {
+	Area  string     `json:"area"`
+	Level string     `json:"level"`
+	Until *time.Time `json:"until,omitempty"` // nil until it is changed
 }
 
 // A Why is why a call ended, in one language.
@@ -313,6 +324,17 @@ func (d *Desk) Route(q Question) (Routing, error) { return d.o.Route(q) }
 // Reload has the configuration read again. An error says where it is wrong; then nothing has
 // changed.
 func (d *Desk) Reload() (Reloaded, error) { return d.o.Reload() }
+
+// Levels are those at which areas log.
+func (d *Desk) Levels() []Level { return d.o.Levels() }
+
+// SetLevel has an area log at a level for a time; 0 is until it is changed or the gateway stops.
+func (d *Desk) SetLevel(area, level string, during time.Duration) ([]Level, error) {
+	if err := d.o.SetLevel(area, level, during); err != nil {
+		return nil, err
+	}
+	return d.Levels(), nil
+}
 
 // Drain has the gateway refuse new calls and stop when the last has ended, and returns how
 // many there are.
