@@ -830,7 +830,7 @@ func (p *Presences) resume(s *shard, c *part, in resume) {
 	if watch != presence.None && pr.watch == nil {
 		pr.watch = presence.NewWatch(watch)
 		p.count.standing[watch].Add(1)
-		if pr.told = pr.watch.Known(); watch == presence.Granted {
+		if pr.told = pr.watch.Known(); watch == presence.Granted || watch == presence.Pending {
 			pr.again = in.row.Devices
 		}
 	}

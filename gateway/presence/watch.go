@@ -127,8 +127,13 @@ func NewWatch(s Standing) *Watch {
 // synthetic is what is said of a contact without presence of its own, so that it can be called.
 var synthetic = Document{{Open: true}}
 
-// Standing returns how it stands.
-func (w *Watch) Standing() Standing { return w.standing }
+// Standing returns how it stands; one that ends first, and then begins anew, is pending.
+func (w *Watch) Standing() Standing {
+	if w.anew {
+		return Pending
+	}
+	return w.standing
+}
 
 // Known returns what the user was told of the contact.
 func (w *Watch) Known() Document { return w.known }
@@ -217,7 +222,7 @@ func (w *Watch) wished() {
 	w.user = there
 	switch {
 	case w.leaving:
-		w.anew = true
+		w.renew(true)
 	case w.standing == Granted || w.standing == Synthetic:
 		w.emit(Allow{})
 		w.repeat()
@@ -233,7 +238,7 @@ func (w *Watch) wished() {
 
 func (w *Watch) unwished() {
 	if w.leaving {
-		w.anew = false
+		w.renew(false)
 		return
 	}
 	w.stand(None)
@@ -244,6 +249,15 @@ func (w *Watch) unwished() {
 	}
 	w.emit(Subscribe{New: !w.dialog, Expires: 0}, Wait{Grace})
 	w.asked = true
+}
+
+// renew says whether the end is to be followed by a new beginning. It outlives the process, for
+// the user's server does not ask twice.
+func (w *Watch) renew(anew bool) {
+	if w.anew != anew {
+		w.anew = anew
+		w.emit(Keep{w.Standing()})
+	}
 }
 
 // finish is the end of a watch that the user does not wish any more.
@@ -281,7 +295,7 @@ func (w *Watch) online(here bool) {
 }
 
 func (w *Watch) probed() {
-	switch w.standing {
+	switch w.Standing() {
 	case Granted, Synthetic:
 		w.repeat()
 		w.user = there // so that it is not told twice
