@@ -31,8 +31,9 @@ type Carrier interface {
 	// Carry hands a message to its receiver's world, and calls done once with what came of
 	// it, on any goroutine.
 	Carry(m message.Message, done func(message.Outcome))
-	// Report says to the sender of a message, in this edge's world, what becomes of it.
-	Report(m message.Message, v message.Verdict, o message.Outcome)
+	// Report says to the sender of a message, in this edge's world, what becomes of it. False
+	// says that this cannot be said now.
+	Report(m message.Message, v message.Verdict, o message.Outcome) bool
 }
 
 // MailOptions are what the shell of messages is made of. Router is needed.
@@ -100,12 +101,14 @@ func (p *Mail) SetCarrier(e Edge, c Carrier) { p.carriers[e&1] = c }
 // what is in it.
 func (p *Mail) Start(ctx context.Context) error {
 	var err error
+	var kept []message.Message
 	if p.opt.Store != nil {
 		var rows []store.Row
 		if rows, err = p.opt.Store.Load(ctx, store.Messages); err != nil {
 			err = fmt.Errorf("messages that were kept: %w", err)
 		}
 		var all []message.Message
+		waiting := 0
 		for _, r := range rows {
 			var m message.Message
 			if json.Unmarshal(r.Value, &m) != nil || m.Key == "" {
@@ -113,13 +116,16 @@ func (p *Mail) Start(ctx context.Context) error {
 				continue
 			}
 			all = append(all, m)
+			if m.Seen == "" {
+				waiting++
+			}
 		}
-		if len(all) > 0 {
-			p.opt.Log.Info("messages that were kept go on", "messages", len(all))
+		if waiting > 0 {
+			p.opt.Log.Info("messages that were kept go on", "messages", waiting)
 		}
-		p.box.put(message.Restore{Messages: all})
+		kept = all
 	}
-	go p.run() // ends with Close
+	go p.run(kept) // ends with Close
 	return err
 }
 
@@ -219,10 +225,14 @@ func (p *Mail) Bounce(b message.Bounced) { p.box.put(b) }
 // Up says that the XMPP side can carry messages again.
 func (p *Mail) Up() { p.box.put(message.Open{}) }
 
-// run steps the office. It alone touches it.
-func (p *Mail) run() {
+// run steps the office. It alone touches it. What was kept comes before all that peers sent
+// meanwhile, which may be copies of it.
+func (p *Mail) run(kept []message.Message) {
 	defer close(p.done)
 	o := message.NewOffice(p.opt.Limits)
+	for _, a := range o.Step(time.Now(), message.Restore{Messages: kept}) {
+		p.act(a)
+	}
 	for {
 		for _, e := range p.box.take() {
 			if e == nil {
@@ -265,6 +275,10 @@ func (p *Mail) act(a message.Action) {
 		}
 	case message.Carry:
 		key := a.Message.Key
+		if m := a.Message; m.Why != nil {
+			why := p.redirected(m.To.JID, m.From.JID, *m.Why)
+			a.Message.Why = &why
+		}
 		p.carriers[target(a.Message)].Carry(a.Message, func(o message.Outcome) {
 			p.box.put(message.Carried{Key: key, Outcome: o})
 		})
@@ -280,14 +294,30 @@ func (p *Mail) tell(a message.Tell) {
 		p.opt.Log.Info("message not delivered", "to", a.Message.Way.String(), "trunk", a.Message.Trunk, "message", a.Message.Key,
 			"status", a.Outcome.Status, "condition", a.Outcome.Condition, "accepted", a.Verdict == message.Lost)
 	}
-	if m := a.Message; m.Way == message.ToSIP && a.Verdict != message.Accepted && wordless(a.Outcome.Status) {
-		if uri := p.elsewhere(m.From.JID, m.To.JID); uri != "" {
-			a.Outcome.Condition, a.Outcome.Type, a.Outcome.Elsewhere = "redirect", "modify", uri
+	switch m := a.Message; {
+	case m.Report:
+	case a.Verdict == message.Lost && source(m) == XMPP && !a.Last: // a message of its own says so
+	case a.Verdict == message.Accepted:
+		p.carriers[source(m)].Report(m, a.Verdict, message.Outcome{})
+	default:
+		if m.Way == message.ToSIP {
+			a.Outcome = p.redirected(m.From.JID, m.To.JID, a.Outcome)
+		}
+		if !p.carriers[source(m)].Report(m, a.Verdict, a.Outcome) && m.Kind == message.Words {
+			p.box.put(message.Take{Message: message.Refusal(m, a.Outcome)})
 		}
 	}
-	if !a.Message.Report {
-		p.carriers[source(a.Message)].Report(a.Message, a.Verdict, a.Outcome)
+}
+
+// redirected has a user who wrote to somebody that takes no messages told where the other reads
+// them.
+func (p *Mail) redirected(user, contact string, o message.Outcome) message.Outcome {
+	if wordless(o.Status) {
+		if uri := p.elsewhere(user, contact); uri != "" {
+			o.Condition, o.Type, o.Elsewhere = "redirect", "modify", uri
+		}
 	}
+	return o
 }
 
 // keep stores a message. If the store cannot, it is loud itself, and the message goes on.
@@ -301,9 +331,16 @@ func (p *Mail) keep(m message.Message) {
 	if err != nil {
 		panic("a message holds what JSON cannot: " + err.Error()) // it has strings, numbers and times
 	}
-	p.opt.Store.Put(store.Row{
-		Kind: store.Messages, Key: m.Key, Value: value, Expires: m.Expires.Add(time.Hour),
-	}, func(error) { p.box.put(kept) })
+	expires := m.Expires
+	if m.Seen == "" {
+		expires = expires.Add(time.Hour) // the office itself says when
+	}
+	row := store.Row{Kind: store.Messages, Key: m.Key, Value: value, Expires: expires}
+	if m.Seen != "" {
+		p.opt.Store.Put(row, nil) // in place of the message, as if that were deleted
+		return
+	}
+	p.opt.Store.Put(row, func(error) { p.box.put(kept) })
 }
 
 // target is the edge that a message goes to.

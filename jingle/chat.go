@@ -272,32 +272,42 @@ func (e *Edge) notice(st *component.Stanza, m message.Message) {
 		st.Nodes = append(st.Nodes, wire.Displayed(m.About), wire.Store())
 	case message.Failed:
 		st.Type, st.Id = "error", m.About
+		if m.Why != nil {
+			st.Nodes = append(st.Nodes, e.errorFor(m.To.JID, *m.Why))
+			return
+		}
 		st.From = bareOf(m.From.JID)
 		st.Nodes = append(st.Nodes, component.ErrorNode("wait", "recipient-unavailable", ""))
 	}
 }
 
 // Report implements [gateway.Carrier]: who sent a message that does not arrive gets an error.
-func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
+func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) bool {
 	if v == message.Accepted || m.Kind != message.Words {
-		return
+		return true
 	}
+	st := component.Stanza{Kind: component.Message}
+	st.Type, st.Id, st.From, st.To = "error", m.ID, m.To.JID, m.From.JID
+	st.Nodes = []stanza.Node{e.errorFor(m.From.JID, o)}
+	return e.send(st)
+}
+
+// errorFor says to a user what came of a message.
+func (e *Edge) errorFor(user string, o message.Outcome) stanza.Node {
 	condition, typ := o.Condition, o.Type
 	if condition == "" {
 		bad, _ := translate.StanzaErrorOf(o.Status, o.RetryAfter > 0)
 		condition, typ = bad.Condition, bad.Type
 	}
 	err := component.ErrorNode(typ, condition, o.Text)
-	if node, ok := e.readsAt(m.From.JID, o.Elsewhere); ok {
-		err = node
-	} else if to := e.elsewhere(o.Elsewhere); to != "" && (condition == "gone" || condition == "redirect") {
+	if node, ok := e.readsAt(user, o.Elsewhere); ok {
+		return node
+	}
+	if to := e.elsewhere(o.Elsewhere); to != "" && (condition == "gone" || condition == "redirect") {
 		i := slices.IndexFunc(err.Nodes, func(n stanza.Node) bool { return n.XMLName.Local == condition })
 		err.Nodes[i].Content = to
 	}
-	st := component.Stanza{Kind: component.Message}
-	st.Type, st.Id, st.From, st.To = "error", m.ID, m.To.JID, m.From.JID
-	st.Nodes = []stanza.Node{err}
-	e.send(st)
+	return err
 }
 
 // readsAt is the error for who writes to somebody that reads messages at another address, an

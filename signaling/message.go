@@ -260,15 +260,15 @@ func branchOf(req *sip.Request) string {
 
 // Report implements [gateway.Carrier]: it answers the request that a message came in. What is
 // lost later the shell itself writes to its sender.
-func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
+func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) bool {
 	tx := e.answered(m.Key)
 	if tx == nil {
 		e.talks.decided(m, v, o)
-		return
+		return true
 	}
 	if v == message.Accepted {
 		e.reply(tx, 202)
-		return
+		return true
 	}
 	status, after := o.Status, o.RetryAfter
 	if status < 300 {
@@ -290,4 +290,5 @@ func (e *Edge) Report(m message.Message, v message.Verdict, o message.Outcome) {
 		hs = append(hs, header("Reason", r))
 	}
 	_ = tx.Reply(status, translate.Phrase(status, o.Text), hs...) // the peer is gone, or has its answer
+	return true
 }

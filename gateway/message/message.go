@@ -106,6 +106,10 @@ type Message struct {
 	Again   bool      `json:",omitempty"` // it may have arrived before
 	Report  bool      `json:",omitempty"` // the gateway itself wrote it; nobody is told if it fails
 	Held    bool      `json:",omitempty"` // it is certain that it has not been sent
+	Why     *Outcome  `json:",omitempty"` // of a notice of the gateway's own: what came of the message
+	// Seen is all that is kept, with Key and Expires, of a message that has arrived: what tells
+	// another copy of it, should its sender not have heard that we have it.
+	Seen string `json:",omitempty"`
 }
 
 // An Outcome is what came of handing a message over.

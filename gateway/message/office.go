@@ -3,6 +3,7 @@ package message
 import (
 	"cmp"
 	"container/heap"
+	"encoding/hex"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ func (l Limits) withDefaults() Limits {
 // The office's own times and bounds.
 const (
 	remembered  = 10 * time.Minute // ids, against duplicates (RELIABILITY 4, row 19)
+	repeats     = time.Minute      // after it arrived, while a SIP peer may send it again: 64*T1, and a start of ours
 	maxRecent   = 8192             // messages whose notices are understood
 	maxSenders  = 8192             // whose rate is known
 	sameText    = 10               // times within sameWithin, and the pair is suspended
@@ -101,6 +103,7 @@ type (
 		Message Message
 		Verdict Verdict
 		Outcome Outcome
+		Last    bool // no message will say it
 	}
 )
 
@@ -169,6 +172,7 @@ type item struct {
 	Message
 	kept     bool
 	accepted bool // the sender was told
+	timed    bool // the sender will be
 	cleared  bool // it may go to its destination
 	begun    time.Time
 	last     Outcome
@@ -216,6 +220,7 @@ func (o *Office) Step(now time.Time, e Event) []Action {
 		if it := o.items[e.Key]; it != nil {
 			it.kept = true
 			o.advance(keyOf(it.Message))
+			o.answerSoon(it)
 		}
 	case Carried:
 		if it := o.items[e.Key]; it != nil {
@@ -246,7 +251,7 @@ func (o *Office) stop() {
 		}
 		out := unavailable
 		out.Text = "the gateway went down before it was delivered"
-		o.do(Tell{it.Message, v, out})
+		o.do(Tell{it.Message, v, out, true})
 	}
 }
 
@@ -292,15 +297,15 @@ func destOf(m Message) string {
 // take judges a new message.
 func (o *Office) take(m Message) {
 	k := keyOf(m)
-	if m.Kind == Notice && !o.understood(&m) {
-		o.do(Tell{m, Accepted, Outcome{}})
+	if m.Kind == Notice && !m.Report && !o.understood(&m) {
+		o.do(Tell{Message: m, Verdict: Accepted})
 		return
 	}
 	hash := hashOf(m)
 	if m.Kind != Typing && m.Once != "" {
-		id := digest(m.Way.String() + k.from + "\x00" + k.to + "\x00" + m.Once + "\x00" + hash)
+		id := copyOf(m)
 		if _, known := o.seen.get(id, o.now); known {
-			o.do(Tell{m, Accepted, Outcome{}})
+			o.do(Tell{Message: m, Verdict: Accepted})
 			return
 		}
 		defer func() {
@@ -311,7 +316,7 @@ func (o *Office) take(m Message) {
 	}
 	p := o.pair(k)
 	if why, ok := o.fits(k, p, m, hash); !ok {
-		o.do(Tell{m, Denied, why})
+		o.do(Tell{Message: m, Verdict: Denied, Outcome: why})
 		o.tidy(k)
 		return
 	}
@@ -376,6 +381,12 @@ func (o *Office) repeated(p *pair, hash string) bool {
 	return true
 }
 
+// copyOf is the same for two copies of a message.
+func copyOf(m Message) string {
+	k := keyOf(m)
+	return hex.EncodeToString([]byte(digest(m.Way.String() + k.from + "\x00" + k.to + "\x00" + m.Once + "\x00" + hashOf(m))))
+}
+
 func hashOf(m Message) string {
 	return digest(m.Body + "\x00" + m.Subject + "\x00" + m.About + string(rune('0'+m.State)))
 }
@@ -390,7 +401,7 @@ func digest(s string) string {
 
 // typing passes on who composes, if nothing is before it; it is never kept.
 func (o *Office) typing(k pairKey, p *pair, m Message) {
-	o.do(Tell{m, Accepted, Outcome{}})
+	o.do(Tell{Message: m, Verdict: Accepted})
 	m.Untold = m.Gone && !p.composing && p.typing == nil
 	if !m.Composing && !p.composing && p.typing == nil && !m.Gone {
 		return // idle only after active (INTERWORKING 5.3)
@@ -418,6 +429,13 @@ func (o *Office) enqueue(k pairKey, p *pair, m Message) {
 // restore queues what was kept. What was under way then may have arrived.
 func (o *Office) restore(all []Message) {
 	for _, m := range all {
+		if m.Seen != "" {
+			o.seen.put(m.Seen, struct{}{}, m.Expires)
+			continue
+		}
+		if m.Once != "" {
+			o.seen.put(copyOf(m), struct{}{}, o.now.Add(remembered))
+		}
 		if o.items[m.Key] != nil || m.Kind == Typing {
 			continue
 		}
@@ -432,7 +450,9 @@ func (o *Office) restore(all []Message) {
 		heap.Push(&o.alarms, alarm{m.Expires, expiry, m.Key, k, 0})
 	}
 	for _, m := range all {
-		o.advance(keyOf(m))
+		if m.Seen == "" {
+			o.advance(keyOf(m))
+		}
 	}
 }
 
@@ -474,13 +494,19 @@ func (o *Office) advance(k pairKey) {
 		p.typing, p.composing, p.typist = nil, it.Composing, it.Message
 		o.hold(it)
 	}
-	if vouched(it.Message) && !it.accepted {
-		heap.Push(&o.alarms, alarm{o.now.Add(o.limits.Bounce), bounce, it.Key, k, 0})
-	}
 	if it.Kind == Words {
 		o.remember(it.Message)
 	}
 	o.do(Carry{it.Message})
+}
+
+// answerSoon has the sender of a message that is kept told so when the time for its bounce is
+// over, wherever it is then: it may wait behind others.
+func (o *Office) answerSoon(it *item) {
+	if vouched(it.Message) && !it.accepted && !it.timed {
+		it.timed = true
+		heap.Push(&o.alarms, alarm{o.now.Add(o.limits.Bounce), bounce, it.Key, keyOf(it.Message), 0})
+	}
 }
 
 // hold and forget keep the items and how long they are.
@@ -538,7 +564,7 @@ func (o *Office) free(d *dest, k pairKey, p *pair, it *item) bool {
 func (o *Office) accept(it *item) {
 	if !it.accepted {
 		it.accepted = true
-		o.do(Tell{it.Message, Accepted, Outcome{}})
+		o.do(Tell{Message: it.Message, Verdict: Accepted})
 	}
 }
 
@@ -571,30 +597,36 @@ func (o *Office) carried(it *item, out Outcome) {
 		p.composing = false
 	}
 	if out.Result == Done {
-		if it.Way == ToSIP {
-			o.accept(it)
-		}
+		o.arrived(it)
 	} else {
 		o.fail(it, out)
 	}
 	o.advance(k)
 }
 
-// remove forgets a message that needs nothing more, but its bounce and its notices.
+// arrived is the end of a message that its receiver's world has. A SIP peer that has no answer
+// yet sends it again, even if we were started anew meanwhile: the store keeps so long what tells
+// another copy.
+func (o *Office) arrived(it *item) {
+	switch {
+	case it.Kind == Typing:
+	case vouched(it.Message) && it.Once != "":
+		o.do(Keep{Message{Key: it.Key, Seen: copyOf(it.Message), Expires: o.now.Add(repeats)}})
+	default:
+		o.do(Drop{it.Key})
+	}
+	if it.Way == ToSIP || it.accepted {
+		o.accept(it)
+		o.forget(it)
+	} // else it waits for its bounce
+}
+
+// remove takes a message out of its pair.
 func (o *Office) remove(k pairKey, p *pair, it *item) {
 	if d := o.dest(destOf(it.Message)); d.probing == it {
 		d.probing = nil
 	}
 	p.queue = slices.DeleteFunc(p.queue, func(q *item) bool { return q == it })
-	if it.Kind == Typing {
-		o.forget(it)
-		return
-	}
-	o.do(Drop{it.Key})
-	if it.Way == ToXMPP && !it.accepted {
-		return // until the time for its bounce is over
-	}
-	o.forget(it)
 }
 
 // fail tells a sender that a message will not arrive.
@@ -605,18 +637,23 @@ func (o *Office) fail(it *item, out Outcome) {
 		o.accept(it)
 	case !it.accepted:
 		it.accepted = true
-		o.do(Tell{it.Message, Denied, out})
+		o.do(Tell{Message: it.Message, Verdict: Denied, Outcome: out})
 	default:
-		o.do(Tell{it.Message, Lost, out})
-		if vouched(it.Message) {
-			o.report(it.Message, out)
-		}
+		o.do(Tell{Message: it.Message, Verdict: Lost, Outcome: out})
+		o.report(it.Message, out) // before the message is dropped, so that one of them is kept
+	}
+	if it.Kind != Typing {
+		o.do(Drop{it.Key})
 	}
 }
 
-// report writes to a SIP user whose message had been accepted: in the form it asked for, or
-// in words.
+// report writes to a user whose message had been accepted: to one of SIP in the form it asked
+// for, or in words. It is a message itself, so it waits where its sender's world is away.
 func (o *Office) report(m Message, out Outcome) {
+	if !vouched(m) {
+		o.put(Refusal(m, out))
+		return
+	}
 	if m.From.Anonymous || m.From.URI == "" {
 		return
 	}
@@ -631,10 +668,22 @@ func (o *Office) report(m Message, out Outcome) {
 			r.Body += " (" + out.Text + ")"
 		}
 	}
+	o.put(r)
+}
+
+// put queues a report, if there is room.
+func (o *Office) put(r Message) {
 	k := keyOf(r)
 	p := o.pair(k)
 	if _, ok := o.fits(k, p, r, ""); ok {
 		o.enqueue(k, p, r)
+	}
+}
+
+// Refusal is what tells the XMPP user who sent a message what came of it.
+func Refusal(m Message, out Outcome) Message {
+	return Message{
+		Key: m.Key + "r", Way: ToXMPP, Kind: Notice, State: Failed, From: m.To, To: m.From, Trunk: m.Trunk, About: m.ID, Why: &out, Report: true, Hops: m.Hops,
 	}
 }
 

@@ -2,6 +2,7 @@ package message
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -192,13 +193,62 @@ func TestOfficeTellsOfWhatExpires(t *testing.T) {
 			t.Errorf("%q is not said once in\n%s", want, got)
 		}
 	}
-	// The SIP user is written to, and that waits for the trunk in its turn.
-	if d.o.Waiting() != 1 {
-		t.Errorf("%d wait", d.o.Waiting())
+	// Both are written to, and that waits for the trunk, and for the server, in its turn.
+	if d.o.Waiting() != 2 || len(d.rows) != 2 {
+		t.Errorf("%d wait, and %d are kept", d.o.Waiting(), len(d.rows))
 	}
 	d.said = nil
 	d.step(Open{"pbx"})
 	d.want("carry Not delivered: x (it could not be delivered in time)")
+	d.settle(Outcome{})
+	d.step(Open{})
+	if len(d.under) != 1 {
+		t.Fatalf("%d are under way", len(d.under))
+	}
+	if m := d.under[0]; m.Kind != Notice || m.State != Failed || m.About != "a" || m.To.JID != "juliet@example.org/balcony" || m.Why.Condition != "remote-server-timeout" {
+		t.Errorf("the XMPP user is sent %+v", m)
+	}
+}
+
+// Whoever waits behind others is not left without an answer.
+func TestOfficeAnswersThoseBehind(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour})
+	d.step(Take{toXMPP("a")})
+	d.step(Take{toXMPP("b")})
+	d.settle(away)
+	d.wait(time.Second)
+	d.want("carry a", "accepted a", "accepted b")
+}
+
+// A SIP peer that has no answer sends its message again. It arrives once all the same, even if
+// the gateway was started anew between the two.
+func TestOfficeKnowsCopiesAfterAStart(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		stop func(*desk) // what happens before the end of the process
+		want []string    // of the next
+	}{
+		{"that it had not sent", func(*desk) {}, []string{"accepted a", "carry a again"}},
+		{"that had arrived", func(d *desk) { d.settle(Outcome{}) }, []string{"accepted a"}},
+		{"that had arrived, and a word of it", func(d *desk) { d.settle(Outcome{}); d.wait(time.Second) }, []string{"accepted a"}},
+		{"that was refused", func(d *desk) { d.settle(Outcome{Result: Refused, Condition: "item-not-found"}) }, []string{"carry a"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDesk(t, Limits{Keep: time.Hour})
+			d.step(Take{toXMPP("a")})
+			tt.stop(d)
+			next := newDesk(t, Limits{Keep: time.Hour})
+			next.now = d.now.Add(time.Second)
+			next.step(Restore{slices.Collect(maps.Values(d.rows))})
+			again := toXMPP("a")
+			again.Key = "b"
+			next.step(Take{again})
+			slices.Sort(next.said)
+			if got, want := strings.Join(next.said, ", "), strings.Join(tt.want, ", "); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
 }
 
 func TestOfficeTakesUpWhatWasKept(t *testing.T) {
@@ -429,6 +479,7 @@ func TestOfficeWalks(t *testing.T) {
 func walk(t *testing.T, r *rand.Rand, seed uint64) {
 	d := newDesk(t, Limits{Keep: 10 * time.Minute, PerPair: 5, Rate: 100, Burst: 100})
 	n, sent := 0, map[string]bool{}
+	var copies []Message // of what came of late
 	doubt := map[string]int{}
 	last := map[pairKey]string{}
 	take := func() {
@@ -442,6 +493,9 @@ func walk(t *testing.T, r *rand.Rand, seed uint64) {
 		}
 		sent[m.Key] = true
 		d.step(Take{m})
+		if copies = append(copies, m); len(copies) > 3 {
+			copies = copies[1:]
+		}
 	}
 	settle := func() {
 		m := d.under[0]
@@ -474,6 +528,12 @@ func walk(t *testing.T, r *rand.Rand, seed uint64) {
 		}
 		d.o, d.under = NewOffice(d.o.limits), nil
 		d.step(Restore{kept})
+		for _, m := range copies {
+			if m.Way == ToXMPP && !slices.Contains(d.told[m.Key], Denied) && !slices.Contains(d.told[m.Key], Lost) {
+				m.Key = "copy of " + m.Key
+				d.step(Take{m})
+			}
+		}
 	}
 	for range 200 {
 		switch x := r.IntN(10); {
@@ -483,6 +543,7 @@ func walk(t *testing.T, r *rand.Rand, seed uint64) {
 			settle()
 		case x == 8:
 			d.wait(time.Duration(r.IntN(90)) * time.Second)
+			copies = nil
 		case x == 9 && r.IntN(5) == 0:
 			crash()
 		}
@@ -496,8 +557,19 @@ func walk(t *testing.T, r *rand.Rand, seed uint64) {
 	if d.o.octets != 0 {
 		t.Errorf("seed %d: %d octets are counted at the end", seed, d.o.octets)
 	}
-	if d.o.Waiting() != 0 || len(d.rows) != 0 {
-		t.Fatalf("seed %d: %d wait and the store has %d at the end", seed, d.o.Waiting(), len(d.rows))
+	rows := 0
+	for _, m := range d.rows {
+		if m.Seen == "" {
+			rows++
+		}
+	}
+	if d.o.Waiting() != 0 || rows != 0 {
+		t.Fatalf("seed %d: %d wait and the store has %d at the end", seed, d.o.Waiting(), rows)
+	}
+	for k := range d.seen {
+		if strings.HasPrefix(k, "copy") {
+			t.Errorf("seed %d: the %s arrived", seed, k)
+		}
 	}
 	for k := range sent {
 		failed := 0
