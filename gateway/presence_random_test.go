@@ -5,16 +5,20 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/store"
+	"sipxmppgw/gateway/store/sqlite"
 	"sipxmppgw/gateway/translate"
 )
 
@@ -653,6 +657,108 @@ func BenchmarkPresence(b *testing.B) {
 		}
 		settle(p)
 	})
+}
+
+// tellers counts what XMPP users are told, and SIP watchers.
+type tellers struct {
+	mute
+	told, notified *atomic.Int64
+}
+
+func (t tellers) Tell(Pair, presence.State)      { t.told.Add(1) }
+func (t tellers) Notify(string, presence.Notify) { t.notified.Add(1) }
+
+// BenchmarkPresences is 100,000 subscriptions, half of them each way, kept in a store on disk,
+// and what changes among them: as many a second as it can, each told to its one watcher. It
+// reports memory and octets in the store of a subscription, and processor time of a change.
+func BenchmarkPresences(b *testing.B) {
+	const n = 100_000
+	file := filepath.Join(b.TempDir(), "store")
+	disk, err := sqlite.Open(sqlite.Options{Path: file})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer disk.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	edges := tellers{told: &atomic.Int64{}, notified: &atomic.Int64{}}
+	p := NewPresences(PresenceOptions{
+		Router: pbx{}, Trunks: map[string]PresenceMode{"trunk": PresenceOn}, Max: n, MaxUser: n, Rate: 1e9, Store: disk,
+	})
+	p.SetEdges(edges, edges)
+	defer p.Close()
+	settle := func() {
+		for _, s := range p.shards.all {
+			for s.pending.Load() > 0 || disk.State().Waiting > 10_000 {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}
+	pairs := make([]Pair, n)
+	for i := range pairs {
+		of := Pair{fmt.Sprintf("user%d@x.example", i/20), fmt.Sprintf("+49301234%d@gw.x.example", i)}
+		pairs[i] = of
+		if i%2 == 0 {
+			p.FromUser(from(of.User, of.Contact, "subscribe"))
+			p.Watched(of, presence.Accepted{Expires: presence.Hour})
+			p.Watched(of, active(open("desk", presence.Away)))
+		} else {
+			if _, err := p.Begin(Watching{ID: of.Contact, Query: Query{Claim: watcherClaim(of.Contact), To: of.User}, Expires: presence.Hour}); err != nil {
+				b.Fatal(err)
+			}
+			p.FromUser(from(of.User, of.Contact, "subscribed"))
+			p.FromUser(Presentation{Pair: of, State: open("balcony", presence.Away)})
+		}
+		if i%500 == 0 {
+			settle()
+		}
+	}
+	settle()
+	if _, err := disk.Load(context.Background(), "none"); err != nil { // all is on disk
+		b.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if watches, watchers := p.count.standing[presence.Granted].Load(), p.count.watchers.Load(); watches != n/2 || watchers != n/2 {
+		b.Fatalf("%d watch and %d are watched, want %d", watches, watchers, n/2)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	time.Sleep(11 * time.Second) // so that a watcher that was told of late may be told again
+	edges.told.Store(0)
+	edges.notified.Store(0)
+	shows := [...]presence.Show{presence.Chat, presence.Away}
+	changes := 0
+	spent := processor()
+	for b.Loop() {
+		of, show := pairs[changes%n], shows[changes/n%2]
+		if changes%2 == 0 {
+			p.Watched(of, active(open("desk", show)))
+		} else {
+			p.FromUser(Presentation{Pair: of, State: open("balcony", show)})
+		}
+		if changes++; changes%1000 == 0 {
+			settle()
+		}
+	}
+	settle()
+	spent = processor() - spent
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/subscription")
+	b.ReportMetric(float64(info.Size())/n, "disk-B/subscription")
+	b.ReportMetric(float64(spent.Microseconds())/float64(changes), "cpu-µs/change")
+	b.ReportMetric(float64(edges.told.Load()+edges.notified.Load())/float64(changes), "told/change")
+}
+
+// processor returns the processor time that this process has taken.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it has no other reason than a wrong argument
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // nothing is a store that keeps nothing.
