@@ -60,7 +60,7 @@ golden: ## rewrite what golden tests expect, and show what changed
 	go test $$(git grep -l 'sipxmppgw/test/golden"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
 	git diff --stat
 
-bench: ## the relay beside rtpengine and a bare one in C (needs gcc, libssl-dev, rtpengine-daemon); then Go's benchmarks
+bench: ## the relay beside rtpengine and a bare one in C and messages beside Kamailio (needs gcc, libssl-dev, rtpengine-daemon, kamailio-xmpp-modules); then Go's benchmarks
 	go run ./test/bench
 	go test -run '^$$' -bench . -benchmem ./...
 

@@ -23,7 +23,7 @@ var mails = flag.Int("mails", 2000, "how many messages go through an XMPP server
 
 const (
 	mailUsers   = 40
-	mailsAtOnce = 800 // transactions of the SIP side that wait for an answer
+	mailsAtOnce = 400 // transactions of the SIP side that wait for an answer: fewer than a trunk may send in a second
 	onePair     = 40  // messages to one contact, who has room for 50
 )
 

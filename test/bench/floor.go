@@ -34,14 +34,14 @@ type floor struct {
 }
 
 // compile builds a C program that uses OpenSSL's libraries.
-func compile(source []byte, name string) (dir string, err error) {
+func compile(source []byte, name string, flags ...string) (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return "", err
 	}
 	file := filepath.Join(dir, name+".c")
 	if err = os.WriteFile(file, source, 0o600); err == nil {
 		var text []byte
-		if text, err = exec.Command("gcc", "-O2", "-Wall", "-Wno-deprecated-declarations", "-o", filepath.Join(dir, name), file, "-lssl", "-lcrypto").CombinedOutput(); err != nil {
+		if text, err = exec.Command("gcc", append([]string{"-O2", "-Wall", "-Wno-deprecated-declarations", "-o", filepath.Join(dir, name), file, "-lssl", "-lcrypto"}, flags...)...).CombinedOutput(); err != nil {
 			err = whyNot(err, string(text))
 		}
 	}

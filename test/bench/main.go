@@ -8,7 +8,10 @@
 // The delay is measured in turns too. A last run has calls with Opus on one leg and G.711 on
 // the other, of ours and of rtpengine's: how many a core carries.
 //
-// It needs gcc and OpenSSL's headers for the C relay, and rtpengine-daemon; a contestant
+// Then instant messages, both ways, beside Kamailio's xmpp module: how many a CPU-second carries.
+//
+// It needs gcc and OpenSSL's headers for the C relay, rtpengine-daemon, and kamailio with
+// kamailio-xmpp-modules; a contestant
 // that cannot be had is left out, and said so.
 package main
 
@@ -63,6 +66,7 @@ func main() {
 	among := flag.String("among", "ours,portable,rtpengine,c", "who takes part")
 	big := flag.Int("big", 2000, "calls of a last run with plain legs, if the machine carries them; 0 for none")
 	coded := flag.Int("transcoded", 20, "calls of a run with Opus on one leg and G.711 on the other; 0 for none")
+	messages := flag.Int("messages", 400, "instant messages a second, ours beside Kamailio's xmpp module; 0 for none")
 	serve := flag.String("serve", "", "be a relay on this address; used by the benchmark itself")
 	engine := flag.String("engine", "", "of a relay that is served")
 	profile := flag.String("profile", "", "begin of the names of files that get the profiles of ours, by what the calls carry")
@@ -93,6 +97,13 @@ func main() {
 	}
 	if rate > 0 {
 		lines = append(lines, setups(rate))
+	}
+	if *messages > 0 {
+		more, err := mails(*messages, *rounds)
+		if err != nil {
+			fmt.Println("no messages:", err)
+		}
+		lines = append(lines, more...)
 	}
 	fmt.Println()
 	for _, l := range lines {
