@@ -15,42 +15,38 @@ const (
 )
 
 // An inflow is what an end's peer sends of one kind of media. The plain fields belong to
-// the goroutine that reads the peer's packets; the atomic ones may be read by all.
+// the goroutine that reads the peer's packets; the others may be read by all.
 type inflow struct {
-	started bool
-	ssrc    uint32
-	epoch   uint32 // counts beginnings: another source, or a jump
-	high    uint16 // highest sequence number
-	cycles  uint32 // times 65536
-	base    uint32
-	count   int64 // packets since the beginning
-	earlier struct{ expected, received int64 }
-	badSeq  uint32 // what would confirm a jump; beyond 16 bits for none
-	rival   struct {
+	// What every packet needs comes first, for the sake of the cache.
+	packets  tally
+	octets   tally
+	expected tally // packets, as the sequence numbers tell
+	highest  tally // sequence number, extended to 32 bits
+	unrest   tally // the jitter in units of the clock, and the clock in hertz; 32 bits each
+	first    tally // packet, in nanoseconds of the relay's clock; 0 for never
+	last     tally
+	ssrc     uint32
+	epoch    uint32 // counts beginnings: another source, or a jump
+	cycles   uint32 // times 65536
+	high     uint16 // highest sequence number
+	started  bool
+	timed    bool
+	transit  int32  // of the last packet, in units of the clock; wraps
+	clock    uint32 // of the stream, in hertz: that of speech, not of events
+	jitter   int64  // times 16, in units of the clock
+	codec    *string
+	bursts   bursts // of losses
+
+	badSeq uint32 // what would confirm a jump; beyond 16 bits for none
+	rival  struct {
 		ssrc uint32
 		seq  uint16
 		seen bool
 	}
-	transit int32 // of the last packet, in units of the clock; wraps
-	timed   bool
-	jitter  int64  // times 16, in units of the clock
-	bursts  bursts // of losses
-	clock   uint32 // of the stream, in hertz: that of speech, not of events
-	codec   *string
-
-	packets  atomic.Int64
-	octets   atomic.Int64
-	expected atomic.Int64
-	received atomic.Int64
-	highest  atomic.Uint32 // extended
-	source   atomic.Uint32
-	jitters  atomic.Int64 // nanoseconds
-	units    atomic.Uint32
-	first    atomic.Int64 // nanoseconds of the relay's clock; 0 for never
-	last     atomic.Int64
-	control  atomic.Int64 // when RTCP came last
-	name     atomic.Pointer[string]
-	report   atomic.Uint64 // the last sender report: its time, and when it came
+	source  atomic.Uint32
+	control atomic.Int64 // when RTCP came last
+	name    atomic.Pointer[string]
+	report  atomic.Uint64 // the last sender report: its time, and when it came
 }
 
 // admit judges a packet's source and sequence number, and counts it. A packet that is
@@ -73,6 +69,7 @@ func (f *inflow) admit(ssrc uint32, seq uint16, authentic bool) bool {
 				f.cycles += 1 << 16
 			}
 			f.high = seq
+			f.expected.Add(int64(delta))
 			f.bursts.advance(delta)
 		case delta <= 65535-maxMisorder:
 			if !authentic && uint32(seq) != f.badSeq {
@@ -84,22 +81,17 @@ func (f *inflow) admit(ssrc uint32, seq uint16, authentic bool) bool {
 			f.bursts.late(-delta)
 		}
 	}
-	f.count++
-	high := f.cycles + uint32(f.high)
-	f.highest.Store(high)
-	f.expected.Store(f.earlier.expected + int64(high-f.base) + 1)
-	f.received.Store(f.earlier.received + f.count)
+	f.highest.Store(int64(f.cycles + uint32(f.high)))
+	f.packets.Add(1)
 	return true
 }
 
 func (f *inflow) begin(ssrc uint32, seq uint16) {
-	if f.started {
-		f.earlier.expected, f.earlier.received = f.expected.Load(), f.received.Load()
-	}
 	f.started = true
 	f.ssrc = ssrc
 	f.epoch++
-	f.high, f.cycles, f.base, f.count = seq, 0, uint32(seq), 0
+	f.high, f.cycles = seq, 0
+	f.expected.Add(1)
 	f.badSeq = 1 << 16
 	f.rival.seen = false
 	f.timed = false
@@ -107,9 +99,8 @@ func (f *inflow) begin(ssrc uint32, seq uint16) {
 	f.source.Store(ssrc)
 }
 
-// note counts a packet that was admitted.
+// note takes in a packet that was admitted.
 func (f *inflow) note(octets int, now int64) {
-	f.packets.Add(1)
 	f.octets.Add(int64(octets))
 	f.last.Store(now)
 	if f.first.Load() == 0 {
@@ -130,33 +121,41 @@ func (f *inflow) time(ts, clock uint32, now int64) {
 			d = -d
 		}
 		f.jitter += d - (f.jitter+8)>>4
-		f.jitters.Store(f.jitter >> 4 * int64(time.Second) / int64(clock))
-		f.units.Store(uint32(f.jitter >> 4))
+		f.unrest.Store(f.jitter>>4<<32 | int64(clock))
 	}
 	f.transit, f.timed = transit, true
+}
+
+// jitters returns the jitter, in units of the clock and by time. It may be called from any
+// goroutine.
+func (f *inflow) jitters() (units uint32, d time.Duration) {
+	unrest := f.unrest.Load()
+	units = uint32(unrest >> 32)
+	if clock := time.Duration(uint32(unrest)); clock != 0 {
+		d = time.Duration(units) * time.Second / clock
+	}
+	return units, d
 }
 
 // An outflow is what an end's peer is sent of one kind of media: one source of our own,
 // whose sequence numbers and timestamps go on without gaps, whatever comes in. The plain
 // fields belong to the goroutine that reads the other end's packets.
 type outflow struct {
-	ssrc uint32
-
+	ssrc    uint32
 	started bool
 	again   bool // the next packet begins anew
+	seqOff  uint16
 	source  uint32
 	epoch   uint32
 	clock   uint32
-	seqOff  uint16
 	tsOff   uint32
 	lastSeq uint16
 	lastTS  uint32
 	lastAt  int64
 	passed  int64 // when a packet of the other end's peer was passed on last
-
-	packets atomic.Int64
-	octets  atomic.Int64
-	stamp   atomic.Uint64 // the last timestamp, and its time in milliseconds
+	stamp   tally // the last timestamp, and its time in milliseconds; 32 bits each
+	packets tally
+	octets  tally
 }
 
 // next maps the sequence number and timestamp of a packet of in, and says whether the
@@ -174,9 +173,14 @@ func (o *outflow) next(in *inflow, seq uint16, ts uint32, now int64) (outSeq uin
 	outSeq, outTS = seq+o.seqOff, ts+o.tsOff
 	if begins || int16(outSeq-o.lastSeq) > 0 {
 		o.lastSeq, o.lastTS, o.lastAt = outSeq, outTS, now
-		o.stamp.Store(uint64(outTS)<<32 | uint64(uint32(now/1e6)))
+		o.stamped(outTS, now)
 	}
 	return outSeq, outTS, begins
+}
+
+// stamped notes what was sent when, for reports.
+func (o *outflow) stamped(ts uint32, now int64) {
+	o.stamp.Store(int64(ts)<<32 | int64(uint32(now/1e6)))
 }
 
 // at returns the timestamp of now in the stream.

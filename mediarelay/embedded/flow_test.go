@@ -36,7 +36,7 @@ func TestAdmit(t *testing.T) {
 				t.Errorf("%s: packet %d: got %v", tt.name, i, got)
 			}
 		}
-		if got := f.expected.Load() - f.received.Load(); got != tt.lost {
+		if got := f.expected.Load() - f.packets.Load(); got != tt.lost {
 			t.Errorf("%s: lost %d, want %d", tt.name, got, tt.lost)
 		}
 	}
@@ -49,13 +49,14 @@ func TestJitter(t *testing.T) {
 		steadyFlow.time(uint32(160*i), 8000, at)
 		uneven.time(uint32(160*i), 8000, at+i%2*int64(10*time.Millisecond))
 	}
-	if j := steadyFlow.jitters.Load(); j != 0 {
+	if _, j := steadyFlow.jitters(); j != 0 {
 		t.Errorf("a steady flow has jitter %v", time.Duration(j))
 	}
-	if j := time.Duration(uneven.jitters.Load()); j < 9*time.Millisecond || j > 10*time.Millisecond {
+	u, j := uneven.jitters()
+	if j < 9*time.Millisecond || j > 10*time.Millisecond {
 		t.Errorf("packets 10 ms apart have jitter %v", j)
 	}
-	if u := uneven.units.Load(); u < 72 || u > 80 {
+	if u < 72 || u > 80 {
 		t.Errorf("packets 80 units apart have jitter %d", u)
 	}
 }

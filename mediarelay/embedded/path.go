@@ -339,7 +339,7 @@ func (s *socket) touch(step int) (sum uint32) {
 	case step == 1:
 		return h.clock + uint32(s.seen.types[0])
 	case step == 2 && h.to != nil && h.to.wire != nil:
-		return uint32(h.in.high) + h.in.highest.Load() + h.out.ssrc + uint32(h.out.packets.Load())
+		return uint32(h.in.high) + uint32(h.in.highest.Load()) + h.out.ssrc + uint32(h.out.packets.Load())
 	case step == 3:
 		if h.protect != nil {
 			sum = h.protect.Touch()

@@ -140,7 +140,8 @@ func (l *lane) metrics() *rtcp.VoIPMetricsReportBlock {
 	if in.packets.Load() == 0 || expected <= 0 {
 		return nil
 	}
-	q := media.Quality{Expected: expected, Lost: max(expected-in.received.Load(), 0), Jitter: time.Duration(in.jitters.Load())}
+	_, jitter := in.jitters()
+	q := media.Quality{Expected: expected, Lost: max(expected-in.packets.Load(), 0), Jitter: jitter}
 	trip := time.Duration(l.rtt.Load())
 	m := &rtcp.VoIPMetricsReportBlock{
 		SSRC:           in.source.Load(),

@@ -196,13 +196,14 @@ func (l *lane) reports(cname string) []rtcp.Packet {
 	var about []rtcp.ReceptionReport
 	now := l.t.relay.now()
 	if source := l.in.source.Load(); l.in.packets.Load() > 0 {
-		expected, received := l.in.expected.Load(), l.in.received.Load()
+		expected, received := l.in.expected.Load(), l.in.packets.Load()
+		jitter, _ := l.in.jitters()
 		r := rtcp.ReceptionReport{
 			SSRC:               source,
 			FractionLost:       fraction(expected-l.expected, received-l.received),
 			TotalLost:          uint32(min(max(expected-received, 0), 1<<23-1)),
-			LastSequenceNumber: l.in.highest.Load(),
-			Jitter:             l.in.units.Load(),
+			LastSequenceNumber: uint32(l.in.highest.Load()),
+			Jitter:             jitter,
 		}
 		if sr := l.in.report.Load(); sr != 0 {
 			r.LastSenderReport, r.Delay = uint32(sr>>32), units(now)-uint32(sr)
@@ -214,7 +215,7 @@ func (l *lane) reports(cname string) []rtcp.Packet {
 		Source: l.out.ssrc,
 		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
 	}}}
-	stamp := l.out.stamp.Load()
+	stamp := uint64(l.out.stamp.Load())
 	if stamp == 0 {
 		return []rtcp.Packet{&rtcp.ReceiverReport{SSRC: l.out.ssrc, Reports: about}, name}
 	}

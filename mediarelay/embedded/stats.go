@@ -17,16 +17,16 @@ func (e *end) stats(heard *string) media.Stats {
 		s.Received.Octets += l.in.octets.Load()
 		s.Sent.Packets += l.out.packets.Load()
 		s.Sent.Octets += l.out.octets.Load()
-		s.Lost += l.in.expected.Load() - l.in.received.Load()
+		s.Lost += l.in.expected.Load() - l.in.packets.Load()
 	}
 	audio := e.lanes[media.Audio]
-	s.Jitter = time.Duration(audio.in.jitters.Load())
+	_, s.Jitter = audio.in.jitters()
 	s.RoundTrip = time.Duration(audio.rtt.Load())
 	if name := audio.in.name.Load(); name != nil {
 		s.Codec = *name
 	}
 	s.In = media.Quality{Expected: audio.in.expected.Load(), Jitter: s.Jitter}
-	s.In.Lost = max(s.In.Expected-audio.in.received.Load(), 0)
+	s.In.Lost = max(s.In.Expected-audio.in.packets.Load(), 0)
 	s.In.Rate(s.Codec, s.RoundTrip)
 	if v := audio.voice.Load(); v != nil {
 		s.Voice = *v

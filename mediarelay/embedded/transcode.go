@@ -205,7 +205,7 @@ func (s *socket) speak(rt *route, now int64) {
 		binary.BigEndian.PutUint32(p[4:], ts)
 		binary.BigEndian.PutUint32(p[8:], o.ssrc)
 		o.again, o.passed = true, now
-		o.stamp.Store(uint64(ts)<<32 | uint64(uint32(now/1e6)))
+		o.stamped(ts, now)
 		s.transmit(h, p, len(p)-headerLen)
 	}
 	t.ready = 0
