@@ -191,7 +191,10 @@ func (s *socket) digitHeard(h *hop, payload []byte, ts uint32) {
 	if len(payload) < 4 || int(payload[0]) >= len(digitKeys) {
 		return
 	}
-	d, key, ticks := &s.hearing, digitKeys[payload[0]], uint32(binary.BigEndian.Uint16(payload[2:]))
+	if s.hearing == nil {
+		s.hearing = &hearing{}
+	}
+	d, key, ticks := s.hearing, digitKeys[payload[0]], uint32(binary.BigEndian.Uint16(payload[2:]))
 	begins := true
 	if d.known && d.epoch == h.in.epoch {
 		ahead := int32(ts - d.ts)
@@ -218,7 +221,7 @@ func (s *socket) digitHeard(h *hop, payload []byte, ts uint32) {
 
 // digitOver tells control of the digit that was heard.
 func (s *socket) digitOver() {
-	d := &s.hearing
+	d := s.hearing
 	if !d.open {
 		return
 	}
@@ -266,7 +269,7 @@ func (e *end) events() *eventWay {
 		return nil
 	}
 	way.clock = l.agreed[i].ClockRate
-	way.hop = hop{out: &l.out, to: l.t.via, dest: l.t.remote, pt: l.agreed[i].PT}
+	way.hop = hop{out: &l.out, to: l.t.way(), dest: l.t.remote, pt: l.agreed[i].PT}
 	if l.t.secure {
 		way.hop.protect = l.t.keys.flow(l.kind)
 	}

@@ -54,6 +54,9 @@ type facts struct {
 
 // A lane is one kind of media of an end; there is at most one stream of each.
 type lane struct {
+	in  inflow // these come first, for the sake of the cache
+	out outflow
+
 	side   call.Side
 	kind   media.Kind
 	slot   int        // in the end's descriptions; -1 while there is none
@@ -62,8 +65,6 @@ type lane struct {
 	agreed []media.Codec // as the peer numbers them; none while nothing is agreed
 	flow   media.Direction
 
-	in       inflow
-	out      outflow
 	rtt      atomic.Int64                // nanoseconds, by RTCP; 0 until known
 	far      verdict                     // what the peer says of what we send
 	voice    atomic.Pointer[media.Voice] // the same by RTCP XR; nil for nothing

@@ -62,6 +62,9 @@ type wire interface {
 	// forget has the reader take a socket off its agenda. When it returns, nothing of the
 	// socket runs any more. It must not be called by a reader.
 	forget(*socket)
+	// touch reads what send will need, for the sake of the cache. What it returns means
+	// nothing. A reader of the worker calls it.
+	touch() uint32
 	// local returns the address the wire is bound to.
 	local() netip.AddrPort
 	// close closes the wire. When it returns, nothing of it runs any more. It must not be

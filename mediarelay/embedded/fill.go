@@ -155,7 +155,7 @@ func (e *end) noise() *fill {
 
 // own is a hop for packets of ours to the lane's peer.
 func (l *lane) own(pt uint8, mark bool) hop {
-	h := hop{out: &l.out, to: l.t.via, dest: l.t.remote, pt: pt, mark: mark}
+	h := hop{out: &l.out, to: l.t.way(), dest: l.t.remote, pt: pt, mark: mark}
 	if l.t.secure {
 		h.protect = l.t.keys.flow(l.kind)
 	}

@@ -37,7 +37,7 @@ func (s *straight) fresh() *tap {
 	was := s.in.route.Load()
 	h := was.hops[0]
 	h.in, h.out = &inflow{}, &outflow{ssrc: h.out.ssrc}
-	h.to = &socket{t: h.to.t, wire: out}
+	h.to = out
 	rt := *was
 	rt.hops = []hop{h}
 	s.in.route.Store(&rt)

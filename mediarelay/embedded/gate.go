@@ -22,11 +22,12 @@ type gate struct {
 // in the first moments (RELIABILITY 4 row 1). It locks once a negotiation. It belongs to
 // the goroutine that reads.
 type latch struct {
-	round  uint32
 	locked netip.AddrPort
-	looked int
-	watch  [suspects]suspect
-	turn   int
+	under  *gate // which locked has come through; nil for none
+	round  uint32
+	looked int16
+	turn   int16
+	watch  *[suspects]suspect // nil for none yet
 }
 
 // A suspect is an address that might be the peer's.
@@ -38,6 +39,9 @@ type suspect struct {
 	seen int
 }
 
+// holds reports whether packets from that address are known to come in at a gate.
+func (l *latch) holds(g *gate, from netip.AddrPort) bool { return l.under == g && l.locked == from }
+
 // admit reports whether a packet from that address may come in, and whether this packet
 // locked the latch.
 func (l *latch) admit(g *gate, from netip.AddrPort, pt uint8, ssrc uint32, seq uint16) (ok, locks bool) {
@@ -45,7 +49,11 @@ func (l *latch) admit(g *gate, from netip.AddrPort, pt uint8, ssrc uint32, seq u
 		*l = latch{round: g.round}
 	}
 	if l.locked.IsValid() {
-		return from == l.locked, false
+		if from != l.locked {
+			return false, false
+		}
+		l.under = g
+		return true, false
 	}
 	if !g.signalled.IsValid() {
 		return false, false
@@ -54,7 +62,7 @@ func (l *latch) admit(g *gate, from netip.AddrPort, pt uint8, ssrc uint32, seq u
 		return true, false
 	}
 	if from.Addr() == g.signalled.Addr() {
-		l.locked = from
+		l.locked, l.under = from, g
 		return true, true
 	}
 	if !g.behind || !hidden(g.signalled.Addr()) || l.looked >= patience {
@@ -64,11 +72,14 @@ func (l *latch) admit(g *gate, from netip.AddrPort, pt uint8, ssrc uint32, seq u
 	if !l.steadies(from, pt, ssrc, seq) {
 		return false, false
 	}
-	l.locked = from
+	l.locked, l.under = from, g
 	return true, true
 }
 
 func (l *latch) steadies(from netip.AddrPort, pt uint8, ssrc uint32, seq uint16) bool {
+	if l.watch == nil {
+		l.watch = new([suspects]suspect)
+	}
 	for i := range l.watch {
 		s := &l.watch[i]
 		if s.from != from {

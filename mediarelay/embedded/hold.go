@@ -73,7 +73,7 @@ func (s *socket) holdAhead(p []byte, start int, now int64) {
 
 // catchUp does with the packets held what the new route says.
 func (s *socket) catchUp(rt *route, now int64) {
-	s.seen = rt
+	s.seen, s.warm = rt, nil
 	early, ahead := s.early, s.ahead
 	s.early, s.ahead = nil, nil
 	if early == nil && ahead == nil {

@@ -245,6 +245,7 @@ func (h *share) send(p []byte, to netip.AddrPort, picture bool) error {
 func (h *share) write(p []byte, to netip.AddrPort) error { return h.line.wire.write(p, to) }
 func (h *share) prefer(netip.AddrPort)                   {}
 func (h *share) welcome()                                {}
+func (h *share) touch() uint32                           { return 0 }
 func (h *share) poke(s *socket)                          { h.line.wire.poke(s) }
 func (h *share) forget(s *socket)                        { h.line.wire.forget(s) }
 func (h *share) local() netip.AddrPort                   { return h.line.wire.local() }

@@ -22,7 +22,7 @@ func BenchmarkPathOfMany(b *testing.B) {
 				for i := range all {
 					all[i] = newStraight(b, p.profile)
 					h := &all[i].in.route.Load().hops[0]
-					h.to = &socket{t: h.to.t, wire: sink{}}
+					h.to = sink{}
 				}
 				b.ReportAllocs()
 				i := 0

@@ -24,21 +24,21 @@ const (
 // and that of a transcoding. Control gives it a new route whole.
 type socket struct {
 	// What every packet needs comes first, for the sake of the cache.
-	wire  wire
-	route atomic.Pointer[route]
-	seen  *route // that the last packet took
-	warm  *hop   // that it took there
-	t     *transport
-	lead  *socket // the transport's first, which plays
-	latch latch
-	early *queue // packets that came before the route could judge them; nil for none
-	ahead *queue // good packets that came before the other end was there; nil for none
-
+	route   atomic.Pointer[route]
+	seen    *route   // that the last packet took
+	warm    *hop     // that it took there
+	lead    *socket  // the transport's first, which plays
 	playing *playing // nil for none
-	hearing hearing  // a digit that the media of the other end cannot carry
+	hearing *hearing // a digit that the media of the other end cannot carry; nil for none yet
 	rtcp    bool     // carries RTCP alone: the second of a pair, or of two components
-	checks  *mux     // of ICE for RTCP alone; nil for none
-	local   netip.AddrPort
+	latch   latch
+
+	t      *transport
+	wire   wire
+	early  *queue // packets that came before the route could judge them; nil for none
+	ahead  *queue // good packets that came before the other end was there; nil for none
+	checks *mux   // of ICE for RTCP alone; nil for none
+	local  netip.AddrPort
 
 	digits  chan waiting         // to be played
 	missed  chan []rtcp.NackPair // that the other end's peer asks for
@@ -52,11 +52,11 @@ type socket struct {
 
 // A route says what becomes of the packets of a socket. It is never changed.
 type route struct {
-	gate          *gate          // nil with ICE
-	peer          netip.AddrPort // with ICE: who may come in, beside those the mux knows
+	gate          *gate // nil with ICE
+	rx            *srtp.Receiver
 	mine          *sync.Mutex    // held for a packet when two sockets feed the same flows, else nil
 	secure        bool           // only what rx unprotects comes in
-	rx            *srtp.Receiver
+	peer          netip.AddrPort // with ICE: who may come in, beside those the mux knows
 	reports       *srtp.ReportReceiver
 	lanes         []*lane // that RTCP is about
 	hops          []hop
@@ -73,11 +73,12 @@ type route struct {
 type hop struct {
 	in      *inflow
 	out     *outflow     // nil if the other end has no such media
-	to      *socket      // nil: pending, lost or on hold; after hold, what follows begins anew
+	to      wire         // nil: pending, lost or on hold; after hold, what follows begins anew
 	protect *srtp.Sender // nil for clear RTP
 	cache   *cache       // nil if nothing is sent again
 	name    *string      // of the codec, for statistics
 	clock   uint32       // in hertz; 0 for events and noise, which keep to the stream's
+	own     uint8        // payload type that the peer gives it
 	pt      uint8
 	mark    bool       // the marker means a talk spurt, as in audio
 	picture bool       // it is video
@@ -93,6 +94,8 @@ type hop struct {
 
 	events   uint32 // clock rate of events that are told by signalling when lost; 0 for others
 	num, den uint32 // scale of the duration of events; den 0 for none
+
+	_ [8]byte // for whole lines of the cache
 }
 
 // look does what is due of all that we play or send again, and says when the next is due
@@ -163,15 +166,18 @@ func (s *socket) media(buf []byte, n int, from netip.AddrPort, now int64) {
 
 // take judges a packet and counts it.
 func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort, now int64) {
-	if rt.gate != nil && !rt.gate.signalled.IsValid() {
-		s.holdEarly(buf[:n], from, now) // who may come in will be known soon
-		return
-	}
 	pt, seq, ssrc := buf[1]&0x7f, sequence(buf), sourceOf(buf)
-	enters, fresh := s.enters(rt, from, pt, ssrc, seq)
-	if !enters {
-		s.t.drops.wrongSource.Add(1)
-		return
+	fresh := false
+	if rt.gate == nil || !s.latch.holds(rt.gate, from) {
+		if rt.gate != nil && !rt.gate.signalled.IsValid() {
+			s.holdEarly(buf[:n], from, now) // who may come in will be known soon
+			return
+		}
+		var enters bool
+		if enters, fresh = s.enters(rt, from, pt, ssrc, seq); !enters {
+			s.t.drops.wrongSource.Add(1)
+			return
+		}
 	}
 	start, ok := payloadStart(buf[:n])
 	if !ok {
@@ -190,13 +196,16 @@ func (s *socket) take(rt *route, buf []byte, n int, from netip.AddrPort, now int
 			s.t.comes(from, rt.peer)
 		}
 	}
-	index := rt.types[pt]
-	if index == 0 {
-		s.t.drops.noRoute.Add(1)
-		return
+	h := s.warm
+	if h == nil || h.own != pt {
+		index := rt.types[pt]
+		if index == 0 {
+			s.t.drops.noRoute.Add(1)
+			return
+		}
+		h = &rt.hops[index-1]
+		s.warm = h
 	}
-	h := &rt.hops[index-1]
-	s.warm = h
 	end := n
 	if buf[0]&0x20 != 0 { // padding (RFC 3550 section 5.1)
 		end -= int(buf[n-1])
@@ -249,7 +258,7 @@ func (s *socket) send(h *hop, buf []byte, start, end int, now int64) {
 		return
 	}
 	seq, ts := sequence(buf), timestamp(buf)
-	if s.hearing.open && h.clock != 0 && int32(ts-s.hearing.ts) > 0 {
+	if s.hearing != nil && s.hearing.open && h.clock != 0 && int32(ts-s.hearing.ts) > 0 {
 		s.digitOver() // its end was lost
 	}
 	if h.through {
@@ -320,7 +329,7 @@ func (s *socket) transmit(h *hop, p []byte, payload int) {
 	}
 	h.out.packets.Add(1)
 	h.out.octets.Add(int64(payload))
-	if err := h.to.wire.send(p, h.dest, h.picture); err != nil {
+	if err := h.to.send(p, h.dest, h.picture); err != nil {
 		h.out.packets.Add(-1)
 		h.out.octets.Add(int64(-payload))
 	}
@@ -336,10 +345,15 @@ func (s *socket) touch(step int) (sum uint32) {
 	h := s.warm
 	switch {
 	case h == nil:
+	case step == 0:
+		return s.latch.round
 	case step == 1:
-		return h.clock + uint32(s.seen.types[0])
-	case step == 2 && h.to != nil && h.to.wire != nil:
-		return uint32(h.in.high) + uint32(h.in.highest.Load()) + h.out.ssrc + uint32(h.out.packets.Load())
+		sum = h.clock + uint32(h.dest.Port())
+		if s.seen.secure {
+			sum++
+		}
+	case step == 2 && h.to != nil:
+		return h.in.ssrc + uint32(h.in.last.Load()) + h.out.ssrc + uint32(h.out.octets.Load()) + h.to.touch()
 	case step == 3:
 		if h.protect != nil {
 			sum = h.protect.Touch()

@@ -43,7 +43,7 @@ func newStraight(tb testing.TB, profile srtp.Profile) *straight {
 	name := "PCMU"
 	h := hop{
 		in: &from.lanes[0].in, out: &to.lanes[0].out, name: &name, clock: 8000, mark: true, pt: 8,
-		to: to.transports[0].via, dest: s.peer,
+		to: to.transports[0].way(), dest: s.peer,
 	}
 	rt := &route{gate: &gate{round: 1, signalled: s.peer}}
 	if profile != 0 {

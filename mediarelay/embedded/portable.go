@@ -126,6 +126,7 @@ func (w *netWire) turn() {
 
 func (w *netWire) prefer(netip.AddrPort) {}
 func (w *netWire) welcome()              {}
+func (w *netWire) touch() uint32         { return 0 }
 
 func (w *netWire) poke(s *socket) {
 	w.mu.Lock()

@@ -22,20 +22,23 @@ const (
 // A rawWire is a wire of a thread. Its file descriptor is closed under mu by the thread,
 // which alone needs no lock to use it.
 type rawWire struct {
-	fd       int // -1 when closed
+	// What every packet needs comes first, for the sake of the cache.
+	fd    int32 // -1 when closed
+	mixed bool  // others may have sent what is still in its queue
+	six   bool
+	out   *batch         // of a shared wire; nil for others
+	peer  netip.AddrPort // that the socket is connected to
+	to    receiver
+
 	thread   *thread
-	out      *batch         // of a shared wire; nil for others
-	peer     netip.AddrPort // that the socket is connected to
-	mixed    bool           // others may have sent what is still in its queue
-	six      bool
-	pictures []byte // control message that marks video; nil for none
-	to       receiver
 	socket   *socket // that is to; nil for a shared wire
 	line     *line   // that is to; nil for others
+	pictures []byte  // control message that marks video; nil for none
+	at       netip.AddrPort
+	slot     int
+	mu       sync.RWMutex
 
-	at   netip.AddrPort
-	slot int
-	mu   sync.RWMutex
+	_ [16]byte // so that it begins where a line of the cache does
 }
 
 // A batch is datagrams for one system call, in or out. Its parts point at each other and
@@ -75,34 +78,36 @@ func (t *thread) bind(a netip.AddrPort, shared bool) (wire, error) {
 	if w.six {
 		family = unix.AF_INET6
 	}
-	var err error
-	if w.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
+	w.fd = int32(fd)
 	if t.marked {
-		markSocket(w.fd, w.six)
+		markSocket(fd, w.six)
 		w.pictures = pictureMark(w.six)
 	}
 	if shared {
 		w.out = newBatch()
-		unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, sharedBuffer)
-		unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sharedBuffer)
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, sharedBuffer)
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sharedBuffer)
 	}
 	var to unix.Sockaddr
 	if w.six {
-		unix.SetsockoptInt(w.fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 		to = &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: scopeOf(a.Addr().Zone())}
 	} else {
 		to = &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
-	if err := unix.Bind(w.fd, to); err != nil {
-		unix.Close(w.fd)
+	if err := unix.Bind(fd, to); err != nil {
+		unix.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
 	}
 	return w, nil
 }
 
 func (w *rawWire) local() netip.AddrPort { return w.at }
+func (w *rawWire) touch() uint32         { return uint32(w.fd) }
 
 func (w *rawWire) start(to receiver) {
 	w.to = to
@@ -160,26 +165,25 @@ func (w *rawWire) close() {
 func (w *rawWire) shut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	unix.Close(w.fd)
+	unix.Close(int(w.fd))
 	w.fd = -1
 }
 
 // read takes what has come: one datagram, or a batch on a shared wire. What is left is
 // there in the next turn.
-func (w *rawWire) read(now int64) {
-	t := w.thread
+func (t *thread) read(w *rawWire, now int64) {
 	switch {
 	case w.out != nil:
 		for range batchTurns {
-			if w.readBatch(now) < batchMax {
+			if t.readBatch(w, now) < batchMax {
 				return
 			}
 		}
 	case !w.peer.IsValid():
-		w.readFrom(now)
+		t.readFrom(w, now)
 	case w.mixed:
 		for range mixedMax {
-			if w.readFrom(now) == unix.EAGAIN {
+			if t.readFrom(w, now) == unix.EAGAIN {
 				w.mixed = false
 				return
 			}
@@ -194,8 +198,7 @@ func (w *rawWire) read(now int64) {
 }
 
 // readFrom takes one datagram of whoever has sent it.
-func (w *rawWire) readFrom(now int64) unix.Errno {
-	t := w.thread
+func (t *thread) readFrom(w *rawWire, now int64) unix.Errno {
 	t.fromLen = uint32(len(t.from))
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
 		uintptr(unsafe.Pointer(&t.buf[0])), maxPacket, 0,
@@ -207,8 +210,7 @@ func (w *rawWire) readFrom(now int64) unix.Errno {
 }
 
 // readBatch takes as many datagrams as there are, but a batch at most.
-func (w *rawWire) readBatch(now int64) (n int) {
-	t := w.thread
+func (t *thread) readBatch(w *rawWire, now int64) (n int) {
 	if t.in == nil {
 		t.in = newBatch()
 	}
@@ -223,7 +225,7 @@ func (w *rawWire) readBatch(now int64) (n int) {
 		return 0
 	}
 	b.n = int(got)
-	w.touch(b)
+	w.warm(b)
 	for i := range b.n {
 		if w.line != nil {
 			w.line.take(b.owners[i], b.octets[i][:], int(b.headers[i].n), b.from[i], now)
@@ -235,8 +237,8 @@ func (w *rawWire) readBatch(now int64) (n int) {
 	return b.n
 }
 
-// touch finds out whose a batch is that has come, and warms the cache for it.
-func (w *rawWire) touch(b *batch) {
+// warm finds out whose a batch is that has come, and warms the cache for it.
+func (w *rawWire) warm(b *batch) {
 	for i := range b.n {
 		b.from[i] = b.names[i].get()
 		if w.line != nil {
@@ -263,14 +265,14 @@ func (w *rawWire) send(p []byte, to netip.AddrPort, picture bool) error {
 	}
 	if w.out == nil && to == w.peer {
 		// A peer that was not there just now has left an error behind.
-		if err := sendto(w.fd, p, nil, 0); err != unix.ECONNREFUSED {
+		if err := sendto(int(w.fd), p, nil, 0); err != unix.ECONNREFUSED {
 			return err
 		}
-		return sendto(w.fd, p, nil, 0)
+		return sendto(int(w.fd), p, nil, 0)
 	}
 	if w.out == nil {
 		t := w.thread
-		return sendto(w.fd, p, &t.to, t.to.put(to, w.six))
+		return sendto(int(w.fd), p, &t.to, t.to.put(to, w.six))
 	}
 	b := w.out
 	i := b.n
@@ -333,7 +335,7 @@ func (w *rawWire) write(p []byte, to netip.AddrPort) error {
 		return net.ErrClosed
 	}
 	var a sockaddr
-	return sendto(w.fd, p, &a, a.put(to, w.six))
+	return sendto(int(w.fd), p, &a, a.put(to, w.six))
 }
 
 // sendto sends a datagram without waiting.

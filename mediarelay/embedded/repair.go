@@ -67,7 +67,7 @@ func (c *cache) find(seq uint16) (p []byte, had bool) {
 type repair struct {
 	cache   *cache
 	out     *outflow
-	to      *socket
+	to      wire
 	dest    netip.AddrPort
 	protect *srtp.Sender
 }
@@ -150,7 +150,7 @@ func (s *socket) mend(rt *route, pairs []rtcp.NackPair) (ssrc uint32, missing []
 				missing = append(missing, seq-r.out.seqOff)
 			}
 			if p != nil {
-				r.to.wire.send(p, r.dest, true)
+				r.to.send(p, r.dest, true)
 			}
 		}
 	}

@@ -53,6 +53,7 @@ func (r *route) add(h hop, pt uint8) {
 	if pt > 127 || r.types[pt] != 0 || len(r.hops) >= 255 {
 		return
 	}
+	h.own = pt
 	r.hops = append(r.hops, h)
 	r.types[pt] = uint8(len(r.hops))
 }
@@ -93,7 +94,7 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 		h.pending = true
 		return h, c.PT
 	}
-	h.to, h.dest = to.t.via, to.t.remote
+	h.to, h.dest = to.t.way(), to.t.remote
 	if to.t.secure {
 		h.protect = to.t.keys.flow(to.kind)
 	}

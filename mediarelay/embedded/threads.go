@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,7 +124,7 @@ type thread struct {
 	urgent atomic.Bool // there are orders
 
 	// ----
-	wires   []*rawWire // by slot, which epoll knows them by; nil for free
+	watched []watched  // by slot, which epoll knows them by
 	full    []*rawWire // shared ones with datagrams to be sent
 	agenda  agenda
 	idle    int    // waits in vain
@@ -137,6 +138,13 @@ type thread struct {
 	to      sockaddr
 	part    unix.Iovec
 	header  unix.Msghdr // that points at part
+}
+
+// A watched is a wire that epoll looks at, and the socket that takes what comes there, nil for a
+// shared wire. The zero value is free.
+type watched struct {
+	wire   *rawWire
+	socket *socket
 }
 
 // An order is what a thread is asked by others.
@@ -193,8 +201,8 @@ func (t *thread) run() {
 		now := t.now()
 		t.touch(n)
 		for i := range n {
-			if slot := t.events[i].Fd; slot >= 0 {
-				t.wires[slot].read(now)
+			if at := t.events[i].Fd; at >= 0 {
+				t.read(t.watched[at].wire, now)
 			}
 		}
 		if t.urgent.Load() {
@@ -212,12 +220,16 @@ func (t *thread) run() {
 func (t *thread) touch(n int) {
 	for step := range touches {
 		for i := range n {
-			slot := t.events[i].Fd
-			if slot < 0 {
+			at := t.events[i].Fd
+			if at < 0 {
 				continue
 			}
-			if s := t.wires[slot].socket; s != nil {
-				t.sum += s.touch(step)
+			of := &t.watched[at]
+			if step == 0 {
+				t.sum += of.wire.touch()
+			}
+			if of.socket != nil {
+				t.sum += of.socket.touch(step)
 			}
 		}
 	}
@@ -282,25 +294,19 @@ var (
 
 // watch begins to read a wire.
 func (t *thread) watch(w *rawWire) {
-	slot := -1
-	for i := range t.wires {
-		if t.wires[i] == nil {
-			slot = i
-			break
-		}
+	at := slices.Index(t.watched, watched{})
+	if at < 0 {
+		at = len(t.watched)
+		t.watched = append(t.watched, watched{})
 	}
-	if slot < 0 {
-		slot = len(t.wires)
-		t.wires = append(t.wires, nil)
-	}
-	t.wires[slot], w.slot = w, slot
-	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(slot)}
-	unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, w.fd, &e) // it cannot fail but for want of memory
+	t.watched[at], w.slot = watched{w, w.socket}, at
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(at)}
+	unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, int(w.fd), &e) // it cannot fail but for want of memory
 }
 
 // forget closes a wire that is watched.
 func (t *thread) forget(w *rawWire) {
-	t.wires[w.slot] = nil
+	t.watched[w.slot] = watched{}
 	for i, e := range t.agenda.entries {
 		if e.wire == w {
 			t.agenda.drop(t.agenda.entries[i])

@@ -344,6 +344,14 @@ func (t *transport) watch(now time.Time) {
 	}
 }
 
+// way returns the wire that media is sent from: that of all who share it, if it is shared.
+func (t *transport) way() wire {
+	if h, ok := t.via.wire.(*share); ok {
+		return h.line.wire
+	}
+	return t.via.wire
+}
+
 // fail tells, once, that the media of the end is lost; but what becomes of pictures on a
 // transport of their own is no reason to end a call.
 func (t *transport) fail(cause call.Cause, text string) {
