@@ -33,7 +33,8 @@ const (
 	eventsMax = 128
 )
 
-// Threads are an engine in which a few operating-system threads own all wires. A bridge
+// Threads are an engine in which a few goroutines own all wires, each of which keeps an
+// operating-system thread to itself while there is much to do. A bridge
 // is one thread's alone, so that nothing on the path is shared or locked.
 type threads struct {
 	all []*thread
@@ -108,8 +109,7 @@ func addProcs(n int) {
 }
 
 // A thread is one of the threads, and a worker. The plain fields below the line belong to
-// the goroutine in run, which never leaves its operating-system thread; everyone else
-// talks to it by orders.
+// the goroutine in run; everyone else talks to it by orders.
 type thread struct {
 	began   time.Time // of the relay's clock
 	marked  bool      // packets are
@@ -192,9 +192,11 @@ func (t *thread) order(o order) {
 	}
 }
 
-// run owns the wires until the engine is closed.
+// run owns the wires until the engine is closed. It is not locked to its thread: outside the
+// scheduler it keeps it anyhow, and the scheduler, which interrupts it some fifty times a
+// second, gives it back at once; but to one that is locked only by way of another thread,
+// which is woken for that. What comes meanwhile would wait.
 func (t *thread) run() {
-	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	defer close(t.done)
 	for !t.stopped {
 		n := t.wait()
