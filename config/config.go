@@ -88,8 +88,7 @@ type XMPP struct {
 	// DTLS says how clients' media is protected: required (DTLS-SRTP and nothing else),
 	// preferred (the same, but a client that is known not to speak it is called without, and
 	// one that calls without is taken, unless it is known to speak it), or off (it is not
-	// offered, but taken from a client that offers it). With an rtpengine preferred is as
-	// required. Default preferred.
+	// offered, but taken from a client that offers it). Default preferred.
 	DTLS string `yaml:"dtls"`
 	// Language is what users are told things in whose clients do not say theirs: en, de, fr
 	// or es. Default en.

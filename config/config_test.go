@@ -450,7 +450,6 @@ func TestTransports(t *testing.T) {
 		{"a TURN server for an rtpengine", "media: {engine: rtpengine, rtpengine: [{address: 'x:1'}], turn: {server: turn.example.net, user: gw, password: pw}}", "address: sip.example.net", "media.turn.server: is for the embedded relay; an rtpengine has its own addresses"},
 		{"auto", "sip: {external_address: auto, stun_server: stun.example.net}", "address: sip.example.net", ""},
 		{"auto by whom the XMPP server names", "sip: {external_address: auto}", "address: sip.example.net", ""},
-		{"ICE of an rtpengine", "media: {engine: rtpengine, rtpengine: [{address: '127.0.0.1:2223'}]}", "address: sip.example.net, ice: true", "trunks[0].ice: is for the gateway's own relay, not for rtpengine"},
 		{"packets of odd times", "", "address: sip.example.net, ptime: 25ms", "trunks[0].ptime: 25ms is no multiple of 10ms"},
 		{"packets too long", "", "address: sip.example.net, ptime: 1s", "trunks[0].ptime: 1s is not between 10ms and 60ms"},
 		{"digits by pigeon", "", "address: sip.example.net, dtmf: pigeon", `trunks[0].dtmf: "pigeon" is none of auto, rfc4733, info, inband`},

@@ -249,9 +249,6 @@ func (r *reader) phones(c *Config) {
 		if p.SRTP != "" {
 			r.oneOf(at("srtp"), p.SRTP, "off", "preferred", "required", "dtls")
 		}
-		if c.Media.Engine == "rtpengine" && p.ICE {
-			r.at(at("ice"), "is for the gateway's own relay, not for rtpengine")
-		}
 		r.codecs(fmt.Sprintf("phones[%d].codecs", i), p.Codecs)
 		if p.Presence != "" {
 			r.oneOf(at("presence"), p.Presence, "publish", "on", "off")
@@ -536,9 +533,6 @@ func (r *reader) trunks(c *Config) {
 			if t.Address == "" {
 				r.at(at("probe"), "is for a trunk with an address; one that connects by itself is up while it is connected")
 			}
-		}
-		if t.ICE && c.Media.Engine == "rtpengine" {
-			r.at(at("ice"), "is for the gateway's own relay, not for rtpengine")
 		}
 		if t.SRTP != "" {
 			r.oneOf(at("srtp"), t.SRTP, "off", "preferred", "required", "dtls")

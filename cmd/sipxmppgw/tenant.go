@@ -216,7 +216,7 @@ func (t *tenant) openXMPP() error {
 	}
 	t.xmpp = jingle.New(jingle.Options{
 		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
-		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required" && c.Media.Engine != "rtpengine", Second: secondCall[c.Calls.SecondCall], Log: areaOf(t.log, "xmpp"),
+		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required", Second: secondCall[c.Calls.SecondCall], Log: areaOf(t.log, "xmpp"),
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
 		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: names,
 		Rooms:    t.rooms,

@@ -85,6 +85,13 @@ func (e *end) clear() media.Profile {
 	return media.AVP
 }
 
+// muxes reports whether the peer is offered RTCP on the port of RTP: it is, unless it is known to
+// have a port, or a component of ICE, for it.
+func (e *end) muxes() bool {
+	i := e.peer.Live(media.Audio)
+	return e.policy.RTCPMux && (i < 0 || !e.live() || e.peer.Streams[i].Transport.RTCPMux)
+}
+
 // setupOfOurs returns what we told the peer last of who begins DTLS.
 func (e *end) setupOfOurs() media.Setup {
 	if i := e.ours.Live(media.Audio); i >= 0 && e.ours.Streams[i].Transport.DTLS != nil {

@@ -37,14 +37,13 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 		d["transport-protocol"], d["DTLS"] = media.SAVP.String(), "off"
 	default:
 		d["transport-protocol"] = to.clear().String()
-		if p.SDES {
+		if p.SDES && (!p.ICE || to.keys() != nil) { // a client with ICE is asked for DTLS, or for none
 			d["OSRTP"], d["DTLS"] = []string{"offer"}, "off"
 		}
 	}
-	switch {
-	case p.ICE || p.RTCPMux:
+	if to.muxes() {
 		d["rtcp-mux"] = []string{"offer", "require", "accept"} // one port, as clients of today want
-	default:
+	} else {
 		d["rtcp-mux"] = []string{"demux"} // the other leg's mux is not this one's business
 	}
 	if from.dtls() && from.setupOfOurs() != media.Active {

@@ -65,7 +65,7 @@ func (e *end) keyed(t *media.Transport, said *media.Stream) (text string) {
 	switch {
 	case len(t.DTLS.Trusted()) > 0, !e.policy.SDES:
 	case said == nil:
-		if t.SDES = offered(made, e.inUse()); t.SDES == nil {
+		if t.SDES = offered(made, e.inUse()); t.SDES == nil && !e.policy.ICE {
 			return "rtpengine offers no key"
 		}
 	case len(usable(said.Transport.SDES)) > 0:

@@ -78,6 +78,10 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"keys come and go", keysComeAndGo},
 		{"keys and refusals", keysAndRefusals},
 		{"answers to keys", answersToKeys},
+		{"a client without DTLS calls", plainClientCalls},
+		{"a client without DTLS is called", plainClientIsCalled},
+		{"a client offers keys", clientOffersKeys},
+		{"a phone has ICE", phoneHasICE},
 		{"release frees all", releaseFreesAll},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, engine(t)) })
