@@ -258,6 +258,8 @@ type Carrier struct {
 	// RTPEngineRecord has rtpengine record every call, as its own configuration says.
 	// Default false.
 	RTPEngineRecord bool `yaml:"rtpengine_record"`
+	// RTPEngineInterfaces are where the peers of an rtpengine with several networks are.
+	RTPEngineInterfaces Interfaces `yaml:"rtpengine_interfaces"`
 	// Transcoding turns the speech of one leg into that of the other, in the relay.
 	Transcoding Transcoding `yaml:"transcoding"`
 }
@@ -292,6 +294,14 @@ type RTPEngine struct {
 	Address string `yaml:"address"`
 	// Weight is its share of new calls. Default 1, to 1000.
 	Weight int `yaml:"weight"`
+}
+
+// Interfaces are names of interfaces that every rtpengine has: "in" of its interface=in/192.0.2.7.
+type Interfaces struct {
+	// SIP is for trunks and phones, XMPP for clients. Either needs the other. Default none:
+	// the first that an rtpengine has.
+	SIP  string `yaml:"sip"`
+	XMPP string `yaml:"xmpp"`
 }
 
 // Calls are limits and times of calls.

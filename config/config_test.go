@@ -115,6 +115,7 @@ func TestOneProblem(t *testing.T) {
 		{"an rtpengine without a port", smallest + "media: {engine: rtpengine, rtpengine: [{address: 192.0.2.7}]}\n", `media.rtpengine[0].address: "192.0.2.7" is not host:port`},
 		{"an rtpengine twice", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}, {address: 'a:1'}]}\n", `media.rtpengine[1].address: "a:1" stands there twice`},
 		{"a weight below nothing", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1', weight: -1}]}\n", "media.rtpengine[0].weight: -1 is not between 1 and 1000"},
+		{"one network of an rtpengine", smallest + "media: {engine: rtpengine, rtpengine: [{address: 'a:1'}], rtpengine_interfaces: {sip: in}}\n", "media.rtpengine_interfaces: names that of sip or of xmpp alone; it needs both, or none"},
 		{"rtpengines for the relay", smallest + "media: {rtpengine: [{address: 'a:1'}]}\n", `media.engine: "embedded" does not go with what is said of rtpengine`},
 		{"accounts without a store", smallest + "accounts: {allow: [example.org]}\n", "f.yaml:11: accounts.allow: needs store.file and store.key_file"},
 		{"accounts of a strange domain", smallest + "store: {file: a, key_file: b}\naccounts: {allow: ['a b']}\n", `f.yaml:12: accounts.allow[0]: "a b" is not a domain`},

@@ -454,8 +454,11 @@ func (r *reader) engine(c *Config) {
 	switch {
 	case chosen && len(c.Media.RTPEngine) == 0:
 		r.at("media.rtpengine", "is missing; media.engine: rtpengine needs at least one")
-	case !chosen && (len(c.Media.RTPEngine) > 0 || c.Media.RTPEngineTranscode || c.Media.RTPEngineRecord):
+	case !chosen && (len(c.Media.RTPEngine) > 0 || c.Media.RTPEngineTranscode || c.Media.RTPEngineRecord || c.Media.RTPEngineInterfaces != Interfaces{}):
 		r.at("media.engine", "%q does not go with what is said of rtpengine", c.Media.Engine)
+	}
+	if i := c.Media.RTPEngineInterfaces; (i.SIP == "") != (i.XMPP == "") {
+		r.at("media.rtpengine_interfaces", "names that of sip or of xmpp alone; it needs both, or none")
 	}
 	known := map[string]bool{}
 	for i := range c.Media.RTPEngine {

@@ -243,6 +243,7 @@ func xmppPolicy(c config.Config) media.Policy {
 		ICE: true, DTLS: c.XMPP.DTLS != "off", Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
 		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
 		Transcode: transcodesOf(c) > 0, Tones: c.Media.InbandDTMF,
+		Network: c.Media.RTPEngineInterfaces.XMPP,
 	}
 }
 
@@ -255,7 +256,7 @@ func playsTones(c config.Config) bool {
 
 // trunkPolicy is RTP as the trunk wants it, with the trunk's codecs, in its order.
 func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
-	p := media.Policy{PTime: cmp.Or(t.PTime, 20*time.Millisecond), Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	p := media.Policy{PTime: cmp.Or(t.PTime, 20*time.Millisecond), Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0, Network: c.Media.RTPEngineInterfaces.SIP}
 	p.Tones = t.DTMF == "inband" || (t.DTMF == "" || t.DTMF == "auto") && c.Media.InbandDTMF
 	events := t.DTMF != "info" && t.DTMF != "inband"
 	host, _, _ := config.SplitAddress(t.Address) // checked with the configuration

@@ -43,6 +43,8 @@ type Policy struct {
 	// IPv6 says that the peer of a leg without ICE is reached over IPv6: it is offered an
 	// address of that where there is one.
 	IPv6 bool
+	// Network names where the peer is, for an engine that has several; it is empty otherwise.
+	Network string
 	// Inner says that the peer is another bridge of ours, which reaches us at the addresses
 	// that sockets are bound to.
 	Inner bool

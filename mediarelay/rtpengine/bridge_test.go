@@ -30,6 +30,17 @@ func jinglePolicy() policy {
 	return policy{ICE: true, DTLS: true, Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs()}
 }
 
+// plainPolicy is that for a client without DTLS.
+func plainPolicy() policy {
+	return policy{ICE: true, G711: true, SDES: true, Clear: true, Codecs: media.DefaultCodecs()}
+}
+
+// at is a policy for a peer on a network.
+func at(network string, six bool, p policy) policy {
+	p.Network, p.IPv6 = network, six
+	return p
+}
+
 func codecs(names ...string) (list []media.Codec) {
 	for _, n := range names {
 		for _, c := range media.DefaultCodecs() {
@@ -58,6 +69,14 @@ func client(setup media.Setup, names ...string) media.Description {
 			}},
 		},
 	}}}
+}
+
+// plain is what a client without DTLS describes, with ICE for RTP and RTCP apart.
+func plain(names ...string) media.Description {
+	d := client(media.ActPass, names...)
+	tr := &d.Streams[0].Transport
+	tr.Profile, tr.RTCPMux, tr.DTLS = media.AVP, false, nil
+	return d
 }
 
 func trickled(ufrag string, port uint16) media.Description {
@@ -104,6 +123,24 @@ func TestRequests(t *testing.T) {
 			g.Join(3, call.A, client(media.ActPass, "opus", "PCMU"))
 			want[call.MediaAnswered](g)
 		}, "answer"},
+		{"phone on another network and IPv6 calls a client without DTLS", at("in", true, sipPolicy()), at("out", false, plainPolicy()), func(g *rig) {
+			own := phone("PCMA")
+			own.Streams[0].Transport.Addr = netip.MustParseAddrPort("[2001:db8::5]:4000")
+			g.Offer(1, call.B, own)
+			want[call.MediaOffered](g)
+			g.Answer(2, call.A, plain("PCMA"))
+			want[call.MediaAnswered](g)
+		}, "answer"},
+		{"client without DTLS calls phone, which holds", func() policy { p := plainPolicy(); p.RTCPMux = true; return p }(), sipPolicy(), func(g *rig) {
+			g.Offer(1, call.B, plain("PCMA"))
+			want[call.MediaOffered](g)
+			g.Answer(2, call.A, phone("PCMA"))
+			want[call.MediaAnswered](g)
+			held := phone("PCMA")
+			held.Streams[0].Direction = media.SendOnly
+			g.Offer(3, call.A, held)
+			want[call.MediaOffered](g)
+		}, "offer"},
 		{"another phone takes the place of a phone, a third is given up", sipPolicy(), jinglePolicy(), func(g *rig) {
 			g.Offer(1, call.B, phone("PCMA"))
 			want[call.MediaOffered](g)

@@ -92,6 +92,15 @@ func (e *end) muxes() bool {
 	return e.policy.RTCPMux && (i < 0 || !e.live() || e.peer.Streams[i].Transport.RTCPMux)
 }
 
+// six reports whether the peer is to be sent an address of IPv6: the kind that it has, or shall
+// have. rtpengine takes another one where it has none of a kind, and names all to who has ICE.
+func (e *end) six() bool {
+	if i := e.peer.Live(media.Audio); i >= 0 && e.peer.Streams[i].Transport.Addr.IsValid() {
+		return e.peer.Streams[i].Transport.Addr.Addr().Is6()
+	}
+	return e.policy.IPv6
+}
+
 // setupOfOurs returns what we told the peer last of who begins DTLS.
 func (e *end) setupOfOurs() media.Setup {
 	if i := e.ours.Live(media.Audio); i >= 0 && e.ours.Streams[i].Transport.DTLS != nil {

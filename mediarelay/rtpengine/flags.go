@@ -41,6 +41,13 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 			d["OSRTP"], d["DTLS"] = []string{"offer"}, "off"
 		}
 	}
+	d["address-family"] = "IP4"
+	if to.six() {
+		d["address-family"] = "IP6"
+	}
+	if from.policy.Network != "" && p.Network != "" {
+		d["direction"] = []string{from.policy.Network, p.Network}
+	}
 	if to.muxes() {
 		d["rtcp-mux"] = []string{"offer", "require", "accept"} // one port, as clients of today want
 	} else {

@@ -10,8 +10,18 @@ import (
 // A SIP side that has nothing but IPv6 calls a client and is called: signalling and speech.
 func TestIPv6(t *testing.T) {
 	t.Parallel()
+	callsOverIPv6(t, nil)
+}
+
+func TestIPv6ThroughRTPEngine(t *testing.T) {
+	t.Parallel()
+	callsOverIPv6(t, []int{startEngine(t, "::1").port})
+}
+
+func callsOverIPv6(t *testing.T, engines []int) {
+	t.Helper()
 	s := startProsody(t)
-	g := startGateway(t, s, gatewayOptions{template: "gateway-ipv6.yaml"})
+	g := startGateway(t, s, gatewayOptions{template: "gateway-ipv6.yaml", engines: engines})
 	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
 	at := sippOptions{host: "::1", target: g.sip, uri: uriOf("romeo")} // SIPp has words in brackets for its own
 	six := func(t *testing.T, message string) {

@@ -19,13 +19,20 @@ type engine struct {
 	port int // of the NG protocol
 }
 
-func startEngine(t *testing.T) *engine {
+// startEngine starts one at 127.0.0.1 and at more addresses, if any.
+func startEngine(t *testing.T, more ...string) *engine {
 	t.Helper()
 	e := &engine{port: freePort(t)}
 	media := freePorts(t, 200)
-	e.process = start(t, "rtpengine", processOptions{}, "rtpengine", "--config-file=none", "--table=-1", "--foreground", "--log-stderr",
-		"--log-level=5", "--interface=127.0.0.1", "--listen-ng="+local(e.port), "--port-min="+strconv.Itoa(media),
-		"--port-max="+strconv.Itoa(media+199), "--num-threads=2", "--delete-delay=0")
+	command := []string{
+		"rtpengine", "--config-file=none", "--table=-1", "--foreground", "--log-stderr",
+		"--log-level=5", "--interface=127.0.0.1", "--listen-ng=" + local(e.port), "--port-min=" + strconv.Itoa(media),
+		"--port-max=" + strconv.Itoa(media+199), "--num-threads=2", "--delete-delay=0",
+	}
+	for _, address := range more {
+		command = append(command, "--interface="+address)
+	}
+	e.process = start(t, "rtpengine", processOptions{}, command...)
 	eventually(t, 10*time.Second, "rtpengine answers", e.ping)
 	return e
 }

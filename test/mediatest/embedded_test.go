@@ -1,6 +1,7 @@
 package mediatest
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -23,16 +24,27 @@ func TestEmbedded(t *testing.T) { runEmbedded(t, embedded.EngineAuto) }
 // Without the kernel's help, which shuts strangers out before the relay has to.
 func TestEmbeddedPortable(t *testing.T) { runEmbedded(t, embedded.EnginePortable) }
 
+// An address of each family, with a port for all clients and with one for each.
+func TestEmbeddedFamilies(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		RunFamilies(t, func(t *testing.T) Engine {
+			return relay(t, embedded.Options{OwnPorts: own, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}})
+		})
+	}
+}
+
 func runEmbedded(t *testing.T, engine embedded.Engine) {
 	t.Helper()
-	Run(t, func(t *testing.T) Engine {
-		r, err := embedded.New(embedded.Options{
-			Engine: engine, AllowLoopback: true, PortMin: 20000, PortMax: 29999, Times: embedded.Times{Tick: 20 * time.Millisecond},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(r.Close)
-		return Engine{Plane: plane[*embedded.Bridge](r.Open), Left: func() int { return r.Counters().Bridges }, Checks: true, Roles: true}
-	})
+	Run(t, func(t *testing.T) Engine { return relay(t, embedded.Options{Engine: engine}) })
+}
+
+func relay(t *testing.T, o embedded.Options) Engine {
+	t.Helper()
+	o.AllowLoopback, o.PortMin, o.PortMax, o.Times.Tick = true, 20000, 29999, 20*time.Millisecond
+	r, err := embedded.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return Engine{Plane: plane[*embedded.Bridge](r.Open), Left: func() int { return r.Counters().Bridges }, Checks: true, Roles: true}
 }

@@ -28,6 +28,48 @@ func TestRTPEngine(t *testing.T) {
 	})
 }
 
+func TestRTPEngineFamilies(t *testing.T) {
+	at := daemon(t, "127.0.0.1", "::1")
+	RunFamilies(t, func(t *testing.T) Engine {
+		return Engine{Plane: plane[*rtpengine.Bridge](engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: at}}}).Open)}
+	})
+}
+
+// Each leg has the network that its policy names.
+func TestRTPEngineNetworks(t *testing.T) {
+	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t, "in/127.0.0.1", "out/127.0.0.2")}}})
+	for _, calls := range []bool{false, true} {
+		policies := [2]media.Policy{sipPolicy(), jinglePolicy()}
+		policies[0].Network, policies[1].Network = "in", "out"
+		p, c := NewPhone(t, "127.0.0.1"), NewClient(t)
+		var told, shown media.Description
+		client := call.B
+		if calls {
+			client, policies[0], policies[1] = call.A, policies[1], policies[0]
+			g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, policies[0], policies[1])
+			told = g.Offered(1, call.B, c.Describe(media.ActPass, pcmu()))
+			shown = g.Answered(2, call.A, p.Describe(pcmu()))
+			p.Call(told)
+			connect(t, c, shown, true, shown.Streams[0].Transport.DTLS.Setup == media.Passive)
+			g.Connected(client)
+		} else {
+			g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, policies[0], policies[1])
+			shown = g.Offered(1, call.B, p.Describe(pcmu()))
+			told = g.Answered(2, call.A, c.Describe(media.Active, pcmu()))
+			p.Call(told)
+			connect(t, c, shown, false, true)
+			g.Connected(client)
+		}
+		talk(t, p, 0, c, 0, 1000)
+		if at := told.Streams[0].Transport.Addr.Addr().String(); at != "127.0.0.1" {
+			t.Errorf("the phone is told %s", at)
+		}
+		if k := shown.Streams[0].Transport.ICE.Candidates; len(k) != 1 || k[0].Addr.Addr().String() != "127.0.0.2" {
+			t.Errorf("the client is told %+v", k)
+		}
+	}
+}
+
 func engineOf(t *testing.T, o rtpengine.Options) *rtpengine.Engine {
 	t.Helper()
 	o.Times.Setup, o.Times.Poll = 20*time.Millisecond, 50*time.Millisecond
@@ -39,9 +81,13 @@ func engineOf(t *testing.T, o rtpengine.Options) *rtpengine.Engine {
 	return e
 }
 
-// daemon runs an rtpengine without its kernel module and returns where it listens.
-func daemon(t *testing.T) string {
+// daemon runs an rtpengine without its kernel module, with these addresses (127.0.0.1 if there are
+// none), and returns where it listens.
+func daemon(t *testing.T, interfaces ...string) string {
 	t.Helper()
+	if interfaces == nil {
+		interfaces = []string{"127.0.0.1"}
+	}
 	free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +101,10 @@ func daemon(t *testing.T) string {
 	}
 	defer log.Close()
 	cmd := exec.Command("rtpengine", "--config-file=../../deploy/rtpengine/rtpengine.conf", "--foreground", "--log-stderr", "--log-level=6",
-		"--interface=127.0.0.1", "--listen-ng="+at, "--port-min=30000", "--port-max=31999", "--num-threads=2")
+		"--listen-ng="+at, "--port-min=30000", "--port-max=31999", "--num-threads=2")
+	for _, i := range interfaces {
+		cmd.Args = append(cmd.Args, "--interface="+i)
+	}
 	cmd.Stderr = log
 
 	if err := cmd.Start(); err != nil {
