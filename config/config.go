@@ -229,7 +229,8 @@ type Media struct {
 	// OnHold is what someone on hold hears: noise, music or nothing. Default noise.
 	OnHold string `yaml:"on_hold"`
 	// MusicFile is a WAV file (16 bits, one channel, 8000 samples a second) for music on
-	// hold. Default: a melody of our own.
+	// hold; with rtpengine, one that each rtpengine has there and can read. Default: a melody
+	// of our own.
 	MusicFile string `yaml:"music_file"`
 	// Ringback is the country whose ringing tone is heard by a caller that was answered
 	// before the callee, see early_media: two letters (ISO 3166). Default de.

@@ -20,6 +20,7 @@ import (
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/embedded"
 	"sipxmppgw/mediarelay/rtpengine"
+	"sipxmppgw/mediarelay/sound"
 )
 
 // A plane fits an engine to the shell, which wants its bridges as an interface.
@@ -95,8 +96,11 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 		Transcode: c.Media.RTPEngineTranscode,
 		Record:    c.Media.RTPEngineRecord,
 		Unmarked:  c.Media.Unmarked,
+		Hold:      onHold[c.Media.OnHold],
+		Music:     c.Media.MusicFile,
 		Log:       log,
 	}
+	o.Ringback, _ = sound.RingbackOf(c.Media.Ringback)
 	for _, e := range c.Media.RTPEngine {
 		o.Instances = append(o.Instances, rtpengine.Instance(e))
 	}
@@ -177,7 +181,7 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 	if c.Media.Portable {
 		o.Engine = embedded.EnginePortable
 	}
-	o.Ringback, _ = embedded.RingbackOf(c.Media.Ringback)
+	o.Ringback, _ = sound.RingbackOf(c.Media.Ringback)
 	if c.Media.MusicFile != "" {
 		var err error
 		if o.Music, err = readMusic(c.Media.MusicFile); err != nil {
@@ -233,8 +237,8 @@ func mediaExternal(c config.Config, first netip.Addr, log *slog.Logger) ([]netip
 }
 
 // onHold is what media.on_hold may say.
-var onHold = map[string]embedded.Hold{
-	"noise": embedded.HoldComfort, "music": embedded.HoldMusic, "nothing": embedded.HoldSilence,
+var onHold = map[string]sound.Hold{
+	"noise": sound.HoldComfort, "music": sound.HoldMusic, "nothing": sound.HoldSilence,
 }
 
 // xmppPolicy is what every client of today speaks. What a client lacks is the edge's to know.

@@ -7,6 +7,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/sound"
 )
 
 const (
@@ -152,7 +153,7 @@ func (s *socket) stepTone(f *fill, d *playing, now time.Time) (next time.Time) {
 	begins := d.tones == 0
 	if begins {
 		d.began = now
-		d.ts = f.out.at(clock, toneRate)
+		d.ts = f.out.at(clock, sound.Rate)
 	} else {
 		d.ts += uint32(f.step)
 	}

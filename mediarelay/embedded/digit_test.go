@@ -9,6 +9,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/sound"
 	"sipxmppgw/test/mediatest"
 )
 
@@ -126,11 +127,11 @@ func toneOf(payload []byte) byte {
 		}
 		return at
 	}
-	row, column := loudest(digitRows), loudest(digitColumns)
+	row, column := loudest(sound.DigitRows), loudest(sound.DigitColumns)
 	if row < 0 || column < 0 {
 		return 0
 	}
-	return digitPad[4*row+column]
+	return sound.DigitPad[4*row+column]
 }
 
 func TestDigitsInSpeech(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/sound"
 )
 
 const (
@@ -23,16 +24,7 @@ const (
 	shortTime   = 10 * time.Millisecond
 
 	// spareLen is room for a packet of ours, and what protects it.
-	spareLen = headerLen + int(longestTime*toneRate/time.Second) + 32
-)
-
-// Hold is what a peer hears while the other side holds.
-type Hold uint8
-
-const (
-	HoldComfort Hold = iota // quiet noise
-	HoldMusic               // Options.Music
-	HoldSilence             // nothing
+	spareLen = headerLen + int(longestTime*sound.Rate/time.Second) + 32
 )
 
 // A fill is what the peer of the other end is played while nothing comes for it. It is
@@ -99,9 +91,9 @@ func (e *end) fill(far *end) *fill {
 			f.from, f.in, f.enough = far.rungAt+int64(fillAfter), &l.in, far.rungFor
 		}
 		return f
-	case !l.live() || l.flow == media.SendRecv || o.Hold == HoldSilence:
+	case !l.live() || l.flow == media.SendRecv || o.Hold == sound.HoldSilence:
 		return nil
-	case o.Hold == HoldMusic && !l.flow.Receives():
+	case o.Hold == sound.HoldMusic && !l.flow.Receives():
 		return far.voice(sounds.hold, true)
 	}
 	if f := far.noise(); f != nil {
@@ -113,7 +105,7 @@ func (e *end) fill(far *end) *fill {
 // voice prepares to play a sound to the end's peer; nil if it is agreed on no codec that
 // we can encode. That need not be the codec it speaks, if any is said: whatever was agreed
 // may be sent (RFC 3264 section 7).
-func (e *end) voice(s *sound, any bool) *fill {
+func (e *end) voice(s *clip, any bool) *fill {
 	l := e.lanes[media.Audio]
 	for i, c := range media.Speech(l.agreed) {
 		if s == nil || len(s.pcm) == 0 || !any && i > 0 {
@@ -126,7 +118,7 @@ func (e *end) voice(s *sound, any bool) *fill {
 		f := &fill{out: &l.out, hop: l.own(c.PT, true), every: e.packetTime(c)}
 		f.hop.clock = c.ClockRate
 		if law, ok := lawOf(c); ok {
-			f.law, f.samples, f.step = law, s.laws[law], int(f.every*toneRate/time.Second)
+			f.law, f.samples, f.step = law, s.laws[law], int(f.every*sound.Rate/time.Second)
 			return f
 		}
 		f.packets, f.every = s.coded(kind), defaultTime
@@ -144,9 +136,9 @@ func (e *end) noise() *fill {
 		return nil
 	}
 	for _, c := range l.agreed {
-		if c.Noise() && c.ClockRate == toneRate {
-			f := &fill{out: &l.out, hop: l.own(c.PT, false), samples: []byte{comfortLevel}, step: 1, every: noiseEvery}
-			f.hop.clock = toneRate
+		if c.Noise() && c.ClockRate == sound.Rate {
+			f := &fill{out: &l.out, hop: l.own(c.PT, false), samples: []byte{sound.ComfortLevel}, step: 1, every: noiseEvery}
+			f.hop.clock = sound.Rate
 			return f
 		}
 	}

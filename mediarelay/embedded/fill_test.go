@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/sound"
 	"sipxmppgw/test/mediatest"
 )
 
@@ -68,7 +69,7 @@ func TestHoldIsNotSilent(t *testing.T) {
 	for i := range tune {
 		tune[i] = int16(i * 50)
 	}
-	music := func(o *Options) { o.Hold, o.Music = HoldMusic, tune }
+	music := func(o *Options) { o.Hold, o.Music = sound.HoldMusic, tune }
 	tests := []struct {
 		name    string
 		hold    media.Direction
@@ -81,15 +82,15 @@ func TestHoldIsNotSilent(t *testing.T) {
 	}{
 		{"noise in mu-law", media.SendOnly, nil, []media.Codec{pcmu()}, 0, nil, 160, 160},
 		{"noise in A-law", media.Inactive, nil, []media.Codec{pcma(), pcmu()}, 8, nil, 160, 160},
-		{"comfort noise", media.SendOnly, nil, []media.Codec{pcmu(), noise()}, 13, []byte{comfortLevel}, 1, 3200},
-		{"music", media.SendOnly, music, []media.Codec{pcmu()}, 0, newSound(tune).laws[lawMu][:160], 160, 160},
-		{"music to a peer that speaks better", media.Inactive, music, []media.Codec{g722(), pcma()}, 9, newSound(tune).coded(codec.G722)[0], 160, 160},
-		{"music to a peer that we cannot sing to alone", media.Inactive, music, []media.Codec{g729(), pcma()}, 8, newSound(tune).laws[lawA][:160], 160, 160},
-		{"noise in G722", media.SendOnly, nil, []media.Codec{g722(), pcmu()}, 9, newSound(comfort()).coded(codec.G722)[0], 160, 160},
-		{"noise in opus", media.SendOnly, nil, []media.Codec{opus(96), noise()}, 96, newSound(comfort()).coded(codec.Opus)[0], 0, 960},
-		{"the melody in opus", media.SendOnly, func(o *Options) { o.Hold = HoldMusic }, []media.Codec{opus(96)}, 96, newSound(melody()).coded(codec.Opus)[0], 0, 960},
+		{"comfort noise", media.SendOnly, nil, []media.Codec{pcmu(), noise()}, 13, []byte{sound.ComfortLevel}, 1, 3200},
+		{"music", media.SendOnly, music, []media.Codec{pcmu()}, 0, newClip(tune).laws[lawMu][:160], 160, 160},
+		{"music to a peer that speaks better", media.Inactive, music, []media.Codec{g722(), pcma()}, 9, newClip(tune).coded(codec.G722)[0], 160, 160},
+		{"music to a peer that we cannot sing to alone", media.Inactive, music, []media.Codec{g729(), pcma()}, 8, newClip(tune).laws[lawA][:160], 160, 160},
+		{"noise in G722", media.SendOnly, nil, []media.Codec{g722(), pcmu()}, 9, newClip(sound.Comfort()).coded(codec.G722)[0], 160, 160},
+		{"noise in opus", media.SendOnly, nil, []media.Codec{opus(96), noise()}, 96, newClip(sound.Comfort()).coded(codec.Opus)[0], 0, 960},
+		{"the melody in opus", media.SendOnly, func(o *Options) { o.Hold = sound.HoldMusic }, []media.Codec{opus(96)}, 96, newClip(sound.Melody()).coded(codec.Opus)[0], 0, 960},
 		{"no music from one that listens", media.RecvOnly, music, []media.Codec{pcmu()}, 0, nil, 160, 160},
-		{"the melody", media.SendOnly, func(o *Options) { o.Hold = HoldMusic }, []media.Codec{pcmu()}, 0, newSound(melody()).laws[lawMu][:160], 160, 160},
+		{"the melody", media.SendOnly, func(o *Options) { o.Hold = sound.HoldMusic }, []media.Codec{pcmu()}, 0, newClip(sound.Melody()).laws[lawMu][:160], 160, 160},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,8 +126,8 @@ func TestHoldThatIsSilent(t *testing.T) {
 		change func(*Options)
 		codecs []media.Codec
 	}{
-		{"by option", func(o *Options) { o.Hold = HoldSilence }, []media.Codec{pcmu()}},
-		{"a codec that we do not know", func(o *Options) { o.Hold = HoldMusic }, []media.Codec{g729()}},
+		{"by option", func(o *Options) { o.Hold = sound.HoldSilence }, []media.Codec{pcmu()}},
+		{"a codec that we do not know", func(o *Options) { o.Hold = sound.HoldMusic }, []media.Codec{g729()}},
 		{"noise is not worth a change of codec", nil, []media.Codec{g729(), pcmu()}},
 	}
 	for _, tt := range tests {
@@ -213,7 +214,7 @@ func TestHoldThatIsIgnored(t *testing.T) {
 func TestRingback(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, sipPolicy(), sipPolicy(), func(o *Options) {
-		o.Ringback = Tone{Hertz: [2]int{440, 480}, Cadence: []time.Duration{100 * time.Millisecond, 100 * time.Millisecond}}
+		o.Ringback = sound.Tone{Hertz: [2]int{440, 480}, Cadence: []time.Duration{100 * time.Millisecond, 100 * time.Millisecond}}
 		o.Times = Times{First: 100 * time.Millisecond, Early: time.Hour, Tick: 10 * time.Millisecond}
 	})
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
@@ -354,7 +355,7 @@ func decodeA(c byte) int {
 func goertzel(samples []int, hertz float64) float64 {
 	var re, im float64
 	for i, v := range samples {
-		phase := 2 * math.Pi * hertz * float64(i) / toneRate
+		phase := 2 * math.Pi * hertz * float64(i) / sound.Rate
 		re, im = re+float64(v)*math.Cos(phase), im+float64(v)*math.Sin(phase)
 	}
 	peak := 2 * math.Hypot(re, im) / float64(len(samples))
@@ -362,23 +363,23 @@ func goertzel(samples []int, hertz float64) float64 {
 }
 
 func TestToneLevels(t *testing.T) {
-	s := newSound(Tone{Hertz: [2]int{425}, Cadence: []time.Duration{time.Second, time.Second}}.samples(ringLevel))
+	s := newClip(sound.Tone{Hertz: [2]int{425}, Cadence: []time.Duration{time.Second, time.Second}}.Samples(sound.RingLevel))
 	for law, decode := range []func(byte) int{decodeMu, decodeA} {
 		var linear []int
 		for _, c := range s.laws[law] {
 			linear = append(linear, decode(c))
 		}
-		if len(linear) != 2*toneRate {
+		if len(linear) != 2*sound.Rate {
 			t.Fatalf("there are %d samples", len(linear))
 		}
-		if got := goertzel(linear[:toneRate], 425); math.Abs(got-ringLevel) > 0.5 {
+		if got := goertzel(linear[:sound.Rate], 425); math.Abs(got-sound.RingLevel) > 0.5 {
 			t.Errorf("law %d: the tone is at %.1f dBm0", law, got)
 		}
-		if got := goertzel(linear[toneRate:], 425); got > -60 {
+		if got := goertzel(linear[sound.Rate:], 425); got > -60 {
 			t.Errorf("law %d: the pause is at %.1f dBm0", law, got)
 		}
 	}
-	if n := len(Tone{Cadence: []time.Duration{time.Hour, time.Hour}}.samples(0)); n != int(longest/time.Second)*toneRate {
+	if n := len(sound.Tone{Cadence: []time.Duration{time.Hour, time.Hour}}.Samples(0)); n != int(sound.Longest/time.Second)*sound.Rate {
 		t.Errorf("a cadence without measure makes %d samples", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/sound"
 )
 
 // The two laws of G.711, and which of them a sound is encoded by.
@@ -15,8 +16,8 @@ const (
 	laws
 )
 
-// A sound is a loop of speech at 8000 Hz, ready to be sent by every codec.
-type sound struct {
+// A clip is a loop of speech at 8000 Hz, ready to be sent by every codec.
+type clip struct {
 	pcm  []int16
 	laws [laws][]byte // an octet is a sample
 
@@ -24,24 +25,24 @@ type sound struct {
 	packets [2][][]byte
 }
 
-// newSound encodes linear samples of 16 bits at 8000 Hz.
-func newSound(samples []int16) *sound {
-	s := &sound{pcm: samples}
+// newClip encodes linear samples of 16 bits at 8000 Hz.
+func newClip(samples []int16) *clip {
+	s := &clip{pcm: samples}
 	for law, k := range []codec.Kind{lawMu: codec.PCMU, lawA: codec.PCMA} {
-		s.laws[law] = codec.NewEncoder(k, toneRate, codec.EncoderOptions{}).Encode(nil, samples)
+		s.laws[law] = codec.NewEncoder(k, sound.Rate, codec.EncoderOptions{}).Encode(nil, samples)
 	}
 	return s
 }
 
 // coded returns the loop as packets of defaultTime of a codec that has no samples.
-func (s *sound) coded(k codec.Kind) [][]byte {
+func (s *clip) coded(k codec.Kind) [][]byte {
 	i := 0
 	if k == codec.Opus {
 		i = 1
 	}
 	s.once[i].Do(func() {
 		rate := k.Rate(codec.PCMU)
-		pcm := codec.NewResampler(toneRate, rate).Resample(nil, s.pcm)
+		pcm := codec.NewResampler(sound.Rate, rate).Resample(nil, s.pcm)
 		e := codec.NewEncoder(k, rate, codec.EncoderOptions{Frame: defaultTime})
 		step := int(defaultTime * time.Duration(rate) / time.Second)
 		if len(pcm)%step != 0 { // a loop of whole packets

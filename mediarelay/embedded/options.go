@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
+
+	"sipxmppgw/mediarelay/sound"
 )
 
 // Options are what a relay is made from. The zero value of a field means its default.
@@ -41,14 +43,14 @@ type Options struct {
 	Times Times
 	// Hold is what a peer hears while the other side holds and sends nothing: quiet
 	// noise by default, as comfort noise (RFC 3389) if that was agreed. Default:
-	// HoldComfort.
-	Hold Hold
-	// Music is what HoldMusic plays, over and over: samples of 16 bits, one channel, 8000
+	// sound.HoldComfort.
+	Hold sound.Hold
+	// Music is what sound.HoldMusic plays, over and over: samples of 16 bits, one channel, 8000
 	// a second. Default: a melody of 13 s.
 	Music []int16
 	// Ringback is what a caller hears that was answered before the callee, while the
 	// callee rings. Default: 425 Hz, 1 s on and 4 s off, as in most of Europe.
-	Ringback Tone
+	Ringback sound.Tone
 	// InbandDTMF says that digits for a peer that speaks G.711 and has no telephone-event
 	// are played as tones (ITU-T Q.23) in place of speech, if its policy wants them; else
 	// signalling carries them.
@@ -140,7 +142,7 @@ func (o *Options) defaults() error {
 		o.Rand = rand.Reader
 	}
 	if len(o.Ringback.Cadence) == 0 {
-		o.Ringback = Tone{Hertz: [2]int{425}, Cadence: []time.Duration{time.Second, 4 * time.Second}}
+		o.Ringback, _ = sound.RingbackOf("de")
 	}
 	o.Times.defaults()
 	return nil

@@ -3,6 +3,7 @@ package embedded
 import (
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/sound"
 )
 
 // route works out what becomes of the packets that the end's peer sends on a transport.
@@ -66,7 +67,7 @@ func (l *lane) hop(c media.Codec, to *lane) (h hop, pt uint8) {
 		h.clock = c.ClockRate
 	}
 	h.kind, h.speech = codec.KindOf(c.Name)
-	h.comfort, h.event = c.Noise() && c.ClockRate == toneRate, c.Event()
+	h.comfort, h.event = c.Noise() && c.ClockRate == sound.Rate, c.Event()
 	if !to.live() {
 		h.pending = l.kind == media.Audio
 		return h, c.PT

@@ -9,6 +9,7 @@ import (
 
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/sound"
 )
 
 const (
@@ -321,7 +322,7 @@ func passes(a, b []media.Codec) bool {
 // noiseOf returns the comfort noise at 8000 Hz of a list, or nil.
 func noiseOf(list []media.Codec) *media.Codec {
 	for i := range list {
-		if list[i].Noise() && list[i].ClockRate == toneRate {
+		if list[i].Noise() && list[i].ClockRate == sound.Rate {
 			return &list[i]
 		}
 	}

@@ -28,7 +28,6 @@ type Bridge struct {
 	tried  []*instance // that may have it too, for they did not reply
 	lines  int         // of the SDP that rtpengine gets: 1, or 2 since there are pictures
 	inject bool        // rtpengine decodes and encodes, so that it can play digits
-	tone   ringing
 
 	results []call.Event // of the input being done
 	silent  time.Time    // since when the instance does not answer; zero if it does
@@ -423,7 +422,7 @@ func (b *Bridge) renew(e *end) {
 }
 
 // gate lets through what a peer sends only while the other takes it: rtpengine passes
-// packets whatever the directions are.
+// packets whatever the directions are. Who is on hold may hear something else.
 func (b *Bridge) gate() {
 	for _, e := range b.ends {
 		o := b.ends[e.side.Other()]
@@ -444,6 +443,7 @@ func (b *Bridge) gate() {
 		}
 		e.shut = shut
 	}
+	b.play(time.Now())
 }
 
 // connected tells which ends have become ready that need no handshake.

@@ -40,7 +40,8 @@ type end struct {
 	profile  media.Profile     // of the peer's audio
 	shut     bool              // what the peer sends is not passed on
 
-	watch watching
+	watch  watching
+	player player
 }
 
 // A lane is one kind of media of an end; there is at most one stream of each.

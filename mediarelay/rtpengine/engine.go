@@ -8,6 +8,7 @@ import (
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/sound"
 )
 
 // An Instance is one rtpengine of several.
@@ -34,6 +35,15 @@ type Options struct {
 	// Unmarked leaves it to rtpengine what DSCP packets have; else speech is EF, and a call with
 	// pictures AF41.
 	Unmarked bool
+	// Hold is what a peer hears while the other side holds and sends nothing. Default:
+	// sound.HoldComfort.
+	Hold sound.Hold
+	// Music is a file at every rtpengine, of any kind that it reads, for sound.HoldMusic. Default: a
+	// melody of ours.
+	Music string
+	// Ringback is what a caller hears that was answered before the callee, while the
+	// callee rings. Default: that of Germany.
+	Ringback sound.Tone
 	// Log gets the faults of instances and of calls' media. Default: none.
 	Log *slog.Logger
 }
@@ -70,6 +80,9 @@ func (o *Options) defaults() {
 			*d.at = d.is
 		}
 	}
+	if len(o.Ringback.Cadence) == 0 {
+		o.Ringback, _ = sound.RingbackOf("de")
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -79,6 +92,7 @@ func (o *Options) defaults() {
 type Engine struct {
 	options   Options
 	instances []*instance
+	sounds    sounds
 
 	mu      sync.Mutex
 	bridges map[*Bridge]bool
@@ -94,7 +108,7 @@ func New(o Options) (*Engine, error) {
 	if len(o.Instances) == 0 {
 		return nil, errors.New("there is no rtpengine")
 	}
-	e := &Engine{options: o, bridges: map[*Bridge]bool{}}
+	e := &Engine{options: o, bridges: map[*Bridge]bool{}, sounds: newSounds(&o)}
 	for _, in := range o.Instances {
 		i, err := dial(in, &o)
 		if err != nil {

@@ -162,7 +162,7 @@ func (b *Bridge) leave(old *end) {
 	defer b.mu.Unlock()
 	b.past[old.side] = b.figures[old.side].After(b.past[old.side])
 	b.figures[old.side] = media.Stats{}
-	b.tone.heard = 0
+	b.ends[old.side.Other()].player.heard = 0
 }
 
 // giveBack gives the new end back.

@@ -2,57 +2,37 @@ package rtpengine
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 
-	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
+	"sipxmppgw/mediarelay/codec"
+	"sipxmppgw/mediarelay/sound"
 )
 
-// The times of digits that rtpengine plays, at the least and at most.
 const (
-	shortDigit = 100 * time.Millisecond
-	longDigit  = 5 * time.Second
+	// ringEnough is how many packets of the other side end our ringing, as with the relay.
+	ringEnough = 5
+	// fillAfter is how long who holds must have been silent before we play, as with the relay.
+	fillAfter = 200 * time.Millisecond
+	// forever is how often a sound is played, until it is stopped.
+	forever = 100_000
 )
 
-// ringEnough is how many packets of the other side end our ringing, as with the relay.
-const ringEnough = 5
+// A tune is what a peer is played.
+type tune uint8
 
-// ringing is what a peer hears that was answered already, while who is to talk to it rings.
-type ringing struct {
-	side    call.Side
-	playing bool
-	heard   int64 // packets of the other side when it began
-}
+const (
+	nothing tune = iota
+	ringing
+	music
+	noise
+)
 
-// digit plays a digit to the peer of a side: as telephone-event where that is agreed, as a
-// tone in G.711 if that is wanted. It has to pass through rtpengine's codecs for that, so
-// calls do so from their first digit on only.
-func (b *Bridge) digit(in digitInput) {
-	e, o := b.ends[in.side], b.ends[in.side.Other()]
-	var event, tone bool
-	for _, c := range e.lanes[media.Audio].agreed {
-		event = event || c.Event()
-		tone = tone || c.G711() && e.policy.Tones
-	}
-	if !e.live() || !o.live() || !event && !tone {
-		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
-		return
-	}
-	if !b.inject {
-		b.inject = true
-		if _, err := b.exchange(o, e); err != nil {
-			b.fail(0, in.side, err)
-			return
-		}
-	}
-	request := b.command("play DTMF", o, nil) // who plays is the side that presses
-	request["code"] = string(in.digit.Key)
-	request["duration"] = int(min(max(in.digit.Length, shortDigit), longDigit).Milliseconds())
-	if _, err := b.at.do(request, b.released); err != nil {
-		b.engine.options.Log.Info("digit not played", "call", b.id, "leg", in.side, "error", err)
-		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
-	}
+// A player is what an end's peer hears of rtpengine's own.
+type player struct {
+	rings   bool // it was answered already, and who is to talk to it rings
+	heard   int64
+	playing tune
 }
 
 // ring begins or ends ringing to a side. Where the callee is heard already it does not begin, unless
@@ -61,64 +41,105 @@ func (b *Bridge) ring(in ringInput) {
 	e, o := b.ends[in.side], b.ends[in.side.Other()]
 	switch {
 	case !in.on:
-		b.quiet()
-	case b.at != nil && e.live() && !b.tone.playing && (o.watch.packets == 0 || b.spare != nil):
-		request := b.command("play media", e, nil) // who hears it
-		request["blob"] = ringback
-		request["repeat-times"] = 120
-		if _, err := b.at.do(request, b.released); err != nil {
-			b.engine.options.Log.Info("ringing not played", "call", b.id, "leg", in.side, "error", err)
-			return
+		e.player.rings = false
+	case b.at != nil && e.live() && !e.player.rings && (o.watch.packets == 0 || b.spare != nil):
+		e.player.rings, e.player.heard = true, o.watch.packets
+	}
+	b.play(time.Now())
+}
+
+// play has rtpengine play to each peer what it is to hear by now.
+func (b *Bridge) play(now time.Time) {
+	for _, e := range b.ends {
+		p := &e.player
+		p.rings = p.rings && b.ends[e.side.Other()].watch.packets < p.heard+ringEnough
+		want := b.tuneFor(e, now)
+		if want == p.playing {
+			continue
 		}
-		b.tone = ringing{side: in.side, playing: true, heard: o.watch.packets}
+		p.playing = want                           // whether it can be played or not: it is not tried over and over
+		request := b.command("play media", e, nil) // who hears it
+		if want == nothing {
+			request["command"] = "stop media"
+		} else {
+			key, what := b.engine.sounds.source(want)
+			request[key], request["repeat-times"] = what, forever
+		}
+		if _, err := b.at.do(request, b.released); err != nil {
+			b.engine.options.Log.Info("sound not changed", "call", b.id, "leg", e.side, "error", err)
+		}
 	}
 }
 
-// hush ends ringing when the callee's side is heard.
-func (b *Bridge) hush() {
-	if b.tone.playing && b.ends[b.tone.side.Other()].watch.packets >= b.tone.heard+ringEnough {
-		b.quiet()
+// tuneFor is what an end's peer is to hear. On hold it hears something while who holds sends
+// nothing; what that one sends is passed on.
+func (b *Bridge) tuneFor(e *end, now time.Time) tune {
+	o := b.ends[e.side.Other()]
+	flow := o.lanes[media.Audio].flow
+	switch hold := b.engine.options.Hold; {
+	case b.at == nil || !e.live():
+		return nothing
+	case e.player.rings:
+		return ringing
+	case !o.live(), flow == media.SendRecv, hold == sound.HoldSilence, !e.lanes[media.Audio].flow.Receives():
+		return nothing
+	case flow.Sends() && now.Sub(o.watch.spoke) < fillAfter:
+		return nothing
+	case hold == sound.HoldMusic && !flow.Receives():
+		return music
+	}
+	return noise
+}
+
+// mayPlay reports whether an end's peer is on hold and may have to be played something soon.
+func (b *Bridge) mayPlay(e *end) bool {
+	return e.player.playing == nothing && b.tuneFor(e, b.ends[e.side.Other()].watch.spoke.Add(fillAfter)) != nothing
+}
+
+// sounds are those of an engine, as files.
+type sounds struct {
+	ring, music, noise string
+	file               string // at every rtpengine, in place of our music
+}
+
+func newSounds(o *Options) sounds {
+	return sounds{ring: wave(o.Ringback.Samples(sound.RingLevel)), music: wave(sound.Melody()), noise: wave(sound.Comfort()), file: o.Music}
+}
+
+// source returns what rtpengine is told to play: a file of ours, or the name of one there.
+func (s *sounds) source(t tune) (key, value string) {
+	switch {
+	case t == ringing:
+		return "blob", s.ring
+	case t == music && s.file != "":
+		return "file", s.file
+	case t == music:
+		return "blob", s.music
+	default:
+		return "blob", s.noise
 	}
 }
 
-func (b *Bridge) quiet() {
-	if !b.tone.playing {
-		return
-	}
-	b.tone.playing = false
-	if _, err := b.at.do(b.command("stop media", b.ends[b.tone.side], nil), b.released); err != nil {
-		b.engine.options.Log.Info("ringing not stopped", "call", b.id, "leg", b.tone.side, "error", err)
-	}
-}
-
-// ringRate is few samples a second, so that the file fits a datagram. With fewer rtpengine
+// waveRate is few samples a second, so that the longest sound fits a datagram. With fewer rtpengine
 // 10.5 reads more than two seconds at a time and plays them over each other.
-const ringRate = 4000
+const waveRate = sound.Rate / 2
 
-// ringback is 425 Hz, 1 s on and 4 s off, as in most of Europe, in a WAV file.
-var ringback = wave(ringRate, func(i int) byte {
-	if i >= ringRate {
-		return 128
-	}
-	return byte(128 + 32*math.Sin(2*math.Pi*425*float64(i)/ringRate))
-}, 5*ringRate)
-
-// wave returns a WAV file of 8 bits and one channel.
-func wave(rate int, sample func(int) byte, n int) string {
+// wave returns a WAV file of G.711, with one channel, of samples at [sound.Rate].
+func wave(samples []int16) string {
+	half := codec.NewResampler(sound.Rate, waveRate).Resample(nil, samples)
+	data := codec.NewEncoder(codec.PCMU, sound.Rate, codec.EncoderOptions{}).Encode(nil, half)
 	p := append([]byte(nil), "RIFF"...)
-	p = binary.LittleEndian.AppendUint32(p, uint32(36+n))
+	p = binary.LittleEndian.AppendUint32(p, uint32(38+len(data)))
 	p = append(p, "WAVEfmt "...)
-	p = binary.LittleEndian.AppendUint32(p, 16)
-	p = binary.LittleEndian.AppendUint16(p, 1) // PCM
+	p = binary.LittleEndian.AppendUint32(p, 18)
+	p = binary.LittleEndian.AppendUint16(p, 7) // PCMU
 	p = binary.LittleEndian.AppendUint16(p, 1) // channels
-	p = binary.LittleEndian.AppendUint32(p, uint32(rate))
-	p = binary.LittleEndian.AppendUint32(p, uint32(rate)) // octets a second
-	p = binary.LittleEndian.AppendUint16(p, 1)            // octets a sample
-	p = binary.LittleEndian.AppendUint16(p, 8)            // bits
+	p = binary.LittleEndian.AppendUint32(p, waveRate)
+	p = binary.LittleEndian.AppendUint32(p, waveRate) // octets a second
+	p = binary.LittleEndian.AppendUint16(p, 1)        // octets a sample
+	p = binary.LittleEndian.AppendUint16(p, 8)        // bits
+	p = binary.LittleEndian.AppendUint16(p, 0)        // octets of more
 	p = append(p, "data"...)
-	p = binary.LittleEndian.AppendUint32(p, uint32(n))
-	for i := range n {
-		p = append(p, sample(i))
-	}
-	return string(p)
+	p = binary.LittleEndian.AppendUint32(p, uint32(len(data)))
+	return string(append(p, data...))
 }

@@ -22,7 +22,9 @@ type watching struct {
 	since     time.Time // media was agreed; zero before
 	connected bool
 	packets   int64     // of the peer, RTP and RTCP, at the last look
-	quiet     time.Time // since when that is so
+	speech    int64     // of these, RTP
+	spoke     time.Time // when that was found to be more
+	quiet     time.Time // since when packets is so
 	early     bool      // the peer may still ring
 	held      bool
 	silent    bool // it was told
@@ -38,7 +40,7 @@ type figures struct {
 // pace returns the time to the next look.
 func (b *Bridge) pace() time.Duration {
 	for _, e := range b.ends {
-		if e.live() && !e.watch.connected {
+		if e.live() && (!e.watch.connected || b.mayPlay(e)) {
 			return b.engine.options.Times.Setup
 		}
 	}
@@ -61,7 +63,7 @@ func (b *Bridge) look() {
 		for _, e := range b.ends {
 			b.judge(e, now)
 		}
-		b.hush()
+		b.play(now)
 	case errors.As(err, &said) && said.reason == unknownCall:
 		b.lose(call.A, call.MediaLost, "rtpengine "+b.at.address+" has no such call any more")
 	default:
@@ -96,6 +98,9 @@ func (b *Bridge) learn(reply dict, ends ...*end) {
 				b.tell(call.MediaConnected{Side: e.side})
 			}
 			w.early = w.early && f.Received.Packets == 0
+		}
+		if f.Received.Packets != w.speech {
+			w.speech, w.spoke = f.Received.Packets, time.Now()
 		}
 		if f.verified && e.live() && !w.connected {
 			w.connected, w.quiet = true, time.Now()

@@ -9,6 +9,8 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/embedded"
+	"sipxmppgw/mediarelay/sound"
+	"sipxmppgw/test/peer/audio"
 )
 
 // A plane fits an engine to the shell's interface.
@@ -31,6 +33,16 @@ func TestEmbeddedFamilies(t *testing.T) {
 			return relay(t, embedded.Options{OwnPorts: own, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}})
 		})
 	}
+}
+
+func TestEmbeddedSounds(t *testing.T) {
+	RunSounds(t, func(t *testing.T, ringback sound.Tone, hold sound.Hold, file bool) Engine {
+		o := embedded.Options{Ringback: ringback, Hold: hold}
+		if file {
+			o.Music = audio.Tone(700, time.Second)
+		}
+		return relay(t, o)
+	})
 }
 
 func runEmbedded(t *testing.T, engine embedded.Engine) {

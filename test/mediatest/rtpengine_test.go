@@ -3,6 +3,7 @@
 package mediatest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/rtpengine"
+	"sipxmppgw/mediarelay/sound"
 	"sipxmppgw/test/peer/audio"
 )
 
@@ -33,6 +35,35 @@ func TestRTPEngineFamilies(t *testing.T) {
 	RunFamilies(t, func(t *testing.T) Engine {
 		return Engine{Plane: plane[*rtpengine.Bridge](engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: at}}}).Open)}
 	})
+}
+
+func TestRTPEngineSounds(t *testing.T) {
+	at := daemon(t)
+	tune := filepath.Join(t.TempDir(), "tune.wav")
+	if err := os.WriteFile(tune, wave(audio.Tone(700, time.Second)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	RunSounds(t, func(t *testing.T, ringback sound.Tone, hold sound.Hold, file bool) Engine {
+		o := rtpengine.Options{Instances: []rtpengine.Instance{{Address: at}}, Ringback: ringback, Hold: hold}
+		if file {
+			o.Music = tune
+		}
+		return Engine{Plane: plane[*rtpengine.Bridge](engineOf(t, o).Open)}
+	})
+}
+
+// wave is a WAV file of 16 bits, one channel and 8000 samples a second.
+func wave(pcm []int16) []byte {
+	p := append([]byte("RIFF\x00\x00\x00\x00WAVEfmt "), 16, 0, 0, 0, 1, 0, 1, 0)
+	p = binary.LittleEndian.AppendUint32(p, 8000)
+	p = binary.LittleEndian.AppendUint32(p, 16000)
+	p = append(p, 2, 0, 16, 0)
+	p = binary.LittleEndian.AppendUint32(append(p, "data"...), uint32(2*len(pcm)))
+	for _, s := range pcm {
+		p = binary.LittleEndian.AppendUint16(p, uint16(s))
+	}
+	binary.LittleEndian.PutUint32(p[4:], uint32(len(p)-8))
+	return p
 }
 
 // Each leg has the network that its policy names.

@@ -1,20 +1,31 @@
-package embedded
+// Package sound is what the gateway has to play of its own: ringing tones, music and noise on hold,
+// digits. Both engines of the media plane play these.
+package sound
 
 import (
 	"math"
 	"time"
 )
 
-// toneRate is the rate of samples of all sounds of ours, in hertz.
-const toneRate = 8000
+// Rate is that of samples of all sounds of ours, in hertz.
+const Rate = 8000
 
-// The levels of sounds of ours, in dBm0.
+// The levels of sounds of ours, in dBm0 but for that of noise.
 const (
-	ringLevel    = -13 // ITU-T E.180 section 6: -10 with 5 either way
+	RingLevel    = -13 // ITU-T E.180 section 6: -10 with 5 either way
 	digitLow     = -11 // ETSI ES 201 235-2 section 4.2.2: the higher group is 2 dB louder
 	digitHigh    = -9
 	musicLevel   = -19
-	comfortLevel = 70 // below overload, in dB (RFC 3389 section 3.1)
+	ComfortLevel = 70 // below overload, in dB (RFC 3389 section 3.1)
+)
+
+// Hold is what a peer hears while the other side holds.
+type Hold uint8
+
+const (
+	HoldComfort Hold = iota // quiet noise
+	HoldMusic               // the operator's, or [Melody]
+	HoldSilence             // nothing
 )
 
 // A Tone is a sound of up to two frequencies that comes and goes.
@@ -62,16 +73,16 @@ func cadence(ms ...time.Duration) []time.Duration {
 	return ms
 }
 
-// longest is the longest cadence that is played; what is beyond is left out.
-const longest = 30 * time.Second
+// Longest is the longest cadence that is played; what is beyond is left out.
+const Longest = 30 * time.Second
 
-// samples returns one round of the cadence.
-func (t Tone) samples(level float64) []int16 {
+// Samples returns one round of the cadence at a level in dBm0.
+func (t Tone) Samples(level float64) []int16 {
 	var out []int16
 	on := true
 	for _, d := range t.Cadence {
-		n := int(min(max(d, 0), longest) * toneRate / time.Second)
-		n = min(n, int(longest/time.Second)*toneRate-len(out))
+		n := int(min(max(d, 0), Longest) * Rate / time.Second)
+		n = min(n, int(Longest/time.Second)*Rate-len(out))
 		part := make([]int16, n)
 		if on {
 			for _, hz := range t.Hertz {
@@ -89,14 +100,14 @@ func amplitude(dBm0 float64) float64 { return 32124 * math.Pow(10, (dBm0-3.14)/2
 
 func addSine(to []int16, hertz, peak float64) {
 	for i := range to {
-		to[i] += int16(peak * math.Sin(2*math.Pi*hertz*float64(i)/toneRate))
+		to[i] += int16(peak * math.Sin(2*math.Pi*hertz*float64(i)/Rate))
 	}
 }
 
-// comfort returns a second of quiet noise, so that a line is not taken for dead.
-func comfort() []int16 {
-	out := make([]int16, toneRate)
-	peak := 32767 * math.Pow(10, -comfortLevel/20.0) * math.Sqrt(3)
+// Comfort returns a second of quiet noise, so that a line is not taken for dead.
+func Comfort() []int16 {
+	out := make([]int16, Rate)
+	peak := 32767 * math.Pow(10, -ComfortLevel/20.0) * math.Sqrt(3)
 	state := uint32(1)
 	for i := range out {
 		state = state*1664525 + 1013904223 // the same noise everywhere
@@ -105,10 +116,10 @@ func comfort() []int16 {
 	return out
 }
 
-// melody returns the music that is played when the operator has none: eight bars of
+// Melody returns the music that is played when the operator has none: eight bars of
 // broken chords.
-func melody() []int16 {
-	const beat = toneRate * 2 / 5
+func Melody() []int16 {
+	const beat = Rate * 2 / 5
 	chords := [][4]float64{
 		{261.63, 329.63, 392.00, 523.25}, // C
 		{220.00, 261.63, 329.63, 440.00}, // a
@@ -136,48 +147,18 @@ func melody() []int16 {
 
 // The frequencies of DTMF, by row and column (ITU-T Q.23).
 var (
-	digitRows    = [4]float64{697, 770, 852, 941}
-	digitColumns = [4]float64{1209, 1336, 1477, 1633}
+	DigitRows    = [4]float64{697, 770, 852, 941}
+	DigitColumns = [4]float64{1209, 1336, 1477, 1633}
 )
 
-const digitPad = "123A456B789C*0#D"
+// DigitPad are the keys, row by row.
+const DigitPad = "123A456B789C*0#D"
 
-// digitSamples returns a second of a digit's tones. All frequencies are whole, so that
+// Digit returns a second of a digit's tones. All frequencies are whole, so that
 // the second can be a loop.
-func digitSamples(place int) []int16 {
-	out := make([]int16, toneRate)
-	addSine(out, digitRows[place/4], amplitude(digitLow))
-	addSine(out, digitColumns[place%4], amplitude(digitHigh))
+func Digit(place int) []int16 {
+	out := make([]int16, Rate)
+	addSine(out, DigitRows[place/4], amplitude(digitLow))
+	addSine(out, DigitColumns[place%4], amplitude(digitHigh))
 	return out
-}
-
-// sounds are what a relay can play by itself.
-type sounds struct {
-	comfort *sound
-	hold    *sound   // nil for the noise
-	ring    *sound   // nil for none
-	digits  []*sound // by event (RFC 4733 section 3.2); nil unless played as tones
-}
-
-func newSounds(o *Options) *sounds {
-	s := &sounds{comfort: newSound(comfort())}
-	if o.Hold == HoldMusic {
-		if s.hold = newSound(o.Music); len(o.Music) == 0 {
-			s.hold = newSound(melody())
-		}
-	}
-	if ring := o.Ringback.samples(ringLevel); len(ring) > 0 {
-		s.ring = newSound(ring)
-	}
-	if o.InbandDTMF {
-		s.digits = make([]*sound, len(digitKeys))
-		for place, key := range digitPad {
-			for event, k := range digitKeys {
-				if k == key {
-					s.digits[event] = newSound(digitSamples(place))
-				}
-			}
-		}
-	}
-	return s
 }
