@@ -27,7 +27,8 @@ type Bridge struct {
 	at     *instance   // that has the call; nil before the first offer
 	tried  []*instance // that may have it too, for they did not reply
 	lines  int         // of the SDP that rtpengine gets: 1, or 2 since there are pictures
-	inject bool        // rtpengine decodes and encodes, so that it can play digits
+	inject bool        // rtpengine may play digits
+	decode bool        // and decodes and encodes, so that they can be tones
 
 	results []call.Event // of the input being done
 	silent  time.Time    // since when the instance does not answer; zero if it does

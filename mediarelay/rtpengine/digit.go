@@ -27,8 +27,8 @@ func (b *Bridge) digit(in digitInput) {
 		b.tell(call.MediaDigit{Side: in.side, Digit: in.digit})
 		return
 	}
-	if !b.inject {
-		b.inject = true
+	if tones := !event; !b.inject || tones && !b.decode {
+		b.inject, b.decode = true, b.decode || tones
 		if _, err := b.exchange(o, e); err != nil {
 			b.fail(0, in.side, err)
 			return

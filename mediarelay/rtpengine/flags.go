@@ -108,6 +108,9 @@ func (b *Bridge) describe(d dict, from *end, text string) {
 	if b.inject {
 		flags = append(flags, "inject-DTMF")
 	}
+	if b.decode {
+		flags = append(flags, "always-transcode")
+	}
 	if !from.dtls() {
 		// Nobody is heard but the peer (RTP Bleed): who is at the address that it said or,
 		// if it may be behind a NAT, where it is found to send from in the first 3 s. DTLS

@@ -241,7 +241,7 @@ func (r reception) proves(frequency float64) error {
 		return fmt.Errorf("%d packets received: %w", r.Received, errSilent)
 	case math.Abs(r.Frequency-frequency) > 10:
 		return fmt.Errorf("loudest is %.0f Hz, want %.0f Hz: %w", r.Frequency, frequency, errSilent)
-	case math.Abs(r.Level-toneLevel) > 3:
+	case math.Abs(r.Level-toneLevel) > tolerance:
 		return fmt.Errorf("%.0f Hz heard at %.1f dB, sent with %.1f dB", r.Frequency, r.Level, toneLevel)
 	}
 	return nil

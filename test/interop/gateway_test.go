@@ -46,6 +46,7 @@ type gatewayOptions struct {
 	noAnswer time.Duration  // 0 for noAnswer
 	trusted  bool           // phone and sipp are trusted trunks
 	engines  []int          // ports of rtpengines that carry the media; none for the gateway's own relay
+	media    string         // further settings of the media: "key: value, …"
 	trunks   []trunkOptions // beside those that are always there
 
 	template string         // of testdata; empty for gateway.yaml
@@ -145,7 +146,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Trusted": o.trusted, "Engines": o.engines, "Trunks": o.trunks, "Extra": o.extra, "Routes": o.routes,
+		"Trusted": o.trusted, "Engines": o.engines, "MediaMore": o.media, "Trunks": o.trunks, "Extra": o.extra, "Routes": o.routes,
 	}
 	maps.Copy(values, o.values)
 	writeTemplate(t, o.template, g.config, values)

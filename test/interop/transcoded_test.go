@@ -28,6 +28,17 @@ var transcoded = []play{
 	}},
 }
 
+// With rtpengine as engine it is that which turns one into the other.
+func TestTranscodedByRTPEngine(t *testing.T) {
+	t.Parallel()
+	s := startProsody(t)
+	g := startGateway(t, s, gatewayOptions{engines: []int{startEngine(t).port}, media: "rtpengine_transcode: true"})
+	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone), phone: startBaresip(t, g.phone, g.sip)}
+	for _, p := range transcoded {
+		t.Run(p.name, func(t *testing.T) { b.perform(t, p) })
+	}
+}
+
 // speaks says that a session's codec is the one.
 func (c *client) speaks(t *testing.T, sid, want string) {
 	t.Helper()

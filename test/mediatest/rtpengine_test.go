@@ -3,6 +3,7 @@
 package mediatest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -211,6 +212,38 @@ func TestRTPEngineTranscodes(t *testing.T) {
 		if share, level := audio.ToneShare(heard[800:], 1000); share < 0.95 {
 			t.Errorf("1000 Hz is %.2f of what is heard, at %.1f dB", share, level)
 		}
+	}
+}
+
+// A digit that came by signalling is heard as a tone by a phone that knows no events.
+func TestRTPEngineTones(t *testing.T) {
+	at := daemon(t)
+	for _, transcode := range []bool{false, true} {
+		t.Run(fmt.Sprintf("transcode %v", transcode), func(t *testing.T) {
+			e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: at}}, Transcode: transcode})
+			tones := sipPolicy()
+			tones.Tones = true
+			g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), tones)
+			a, b := NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
+			b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101))))
+			a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
+			say(t, a, 0, b, 0, 1000)
+			g.Digit(call.B, call.Digit{Key: '5', Length: 200 * time.Millisecond})
+			var heard []int16
+			seq := uint16(1005)
+			until(t, "the digit", func() bool {
+				speak(a, 0, seq, string(bytes.Repeat([]byte{0xff}, 160))) // silence
+				seq++
+				got, ok := b.Listen(20 * time.Millisecond)
+				for i := 0; ok && i < len(got.Payload); i++ {
+					heard = append(heard, audio.DecodePCMU(got.Payload[i]))
+				}
+				last := heard[max(0, len(heard)-800):]
+				low, _ := audio.ToneShare(last, 770)
+				high, _ := audio.ToneShare(last, 1336)
+				return low > 0.2 && high > 0.2 && low+high > 0.9
+			})
+		})
 	}
 }
 
