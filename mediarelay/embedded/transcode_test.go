@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,61 @@ func TestTranscode(t *testing.T) {
 			g.Joined(4, call.A, a.Describe(tt.a))
 			g.Release()
 			until(t, func() bool { return g.relay.Counters().Transcoded == 0 })
+		})
+	}
+}
+
+// A peer gets as much speech in a packet as it asks for, whatever the other sends.
+func TestTranscodeRepacks(t *testing.T) {
+	for _, ptime := range []time.Duration{10 * time.Millisecond, 40 * time.Millisecond, 60 * time.Millisecond} {
+		t.Run(ptime.String(), func(t *testing.T) {
+			t.Parallel()
+			pa, pb := transcodingPolicies(sipPolicy())
+			g := newRig(t, pa, pb, places(1))
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewPhone(t, "127.0.0.1")
+			b.Call(g.Offered(1, call.B, a.Describe(g722())))
+			wants := b.Describe(pcma())
+			wants.Streams[0].PTime = ptime
+			a.Call(g.Answered(2, call.A, wants))
+			speak(a, codec.G722, 9, codec.PCMA, 440) // 20 ms
+			size := int(ptime * 8000 / time.Second)
+			for range 8 {
+				if got := b.Hear(); got.PayloadType != 8 || len(got.Payload) != size {
+					t.Fatalf("%d octets of type %d came, want %d", len(got.Payload), got.PayloadType, size)
+				}
+			}
+		})
+	}
+}
+
+// Silence is sent in full to a peer of Opus, or hardly at all if that asks for DTX (RFC 7587
+// section 3.1.3).
+func TestTranscodeSilence(t *testing.T) {
+	for _, dtx := range []bool{false, true} {
+		t.Run(fmt.Sprint("DTX ", dtx), func(t *testing.T) {
+			t.Parallel()
+			wants := opus(111)
+			if dtx {
+				wants.Params = append(wants.Params, media.Param{Name: "usedtx", Value: "1"})
+			}
+			_, a, b := unlike(t, []media.Codec{pcmu()}, []media.Codec{wants})
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
+			const packets = 75
+			for i := range uint16(packets) {
+				<-pace.C
+				a.Say(0, i, 160*uint32(i), strings.Repeat("\xff", 160))
+			}
+			came := 0
+			for {
+				if _, ok := b.Listen(300 * time.Millisecond); !ok {
+					break
+				}
+				came++
+			}
+			if few := came < packets/2; came == 0 || few != dtx {
+				t.Errorf("%d packets came for %d", came, packets)
+			}
 		})
 	}
 }
