@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -133,14 +134,18 @@ func makesCalls(t *testing.T, root string) {
 			t.Fatal(err)
 		}
 		said := audio.Speech(audio.Low)
+		var talking sync.WaitGroup
 		for _, way := range [][2]phone.Call{{caller, callee}, {callee, caller}} {
-			if err := way[0].Play(ctx, said); err != nil {
-				t.Fatal(err)
-			}
-			if m, err := way[1].Heard().WaitMatch(ctx, said, 0.9); err != nil {
-				t.Errorf("speech did not arrive, correlation %.3f: %v", m.Score, err)
-			}
+			talking.Go(func() {
+				if err := way[0].Play(ctx, said); err != nil {
+					t.Error(err)
+				}
+				if m, err := way[1].Heard().WaitMatch(ctx, said, 0.9); err != nil {
+					t.Errorf("speech did not arrive, correlation %.3f: %v", m.Score, err)
+				}
+			})
 		}
+		talking.Wait()
 		if err := caller.HangUp(); err != nil {
 			t.Fatal(err)
 		}
