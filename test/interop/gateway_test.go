@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -95,8 +96,8 @@ func build(t *testing.T) string {
 	t.Helper()
 	built.Lock()
 	defer built.Unlock()
-	file := filepath.Join(built.dir, "sipxmppgw")
-	if built.dir != "" {
+	file := filepath.Join(cmp.Or(built.dir, os.Getenv(builtIn)), "sipxmppgw")
+	if filepath.IsAbs(file) {
 		return file
 	}
 	dir, err := os.MkdirTemp("", "sipxmppgw-interop-")

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -35,6 +36,9 @@ const (
 // inside says that a test runs in a namespace of its own.
 const inside = "SIPXMPPGW_INTEROP_NAMESPACE"
 
+// builtIn is where it finds the gateway, which was built outside.
+const builtIn = "SIPXMPPGW_INTEROP_BUILT"
+
 // apart has a test run again in a network namespace of its own, where it is true, and where
 // there is nothing but loopback. Outside it
 // waits for that, and is false. Where none can be made the test is skipped, unless CI is set.
@@ -49,7 +53,7 @@ func apart(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v=true", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), inside+"=1", builtIn+"="+filepath.Dir(build(t)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
 	out := new(strings.Builder)
 	cmd.Stdout, cmd.Stderr = out, out
