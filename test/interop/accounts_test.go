@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -101,55 +100,6 @@ func (r *resident) writes(t *testing.T, text string) {
 	if err := r.Send(m); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// asks sends an IQ to the gateway and returns its answer, and the condition and text of an
-// error.
-func (r *resident) asks(t *testing.T, kind string, child *element.Element) (*element.Element, string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
-	defer cancel()
-	iq := element.New(nsClient, "iq", "to", gatewayDomain, "type", kind)
-	iq.Add(child)
-	answer, err := r.phone.Ask(ctx, iq)
-	if answer == nil {
-		t.Fatalf("no answer: %v", err)
-	}
-	if answer.Attr("type") != "error" {
-		return answer, ""
-	}
-	e := answer.Child(nsClient, "error")
-	words := ""
-	for c := range e.Elements() {
-		words = strings.TrimSpace(words + " " + c.Name + " " + c.Text())
-	}
-	return answer, words
-}
-
-func submitted(values ...string) *element.Element {
-	x := element.New("jabber:x:data", "x", "type", "submit")
-	for i := 0; i+1 < len(values); i += 2 {
-		x.Add(element.New("jabber:x:data", "field", "var", values[i]).Add(element.New("jabber:x:data", "value").AddText(values[i+1])))
-	}
-	return x
-}
-
-// orders carries out a command and returns its status and note.
-func (r *resident) orders(t *testing.T, node string, values ...string) (status, note string) {
-	t.Helper()
-	c := element.New("http://jabber.org/protocol/commands", "command", "node", node, "action", "execute")
-	if len(values) > 0 {
-		c.Add(submitted(values...))
-	}
-	answer, failed := r.asks(t, "set", c)
-	if failed != "" {
-		t.Fatalf("%s: %s", node, failed)
-	}
-	c = answer.Child("http://jabber.org/protocol/commands", "command")
-	if n := c.Child("http://jabber.org/protocol/commands", "note"); n != nil {
-		note = n.Attr("type") + ": " + n.Text()
-	}
-	return c.Attr("status"), note
 }
 
 // calls calls a number, and hangs up when it has answered.
