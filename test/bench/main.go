@@ -11,8 +11,7 @@
 // Then instant messages, both ways, beside Kamailio's xmpp module: how many a CPU-second carries.
 //
 // It needs gcc and OpenSSL's headers for the C relay, rtpengine-daemon, and kamailio with
-// kamailio-xmpp-modules; a contestant
-// that cannot be had is left out, and said so.
+// kamailio-xmpp-modules; a contestant that cannot be had is left out, and said so.
 package main
 
 import (
