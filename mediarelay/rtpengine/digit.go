@@ -13,6 +13,9 @@ const (
 	longDigit  = 5 * time.Second
 )
 
+// decodes is how long rtpengine is given to decode some packets, of up to 60 ms.
+const decodes = 150 * time.Millisecond
+
 // digit plays a digit to the peer of a side: as telephone-event where that is agreed, as a
 // tone in G.711 if that is wanted. It has to pass through rtpengine's codecs for that, so
 // calls do so from their first digit on only.
@@ -32,6 +35,13 @@ func (b *Bridge) digit(in digitInput) {
 		if _, err := b.exchange(o, e); err != nil {
 			b.fail(0, in.side, err)
 			return
+		}
+		if tones { // what comes before rtpengine has decoded speech is played to nobody
+			select {
+			case <-time.After(decodes):
+			case <-b.released:
+				return
+			}
 		}
 	}
 	request := b.command("play DTMF", o, nil) // who plays is the side that presses
