@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -19,8 +20,10 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/signaling/challenge"
+	"sipxmppgw/signaling/msrp"
 	"sipxmppgw/signaling/registrar"
 	"sipxmppgw/signaling/stack"
+	"sipxmppgw/test/memnet"
 )
 
 // Where phones and their like are: nobody knows these addresses.
@@ -661,6 +664,58 @@ func TestMessageToAPhone(t *testing.T) {
 		if len(got) != 2 || got[1].Result != message.Done {
 			t.Errorf("got %+v", got)
 		}
+	})
+}
+
+// TestPhoneGoesWhileASessionIsTried: a message that was to begin a session, and that the phone then
+// can have in no other way, is kept for when it is back, and nothing is sent to where it was.
+func TestPhoneGoesWhileASessionIsTried(t *testing.T) {
+	var sessions *msrp.Endpoint
+	with := func(o *Options) {
+		withPhones(o)
+		l, err := memnet.New().Listen("192.0.2.10:2855")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sessions = msrp.New(msrp.Options{Plain: []net.Listener{l}})
+		o.Sessions = sessions
+	}
+	playWith(t, with, func(t *testing.T, w *world) {
+		defer sessions.Close()
+		p := w.peer(deskAddr)
+		p.registers("desk", "1234", "<sip:desk@10.0.0.2:5060>")
+		var got []message.Outcome
+		write := func(key string) {
+			w.edge.Carry(message.Message{
+				Key: key, Trunk: "phone/desk", Way: message.ToSIP, Kind: message.Words, Body: "Hello",
+				From: message.Address{URI: "sip:mira@jabber.example", JID: "mira@jabber.example/phone"},
+				To:   message.Address{URI: "sip:desk@gw.jabber.example", JID: "desk@sip.jabber.example"},
+			}, func(o message.Outcome) { got = append(got, o) })
+		}
+		for _, key := range []string{"k1", "k2"} {
+			write(key)
+			p.wants("MESSAGE sip:desk@10.0.0.2:5060 SIP/2.0")
+			p.answer("200 OK", key, "", "")
+			synctest.Wait()
+		}
+		write("k3") // they talk: it is to be a session
+		invite := p.wants("INVITE sip:desk@10.0.0.2:5060 SIP/2.0")
+		if !strings.Contains(invite, "m=message ") {
+			t.Fatalf("got\n%s", invite)
+		}
+		leaves := registerBy("desk", "<sip:desk@10.0.0.2:5060>;expires=0")
+		leaves.branch, leaves.cseq = "r9", 9
+		before := p.last
+		p.says(leaves, "desk", "1234")
+		p.wants("SIP/2.0 200")
+		p.last = before
+		p.answer("488 Not Acceptable Here", "i1", "", "")
+		p.wants("ACK ")
+		synctest.Wait()
+		if len(got) != 3 || got[2] != absent {
+			t.Errorf("got %+v, want what is said of a phone that is registered nowhere", got)
+		}
+		p.silent()
 	})
 }
 
