@@ -193,6 +193,10 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	if trunk.station != nil {
 		return e.dialPhone(trunk, uri, target, in)
 	}
+	// Those of the config are left out where calls are routed.
+	if b := e.bindings.named(trunk.Name); b != nil && b.account && trunk.health.resting() > 0 {
+		return nil, &call.Refusal{Cause: call.Unreachable, Log: "the server of the account wants to be left alone"}
+	}
 	next, at, problem := e.way(trunk, strings.EqualFold(uri.Scheme, "sips"))
 	if problem != "" {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: problem}}

@@ -167,7 +167,7 @@ type Trunk struct {
 	flows   *flows                 // nil if it is known by an address or a certificate
 	station *Phone                 // whose trunk it is; nil for none
 	login   *atomic.Pointer[login] // that has changed; nil for an account
-	health  *health                // nil for a phone and an account
+	health  *health                // nil for a phone
 	purse   *purse                 // nil for a phone
 	unwatch func()                 // ends watching it; nil for a phone and an account
 	unprobe func()                 // ends probing it and keeping the way there open; the same

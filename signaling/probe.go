@@ -21,8 +21,8 @@ const (
 	sooner = 5
 )
 
-// health is what is known of whether a trunk can take calls. Nil, that of phones and accounts,
-// knows nothing.
+// health is what is known of whether a trunk can take calls. Nil, that of phones, knows nothing;
+// accounts are not probed.
 type health struct {
 	probed bool
 	down   atomic.Bool               // it does not answer probes

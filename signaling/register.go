@@ -106,7 +106,7 @@ func (e *Edge) Join(t Trunk, of Binding, told func(Standing)) error {
 	if e.trunks().named(t.Name) != nil {
 		return errTaken
 	}
-	t.Sources, t.purse = nil, &purse{}
+	t.Sources, t.purse, t.health = nil, &purse{}, &health{}
 	if a, ok := literal(t.Next.Host); ok {
 		t.Sources = single(a)
 	} else {

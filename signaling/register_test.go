@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -384,6 +385,55 @@ Contact: <sip:otto@203.0.113.5:5060>`, theirSDP)
 		time.Sleep(remembered + time.Second)
 		invite(server, contact, "a5")
 		server.silent()
+	})
+}
+
+// TestAccountWantsRest: the server of an account that says for how long it cannot do calls gets none
+// for so long (RFC 3261 section 21.5.4), while others' calls go on and it is registered; one that
+// does not say gets the next at once.
+func TestAccountWantsRest(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		join := func(name, addr string) (*peer, gateway.Target) {
+			p := w.peer(addr)
+			host, _, _ := strings.Cut(addr, ":")
+			account := Trunk{Name: name, Next: stack.Target{Host: host, Port: 5060}, Username: "mira", Password: "secret"}
+			if err := w.edge.Join(account, Binding{AOR: "sip:mira@home.example"}, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.wants("REGISTER sip:home.example ")
+			p.accept("")
+			synctest.Wait()
+			target := toOtto()
+			target.Trunk, target.CallID = name, ""
+			return p, target
+		}
+		server, target := join("account:1", "203.0.113.5:5060")
+		other, elsewhere := join("account:2", "203.0.113.6:5060")
+		refused := func(p *peer, target gateway.Target, status, more string) {
+			t.Helper()
+			w.dial(target)
+			p.wants("INVITE sip:otto@voip.example ")
+			p.answer(status, "r2", more, "")
+			p.wants("ACK ")
+			synctest.Wait()
+		}
+		refused(server, target, "503 Service Unavailable", "")
+		refused(server, target, "486 Busy Here", "Retry-After: 60")
+		refused(server, target, "503 Service Unavailable", "Retry-After: 20;duration=60")
+		var no *call.Refusal
+		if _, err := w.edge.Dial(target, w.calls.call(call.B)); !errors.As(err, &no) || no.Cause != call.Unreachable {
+			t.Errorf("it was called again: %v", err)
+		}
+		server.silent()
+		refused(other, elsewhere, "486 Busy Here", "")
+		time.Sleep(21 * time.Second)
+		refused(server, target, "503 Service Unavailable", "Retry-After: 86400")
+		time.Sleep(maxRest - time.Second)
+		if _, err := w.edge.Dial(target, w.calls.call(call.B)); err == nil {
+			t.Error("it was called again too soon")
+		}
+		time.Sleep(2 * time.Second)
+		refused(server, target, "486 Busy Here", "")
 	})
 }
 
