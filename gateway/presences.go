@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -242,6 +243,9 @@ func NewPresences(opt PresenceOptions) *Presences {
 
 // Mode returns how presence is asked of a trunk.
 func (p *Presences) Mode(trunk string) PresenceMode { return p.served.Load().modes[trunk] }
+
+// Answers reports whether presence gets on, before ctx is done.
+func (p *Presences) Answers(ctx context.Context) bool { return p.shards.answers(ctx) }
 
 // servedTrunks are the trunks of the options.
 type servedTrunks struct {

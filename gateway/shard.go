@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"container/heap"
+	"context"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -79,6 +80,27 @@ func (ss *shards) tell(in any) {
 	}
 }
 
+// knock is a letter that is answered at once.
+type knock chan<- struct{}
+
+// answers reports whether every shard gets on, or has ended, before ctx is done.
+func (ss *shards) answers(ctx context.Context) bool {
+	k := make(chan struct{}, len(ss.all))
+	for _, s := range ss.all {
+		if !s.box.put(shardLetter{in: knock(k)}) {
+			k <- struct{}{}
+		}
+	}
+	for range ss.all {
+		select {
+		case <-k:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
 // shut is the last letter of a shard.
 type shut struct{}
 
@@ -104,10 +126,14 @@ func (s *shard) run(step func(*shard, any)) {
 				if l.peer {
 					s.pending.Add(-1)
 				}
-				if _, last := l.in.(shut); last {
+				switch in := l.in.(type) {
+				case shut:
 					return
+				case knock:
+					in <- struct{}{} // it has room
+				default:
+					step(s, in)
 				}
-				step(s, l.in)
 			}
 		case <-wake.C:
 			for now := time.Now(); len(s.alarms) > 0 && !s.alarms[0].at.After(now); {

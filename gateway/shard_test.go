@@ -1,6 +1,11 @@
 package gateway
 
-import "testing"
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // What peers cause has a bound in each shard; what we cause always fits.
 func TestAFullShard(t *testing.T) {
@@ -28,4 +33,27 @@ func TestAFullShard(t *testing.T) {
 	if ss.all[0].pending.Load() != 0 {
 		t.Errorf("%d wait for ever", ss.all[0].pending.Load())
 	}
+}
+
+// A shard that does not get on is found out; one that has ended is none.
+func TestShardsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		ss := newShards(4, func(*shard, any) { <-hold })
+		ask := func(want bool) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if got := ss.answers(ctx); got != want {
+				t.Errorf("they answer: %v, want %v", got, want)
+			}
+		}
+		ask(true)
+		ss.post("key", "something that takes too long")
+		ask(false)
+		close(hold)
+		ask(true)
+		ss.close()
+		ask(true)
+	})
 }

@@ -59,6 +59,7 @@ type daemon struct {
 	hep       *trace.Exporter // nil if nobody is told
 	cdr       *cdr.Writer     // nil if nothing is written
 	file      string          // the configuration
+	manager   *notifier       // of services; nil for none
 	local     netip.Addr      // that leads to the first trunk, or what is advertised instead
 	listeners []stack.Listener
 	told      chan struct{} // closed when a command wants the gateway to stop

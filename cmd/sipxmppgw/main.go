@@ -213,7 +213,8 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
-	d.file = *file
+	d.file, d.manager = *file, newNotifier(os.Getenv)
+	defer d.manager.close()
 	log.Info("started", "version", versionOf())
 
 	again := make(chan os.Signal, 1)
@@ -245,10 +246,14 @@ func runDaemon(ctx context.Context, args []string, errs io.Writer) int {
 			}
 		}
 	}()
+	reporting, enough := context.WithCancel(context.WithoutCancel(ctx))
+	defer enough()
+	go d.report(reporting, d.manager, watchdog(os.Getenv)) // ends with reporting
 	if err := d.run(serving); err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
+	d.manager.say("STOPPING=1", "STATUS="+d.inWords())
 	limited, cancel := context.WithTimeout(draining, d.drain())
 	defer cancel()
 	d.close(limited)

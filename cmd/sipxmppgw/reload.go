@@ -18,6 +18,8 @@ import (
 func (d *daemon) reload(file string) (control.Reloaded, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
+	d.manager.reloading()
+	defer d.manager.say("READY=1")
 	r, err := d.reread(file)
 	if err != nil {
 		d.reloads.failed.Store(true)

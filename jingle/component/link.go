@@ -1,6 +1,7 @@
 package component
 
 import (
+	"context"
 	"net"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type link struct {
 	ended bool
 	last  string    // to be written before the socket is closed
 	until time.Time // for the writes after the end
+	knock []chan<- struct{}
 }
 
 func newLink(conn net.Conn, limit int) *link {
@@ -86,6 +88,10 @@ func (l *link) signal() {
 func (l *link) take() (batch net.Buffers, ended bool, deadline time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, k := range l.knock {
+		close(k)
+	}
+	l.knock = nil
 	n := min(len(l.queue), maxBatch)
 	batch = l.queue[:n:n]
 	for _, raw := range batch {
@@ -98,6 +104,23 @@ func (l *link) take() (batch net.Buffers, ended bool, deadline time.Time) {
 		return batch, true, l.until
 	}
 	return batch, false, time.Now().Add(writeTime)
+}
+
+// answers reports whether the writer gets on, or has ended, before ctx is done.
+func (l *link) answers(ctx context.Context) bool {
+	k := make(chan struct{})
+	l.mu.Lock()
+	l.knock = append(l.knock, k)
+	l.signal()
+	l.mu.Unlock()
+	select {
+	case <-k:
+		return true
+	case <-l.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // waiting returns how many stanzas are queued.

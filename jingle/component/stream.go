@@ -195,6 +195,12 @@ func newID() string {
 // State returns the state of the stream now.
 func (s *Stream) State() State { return *s.state.Load() }
 
+// Answers reports whether the stream gets on, before ctx is done. One that is down does.
+func (s *Stream) Answers(ctx context.Context) bool {
+	l := s.link.Load()
+	return l == nil || l.answers(ctx)
+}
+
 // Domain returns the component's domain, normalised.
 func (s *Stream) Domain() string { return s.opt.Domain }
 
