@@ -61,6 +61,7 @@ type Edge struct {
 	watching sync.WaitGroup // what does
 	watch    watcher
 
+	retired  atomic.Bool
 	changing sync.Mutex // trunks and phones; it is taken before mu
 
 	mu         sync.Mutex

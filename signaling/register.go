@@ -153,8 +153,10 @@ func (e *Edge) Leave(trunk string) {
 	}
 }
 
-// Retire gives all bindings back, so that no new call comes in.
+// Retire gives all bindings back, so that no new call comes in, and has who asks by OPTIONS know
+// that none is wanted: what spreads calls over several gateways then goes elsewhere.
 func (e *Edge) Retire() {
+	e.retired.Store(true)
 	for _, b := range e.bindings.all() {
 		b.step(registration.Stop{})
 	}

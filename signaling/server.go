@@ -64,6 +64,10 @@ func (e *Edge) outside(tx *stack.ServerTx, trunk *Trunk) {
 	case sip.MESSAGE:
 		e.message(tx, trunk, nil)
 	case sip.OPTIONS:
+		if e.retired.Load() {
+			e.reply(tx, 503)
+			return
+		}
 		if missing := unsupported(req); missing != "" {
 			e.reply(tx, 420, header("Unsupported", missing))
 			return

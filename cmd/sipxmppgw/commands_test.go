@@ -411,6 +411,9 @@ func TestDrain(t *testing.T) {
 	if status, body := get(t, w.page+"/readyz"); status != http.StatusServiceUnavailable || body != "going down\n" {
 		t.Errorf("/readyz: %d %q", status, body)
 	}
+	if status := askedOptions(t, w.uri); status != "SIP/2.0 503 Service Unavailable" {
+		t.Errorf("OPTIONS got %q", status)
+	}
 	late, err := w.phone.Dial(w.uri)
 	if err != nil {
 		t.Fatal(err)
@@ -436,6 +439,29 @@ func TestDrain(t *testing.T) {
 	for _, f := range w.server.Faults() {
 		t.Errorf("the server found fault: %+v", f)
 	}
+}
+
+// askedOptions asks a gateway from a trunk's address whether it is there, and returns the first line
+// of what it says.
+func askedOptions(t *testing.T, uri string) string {
+	t.Helper()
+	_, at, _ := strings.Cut(uri, "@")
+	conn, err := net.Dial("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	own := conn.LocalAddr().String()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "OPTIONS sip:%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKdrain\r\nMax-Forwards: 70\r\nFrom: <sip:%s>;tag=a\r\nTo: <sip:%s>\r\n"+
+		"Call-ID: drain@%s\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", at, own, own, at, own)
+	buf := make([]byte, 4096)
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(buf[:n]), "\r\n")
+	return line
 }
 
 // The second signal ends the calls, and tells both sides.
