@@ -36,6 +36,7 @@ var rooms = []room{
 	{path: "gateway/room", pure: true, why: "who is in a room has no syntax"},
 	{path: "gateway/message", may: []string{"gateway/presence"}, pure: true, why: "what becomes of a message has no syntax"},
 	{path: "gateway/translate", may: []string{"gateway/call", "gateway/media", "gateway/message", "gateway/presence"}, pure: true, why: "tables, not actions"},
+	{path: "gateway/typed", pure: true, why: "what is seen while it is typed has no packets and no elements"},
 	{path: "gateway/route", may: []string{"gateway/translate"}, pure: true, why: "data in, choice out"},
 	{path: "gateway/why", may: []string{"gateway/call", "gateway/media", "gateway/translate"}, pure: true, why: "facts in, words out"},
 	{path: "gateway/contacts", may: []string{"gateway/translate"}, why: "files and names"},
@@ -65,13 +66,14 @@ var rooms = []room{
 	{path: "signaling", may: []string{
 		"gateway", "gateway/call", "gateway/media", "gateway/message", "gateway/presence", "gateway/room", "gateway/translate", "gateway/route", "signaling/...",
 	}, why: "edges never import each other"},
-	{path: "jingle/wire", may: []string{"gateway/media", "gateway/presence"}, pure: true, why: "elements and values"},
+	{path: "jingle/wire", may: []string{"gateway/media", "gateway/presence", "gateway/typed"}, pure: true, why: "elements and values"},
 	{path: "jingle/session", may: []string{"gateway/call", "gateway/media", "jingle/wire"}, pure: true, why: "a session has no stream and no other protocol"},
 	{path: "jingle/component", why: "a stream carries anything"},
 	{path: "jingle", may: []string{
 		"gateway", "gateway/account", "gateway/call", "gateway/media", "gateway/message", "gateway/presence", "gateway/room", "gateway/translate", "jingle/...",
 	}, why: "edges never import each other"},
 	{path: "mediarelay/codec", pure: true, why: "samples in, packets out"},
+	{path: "mediarelay/text", pure: true, why: "text in, packets out"},
 	{path: "mediarelay/srtp", pure: true, why: "octets in, octets out"},
 	{path: "mediarelay/sound", pure: true, why: "what is played, not how"},
 	{path: "mediarelay/embedded", may: []string{"gateway/call", "gateway/media", "mediarelay/codec", "mediarelay/sound", "mediarelay/srtp"}, why: "no SIP and no XML near the packets"},
