@@ -58,7 +58,7 @@ type Kind uint8
 const (
 	Audio Kind = iota
 	Video
-	Other // known only to be refused: image, application, text; and message, see Messages
+	Other // known only to be refused: image, application; and message and text, see Messages and Typed
 )
 
 // String returns the kind as both protocols write it.
@@ -136,6 +136,7 @@ type Stream struct {
 	Bandwidth    []Bandwidth
 
 	Messages *Messages // what it says of a message session; nil if it is none
+	Typed    *Typed    // likewise of text that is seen while it is typed
 }
 
 func (s Stream) clone() Stream {
@@ -159,6 +160,7 @@ func (s Stream) clone() Stream {
 	s.Bandwidth = cloneSlice(s.Bandwidth)
 	s.Transport = s.Transport.Clone()
 	s.Messages = s.Messages.clone()
+	s.Typed = s.Typed.clone()
 	return s
 }
 

@@ -55,6 +55,10 @@ func body(d media.Description, slots []slot, own netip.Addr) string {
 			w.messages(s, session)
 			continue
 		}
+		if t := s.Typed; t != nil && !s.Rejected && t.Addr.Port() != 0 && t.Profile < media.NoRTP {
+			w.typed(s, session)
+			continue
+		}
 		s.Codecs = speakable(s.Codecs)
 		if s.Rejected || s.Kind == media.Other || s.Transport.Profile >= media.NoRTP || len(s.Codecs) == 0 {
 			w.rejected(i, s, slots)

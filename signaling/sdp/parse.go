@@ -270,7 +270,7 @@ func (s *stream) finish(session *section) *Error {
 	if s.Kind == media.Other || s.Transport.Profile == media.NoRTP {
 		s.Stream = media.Stream{
 			Name: s.Name, Kind: s.Kind, Media: s.Media, Rejected: true,
-			Transport: media.Transport{Profile: media.NoRTP}, Messages: s.finishMessages(session),
+			Transport: media.Transport{Profile: media.NoRTP}, Messages: s.finishMessages(session), Typed: s.finishTyped(session),
 		}
 		return nil
 	}
