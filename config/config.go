@@ -272,7 +272,7 @@ type TURN struct {
 	Server string `yaml:"server"`
 	// User and Password are who we are there. Required with a server; but see SharedSecret.
 	User     string `yaml:"user"`
-	Password string `yaml:"password"`
+	Password Secret `yaml:"password"`
 	// SharedSecret says that the password is the secret that the server shares with those
 	// who may use it (use-auth-secret of coturn): user and password are made from it for
 	// each call, and User, which may be empty, is a part of the one. Default false.

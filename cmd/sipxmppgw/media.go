@@ -173,9 +173,9 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 		if err != nil {
 			return o, fmt.Errorf("media.turn.server: %w", err)
 		}
-		o.TURN = embedded.TURN{Server: net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(cmp.Or(port, 3478)))), User: t.User, Password: t.Password}
+		o.TURN = embedded.TURN{Server: net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(int(cmp.Or(port, 3478)))), User: t.User, Password: string(t.Password)}
 		if t.SharedSecret {
-			o.TURN.Password, o.TURN.Secret = "", t.Password
+			o.TURN.Password, o.TURN.Secret = "", string(t.Password)
 		}
 	}
 	if c.Media.Portable {
