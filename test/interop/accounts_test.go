@@ -150,7 +150,7 @@ func (r *resident) awaits(t *testing.T) *jinglephone.Call {
 const answersOnce = "recv INVITE; send 180; send 200; recv ACK; recv BYE; send 200"
 
 // TestAccounts: a user on slixmpp sets up an account by each of the three ways, with a wrong password
-// first, and uses it with another device.
+// first, and uses it, with another device and with slixmpp.
 func TestAccounts(t *testing.T) {
 	s := startProsody(t)
 	registrar, out, forward := freePort(t), freePort(t), freePort(t)
@@ -237,6 +237,20 @@ accounts: {allow: [%s], private_servers: true}`, userDomain)})
 	const add = "command add-account username=mira@voip.test server="
 	user.wants(t, add+proxy+" password=letmein", "executing error: The user name or the password is wrong.")
 	user.wants(t, add+proxy+" password=opensesame", "completed info: The account works.")
+
+	// With slixmpp itself the user dials, and is dialled.
+	callee = startSipp(t, sippOptions{port: out}, answersOnce)
+	user.wants(t, "dial "+outNumber, "active")
+	user.wants(t, "hangup", "done")
+	callee.finished(t)
+	user.wants(t, "answer", "waiting")
+	caller = calls("send INVITE; recv 180; recv 200; send ACK; recv BYE; send 200")
+	if got := user.line(t, "answer"); got != "active" {
+		t.Errorf("the call is %s", got)
+	}
+	user.wants(t, "hangup", "done")
+	caller.finished(t)
+	romeo.awaits(t) // the other device rang too
 	if text := tail(g.log, 10000); strings.Contains(text, "opensesame") || strings.Contains(text, "letmein") {
 		t.Error("the log has a password")
 	}

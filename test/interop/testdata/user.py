@@ -7,18 +7,38 @@ what comes of each in one line:
     form                        the form of XEP-0077 as it is shown
     say TEXT                    writes to the gateway
     roster                      the contacts that the server keeps for the user, with names
+    dial NUMBER                 calls a number (XEP-0353, XEP-0166), until it has answered
+    answer                      takes the next call; prints "waiting", and what came of it
+    hangup                      ends it
+
+Calls are signalling alone: no packet of sound is sent.
 
 What the gateway writes is printed as it comes, after "heard ".
 
     user.py JID PASSWORD PORT GATEWAY
 """
 import asyncio
+import secrets
 import shlex
 import sys
 
 import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.plugins.xep_0004 import Form
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+JINGLE = "urn:xmpp:jingle:1"
+JMI = "urn:xmpp:jingle-message:0"
+
+# What the user offers, and answers: G.711 over ICE and DTLS-SRTP at a port of nobody's.
+CONTENT = """<content xmlns='urn:xmpp:jingle:1' creator='initiator' name='%s' senders='both'>
+<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'><payload-type id='8' name='PCMA' clockrate='8000'/>
+<payload-type id='0' name='PCMU' clockrate='8000'/><payload-type id='101' name='telephone-event' clockrate='8000'/><rtcp-mux/></description>
+<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='slix' pwd='slixmppslixmppslixmpp00'>
+<fingerprint xmlns='urn:xmpp:jingle:apps:dtls:0' hash='sha-256' setup='%s'>""" + ":".join(["AB"] * 32) + """</fingerprint>
+<candidate component='1' foundation='1' generation='0' id='c1' ip='127.0.0.1' network='0' port='9' priority='2130706431' protocol='udp' type='host'/>
+</transport></content>"""
 
 
 class User(slixmpp.ClientXMPP):
@@ -26,6 +46,8 @@ class User(slixmpp.ClientXMPP):
         super().__init__(jid, password)
         self.gateway = gateway
         self.commands = asyncio.Queue()
+        self.proposals, self.answers = asyncio.Queue(), asyncio.Queue()
+        self.peer = self.sid = None
         for plugin in ("xep_0004", "xep_0030", "xep_0050", "xep_0077"):
             self.register_plugin(plugin)
         self["xep_0077"].create_account = False
@@ -33,6 +55,9 @@ class User(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", self.start)
         self.add_event_handler("message", self.heard)
         self.add_event_handler("failed_auth", lambda _: say("failed_auth"))
+        for name in ("propose", "proceed", "reject"):
+            self.register_handler(Callback(name, MatchXPath("{jabber:client}message/{%s}%s" % (JMI, name)), self.word))
+        self.register_handler(Callback("jingle", MatchXPath("{jabber:client}iq/{%s}jingle" % JINGLE), self.jingle))
 
     async def start(self, _):
         self.send_presence()
@@ -52,6 +77,37 @@ class User(slixmpp.ClientXMPP):
     def heard(self, m):
         if m["body"] and m["from"].bare == self.gateway:
             say("heard " + m["body"])
+
+    def word(self, message):
+        proposed = message.xml.find("{%s}propose" % JMI) is not None
+        (self.proposals if proposed else self.answers).put_nowait(message)
+
+    def jingle(self, iq):
+        if iq["type"] == "set":
+            iq.reply().send()
+            self.answers.put_nowait(iq)
+
+    async def comes(self, queue, name):
+        """waits for a word of a call, whatever else comes"""
+        while True:
+            stanza = await asyncio.wait_for(queue.get(), 30)
+            for child in stanza.xml:
+                if name != "propose" and self.sid not in (child.get("id"), child.get("sid")):
+                    continue  # of another call
+                if child.tag.rpartition("}")[2] == name or child.get("action") == name:
+                    return stanza, child
+                if name == "proceed" and child.tag.endswith("}reject"):
+                    raise RuntimeError("rejected")
+
+    def message(self, to, text):
+        self.send_raw("<message xmlns='jabber:client' type='chat' id='%s' to='%s'>%s</message>" % (secrets.token_hex(8), to, text))
+
+    async def session(self, action, content=""):
+        iq = self.make_iq_set(ito=self.peer)
+        role = "initiator" if action == "session-initiate" else "responder"
+        iq.xml.append(slixmpp.xmlstream.ET.fromstring(
+            "<jingle xmlns='%s' action='%s' sid='%s' %s='%s'>%s</jingle>" % (JINGLE, action, self.sid, role, self.boundjid.full, content)))
+        await iq.send(timeout=20)
 
     def form(self, fields):
         form = Form()
@@ -92,6 +148,31 @@ class User(slixmpp.ClientXMPP):
     async def do_roster(self):
         iq = await self.get_roster()
         return " ".join(sorted("%s=%s:%s" % (jid, item["name"], item["subscription"]) for jid, item in iq["roster"]["items"].items()))
+
+
+    async def do_dial(self, number):
+        self.sid = secrets.token_hex(8)
+        self.message(number + "@" + self.gateway, "<propose xmlns='%s' id='%s'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose>" % (JMI, self.sid))
+        proceed, _ = await self.comes(self.answers, "proceed")
+        self.peer = proceed["from"].full
+        await self.session("session-initiate", CONTENT % ("audio", "actpass"))
+        await self.comes(self.answers, "session-accept")
+        return "active"
+
+    async def do_answer(self):
+        self.proposals = asyncio.Queue()  # what is in the old one another device has had
+        say("waiting")
+        propose, word = await self.comes(self.proposals, "propose")
+        self.peer, self.sid = propose["from"].full, word.get("id")
+        self.message(self.peer, "<proceed xmlns='%s' id='%s'/>" % (JMI, self.sid))
+        _, offer = await self.comes(self.answers, "session-initiate")
+        name = offer.find("{%s}content" % JINGLE).get("name")
+        await self.session("session-accept", CONTENT % (name, "active"))
+        return "active"
+
+    async def do_hangup(self):
+        await self.session("session-terminate", "<reason><success/></reason>")
+        return "done"
 
 
 def say(text):
