@@ -1,9 +1,6 @@
 package jingle
 
 import (
-	"strings"
-	"time"
-
 	"gosrc.io/xmpp/stanza"
 
 	"sipxmppgw/gateway/account"
@@ -12,8 +9,8 @@ import (
 	"sipxmppgw/jingle/wire"
 )
 
-// Users set up their accounts by one table of orders (package account), which is shown here
-// in three ways: as a registration (XEP-0077), as ad-hoc commands (XEP-0050), and as
+// Users set up their accounts by one table of orders (package account), which is shown in three
+// ways: here as a registration (XEP-0077), and by a [Desk] as ad-hoc commands (XEP-0050) and as
 // conversation.
 
 // langOf returns the language that a user is spoken to in, by what its stanza says, and
@@ -134,137 +131,6 @@ func (e *Edge) registration(owner string, l account.Lang) stanza.Node {
 	return n
 }
 
-// fieldTypes are the shapes of fields in a data form.
-var fieldTypes = [...]string{account.Line: "text-single", account.Private: "text-private", account.Choice: "list-single"}
-
-// formOf shows a command as a form.
-func formOf(c *account.Command, l account.Lang, known map[string]string) wire.DataForm {
-	form := wire.DataForm{Kind: "form", Title: c.Name.In(l)}
-	for _, f := range c.Fields {
-		field := wire.FormField{Name: f.Name, Type: fieldTypes[f.Shape], Label: f.Label.In(l), Required: f.Required}
-		for _, o := range f.Choices {
-			field.Options = append(field.Options, wire.FormOption{Value: o.Value, Label: o.Label.In(l)})
-		}
-		if v := known[f.Name]; v != "" && f.Shape != account.Private {
-			field.Values = []string{v}
-		}
-		form.Fields = append(form.Fields, field)
-	}
-	return form
-}
-
-// command carries out an ad-hoc command (XEP-0050). A form is all that there is to one, so
-// nothing of a session has to be remembered.
-func (e *Edge) command(st component.Stanza) {
-	from, to, ok := parties(st)
-	n := st.Child(wire.NSCommands, "command")
-	if !ok || n == nil || to.Local != "" || e.opt.Accounts == nil {
-		e.unknown(st)
-		return
-	}
-	owner := from.Bare().String()
-	l := e.langOf(st, owner)
-	in := wire.ParseCommand(n)
-	command := account.CommandOf(in.Node)
-	switch {
-	case command == nil:
-		e.refuse(st, wire.Error{Condition: "item-not-found"})
-		return
-	case !e.opt.Accounts.Known(owner):
-		e.refuse(st, wire.Error{Type: "auth", Condition: "forbidden"})
-		return
-	}
-	out := wire.Command{Node: in.Node, Session: in.Session}
-	if out.Session == "" {
-		out.Session = e.opt.NewID()
-	}
-	form := formOf(command, l, in.Values)
-	switch {
-	case in.Action == "cancel":
-		out.Status = "canceled"
-		e.send(st.Result(out.Element()))
-		return
-	case in.Action != "" && in.Action != "execute" && in.Action != "complete" && in.Action != "next":
-		e.refuse(st, wire.Error{Type: "modify", Condition: "bad-request"})
-		return
-	case in.Values == nil && len(command.Fields) > 0:
-		out.Status, out.Form = "executing", &form
-		e.send(st.Result(out.Element()))
-		return
-	}
-	e.opt.Accounts.Do(command, account.Ask{Owner: owner, Lang: l, Values: in.Values}, func(reply account.Reply) {
-		out.Status, out.Note = "completed", reply.Text
-		if p := reply.Problem; p != nil {
-			out.Note, out.Failed = p.In(l), true
-			if p.Kind == account.Input || p.Kind == account.Wrong { // to be filled in better
-				out.Status, out.Form = "executing", &form
-			}
-		} else {
-			out.Form = &wire.DataForm{Kind: "result", Title: command.Name.In(l), Fields: []wire.FormField{
-				{Name: "text", Type: "text-multi", Values: strings.Split(reply.Text, "\n")},
-			}}
-		}
-		e.send(st.Result(out.Element()))
-	})
-}
-
-// commandItems lists the commands for a user.
-func (e *Edge) commandItems(st component.Stanza, from translate.JID) {
-	n := wire.Element(wire.NSDiscoItems, "query", "node", wire.NSCommands)
-	if owner := from.Bare().String(); e.opt.Accounts.Known(owner) {
-		l := e.langOf(st, owner)
-		for _, c := range account.Commands() {
-			n.Nodes = append(n.Nodes, wire.Item(e.opt.Domain, c.Node, c.Name.In(l)))
-		}
-	}
-	e.send(st.Result(n))
-}
-
-// commandInfo describes the list of commands, or one of them; false if the node is neither.
-func (e *Edge) commandInfo(st component.Stanza, node string, from translate.JID) bool {
-	if e.opt.Accounts == nil {
-		return false
-	}
-	d := wire.Disco{Node: node}
-	l := e.langOf(st, from.Bare().String())
-	if node == wire.NSCommands {
-		d.Identities = []wire.Identity{{Category: "automation", Type: "command-list", Name: e.opt.Name}}
-	} else if c := account.CommandOf(node); c != nil {
-		d.Identities = []wire.Identity{{Category: "automation", Type: "command-node", Name: c.Name.In(l)}}
-		d.Features = []string{wire.NSCommands, wire.NSForm}
-	} else {
-		return false
-	}
-	e.send(st.Result(d.Element()))
-	return true
-}
-
-// converse takes what a user writes to the gateway itself.
-func (e *Edge) converse(st component.Stanza, from translate.JID, said string) {
-	owner := from.Bare().String()
-	if !e.opt.Accounts.Known(owner) {
-		e.refuse(st, wire.Error{Condition: "service-unavailable"})
-		return
-	}
-	l := e.langOf(st, owner)
-	e.mu.Lock()
-	back, command, ask := e.talks.Say(owner, said, l, time.Now())
-	e.mu.Unlock()
-	if back != "" {
-		e.write(st.From, back)
-	}
-	if command == nil {
-		return
-	}
-	e.opt.Accounts.Do(command, ask, func(reply account.Reply) {
-		text := reply.Text
-		if reply.Problem != nil {
-			text = reply.Problem.In(l)
-		}
-		e.write(st.From, text)
-	})
-}
-
 // write writes to a user, as the gateway.
 func (e *Edge) write(to, text string) {
 	st := component.Stanza{Kind: component.Message}
@@ -293,9 +159,10 @@ func (e *Edge) Notice(n account.Notice) {
 	e.sendPresence("", domain, to)
 }
 
-// Greet shows users with accounts how these fare, after their servers have forgotten it with
-// the connection.
+// Greet shows users with accounts how these fare, and administrators that the gateway is there,
+// after their servers have forgotten it with the connection.
 func (e *Edge) Greet() {
+	e.greetStaff()
 	if e.opt.Accounts == nil {
 		return
 	}

@@ -31,8 +31,7 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 	switch {
 	case c.Copy, c.Retracts, st.Type == "groupchat":
 		return // it is another's, or speaks of what SIP cannot take back
-	case c.HasBody && to.Local == "" && e.opt.Accounts != nil:
-		e.converse(st, from, c.Body)
+	case c.HasBody && to.Local == "" && e.converse(st, from, c.Body, c.Stamp):
 		return
 	case e.opt.Messages == nil || to.Local == "":
 		if c.HasBody {
@@ -63,6 +62,9 @@ func (e *Edge) chat(st component.Stanza, from, to translate.JID) {
 			notice.Kind, notice.About, notice.State, notice.Once = message.Notice, n.id, n.state, n.state.Word()+n.id
 			_ = e.post(notice, name, c.Left) // nobody waits for it
 		}
+	}
+	if e.types(st, from, m.Call, c) {
+		return
 	}
 	switch {
 	case c.HasBody && strings.TrimSpace(c.Body) != "" || len(c.Links) > 0 || c.Place != nil && e.mayLocate(from.Bare().String()):
@@ -335,21 +337,30 @@ func (e *Edge) elsewhere(uri string) string {
 	return "xmpp:" + strings.NewReplacer("%", "%25", `\`, "%5C", "?", "%3F", "#", "%23").Replace(j.Bare().String())
 }
 
+// confirmsApart is between the answer to one question and the next, for others to share that:
+// it costs the server and us more than the message itself.
+const confirmsApart = 10 * time.Millisecond
+
 // confirms finds out that the server has read what was sent to it: a question to ourselves
 // goes through it, behind everything before. Many messages share one.
 type confirms struct {
-	mu      sync.Mutex
-	waiting []func(error)
-	asking  bool
+	mu       sync.Mutex
+	waiting  []func(error)
+	asking   bool // or about to
+	answered time.Time
 }
 
 func (c *confirms) add(e *Edge, done func(error)) {
 	c.mu.Lock()
 	c.waiting = append(c.waiting, done)
-	begin := !c.asking
+	begin, wait := !c.asking, time.Until(c.answered.Add(confirmsApart))
 	c.asking = true
 	c.mu.Unlock()
-	if begin {
+	switch {
+	case !begin:
+	case wait > 0:
+		time.AfterFunc(wait, func() { c.ask(e) })
+	default:
 		c.ask(e)
 	}
 }
@@ -358,11 +369,7 @@ func (c *confirms) ask(e *Edge) {
 	c.mu.Lock()
 	batch := c.waiting
 	c.waiting = nil
-	c.asking = len(batch) > 0
 	c.mu.Unlock()
-	if len(batch) == 0 {
-		return
-	}
 	iq := component.Stanza{Kind: component.IQ}
 	iq.Type, iq.From, iq.To = "get", e.opt.Domain, e.opt.Domain
 	iq.Nodes = []stanza.Node{wire.Element(wire.NSTime, "time")}
@@ -370,6 +377,16 @@ func (c *confirms) ask(e *Edge) {
 		for _, done := range batch {
 			done(err)
 		}
-		c.ask(e)
+		c.again(e)
 	})
+}
+
+// again asks for those that have come since.
+func (c *confirms) again(e *Edge) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered = time.Now()
+	if c.asking = len(c.waiting) > 0; c.asking {
+		time.AfterFunc(confirmsApart, func() { c.ask(e) })
+	}
 }

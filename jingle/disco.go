@@ -29,8 +29,11 @@ func (e *Edge) describe() {
 			wire.NSVCard,
 		},
 	}
+	if len(e.desks()) > 0 {
+		e.domain.Features = append(e.domain.Features, wire.NSCommands)
+	}
 	if e.opt.Accounts != nil {
-		e.domain.Features = append(e.domain.Features, wire.NSCommands, wire.NSRegister)
+		e.domain.Features = append(e.domain.Features, wire.NSRegister)
 	}
 	form := wire.Form{Type: "http://jabber.org/network/serverinfo"}
 	if len(e.opt.Abuse) > 0 {
@@ -71,6 +74,9 @@ func (e *Edge) describe() {
 	}
 	if e.opt.MayLocate != nil { // only who asks for them is sent such events (XEP-0163 section 4.3.2)
 		e.contact.Features = append(e.contact.Features, wire.NSPlace, wire.NSPlace+"+notify")
+	}
+	if e.opt.Texts != nil {
+		e.contact.Features = append(e.contact.Features, wire.NSText)
 	}
 	if e.opt.Policy.Video {
 		e.contact.Features = append(e.contact.Features, wire.NSRTPVideo)
@@ -121,7 +127,7 @@ func (e *Edge) discoInfo(st component.Stanza) {
 func (e *Edge) discoItems(st component.Stanza) {
 	from, to, ok := parties(st)
 	query := st.Child(wire.NSDiscoItems, "query")
-	if ok && query != nil && to.Local == "" && e.opt.Accounts != nil && wire.Attr(query, "node") == wire.NSCommands {
+	if ok && query != nil && to.Local == "" && len(e.desks()) > 0 && wire.Attr(query, "node") == wire.NSCommands {
 		e.commandItems(st, from)
 		return
 	}

@@ -52,6 +52,8 @@ type Options struct {
 
 	// Accounts are what users set up for themselves; nil for nothing.
 	Accounts *account.Book
+	// Staff takes the orders of those who run the gateway; nil for nobody.
+	Staff Desk
 	// Lang is the language of users who do not say theirs. Default: English.
 	Lang account.Lang
 	// Names returns what someone on the SIP side is called; nil knows nobody.
@@ -77,12 +79,27 @@ type Options struct {
 	// nil for never. Then users' servers are not asked either.
 	MayLocate func(user string) bool
 
+	// Texts are the calls that have text which is seen while it is typed; nil for none.
+	Texts *gateway.Texts
+
 	// Announce says that a person is told for whom a call was before it was diverted.
 	Announce bool
 
 	Log *slog.Logger // default: none
 	// NewID makes ids of sessions and stanzas. Default: random UUIDs (RFC 9562 version 4).
 	NewID func() string
+}
+
+// A Desk takes orders that people give in forms or in words. [account.Book] is one.
+type Desk interface {
+	// Known reports whether somebody may order anything here; owner is a bare JID.
+	Known(owner string) bool
+	// Owners are those who are told how the gateway fares, by bare JID.
+	Owners() []string
+	// Commands are what may be ordered. Their nodes are those of no other desk.
+	Commands() []account.Command
+	// Do carries out a command. done is called once, perhaps later.
+	Do(c *account.Command, ask account.Ask, done func(account.Reply))
 }
 
 // A Second is what becomes of a call when its person proposes one more to the same contact
@@ -121,6 +138,9 @@ type Edge struct {
 	names recent[string, string] // of SIP users, by bare JID
 	langs recent[string, account.Lang]
 	talks account.Chat
+
+	watchers recent[string, struct{}] // administrators who see the gateway itself, by bare JID
+	leaving  atomic.Pointer[leaving]  // once it goes down
 }
 
 // A key names a session: its id is the peer's choice, so it counts only with who chose it.
@@ -156,6 +176,8 @@ func New(opt Options) *Edge {
 		ended: newRecent[key, struct{}](4096),
 		names: newRecent[string, string](4096),
 		langs: newRecent[string, account.Lang](4096),
+
+		watchers: newRecent[string, struct{}](maxWatchers),
 	}
 	e.Change(opt.Mapping, opt.MaxCalls, opt.Proposals)
 	e.people = newPeople(opt.MaxPeople)

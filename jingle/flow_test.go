@@ -63,6 +63,8 @@ type world struct {
 	down   atomic.Bool   // nothing can be sent
 	calls  []*fakeCall
 	traced []string
+
+	refused []gateway.Refused
 }
 
 // A fakeCall is a call with nothing behind it: a queue of what its leg was given.
@@ -199,6 +201,12 @@ func (w *world) Accept(in gateway.Incoming) (gateway.Inbox, error) {
 	w.say("    * call %d begins for %s:%s\n", c.n, in.Target.CallID, showMedia(in.Offer))
 	c.leg = in.Leg(c)
 	return c, nil
+}
+
+func (w *world) Refuse(r gateway.Refused) call.ID {
+	w.refused = append(w.refused, r)
+	w.say("    * refused %s to %s %s %q\n", r.Caller, r.Callee, r.Cause, r.Text)
+	return call.ID(fmt.Sprint("refused ", len(w.refused)))
 }
 
 func (w *world) Trace(id call.ID, m gateway.Message) {

@@ -1,6 +1,7 @@
 package jingle
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -51,13 +52,13 @@ func (e *Edge) propose(st component.Stanza, from, to translate.JID, m wire.Messa
 	l := e.newResponder(from, to, in.JMI.ID, session.Late)
 	switch {
 	case !in.JMI.Proposes(media.Audio) && !in.JMI.Proposes(media.Video):
-		e.reject(in, l, wire.Reason{Name: "unsupported-applications"})
+		e.reject(st, in, l, call.Unsupported, wire.Reason{Name: "unsupported-applications"})
 		return
 	case e.opt.Second == Busy && e.upWith(from, to) != nil:
-		e.reject(in, l, reasonOf(e.spoken(k.peer), call.Busy, call.Detail{}))
+		e.reject(st, in, l, call.Busy, reasonOf(e.spoken(k.peer), call.Busy, call.Detail{}))
 		return
 	case !e.admit(l):
-		e.reject(in, l, reasonOf(e.spoken(k.peer), call.Overloaded, call.Detail{}))
+		e.reject(st, in, l, call.Overloaded, reasonOf(e.spoken(k.peer), call.Overloaded, call.Detail{}))
 		return
 	case m.Hops == 0:
 		l.refused = &call.Refusal{Cause: call.Loop}
@@ -126,7 +127,11 @@ func (e *Edge) upWith(from, to translate.JID) *leg {
 }
 
 // reject refuses a proposal that gets no leg.
-func (e *Edge) reject(in session.Signal, l *leg, reason wire.Reason) {
+func (e *Edge) reject(st component.Stanza, in session.Signal, l *leg, cause call.Cause, reason wire.Reason) {
+	id := e.note(l, &call.Refusal{Cause: cause})
+	if id != "" {
+		l.received(st, in.JMI.Title())
+	}
 	if in.Asks {
 		l.carryOut(session.SendReceipt{To: in.From, ID: in.ID})
 	}
@@ -134,6 +139,52 @@ func (e *Edge) reject(in session.Signal, l *leg, reason wire.Reason) {
 		To:  in.From,
 		JMI: wire.JMI{Signal: wire.Reject, ID: in.JMI.ID, Reason: &reason},
 	})
+	l.traced(id)
+}
+
+// note has the shell know of a call that is refused here, and returns what its stanzas are traced
+// by; empty if they are not kept.
+func (e *Edge) note(l *leg, r *call.Refusal) call.ID {
+	return e.opt.Calls.Refuse(gateway.Refused{From: gateway.XMPP, Caller: l.key.peer, Callee: l.bare, Cause: r.Cause, Text: r.Detail.Text})
+}
+
+// notBegun has an operator see a call that is refused, with its stanzas as far as there were any.
+func (l *leg) notBegun(r *call.Refusal) {
+	id := r.ID
+	if id == "" { // or else the shell has refused it, and knows
+		id = l.e.note(l, r)
+	}
+	l.traced(id)
+}
+
+// traced has the stanzas so far be those of a call that was not begun.
+func (l *leg) traced(id call.ID) {
+	l.mu.Lock()
+	begun := l.begun
+	l.begun = nil
+	l.mu.Unlock()
+	if id == "" {
+		return
+	}
+	for _, m := range begun {
+		l.e.opt.Calls.Trace(id, m)
+	}
+}
+
+// refuseSession refuses a session-initiate that gets no leg.
+func (e *Edge) refuseSession(st component.Stanza, from, to translate.JID, cause call.Cause, err wire.Error) {
+	reply, ok := st.ErrorReply(errorNode(err))
+	if !ok {
+		return
+	}
+	l := &leg{e: e, key: key{peer: from.Bare().String()}, bare: to.Bare().String()}
+	id := e.note(l, &call.Refusal{Cause: cause, Detail: call.Detail{Text: err.Text}})
+	if id != "" {
+		l.received(st, string(wire.SessionInitiate))
+		l.trace(true, reply, "error")
+	}
+	e.send(reply)
+	l.traced(id)
 }
 
 // jingle takes a Jingle request.
@@ -147,6 +198,10 @@ func (e *Edge) jingle(st component.Stanza) {
 	j, err := wire.ParseJingle(node)
 	var bad *wire.ParseError
 	if errors.As(err, &bad) {
+		if wire.Attr(node, "action") == string(wire.SessionInitiate) {
+			e.refuseSession(st, from, to, call.BadRequest, bad.Answer())
+			return
+		}
 		e.refuse(st, bad.Answer())
 		return
 	}
@@ -197,7 +252,7 @@ func (e *Edge) initiate(st component.Stanza, from, to translate.JID, in asked) {
 		l.self = st.To // who was called is who answers
 	}
 	if !e.admit(l) {
-		e.refuse(st, wire.Error{Condition: "resource-constraint"})
+		e.refuseSession(st, from, to, call.Overloaded, wire.Error{Condition: "resource-constraint"})
 		return
 	}
 	switch hops := in.Jingle.Hops; {
@@ -212,6 +267,9 @@ func (e *Edge) initiate(st component.Stanza, from, to translate.JID, in asked) {
 	l.deliver(in, true)
 	if l.inState() == session.Idle {
 		e.remove(l) // it was no session at all
+		if l.refused == nil {
+			l.notBegun(&call.Refusal{Cause: call.BadRequest})
+		}
 	}
 }
 
@@ -270,6 +328,7 @@ func (l *leg) route(name string, hops int) {
 		From: gateway.Party{JID: l.key.peer, Name: name},
 		To:   l.bare,
 		Hops: max(hops, 0),
+		Text: l.e.people.sees(cmp.Or(l.device(), l.key.peer), bareOf(l.key.peer)),
 	})
 	if err != nil {
 		l.refused = refusalOf(err)
@@ -314,6 +373,7 @@ func (e *Edge) accept(l *leg, offer media.Description) {
 		l.refused = refusalOf(err)
 	}
 	l.deliver(session.End{Cause: l.refused.Cause, Detail: l.refused.Detail}, false)
+	l.notBegun(l.refused)
 }
 
 // greet shows a person the contact that is about to speak to it, with what the contact can

@@ -44,6 +44,7 @@ type leg struct {
 	peer   atomic.Pointer[string] // full JID of the device, for the same
 	lang   atomic.Pointer[string] // that its stanzas are in; nil while none says
 	lost   atomic.Bool            // that device is gone
+	types  atomic.Bool            // it has shown what it types (XEP-0301), so it can be shown what is typed
 	to     string                 // where the request came to that is being answered
 	timers [9]timer
 }

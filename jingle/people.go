@@ -40,7 +40,7 @@ type resource struct {
 }
 
 // abilities are what a device can do for a call.
-type abilities struct{ jingle, proposals, dtls bool }
+type abilities struct{ jingle, proposals, dtls, text bool }
 
 func newPeople(limit int) people {
 	return people{
@@ -123,6 +123,7 @@ func (p *people) learn(full, bare string, caps wire.Caps, d wire.Disco) {
 	var can abilities
 	can.jingle, can.proposals = d.Calls()
 	can.dtls = slices.Contains(d.Features, wire.NSDTLS)
+	can.text = slices.Contains(d.Features, wire.NSText)
 	if caps.Hash == "sha-1" && d.Ver() == caps.Ver {
 		p.caps.put(caps, can)
 	}
@@ -131,6 +132,22 @@ func (p *people) learn(full, bare string, caps wire.Caps, d wire.Disco) {
 			r.can, r.known = can, true
 		}
 	}
+}
+
+// sees reports whether a device shows text while it is typed (XEP-0301) or, of a bare JID, any.
+func (p *people) sees(full, bare string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who, ok := p.known.get(bare)
+	if !ok {
+		return false
+	}
+	for jid, r := range who.resources {
+		if (jid == full || full == bare) && r.known && r.can.text {
+			return true
+		}
+	}
+	return false
 }
 
 // nick returns the name that a person gives itself.

@@ -33,7 +33,9 @@ func (e *Edge) presence(st component.Stanza) {
 	}
 	switch st.Type {
 	case "subscribe", "probe":
-		if to.Local != "" {
+		if to.Local == "" {
+			e.sees(from, true)
+		} else {
 			if err := e.routable(to); err != nil {
 				e.refuse(st, *err)
 				return
@@ -47,6 +49,9 @@ func (e *Edge) presence(st component.Stanza) {
 		}
 		e.sendPresence("", to, from)
 	case "unsubscribe":
+		if to.Local == "" {
+			e.sees(from, false)
+		}
 		e.sendPresence("unsubscribed", to.Bare(), from.Bare())
 		e.sendPresence("unavailable", to, from.Bare())
 	}
@@ -66,6 +71,9 @@ func (e *Edge) available(st component.Stanza, from, to translate.JID, watched bo
 	}
 	if addresses, ok := wire.ParseReach(st.Nodes); ok && e.opt.Persons != nil {
 		e.opt.Persons.Published(bare, addresses, false)
+	}
+	if to.Local == "" {
+		e.sees(from, true)
 	}
 	e.toPeer(from, session.Back{From: full})
 	if ask {
@@ -98,9 +106,10 @@ func (e *Edge) sendPresence(typ stanza.StanzaType, from, to translate.JID) {
 			e.send(st)
 			return
 		}
+		e.parting(&st, to)
 	}
-	if typ == "" {
-		st.Nodes = []stanza.Node{caps.Element()}
+	if typ == "" && st.Type == "" {
+		st.Nodes = append(st.Nodes, caps.Element())
 	}
 	if typ == "" || typ == "subscribe" {
 		name := ""

@@ -6,6 +6,7 @@ import (
 	"gosrc.io/xmpp/stanza"
 
 	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/room"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
@@ -106,6 +107,65 @@ func (e *Edge) roomSays(st component.Stanza, from, to translate.JID) bool {
 	return false
 }
 
+// invites takes an invitation: of a user of XMPP to a conference of SIP, who is in it, or of a SIP user to
+// a room of XMPP, who reads it as a message of who invites. False says that it is none, or of a
+// room that SIP users may not enter.
+func (e *Edge) invites(st component.Stanza, from, to translate.JID) bool {
+	v, ok := wire.ParseInvitation(st.Nodes)
+	if !ok || e.opt.Rooms == nil || e.opt.Messages == nil || to.Local == "" || st.Type == "error" {
+		return false
+	}
+	at, by := from.Bare(), from
+	var err error
+	switch {
+	case v.To != "":
+		return e.brings(st, from, to, v.To)
+	case v.Room != "":
+		at, err = translate.ParseJID(v.Room)
+	case v.By != "" && from.Resource == "": // the room says who it is, as only rooms that we know may
+		by, err = translate.ParseJID(v.By)
+	default:
+		return false
+	}
+	if err != nil || !e.opt.Rooms.Invited(at.Bare().String(), to.String(), v.Password, v.Room == "") {
+		return false
+	}
+	uri := e.occupantURI(at)
+	if uri == "" {
+		return false
+	}
+	c := wire.ParseChat(st.Nodes, st.Lang)
+	c.Body, c.Links, c.Place = translate.Invited(e.opt.Language, uri, v.Reason), nil, nil
+	m := message.Message{
+		ID: st.Id, Once: st.Id, Type: "chat", From: message.Address{JID: by.String()}, To: message.Address{JID: to.Bare().String()}, Hops: c.Hops, Left: max(c.Left, 0),
+	}
+	name := by.Resource // of a room that hides who is in it: routes say whether it may write
+	if by.Bare() != at.Bare() {
+		name = e.nameOf(by, c.Nick)
+	}
+	e.read(st, m, c, name)
+	return true
+}
+
+// brings takes a user's wish that the conference she is in invites somebody.
+func (e *Edge) brings(st component.Stanza, from, to translate.JID, who string) bool {
+	j, err := translate.ParseJID(who)
+	uri := ""
+	if err == nil && j.Domain != e.opt.Domain {
+		uri = e.occupantURI(j)
+	} else if err == nil {
+		uri = e.opt.Rooms.Callee(from.String(), j.Bare().String())
+	}
+	if uri == "" {
+		e.refuse(st, wire.Error{Condition: "forbidden", Text: "You may not invite them"})
+		return true
+	}
+	if !e.opt.Rooms.Tell(to.Bare().String(), from.String(), room.Bring{ID: st.Id, Who: uri}) {
+		e.refuse(st, wire.Error{Type: "modify", Condition: "not-acceptable", Text: "You are not in this room"})
+	}
+	return true
+}
+
 // RoomAt implements [gateway.RoomXMPP].
 func (e *Edge) RoomAt(at gateway.RoomPlace) gateway.RoomEnd {
 	r := &roomEnd{e: e, at: at}
@@ -157,9 +217,11 @@ func (r *roomEnd) Do(o room.Output) {
 			r.toRoom("")
 			return
 		}
-		r.toRoom("", wire.RoomEntry())
+		r.toRoom("", wire.RoomEntry(o.Password))
 	case room.Exit:
 		r.toRoom("unavailable")
+	case room.Invite:
+		r.message("", "", r.at.Person, r.at.Room, wire.Invite(o.Who, ""))
 	case room.Speak:
 		if o.To != "" {
 			r.message("chat", o.ID, r.at.Person, r.of(o.To), wire.Body(o.Body), wire.InRoom())

@@ -69,6 +69,7 @@ func (e *Edge) message(st component.Stanza) {
 		e.signal(st, from, to, m)
 	case m.Receipt != "" && isSignal(m.Receipt):
 		e.receipt(from, m.Receipt)
+	case e.invites(st, from, to):
 	case e.roomSays(st, from, to):
 	case e.publishes(st, from):
 	case e.located(st, from, to):

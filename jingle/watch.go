@@ -153,5 +153,12 @@ func (e *Edge) Missed(user string, r gateway.Record) {
 	e.send(st)
 }
 
+// Say writes to a user as one of our contacts.
+func (e *Edge) Say(from, to, text string) {
+	st := component.Stanza{Kind: component.Message, Nodes: []stanza.Node{wire.Body(text), wire.Store()}}
+	st.Type, st.Id, st.From, st.To = "chat", e.opt.NewID(), from, to
+	e.send(st)
+}
+
 // Language implements [gateway.PresenceXMPP].
 func (e *Edge) Language(user string) string { return cmp.Or(e.people.lang(user), e.opt.Language, "en") }

@@ -214,6 +214,9 @@ func (s *Stream) ping(l *link) {
 // our own domain that is not ours is a second gateway's: some servers share a domain
 // among all who connect for it, which tears calls apart.
 func (s *Stream) pong(st Stanza) bool {
+	if st.Kind == IQ && st.From == s.opt.Domain && s.own.came(st.Id) {
+		return true
+	}
 	if st.Kind != IQ || st.From != s.opt.Server {
 		return false
 	}

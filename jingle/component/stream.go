@@ -111,6 +111,7 @@ type Stream struct {
 	state  atomic.Pointer[State]
 	asked  asked
 	pinged atomic.Pointer[string] // id of the last ping to ourselves
+	own    own
 	secret atomic.Pointer[string]
 	// changed has a slot for word of another secret.
 	changed chan struct{}

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/xml"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"gosrc.io/xmpp/stanza"
@@ -211,15 +213,33 @@ func check(raw []byte) error {
 		}
 		i += n
 	}
-	s := newSplitter(bytes.NewReader(raw), capsOut)
-	p, err := s.stanza()
+	c := checkers.Get().(*checker)
+	defer checkers.Put(c)
+	return c.check(raw)
+}
+
+// A checker cuts one stanza after the other, in memory of its own.
+type checker struct {
+	raw bytes.Reader
+	splitter
+}
+
+var checkers = sync.Pool{New: func() any {
+	return &checker{splitter: splitter{r: bufio.NewReaderSize(nil, 1<<10), caps: capsOut}}
+}}
+
+func (c *checker) check(raw []byte) error {
+	c.raw.Reset(raw)
+	defer c.raw.Reset(nil)
+	c.r.Reset(&c.raw)
+	p, err := c.stanza()
 	if err != nil {
 		return err
 	}
 	if p.over != "" {
 		return errors.New(p.over)
 	}
-	if err := s.findTag(); err != io.EOF {
+	if err := c.findTag(); err != io.EOF {
 		return errors.New("is more than one element")
 	}
 	return nil

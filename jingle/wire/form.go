@@ -10,6 +10,7 @@ import (
 const (
 	NSRegister = "jabber:iq:register"
 	NSCommands = "http://jabber.org/protocol/commands"
+	NSAdmin    = "http://jabber.org/protocol/admin" // XEP-0133
 )
 
 // A DataForm is a form to fill in or a result to read (XEP-0004).

@@ -10,6 +10,7 @@ import (
 const (
 	NSMUC     = "http://jabber.org/protocol/muc"
 	NSMUCUser = "http://jabber.org/protocol/muc#user"
+	NSInvite  = "jabber:x:conference" // XEP-0249
 )
 
 // maxCodes is how many status codes of one presence are read.
@@ -68,10 +69,60 @@ func RoomUser(role, nick string, codes []int) stanza.Node {
 	return x
 }
 
-// RoomEntry is the wish to enter a room, without what was said in it before.
-func RoomEntry() stanza.Node {
+// RoomEntry is the wish to enter a room, without what was said in it before. The password may be
+// empty.
+func RoomEntry(password string) stanza.Node {
 	x := Element(NSMUC, "x")
 	x.Nodes = append(x.Nodes, Element(NSMUC, "history", "maxstanzas", "0"))
+	if password != "" {
+		n := Element(NSMUC, "password")
+		n.Content = password
+		x.Nodes = append(x.Nodes, n)
+	}
+	return x
+}
+
+// An Invitation is the wish that somebody enters a room.
+type Invitation struct {
+	Room     string // empty if the room itself has sent it
+	By, To   string // By of one that a room sends, To of one that it is to send
+	Reason   string
+	Password string // of the room
+}
+
+// ParseInvitation reads an invitation: by way of the room (XEP-0045 section 7.8.2), or direct
+// (XEP-0249). Of several people one is read.
+func ParseInvitation(nodes []stanza.Node) (v Invitation, ok bool) {
+	if x := Child(nodes, NSMUCUser, "x"); x != nil {
+		if n := Child(x.Nodes, NSMUCUser, "invite"); n != nil {
+			v.By, v.To = clipTo(Attr(n, "from"), maxJID), clipTo(Attr(n, "to"), maxJID)
+			if r := Child(n.Nodes, NSMUCUser, "reason"); r != nil {
+				v.Reason = clipTo(r.Content, 1023)
+			}
+			if p := Child(x.Nodes, NSMUCUser, "password"); p != nil {
+				v.Password = clipTo(p.Content, 1023)
+			}
+			return v, v.By != "" || v.To != ""
+		}
+	}
+	if x := Child(nodes, NSInvite, "x"); x != nil {
+		v = Invitation{
+			Room: clipTo(Attr(x, "jid"), maxJID), Reason: clipTo(Attr(x, "reason"), 1023), Password: clipTo(Attr(x, "password"), 1023),
+		}
+	}
+	return v, v.Room != ""
+}
+
+// Invite asks a room to invite somebody.
+func Invite(to, reason string) stanza.Node {
+	invite := Element(NSMUCUser, "invite", "to", to)
+	if reason != "" {
+		n := Element(NSMUCUser, "reason")
+		n.Content = reason
+		invite.Nodes = append(invite.Nodes, n)
+	}
+	x := Element(NSMUCUser, "x")
+	x.Nodes = append(x.Nodes, invite)
 	return x
 }
 

@@ -36,6 +36,27 @@ func Version(name, version string) stanza.Node {
 	return n
 }
 
+// VersionOf reads what runs elsewhere.
+func VersionOf(query *stanza.Node) (name, version string) {
+	if n := Child(query.Nodes, NSVersion, "name"); n != nil {
+		name = text(n)
+	}
+	if n := Child(query.Nodes, NSVersion, "version"); n != nil {
+		version = text(n)
+	}
+	return clip(name), clip(version)
+}
+
+// TimeOf reads the time elsewhere; ok is false if it is none.
+func TimeOf(n *stanza.Node) (at time.Time, ok bool) {
+	utc := Child(n.Nodes, NSTime, "utc")
+	if utc == nil {
+		return at, false
+	}
+	at, err := time.Parse(time.RFC3339, text(utc))
+	return at, err == nil
+}
+
 // Last returns for how long the entity has been up (XEP-0012).
 func Last(up time.Duration) stanza.Node {
 	return Element(NSLast, "query", "seconds", decimal(uint64(max(up, 0)/time.Second)))

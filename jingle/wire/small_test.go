@@ -161,6 +161,19 @@ func TestQueries(t *testing.T) {
 	if m, err := ParseMessage([]stanza.Node{Headers(5, "")}); err != nil || m.Hops != 5 {
 		t.Errorf("hops: got %d, %v", m.Hops, err)
 	}
+	there := node(t, `<query xmlns='jabber:iq:version'><name> Prosody </name><version>13.0.1</version><os>`+strings.Repeat("x", 1000)+`</os></query>`)
+	if name, version := VersionOf(&there); name != "Prosody" || version != "13.0.1" {
+		t.Errorf("version: got %q, %q", name, version)
+	}
+	for text, want := range map[string]bool{"2026-07-01T10:00:00Z": true, "2026-07-01T10:00:00.123Z": true, "noon": false, "": false} {
+		is := node(t, `<time xmlns='urn:xmpp:time'><tzo>+00:00</tzo><utc>`+text+`</utc></time>`)
+		if got, ok := TimeOf(&is); ok != want || ok && got.Hour() != 10 {
+			t.Errorf("time %q: got %v, %v", text, got, ok)
+		}
+	}
+	if _, ok := TimeOf(&there); ok {
+		t.Error("a version is a time")
+	}
 	prompt := node(t, `<query xmlns='jabber:iq:gateway'><prompt> sip:otto@voip.example </prompt></query>`)
 	if got := PromptOf(&prompt); got != "sip:otto@voip.example" {
 		t.Errorf("prompt: got %q", got)
