@@ -10,7 +10,16 @@ import (
 
 // A roster is the trunks whose calls begin now, and those that are no more, or are others now, for
 // what is still up with them. It is replaced whole.
-type roster struct{ now, gone trunks }
+type roster struct {
+	now, gone trunks
+	// certified is whether any is, or ever was, known by a certificate: calls that are up stay so.
+	certified bool
+}
+
+// newRoster is one of trunks that are there now.
+func newRoster(now trunks) *roster {
+	return &roster{now: now, certified: slices.ContainsFunc(now, func(t *Trunk) bool { return t.Identity != "" })}
+}
 
 // trunks are those whose calls begin now.
 func (e *Edge) trunks() trunks { return e.peers.Load().now }
@@ -75,8 +84,7 @@ func (t *Trunk) same(as Trunk) bool {
 
 // ChangeTrunks has other trunks be there from now on than the options say, with the bindings
 // that are to be held, by trunk. Calls and subscriptions that are up with a trunk that is no
-// more, or is another, go on as they have begun. The first trunk that is known by a certificate,
-// or proves who it is, must be one of the options.
+// more, or is another, go on as they have begun.
 func (e *Edge) ChangeTrunks(all []Trunk, bind map[string]Binding) {
 	e.changing.Lock()
 	defer e.changing.Unlock()
@@ -84,7 +92,7 @@ func (e *Edge) ChangeTrunks(all []Trunk, bind map[string]Binding) {
 		return
 	}
 	before := e.peers.Load()
-	after := &roster{gone: slices.Clone(before.gone)}
+	after := &roster{gone: slices.Clone(before.gone), certified: before.certified}
 	var begin, leave trunks
 	for _, want := range all {
 		was := before.now.named(want.Name)
@@ -100,6 +108,7 @@ func (e *Edge) ChangeTrunks(all []Trunk, bind map[string]Binding) {
 			after.gone, leave = append(after.gone, t), append(leave, t)
 		}
 	}
+	after.certified = after.certified || newRoster(after.now).certified
 	e.peers.Store(after)
 	e.enroll()
 	for _, t := range leave {
@@ -175,7 +184,7 @@ func (e *Edge) bury(t *Trunk) {
 	e.changing.Lock()
 	defer e.changing.Unlock()
 	now := e.peers.Load()
-	e.peers.Store(&roster{now.now, slices.DeleteFunc(slices.Clone(now.gone), func(o *Trunk) bool { return o == t })})
+	e.peers.Store(&roster{now.now, slices.DeleteFunc(slices.Clone(now.gone), func(o *Trunk) bool { return o == t }), now.certified})
 }
 
 // uses reports whether a call, a subscription or a registration is up with a trunk.
@@ -197,12 +206,11 @@ func (us *usages) of(t *Trunk) bool {
 }
 
 // ChangePhones has other phones be known from now on than the options say. Those that stay are
-// where they were registered; calls of those that go away go on. The first phone must be one of
-// the options.
+// where they were registered; calls of those that go away go on.
 func (e *Edge) ChangePhones(all []Phone) {
 	e.changing.Lock()
 	defer e.changing.Unlock()
-	if e.isClosing() || e.phones == nil {
+	if e.isClosing() {
 		return
 	}
 	e.phones.change(all)

@@ -36,6 +36,10 @@ type speaker interface {
 	lineOver(chat.Over)
 	// lineHeard takes what comes over the connection, but for its beginning and its end.
 	lineHeard(msrp.Event)
+	// lineAsked takes a REFER, which the leg is told of with RefuseTransfer, and lineReferred what
+	// came of one of ours.
+	lineAsked(call.Destination)
+	lineReferred(call.LegReferred)
 	// lineTold takes what was posted with tell.
 	lineTold(any)
 }
@@ -298,7 +302,9 @@ func (l *chatLine) meaning(ev call.Event) chat.Input {
 	case call.LegEnded:
 		return chat.Ended{Cause: ev.Cause, Detail: ev.Detail}
 	case call.LegTransfer:
-		l.leg.RefuseTransfer(call.Incompatible, call.Detail{})
+		l.owner.lineAsked(ev.To)
+	case call.LegReferred:
+		l.owner.lineReferred(ev)
 	}
 	return nil
 }

@@ -194,7 +194,7 @@ func (l *leg) describe(m sip.Message, d media.Description) {
 		return
 	}
 	m.AppendHeader(header("Content-Type", sdp.MediaType))
-	m.SetBody(l.sdp.Format(d))
+	m.SetBody(l.sdp.Format(l.tells(d, offersIn(m))))
 }
 
 // reply answers a request of the peer.
@@ -275,7 +275,7 @@ func (l *leg) describeReply(r dialog.Reply, res *sip.Response, status int, invit
 	}
 	if l.success != r.ID {
 		delete(l.servers, l.success)
-		l.success, l.answered = r.ID, l.sdp.Format(r.Media)
+		l.success, l.answered = r.ID, l.sdp.Format(l.tells(r.Media, false))
 	}
 	res.AppendHeader(header("Content-Type", sdp.MediaType))
 	res.SetBody(l.answered)

@@ -16,6 +16,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/dialog"
+	"sipxmppgw/signaling/gate"
 	"sipxmppgw/signaling/resolve"
 	"sipxmppgw/signaling/sdp"
 	"sipxmppgw/signaling/stack"
@@ -52,8 +53,8 @@ type Edge struct {
 	bindings *bindings
 	servers  *servers // of accounts
 	flows    *flows
-	warden   *warden // nil if nobody has to prove who they are
-	phones   *phones // nil if none registers
+	warden   *warden
+	phones   *phones
 
 	located  func()          // closes the resolver, if it is ours
 	watched  context.Context // what watches trunks ends with it
@@ -82,13 +83,13 @@ func New(o Options) (*Edge, error) {
 		unanswered: map[string]*stack.ServerTx{}, talks: newTalks(), guests: guests{all: map[guestKey]*roomLine{}},
 	}
 	e.own = Tenant{
-		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Rooms: e.o.Rooms, Persons: e.o.Persons, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals,
+		Calls: e.o.Calls, Presence: e.o.Presence, Messages: e.o.Messages, Rooms: e.o.Rooms, Persons: e.o.Persons, Lamps: e.o.Lamps, Host: e.o.Host, Hosts: e.o.Hosts, Realm: e.o.Realm, Refusals: e.o.Refusals, Text: e.o.Text,
 	}
-	first := &roster{}
+	var first trunks
 	for i := range e.o.Trunks {
-		first.now = append(first.now, e.newTrunk(e.o.Trunks[i], nil))
+		first = append(first, e.newTrunk(e.o.Trunks[i], nil))
 	}
-	e.peers.Store(first)
+	e.peers.Store(newRoster(first))
 	e.meet()
 	so := e.o.Stack
 	if so.Locate == nil {
@@ -102,9 +103,8 @@ func New(o Options) (*Edge, error) {
 	}
 	so.Locate = e.watch
 	so.Allowed = e.knows
-	if slices.ContainsFunc(first.now, func(t *Trunk) bool { return t.Identity != "" }) {
-		so.Identified = func(p stack.Peer) bool { return e.known().identified(p) }
-	}
+	so.Identified = func(p stack.Peer) bool { return e.known().identified(p) }
+	so.Certified = func() bool { return e.peers.Load().certified }
 	so.OnRequest = e.request
 	so.OnAck = e.ack
 	so.OnStray = e.stray
@@ -112,15 +112,18 @@ func New(o Options) (*Edge, error) {
 	so.Trace = e.trace.packet
 	so.Server = e.o.UserAgent
 	so.Gate.Methods = methods
-	if e.warden != nil {
-		so.Screen = &stack.Screen{Open: e.warden.admits, Judge: e.warden.screen}
-	}
-	if e.phones != nil {
-		so.Gate.Methods = append(slices.Clone(methods), "REGISTER")
-		so.Gate.Extensions = append(strings.Split(extensions, ", "), "tdialog", "histinfo", "path", "outbound", "gruu")
-	}
+	so.Screen = &stack.Screen{On: e.warden.wanted, Open: e.warden.admits, Judge: e.warden.screen}
 	so.Gate.Allow = strings.Split(allowed, ", ")
 	so.Gate.Reason = reasonOf
+	plain, registering := so.Gate, so.Gate
+	registering.Methods = append(slices.Clone(methods), "REGISTER")
+	registering.Extensions = append(strings.Split(extensions, ", "), "tdialog", "histinfo", "path", "outbound", "gruu", eventList)
+	so.Rules = func() gate.Rules {
+		if e.phones.none() {
+			return plain
+		}
+		return registering
+	}
 	if so.Log == nil {
 		so.Log = e.o.Log
 	}
@@ -134,10 +137,8 @@ func New(o Options) (*Edge, error) {
 	}
 	e.stack = s
 	e.watched, e.unwatch = context.WithCancel(context.Background())
-	if e.phones != nil {
-		e.watching.Go(func() { e.phones.lapse(e.watched) })
-	}
-	for _, t := range first.now {
+	e.watching.Go(func() { e.phones.lapse(e.watched) })
+	for _, t := range first {
 		e.attend(t)
 	}
 	return e, nil
@@ -146,12 +147,7 @@ func New(o Options) (*Edge, error) {
 // meet makes what those need who prove who they are: trunks and phones.
 func (e *Edge) meet() {
 	e.phones = newPhones(e.o, e.flows)
-	if e.phones != nil {
-		e.phones.moved = e.stirred
-	}
-	if e.phones == nil && !slices.ContainsFunc(e.trunks(), func(t *Trunk) bool { return t.Inbound.User != "" }) {
-		return
-	}
+	e.phones.moved = e.stirred
 	e.warden = newWarden(e.o, &e.count)
 	e.warden.known = func(req *sip.Request) bool {
 		id, own := req.CallID().Value(), tag(req.To().Params)
@@ -162,9 +158,6 @@ func (e *Edge) meet() {
 
 // enroll makes known who can prove to be a trunk or a phone of now, and nobody else.
 func (e *Edge) enroll() {
-	if e.warden == nil {
-		return
-	}
 	r := e.warden.blank()
 	for _, t := range e.trunks() {
 		if t.Inbound.User != "" {
@@ -175,6 +168,9 @@ func (e *Edge) enroll() {
 		e.warden.add(r, e.of(t), t.station.User, member{t, t.station.Secret})
 	}
 	e.warden.roll.Store(r)
+	if len(r.users) > 0 {
+		e.warden.hired.Store(true)
+	}
 }
 
 // Aim implements [gateway.Dialer]: of a trunk's phones nothing is known beforehand.
@@ -244,6 +240,7 @@ func (e *Edge) newCaller(trunk *Trunk, target gateway.Target, in gateway.Inbox) 
 	l.caller, l.other = bare(target.From.JID), bare(target.To.JID)
 	l.first = append(identityHeaders(who, target.From.Name), trunk.infos(target.From.IMPP)...)
 	l.hops = target.Hops
+	l.texts = target.Text
 	l.locateCaller(target)
 	return l
 }

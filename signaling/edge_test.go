@@ -125,6 +125,7 @@ type fakeCalls struct {
 	answering bool // each call is answered at once
 	calls     []*fakeCall
 	traced    map[call.ID][]gateway.Message
+	refused   []gateway.Refused
 }
 
 func newFakeCalls() *fakeCalls {
@@ -162,6 +163,13 @@ func (f *fakeCalls) Accept(in gateway.Incoming) (gateway.Inbox, error) {
 		})
 	}
 	return c, nil
+}
+
+func (f *fakeCalls) Refuse(r gateway.Refused) call.ID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refused = append(f.refused, r)
+	return call.ID(fmt.Sprint("refused ", len(f.refused)))
 }
 
 func (f *fakeCalls) Trace(id call.ID, m gateway.Message) {
@@ -361,9 +369,11 @@ a=sendrecv
 type peer struct {
 	w    *world
 	conn *memnet.PacketConn
-	log  strings.Builder
-	tags map[string]string // what chance has made, and what the transcript shows for it
-	last string            // message of ours
+
+	patience time.Duration // with which it wants something; 0 for the usual one
+	log      strings.Builder
+	tags     map[string]string // what chance has made, and what the transcript shows for it
+	last     string            // message of ours
 }
 
 func (w *world) peer(addr string) *peer {
@@ -398,7 +408,7 @@ func (p *peer) raw(raw string) {
 // wants reads what we send next, which must begin so.
 func (p *peer) wants(start string) string {
 	p.w.t.Helper()
-	if err := p.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+	if err := p.conn.SetReadDeadline(time.Now().Add(max(p.patience, 100*time.Millisecond))); err != nil {
 		p.w.t.Fatal(err)
 	}
 	buf := make([]byte, 65536)

@@ -2,6 +2,8 @@ package signaling
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,9 +52,18 @@ type serving struct {
 	u       *usage
 	about   subject
 	contact string // whom the user of the line has to allow it
+	panel   *panel // what it is about, if that is a list
 	machine *notice.Subscription
 	timers  [2]*time.Timer
 	version uint32
+}
+
+// subjects are what a subscription is to be told of.
+func (s *serving) subjects() []subject {
+	if s.panel == nil {
+		return []subject{s.about}
+	}
+	return s.panel.subjects(s.about)
 }
 
 // house are all of them.
@@ -60,46 +71,53 @@ type house struct {
 	mu    sync.Mutex
 	all   map[subject]map[*serving]bool
 	of    map[*Trunk]int
-	total int
+	each  map[*serving]bool
+	seats map[string]seatAt // by the name of the subscription to whom is there
 }
 
-func newHouse() *house { return &house{all: map[subject]map[*serving]bool{}, of: map[*Trunk]int{}} }
+func newHouse() *house {
+	return &house{all: map[subject]map[*serving]bool{}, of: map[*Trunk]int{}, each: map[*serving]bool{}, seats: map[string]seatAt{}}
+}
 
 func (h *house) add(s *serving) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.total >= maxServedIn || h.of[s.u.trunk] >= maxServed {
+	if len(h.each) >= maxServedIn || h.of[s.u.trunk] >= maxServed {
 		return false
 	}
-	if h.all[s.about] == nil {
-		h.all[s.about] = map[*serving]bool{}
+	for _, about := range s.subjects() {
+		if h.all[about] == nil {
+			h.all[about] = map[*serving]bool{}
+		}
+		h.all[about][s] = true
 	}
-	h.all[s.about][s] = true
 	h.of[s.u.trunk]++
-	h.total++
+	h.each[s] = true
 	return true
 }
 
 func (h *house) remove(s *serving) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.all[s.about][s] {
+	if !h.each[s] {
 		return
 	}
-	delete(h.all[s.about], s)
-	if len(h.all[s.about]) == 0 {
-		delete(h.all, s.about)
+	for _, about := range s.subjects() {
+		delete(h.all[about], s)
+		if len(h.all[about]) == 0 {
+			delete(h.all, about)
+		}
 	}
 	if h.of[s.u.trunk]--; h.of[s.u.trunk] == 0 {
 		delete(h.of, s.u.trunk)
 	}
-	h.total--
+	delete(h.each, s)
 }
 
 func (h *house) len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.total
+	return len(h.each)
 }
 
 func (h *house) about(a subject) []*serving {
@@ -115,20 +133,17 @@ func (h *house) about(a subject) []*serving {
 func (h *house) everyone() []*serving {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []*serving
-	for _, some := range h.all {
-		for s := range some {
-			all = append(all, s)
-		}
-	}
-	return all
+	return slices.Collect(maps.Keys(h.each))
 }
 
 // changed tells those who watch something that it has changed.
 func (e *Edge) changed(t *Tenant, pkg, name string) {
 	for _, s := range e.house.about(subject{t, pkg, name}) {
 		s.u.mu.Lock()
-		if pkg == gateway.PackageDialog && !t.Lamps.May(s.u.trunk.Name, s.contact, name) {
+		if s.panel != nil {
+			s.panel.lit(name)
+			e.serve(s, notice.Changed{})
+		} else if pkg == gateway.PackageDialog && !t.Lamps.May(s.u.trunk.Name, s.contact, name) {
 			e.serve(s, notice.Barred{})
 		} else {
 			e.serve(s, notice.Changed{})
@@ -246,6 +261,7 @@ func (e *Edge) serve(s *serving, in notice.Input) {
 			}
 		case notice.Ended:
 			u.ended = true
+			e.vacate(s)
 			e.house.remove(s)
 			e.usages.remove(u)
 		}
@@ -274,23 +290,35 @@ func (e *Edge) answerServed(u *usage, a notice.Answer) {
 		return
 	}
 	u.until = time.Now().Add(a.Expires)
-	_ = tx.Reply(a.Status, "", header("Contact", u.contact), header("Expires", digits(int(a.Expires/time.Second))))
+	hs := []sip.Header{header("Contact", u.contact), header("Expires", digits(int(a.Expires/time.Second)))}
+	if u.served.panel != nil {
+		hs = append(hs, header("Require", eventList))
+	}
+	_ = tx.Reply(a.Status, "", hs...)
 }
 
 // notifyServed sends a NOTIFY with the whole state.
 func (e *Edge) notifyServed(s *serving, n notice.Notify) {
 	u := s.u
+	if s.panel != nil && !n.Terminated && !s.panel.due() {
+		return // it was told meanwhile
+	}
 	state := "active;expires=" + digits(int(max(time.Until(u.until).Round(time.Second), 0)/time.Second))
 	if n.Terminated {
 		state = "terminated;reason=" + n.Reason
 	}
 	hs := []sip.Header{header("Event", u.event), header("Subscription-State", state)}
+	kind := services[u.pkg].kind
 	var body []byte
-	if !n.Bare {
+	switch {
+	case s.panel != nil:
+		hs = append(hs, header("Require", eventList))
+		kind, body = e.panelState(s, n.Terminated)
+	case !n.Bare:
 		body = e.stateOf(s)
 	}
 	if body != nil {
-		hs = append(hs, header("Content-Type", services[u.pkg].kind))
+		hs = append(hs, header("Content-Type", kind))
 	}
 	req, g, ok := e.inUsage(u, "NOTIFY", hs...)
 	if !ok {
@@ -313,12 +341,7 @@ func (e *Edge) stateOf(s *serving) []byte {
 	s.version++
 	switch s.about.pkg {
 	case gateway.PackageDialog:
-		var all []pidf.Dialog
-		for _, l := range t.Lamps.On(s.about.name) {
-			all = append(all, pidf.Dialog{ID: l.ID, Out: l.Out, State: [...]string{"trying", "early", "confirmed"}[l.State%3]})
-		}
-		_, entity := s.u.entity()
-		return pidf.FormatDialogs(entity, version, all)
+		return dialogsOn(t, s.about.name, s.u.watched, version)
 	case gateway.PackageMailbox:
 		m, known, _ := t.Presence.Mailbox(s.about.name)
 		if !known {
@@ -326,8 +349,18 @@ func (e *Edge) stateOf(s *serving) []byte {
 		}
 		return pidf.FormatSummary(pidf.Summary(m))
 	}
-	_, aor := s.u.entity()
+	_, aor := presentityOf(s.u.watched)
 	return pidf.FormatRegistered(aor, s.about.name, version, e.phones.contacts(e, s.u.trunk))
+}
+
+// dialogsOn is the document of a line.
+func dialogsOn(t *Tenant, line, watched string, version uint32) []byte {
+	var all []pidf.Dialog
+	for _, l := range t.Lamps.On(line) {
+		all = append(all, pidf.Dialog{ID: l.ID, Out: l.Out, State: [...]string{"trying", "early", "confirmed"}[l.State%3]})
+	}
+	_, entity := presentityOf(watched)
+	return pidf.FormatDialogs(entity, version, all)
 }
 
 // shutHouse ends all such subscriptions, whose phones come again.

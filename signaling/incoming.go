@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -43,7 +44,7 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 	uri := req.Recipient.String()
 	own := e.legs.sharing(req.CallID().Value())
 	if served(own, uri) {
-		e.loop(tx, trunk)
+		e.loop(tx, trunk, own)
 		return
 	}
 	l := e.newLeg(trunk, nil)
@@ -86,13 +87,13 @@ func (e *Edge) incoming(tx *stack.ServerTx, trunk *Trunk) {
 		return
 	}
 	if returns(own, target) {
-		e.loop(tx, trunk)
+		e.loop(tx, trunk, own)
 		return
 	}
 	asked := patience(req, target.NoAnswer)
 	l.expires = asked != target.NoAnswer
 	target.NoAnswer = asked
-	l.other = bare(target.From.JID)
+	l.other, l.texts = bare(target.From.JID), target.Edge == gateway.XMPP
 	if target.Single() {
 		l.infos = trunk.infos(target.To.IMPP)
 	}
@@ -213,10 +214,15 @@ func patience(req *sip.Request, limit time.Duration) time.Duration {
 	return limit
 }
 
-// loop refuses a call that came back (C-58).
-func (e *Edge) loop(tx *stack.ServerTx, trunk *Trunk) {
+// loop refuses a call that came back (C-58). Its messages are among those of the call that it is:
+// who may look at one may look at the other.
+func (e *Edge) loop(tx *stack.ServerTx, trunk *Trunk, own []*leg) {
 	e.count.loops.Add(1)
-	e.refuseFor(tx, trunk, &call.Refusal{Cause: call.Loop})
+	r := &call.Refusal{Cause: call.Loop}
+	if i := slices.IndexFunc(own, func(l *leg) bool { return e.of(l.trunk) == e.of(trunk) }); i >= 0 {
+		r.ID = e.note(tx.Request(), trunk, r, own[i].in.Call())
+	}
+	e.refuseFor(tx, trunk, r)
 }
 
 // refuseFor refuses a call for a [*call.Refusal].
@@ -227,14 +233,42 @@ func (e *Edge) refuseFor(tx *stack.ServerTx, trunk *Trunk, why error) {
 	}
 	status, phrase, hs := e.refusal(trunk, r.Cause, r.Detail)
 	e.refused(trunk, status, r.Error())
+	defer e.traceRefused(tx, trunk, r)()
 	_ = tx.Reply(status, phrase, hs...) // cancelled meanwhile, or the peer is gone
 }
 
 // refuse refuses a call with a status of the protocol's own.
 func (e *Edge) refuse(tx *stack.ServerTx, trunk *Trunk, status int, problem string, hs ...sip.Header) {
-	_, _, reason := e.refusal(trunk, translate.CauseOfStatus(status, 0), call.Detail{Status: status, Text: problem})
+	r := &call.Refusal{Cause: translate.CauseOfStatus(status, 0), Detail: call.Detail{Status: status, Text: problem}}
+	_, _, reason := e.refusal(trunk, r.Cause, r.Detail)
 	e.refused(trunk, status, problem)
+	defer e.traceRefused(tx, trunk, r)()
 	_ = tx.Reply(status, "", append(hs, reason...)...) // cancelled meanwhile, or the peer is gone
+}
+
+// traceRefused has an operator see what was refused, if it is a call, up to the answer: when that
+// has been sent, what is returned is to be called.
+func (e *Edge) traceRefused(tx *stack.ServerTx, trunk *Trunk, r *call.Refusal) (over func()) {
+	req := tx.Request()
+	if req.Method != sip.INVITE {
+		return func() {}
+	}
+	id := r.ID
+	if id == "" { // or else the shell has refused it, and knows
+		if id = e.note(req, trunk, r, ""); id == "" {
+			return func() {}
+		}
+	}
+	return e.trace.refuse(req.CallID().Value(), id)
+}
+
+// note has the shell know of a call that is refused here. It may be one of ours that came back.
+func (e *Edge) note(req *sip.Request, trunk *Trunk, r *call.Refusal, ours call.ID) call.ID {
+	status, _, _ := e.refusal(trunk, r.Cause, r.Detail)
+	return e.of(trunk).Calls.Refuse(gateway.Refused{
+		Call: ours, From: gateway.SIP, Trunk: trunk.Name, Caller: address(value(req, "From")).URI,
+		Callee: req.Recipient.String(), Cause: r.Cause, Text: cmp.Or(r.Detail.Text, translate.PhraseOf(status)),
+	})
 }
 
 func (e *Edge) refused(trunk *Trunk, status int, problem string) {
@@ -258,6 +292,7 @@ func (l *leg) body(m sip.Message) body {
 		return body{}
 	}
 	d, err := l.sdp.Parse(text)
+	d = l.hears(d, offersIn(m))
 	b := body{Body: dialog.Body{Media: d, Text: withoutOrigin(string(text))}}
 	var wrong *sdp.Error
 	if errors.As(err, &wrong) {

@@ -77,6 +77,7 @@ type leg struct {
 	opening     *sip.Request    // the peer's INVITE, if it may push links; else nil
 	place       *presence.Place // where the caller is, if that is to be said; nil for not
 	entity      string          // of whom that is
+	texts       bool            // whoever is at the other end reads messages or, who calls the peer, sees text while it is typed
 
 	mu      sync.Mutex
 	pushed  []string // links that the user was told of
@@ -102,6 +103,7 @@ type leg struct {
 	invites  map[uint32]int // CSeq of these to ID
 	success  int            // ID of the INVITE that we answered last with 2xx
 	answered []byte         // and the body
+	text     textStream
 	timers   map[dialog.Timer]*timer
 }
 
@@ -117,7 +119,7 @@ var (
 
 func (e *Edge) newLeg(trunk *Trunk, in gateway.Inbox) *leg {
 	return &leg{
-		e: e, trunk: trunk, in: in, token: e.o.NewID(), next: trunk.Next,
+		e: e, trunk: trunk, in: in, token: e.o.NewID(), next: trunk.Next, text: textStream{at: -1},
 		servers: map[int]*stack.ServerTx{}, clients: map[int]canceller{}, ways: map[string]stack.Target{},
 		asked: map[int]asked{}, invites: map[uint32]int{}, timers: map[dialog.Timer]*timer{},
 	}
@@ -296,6 +298,7 @@ func (l *leg) leave() {
 	}
 	l.gone = true
 	l.unsaid()
+	l.hangText()
 	l.queue = nil
 	for _, t := range l.timers {
 		t.t.Stop()
@@ -568,6 +571,7 @@ func (l *leg) step(in dialog.Input) []call.Event {
 	}
 	if slices.ContainsFunc(events, func(e call.Event) bool { _, ended := e.(call.LegEnded); return ended }) {
 		l.adopted = true
+		l.hangText() // while there is somebody to read the rest
 	}
 	return events
 }

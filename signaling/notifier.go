@@ -42,6 +42,10 @@ func (e *Edge) events(trunk *Trunk) sip.Header {
 func (e *Edge) watchedBy(tx *stack.ServerTx, trunk *Trunk) {
 	req := tx.Request()
 	pkg, _ := eventOf(req)
+	if l, ok := e.listOf(req, trunk, pkg); ok {
+		e.panelFor(tx, trunk, pkg, l)
+		return
+	}
 	if _, ours := services[pkg]; ours && e.serves(trunk) && trunk.station != nil {
 		e.servedTo(tx, trunk, pkg)
 		return
@@ -154,8 +158,14 @@ func (e *Edge) refreshed(tx *stack.ServerTx, u *usage) {
 		if c := contactOf(req); c != "" {
 			u.target = c
 		}
+		if u.served != nil && e.outdated(u.served) { // it comes again, and for what there is now
+			e.reply(tx, 481)
+			e.serve(u.served, notice.Gone{})
+			return
+		}
 		u.waiting = tx
 		if u.served != nil {
+			e.seatAll(u.served, asksFor(req))
 			e.serve(u.served, notice.Asked{Expires: asksFor(req)})
 			return
 		}
@@ -167,6 +177,7 @@ func (e *Edge) refreshed(tx *stack.ServerTx, u *usage) {
 func (e *Edge) Answer(id string, a presence.Answer) {
 	u := e.usages.named(id)
 	if u == nil {
+		e.panelAnswer(id, a)
 		return
 	}
 	u.mu.Lock()
@@ -195,6 +206,7 @@ func (e *Edge) Answer(id string, a presence.Answer) {
 func (e *Edge) Notify(id string, n presence.Notify) {
 	u := e.usages.named(id)
 	if u == nil {
+		e.panelNotify(id, n)
 		return
 	}
 	u.mu.Lock()
@@ -217,7 +229,7 @@ func (e *Edge) notify(u *usage, n presence.Notify) {
 	hs := []sip.Header{header("Event", u.event), header("Subscription-State", state)}
 	var body []byte
 	if n.Holds {
-		entity, contact := u.entity()
+		entity, contact := presentityOf(u.watched)
 		body = pidf.Format(entity, n.Now, n.Place, func(string) string { return contact })
 		hs = append(hs, header("Content-Type", pidf.MediaType))
 	}
@@ -256,11 +268,11 @@ func (e *Edge) lost(u *usage) {
 	e.of(u.trunk).Presence.Lost(u.pair, u.id())
 }
 
-// entity is the presentity of a user, and where it can be called.
-func (u *usage) entity() (entity, contact string) {
-	uri, err := translate.ParseURI(u.watched)
+// presentityOf is the presentity that a URI means, and where it can be called.
+func presentityOf(watched string) (entity, contact string) {
+	uri, err := translate.ParseURI(watched)
 	if err != nil {
-		return u.watched, ""
+		return watched, ""
 	}
 	plain := translate.URI{Scheme: "sip", User: uri.User, Host: uri.Host}
 	contact = plain.String()

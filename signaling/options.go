@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/signaling/challenge"
@@ -86,6 +87,9 @@ type Options struct {
 	// Sessions carries message sessions (RFC 4975). When nil there are none.
 	Sessions *msrp.Endpoint
 
+	// Text opens the text of calls, see [Tenant].
+	Text func(media.Policy, call.ID) (TextLine, error)
+
 	// Log is told of calls refused and peers' faults. Nothing is logged when nil.
 	Log *slog.Logger
 
@@ -156,6 +160,9 @@ type Trunk struct {
 
 	// Sessions says when messages go in sessions.
 	Sessions SessionMode
+
+	// Text says what becomes of text that is seen while it is typed.
+	Text TextMode
 
 	// Tenant is whom it belongs to. Default: that of the options.
 	Tenant *Tenant

@@ -20,7 +20,7 @@ import (
 	"sipxmppgw/signaling/stack"
 )
 
-// phones are those that register with us. Nil has none.
+// phones are those that register with us.
 type phones struct {
 	byName atomic.Pointer[map[string]*Trunk] // as they are bound; replaced whole
 	flows  *flows
@@ -33,11 +33,8 @@ type phones struct {
 	moved    func(*Trunk)
 }
 
-// newPhones returns the phones of the options, where they were before; nil if there are none.
+// newPhones returns the phones of the options, where they were before.
 func newPhones(o Options, fs *flows) *phones {
-	if len(o.Phones) == 0 {
-		return nil
-	}
 	p := &phones{flows: fs, o: o, r: registrar.New(o.Bindings), composed: map[*Trunk]*presence.Compositor{}, moved: func(*Trunk) {}}
 	all := map[string]*Trunk{}
 	for i := range o.Phones {
@@ -54,7 +51,7 @@ func newPhones(o Options, fs *flows) *phones {
 
 func (p *phones) newPhone(phone Phone) *Trunk {
 	return &Trunk{
-		Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: p.flows, station: &phone, Sessions: AutoSessions,
+		Name: PhonePrefix + phone.bound(), Policy: phone.Policy, Tenant: phone.Tenant, flows: p.flows, station: &phone, Sessions: AutoSessions, Text: TakeText,
 	}
 }
 
@@ -62,12 +59,10 @@ func (p *phones) newPhone(phone Phone) *Trunk {
 func (p *phones) at(bound string) *Trunk { return (*p.byName.Load())[bound] }
 
 // all are the trunks of all phones, by that name.
-func (p *phones) all() map[string]*Trunk {
-	if p == nil {
-		return nil
-	}
-	return *p.byName.Load()
-}
+func (p *phones) all() map[string]*Trunk { return *p.byName.Load() }
+
+// none says whether there are none now.
+func (p *phones) none() bool { return len(p.all()) == 0 }
 
 // bound is the name that its bindings have.
 func (p *Phone) bound() string { return boundAs(p.Space, p.User) }
@@ -79,16 +74,13 @@ func wayOf(b registrar.Binding) flow {
 // named returns the trunk of a phone, or nil.
 func (p *phones) named(trunk string) *Trunk {
 	user, ok := strings.CutPrefix(trunk, PhonePrefix)
-	if p == nil || !ok {
+	if !ok {
 		return nil
 	}
 	return p.at(user)
 }
 
 func (p *phones) len() int {
-	if p == nil {
-		return 0
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.r.Len()
@@ -368,7 +360,7 @@ func (e *Edge) unmasked(req *sip.Request, trunk *Trunk) bool {
 func (e *Edge) unmask(uri sip.Uri, trunk *Trunk) (_ sip.Uri, ok bool) {
 	p := e.phones
 	gr, has := uri.UriParams.Get("gr")
-	if p == nil || !has || gr != "" || !registrar.IsTemporary(uri.User) {
+	if p.none() || !has || gr != "" || !registrar.IsTemporary(uri.User) {
 		return uri, true
 	}
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -91,12 +92,36 @@ func (e *Edge) jitter(most time.Duration) time.Duration {
 	return time.Duration(e.o.Rand(int(most/time.Millisecond)+1)) * time.Millisecond
 }
 
-// answers sends a trunk an OPTIONS outside of any dialog (RFC 3261 section 11). Whatever it
-// answers, it is there, but for 503: then it does not want calls.
+// answers reports whether a trunk answers an OPTIONS. Whatever it answers, it is there, but for 503:
+// then it does not want calls.
 func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
+	status, _, err := e.options(ctx, t)
+	return err == nil && status != 503
+}
+
+var (
+	errNowhere  = errors.New("it connects by itself")
+	errNoAnswer = errors.New("no answer")
+)
+
+// Ask asks a trunk by OPTIONS whether it is there, and returns the status that it answers with and
+// after what time. An error says why there is none.
+func (e *Edge) Ask(ctx context.Context, trunk string) (status int, trip time.Duration, err error) {
+	t := e.trunks().named(trunk)
+	switch {
+	case t == nil:
+		return 0, 0, errNoTrunk
+	case t.Next.Host == "":
+		return 0, 0, errNowhere
+	}
+	return e.options(ctx, t)
+}
+
+// options sends a trunk an OPTIONS outside of any dialog (RFC 3261 section 11).
+func (e *Edge) options(ctx context.Context, t *Trunk) (status int, trip time.Duration, err error) {
 	uri, ok := requestURI("sip:" + t.Next.Host)
 	if !ok {
-		return false
+		return 0, 0, errNowhere
 	}
 	if t.Next.Port != 0 {
 		uri.Port = int(t.Next.Port)
@@ -106,23 +131,32 @@ func (e *Edge) answers(ctx context.Context, t *Trunk) bool {
 	req.AppendHeader(header("Accept", accepted))
 	req.AppendHeader(header("User-Agent", e.o.UserAgent))
 	req.SetBody(nil)
-	heard := make(chan bool, 1)
+	type answer struct {
+		status int
+		err    error
+	}
+	heard, began := make(chan answer, 1), time.Now()
 	e.stack.Hurry(req, t.Next, stack.Haste{Within: answerTime}, func(ev stack.Event) { // Close does not wait for it
-		if ev.Err != nil || !ev.Response.IsProvisional() {
-			if ev.Err == nil {
-				e.rests(t, ev.Response)
-			}
-			select {
-			case heard <- ev.Err == nil && ev.Response.StatusCode != 503:
-			default:
-			}
+		var a answer
+		switch {
+		case ev.Err != nil:
+			a.err = ev.Err
+		case ev.Response.IsProvisional():
+			return
+		default:
+			e.rests(t, ev.Response)
+			a.status = ev.Response.StatusCode
+		}
+		select {
+		case heard <- a:
+		default:
 		}
 	})
 	select {
-	case ok := <-heard:
-		return ok
+	case a := <-heard:
+		return a.status, time.Since(began), a.err
 	case <-ctx.Done():
-		return false
+		return 0, 0, errNoAnswer
 	}
 }
 

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -85,5 +86,49 @@ func TestProbe(t *testing.T) {
 		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "trunk is down") || !strings.Contains(got, "trunk is up") {
 			t.Errorf("the log says\n%s", got)
 		}
+	})
+}
+
+// An operator who asks a trunk hears what it answers, whether it is probed or not, and why not.
+func TestATrunkIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memnet.New(), func(*Options) {})
+		defer func() {
+			if err := w.edge.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		p := w.peer(peers)
+		type answer struct {
+			status int
+			trip   time.Duration
+			err    error
+		}
+		heard := make(chan answer, 1)
+		ask := func(ctx context.Context, trunk string) {
+			go func() { // ends with the answer
+				status, trip, err := w.edge.Ask(ctx, trunk)
+				heard <- answer{status, trip, err}
+			}()
+		}
+		ask(context.Background(), "pbx")
+		synctest.Wait()
+		p.wants("OPTIONS sip:198.51.100.9:5060 SIP/2.0\r\n")
+		time.Sleep(10 * time.Millisecond)
+		p.answer("405 Method Not Allowed", "p1", "", "")
+		if a := <-heard; a.status != 405 || a.err != nil || a.trip < 10*time.Millisecond || a.trip > time.Second {
+			t.Errorf("got %+v", a)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		ask(ctx, "pbx")
+		if a := <-heard; a.err == nil {
+			t.Errorf("of one that is silent: %+v", a)
+		}
+		ask(context.Background(), "nobody")
+		if a := <-heard; a.err != errNoTrunk {
+			t.Errorf("of one that there is not: %+v", a)
+		}
+		time.Sleep(5 * time.Second) // what was asked is given up
 	})
 }

@@ -58,7 +58,7 @@ func (e *Edge) publish(u *usage, p gateway.Publication) {
 		return
 	}
 	if p.Holds {
-		entity, contact := u.entity()
+		entity, contact := presentityOf(u.watched)
 		req.SetBody(pidf.Format(entity, p.Now, nil, func(string) string { return contact }))
 	}
 	e.ask(req, g.to, func(ev stack.Event) {

@@ -44,6 +44,8 @@ type roomLine struct {
 	names   map[string]string    // of what is on its way: Message-ID to ours
 	answers map[string]func(int) // what the guest waits for, by token
 	taken   bool                 // the guest's call was taken
+	claim   translate.Claim      // of the guest
+	brings  string               // what we have the conference call somebody for
 }
 
 var _ speaker = (*roomLine)(nil)
@@ -94,7 +96,7 @@ func (e *Edge) entersRoom(tx *stack.ServerTx, g *leg, offer body, target gateway
 		return
 	}
 	r := &roomLine{
-		e: e, trunk: g.trunk, uri: aor(tx.Request().Recipient.String()), own: aor(target.From.URI), names: map[string]string{}, answers: map[string]func(int){},
+		e: e, trunk: g.trunk, claim: claim(tx.Request(), g.trunk.Trusted), uri: aor(tx.Request().Recipient.String()), own: aor(target.From.URI), names: map[string]string{}, answers: map[string]func(int){},
 	}
 	nick := target.From.Name
 	if nick == "" {
@@ -139,6 +141,32 @@ func (r *roomLine) lineOver(o chat.Over) {
 	r.post(room.Over{By: o.By, Began: o.Began, Problem: gateway.RoomProblem(status, o.Detail.Text)})
 }
 
+// lineAsked takes a guest's wish that somebody else enters (RFC 4579 section 5.5).
+func (r *roomLine) lineAsked(to call.Destination) {
+	if r.visit || to.Replaces != "" {
+		r.line.leg.RefuseTransfer(call.Incompatible, call.Detail{})
+		return
+	}
+	t, err := r.e.of(r.trunk).Calls.Route(gateway.Query{Edge: gateway.SIP, Trunk: r.trunk.Name, To: to.Address, Claim: r.claim})
+	if err != nil || t.Edge != gateway.XMPP || t.Room {
+		r.line.leg.RefuseTransfer(call.NotFound, call.Detail{})
+		return
+	}
+	r.post(room.Bring{Who: t.To.JID})
+	r.line.leg.RefuseTransfer(call.Normal, call.Detail{})
+}
+
+// lineReferred takes what came of having somebody invited.
+func (r *roomLine) lineReferred(ev call.LegReferred) {
+	id := r.brings
+	r.brings = ""
+	status := 200
+	if !ev.Done {
+		status, _ = translate.StatusOf(ev.Cause, ev.Detail)
+	}
+	r.post(room.Referred{ID: id, Status: status})
+}
+
 // lineTold takes what was posted.
 func (r *roomLine) lineTold(in any) {
 	switch in := in.(type) {
@@ -176,6 +204,13 @@ func (r *roomLine) do(o room.Output) {
 		r.line.ms.Rename(o.Nick)
 	case room.Watch:
 		r.watch()
+	case room.Refer:
+		if r.brings != "" { // one after the other
+			r.post(room.Referred{ID: o.ID, Status: 491})
+			return
+		}
+		r.brings = o.ID
+		r.line.leg.Refer(call.Destination{Address: o.Who + ";method=INVITE", By: r.own})
 	case room.Utter:
 		r.utter(o)
 	case room.Hear:

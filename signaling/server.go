@@ -17,7 +17,7 @@ func (e *Edge) request(tx *stack.ServerTx) {
 	peer, own := tx.Peer(), tag(req.To().Params)
 	from := tx.Source().Addr().Unmap()
 	trunk, served := e.trunks().of(peer), e.bindings.knows(from) || e.servers.knows(from)
-	if own != "" && (trunk != nil || served || e.warden != nil || e.known().within(peer)) {
+	if own != "" && (trunk != nil || served || e.warden.wanted() || e.known().within(peer)) {
 		e.inDialog(tx, own)
 		return
 	}

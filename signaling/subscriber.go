@@ -69,7 +69,7 @@ func (e *Edge) subscription(s gateway.Subscription) *usage {
 	}
 	who := sender(s.From, trunk.Trusted)
 	return &usage{
-		trunk: trunk, pair: s.Pair, pkg: s.Package, ours: true,
+		trunk: trunk, pair: s.Pair, pkg: s.Package, ours: true, list: newListLine(s.List),
 		callID: e.callID(trunk, ""), tag: e.o.NewID(), next: trunk.Next,
 		local: nameAddr(who.Name, who.From.String()), peer: "<" + s.To + ">",
 		contact: e.contact(e.o.NewID(), trunk.transport(), local), target: s.To, watched: s.To,
@@ -80,7 +80,10 @@ func (e *Edge) subscription(s gateway.Subscription) *usage {
 func (e *Edge) resubscribe(u *usage, expires time.Duration) {
 	u.expires = expires
 	hs := []sip.Header{
-		header("Event", u.pkg), header("Expires", digits(int(expires/time.Second))), header("Accept", documents[u.pkg]),
+		header("Event", u.pkg), header("Expires", digits(int(expires/time.Second))), header("Accept", u.accepts()),
+	}
+	if u.list != nil {
+		hs = append(hs, header("Supported", eventList))
 	}
 	req, g, ok := e.inUsage(u, "SUBSCRIBE", hs...)
 	if !ok {
@@ -130,7 +133,7 @@ func (e *Edge) subscribed(u *usage, g given, ev stack.Event) {
 		if status != 423 || u.peerTag == "" {
 			e.usages.remove(u)
 		}
-		if u.pkg == gateway.PackageDialog && (status == 403 || status == 404 || status == 489) {
+		if u.pkg == gateway.PackageDialog && u.list == nil && (status == 403 || status == 404 || status == 489) {
 			status = 501 // it does not tell of its calls, and can be called all the same
 		}
 		e.of(u.trunk).Presence.Watched(u.pair, presence.Refused{
@@ -163,6 +166,10 @@ func (e *Edge) notified(tx *stack.ServerTx, u *usage) {
 		return
 	}
 	u.learn(req, from, false)
+	if u.list != nil {
+		e.listed(tx, u, n)
+		return
+	}
 	gap, status := e.document(u, req, &n)
 	if status == 415 {
 		e.reply(tx, 415, header("Accept", documents[u.pkg]))

@@ -226,6 +226,13 @@ func (ts *talks) decided(m message.Message, v message.Verdict, o message.Outcome
 	return true
 }
 
+// lineAsked refuses a REFER: who writes cannot be sent on.
+func (t *talk) lineAsked(call.Destination) {
+	t.line.leg.RefuseTransfer(call.Incompatible, call.Detail{})
+}
+
+func (t *talk) lineReferred(call.LegReferred) {} // there is none of ours
+
 // lineTold takes what was posted.
 func (t *talk) lineTold(in any) {
 	switch in := in.(type) {

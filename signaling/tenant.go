@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"sipxmppgw/gateway"
+	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 )
 
@@ -18,11 +20,16 @@ type Tenant struct {
 	Messages gateway.Messages
 	Persons  *gateway.Persons
 	Lamps    *gateway.Lamps // nil for none
+	// List returns the list of a name that phones may watch as one; ok is false if there is none.
+	List     func(name string) (l List, ok bool)
 	Rooms    *gateway.Rooms
 	Host     string
 	Hosts    []string
 	Realm    string // of its phones. Default Host; no other tenant has it
 	Refusals translate.Refusals
+	// Text opens the text of a call over a leg with a policy (RFC 4103). When nil no call has any.
+	// An error says why that one has none.
+	Text func(media.Policy, call.ID) (TextLine, error)
 }
 
 // means reports whether a host means the tenant.

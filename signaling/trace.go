@@ -3,6 +3,7 @@ package signaling
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,12 +41,18 @@ func (t *tracer) packet(p stack.Packet) {
 	if callID == "" {
 		return
 	}
+	t.mu.Lock()
+	_, known := t.ids[callID]
+	t.mu.Unlock()
+	if !known && !strings.HasSuffix(rawHeader(p.Raw, "cseq", "cseq"), "INVITE") {
+		return // it can begin no call
+	}
 	m := gateway.Message{
 		Edge: gateway.SIP, Sent: p.Out, Peer: p.Remote.String(), Local: p.Local.String(), Transport: string(p.Transport), Title: title(p.Raw),
 		Raw: withoutProof(p.Raw), Occurred: time.Now(),
 	}
 	t.mu.Lock()
-	id, known := t.ids[callID]
+	id, known := t.ids[callID] // perhaps since
 	if !known {
 		if len(t.early) == early {
 			t.early = slices.Delete(t.early, 0, 1)
@@ -84,6 +91,19 @@ func (t *tracer) end(callID string) {
 		delete(t.uses, callID)
 		delete(t.ids, callID)
 	}
+}
+
+// refuse has the messages of a call that is not begun told as those of id, until what it returns is
+// called. A Call-ID that is a call's already stays that call's.
+func (t *tracer) refuse(callID string, id call.ID) (over func()) {
+	t.mu.Lock()
+	_, known := t.ids[callID]
+	t.mu.Unlock()
+	if known {
+		return func() {}
+	}
+	t.begin(callID, id)
+	return func() { t.end(callID) }
 }
 
 // withoutProof returns a copy of a message without its credentials: from the answer to a

@@ -45,6 +45,7 @@ type usage struct {
 	asked   bool // a SUBSCRIBE has no final response
 	leave   bool // to be ended as soon as it has
 	line    pidf.Line
+	list    *listLine     // it is to a list; nil else
 	expires time.Duration // that was asked for last
 
 	// Of a peer's.
@@ -193,6 +194,9 @@ func (u *usage) order(req *sip.Request) bool {
 	return true
 }
 
+// lists reports whether it is about a list.
+func (u *usage) lists() bool { return u.list != nil || u.served != nil && u.served.panel != nil }
+
 // inSubscription takes a request in such a dialog.
 func (e *Edge) inSubscription(tx *stack.ServerTx, u *usage) {
 	req := tx.Request()
@@ -212,7 +216,7 @@ func (e *Edge) inSubscription(tx *stack.ServerTx, u *usage) {
 		e.count.foreign.Add(1)
 		e.o.Log.Warn("request from another peer", "remote", tx.Source().String(), "method", string(req.Method))
 		e.reply(tx, 403)
-	case unsupported(req) != "":
+	case unsupported(req) != "" && !(unsupported(req) == eventList && u.lists()):
 		e.reply(tx, 420, header("Unsupported", unsupported(req)))
 	case u.room != nil:
 		e.inConference(tx, u)

@@ -32,9 +32,10 @@ var askable = map[sip.RequestMethod]bool{
 }
 
 // A warden asks who nobody knows by an address or a certificate, and remembers who could not
-// say. It is nil where everybody is known so.
+// say. It is not wanted where everybody is known so.
 type warden struct {
 	roll  atomic.Pointer[roll]
+	hired atomic.Bool // somebody has to prove who they are, or had to: calls that are up stay so
 	known func(req *sip.Request) bool
 	own   string // realm of the options
 	md5   bool
@@ -83,6 +84,9 @@ func newWarden(o Options, count *counters) *warden {
 	w.roll.Store(w.blank())
 	return w
 }
+
+// wanted says whether there is anyone who has to prove who they are.
+func (w *warden) wanted() bool { return w.hired.Load() }
 
 // blank is a roll of nobody, with the realms that there are.
 func (w *warden) blank() *roll {
@@ -236,7 +240,8 @@ func (w *warden) refusal(req *sip.Request, p stack.Peer, v challenge.Verdict) st
 		w.count.challenged.Add(1)
 	}
 	var hs []sip.Header
-	for _, c := range w.roll.Load().realms[w.realmOf(req)].Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
+	realm := w.realmOf(req) // a later roll has it too
+	for _, c := range w.roll.Load().realms[realm].Ask(p.Addr.Addr().Unmap(), w.knows(req), v == challenge.Stale, now) {
 		hs = append(hs, header("WWW-Authenticate", c))
 	}
 	return stack.Judgement{Status: 401, Headers: hs}
@@ -272,9 +277,6 @@ func (w *warden) reject(now time.Time, limit int, words ...any) {
 
 // bans is how many addresses are shut out now.
 func (w *warden) bans() int {
-	if w == nil {
-		return 0
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.guard.Bans(time.Now())
@@ -313,7 +315,7 @@ func (e *Edge) prove(tx *stack.ServerTx) (m member, ok bool) {
 // registers through it.
 func (e *Edge) asks(req *sip.Request, p stack.Peer, known *Trunk, served bool) bool {
 	switch {
-	case e.warden == nil || !askable[req.Method]:
+	case !e.warden.wanted() || !askable[req.Method]:
 		return false
 	case e.warden.answers(req):
 		return true

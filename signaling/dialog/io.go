@@ -164,7 +164,8 @@ type (
 	Refer struct{ To call.Destination }
 	// Probe asks the peer whether it is there; with On false no answer means anything.
 	Probe struct{ On bool }
-	// RefuseTransfer says that what the peer's REFER asked for came to nothing.
+	// RefuseTransfer says that what the peer's REFER asked for came to nothing or, with the cause
+	// Normal, that it is done and the call stays.
 	RefuseTransfer struct {
 		Cause  call.Cause
 		Detail call.Detail

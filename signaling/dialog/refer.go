@@ -89,12 +89,17 @@ func (d *Dialog) noteResponse(r Response) {
 
 func (d *Dialog) unsubscribe() { d.refer.note, d.refer.later, d.refer.wants = 0, nil, false }
 
-// refuseTransfer tells the peer that its REFER came to nothing. The call goes on.
+// refuseTransfer tells the peer what its REFER came to. The call goes on.
 func (d *Dialog) refuseTransfer(in RefuseTransfer) {
-	if d.refer.asked {
-		d.refer.asked = false
-		d.notify(Report{Over: true}, ending{in.Cause, in.Detail})
+	if !d.refer.asked {
+		return
 	}
+	d.refer.asked = false
+	report := Report{Over: true}
+	if in.Cause == call.Normal {
+		report.Status = 200
+	}
+	d.notify(report, ending{in.Cause, in.Detail})
 }
 
 // abandonRefer is for a dialog that we end while its REFER is being carried out.

@@ -80,7 +80,7 @@ type Rules struct {
 	Methods []string
 
 	// Extensions are the option tags that a Require may name. Default 100rel, timer,
-	// replaces, norefersub, tdialog, path, outbound, histinfo.
+	// replaces, norefersub, tdialog, path, outbound, histinfo, eventlist.
 	Extensions []string
 
 	// Allow is what a 405 and a 501 say is served, when that is less than Methods; by
@@ -108,7 +108,7 @@ func (r Rules) withDefaults() Rules {
 	}
 	if r.Extensions == nil {
 		r.Extensions = []string{
-			"100rel", "timer", "replaces", "norefersub", "tdialog", "path", "outbound", "histinfo",
+			"100rel", "timer", "replaces", "norefersub", "tdialog", "path", "outbound", "histinfo", "eventlist",
 		}
 	}
 	return r

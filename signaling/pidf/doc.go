@@ -1,6 +1,6 @@
 // Package pidf is the documents of SIP presence: PIDF (RFC 3863) with its rich parts (RFC
-// 4479, RFC 4480) to and from presence values, the state of dialogs (RFC 4235), and message
-// summaries (RFC 3842). It knows no messages and no sockets.
+// 4479, RFC 4480) to and from presence values, the state of dialogs (RFC 4235) and of lists of
+// resources (RFC 4662), and message summaries (RFC 3842). It knows no messages and no sockets.
 //
 // A document comes from a stranger: it is read within bounds, without DTD, processing
 // instructions or anything but the elements that are looked for, and nothing of it is carried

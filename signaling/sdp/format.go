@@ -266,9 +266,10 @@ func (w *writer) extmap(h media.HeaderExt) {
 	w.line(parts...)
 }
 
-// rtcp writes where RTCP goes when that is not the next port (RFC 3605).
+// rtcp writes where RTCP goes when that is not the next port (RFC 3605), if it is not muxed or,
+// in an offer, if it is not to be (RFC 5761 section 5.1.1).
 func (w *writer) rtcp(t media.Transport, addr netip.Addr) {
-	if !t.RTCP.IsValid() || t.RTCPMux || t.RTCP.Port() == 0 {
+	if !t.RTCP.IsValid() || t.RTCP.Port() == 0 {
 		return
 	}
 	if a := t.RTCP.Addr().Unmap(); a != addr {

@@ -229,6 +229,7 @@ a=rtpmap:8 PCMA/8000
 a=rtpmap:0 PCMU/8000
 a=rtpmap:9 G722/8000
 a=rtcp-mux
+a=rtcp:4005 IN IP4 192.0.2.11
 a=ptime:40
 a=maxptime:200
 a=sendrecv

@@ -161,10 +161,10 @@ func (c *conn) handshake() error {
 			}
 			s.conns.prove(c, peer.Domains)
 		}
-		if s.o.Identified != nil && s.o.Identified(peer) {
+		if s.certifies() && s.o.Identified(peer) {
 			c.known.Store(true)
 		}
-		if !c.known.Load() && !s.o.Strangers && s.o.Screen == nil {
+		if !c.known.Load() && !s.o.Strangers && s.screen() == nil {
 			s.count.strangers.Add(1)
 			s.log.Debug("no trunk has this certificate", "remote", c.remote.String(), "domains", strings.Join(peer.Domains, " "))
 			return io.EOF
@@ -219,7 +219,7 @@ func (c *conn) fetch() error {
 // cut takes a message from what has come, or nothing if there is none yet. An error says that
 // the peer cannot be understood.
 func (c *conn) cut() ([]byte, error) {
-	limit := or(c.s.o.Gate.Stream, 65535)
+	limit := or(c.s.rules().Stream, 65535)
 	if c.web != nil {
 		return c.cutWeb(limit)
 	}

@@ -156,9 +156,10 @@ type Options struct {
 	Busy func(method string) bool
 
 	// Identified says whether a peer is one of ours by what its certificate has proved. When
-	// it is nil, only Allowed says who is; else whoever connects over TLS may show a
-	// certificate. It is called from several goroutines and must be quick.
+	// it is nil, or Certified says no, only Allowed says who is; else whoever connects over TLS
+	// may show a certificate. Both are called from several goroutines and must be quick.
 	Identified func(Peer) bool
+	Certified  func() bool // whether anyone is known by a certificate now; nil is always
 
 	// Secure is what TLS and WSS stand on; without it there is neither.
 	Secure *Secure
@@ -197,7 +198,10 @@ type Options struct {
 	// those of SCTP; see [net.Dialer].
 	Control func(network, address string, c syscall.RawConn) error
 
-	Gate   gate.Rules // what is let in; the zero value is the gate's default
+	Gate gate.Rules // what is let in; the zero value is the gate's default
+	// Rules, when set, are what is let in now, in the place of Gate. It is called for each
+	// message and must be quick.
+	Rules  func() gate.Rules
 	Limits Limits
 	Server string       // for the Server header of responses; none when empty
 	Log    *slog.Logger // nothing is logged when nil
@@ -207,6 +211,8 @@ type Options struct {
 // here. They get neither answers to what is malformed nor to STUN, and their responses are
 // dropped.
 type Screen struct {
+	// On says whether there is one now; nil is always. It must be quick.
+	On func() bool
 	// Open says whether an address may send anything. It must be quick.
 	Open func(netip.Addr) bool
 	// Judge is given each request but ACK, in the goroutine that reads, before there is a

@@ -142,14 +142,44 @@ func (p *port) take(msg sip.Message) {
 // admits says whether a source is a peer of ours, and whether it may talk to us at all.
 func (s *Stack) admits(remote netip.AddrPort, t Transport) (known, in bool) {
 	known = s.o.Allowed != nil && s.o.Allowed(remote, t)
-	return known, known || s.o.Strangers || s.o.Screen != nil && s.o.Screen.Open(remote.Addr().Unmap())
+	if known || s.o.Strangers {
+		return known, true
+	}
+	screen := s.screen()
+	return false, screen != nil && screen.Open(remote.Addr().Unmap())
+}
+
+// screen is what strangers are looked at by now; nil if they are not.
+func (s *Stack) screen() *Screen {
+	if screen := s.o.Screen; screen != nil && (screen.On == nil || screen.On()) {
+		return screen
+	}
+	return nil
+}
+
+// certifies says whether somebody may be known by a certificate now.
+func (s *Stack) certifies() bool {
+	return s.o.Identified != nil && (s.o.Certified == nil || s.o.Certified())
+}
+
+// rules are what is let in now.
+func (s *Stack) rules() gate.Rules {
+	if s.o.Rules != nil {
+		return s.o.Rules()
+	}
+	return s.o.Gate
 }
 
 // screened says whether a message of a stranger is let in. Otherwise it has been answered, or
 // is dropped.
 func (s *Stack) screened(msg sip.Message, from arrival) bool {
-	if from.known || s.o.Screen == nil || s.o.Strangers {
+	screen := s.screen()
+	if from.known || s.o.Strangers {
 		return true
+	}
+	if screen == nil { // there was one when this was let in
+		s.count.strangers.Add(1)
+		return false
 	}
 	req, ok := msg.(*sip.Request)
 	if ok && req.Method == sip.ACK {
@@ -157,10 +187,10 @@ func (s *Stack) screened(msg sip.Message, from arrival) bool {
 	}
 	var j Judgement
 	if ok {
-		j = s.o.Screen.Judge(req, from.peer())
+		j = screen.Judge(req, from.peer())
 	}
 	switch {
-	case from.conn != nil && !s.o.Screen.Open(from.remote.Addr().Unmap()):
+	case from.conn != nil && !screen.Open(from.remote.Addr().Unmap()):
 		from.conn.Close() // shut out meanwhile, perhaps by this
 		return false
 	case j.Take:
@@ -190,7 +220,7 @@ func (s *Stack) inTime(from arrival, raw []byte) bool {
 	switch {
 	case !from.known:
 		return s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) &&
-			(s.o.Screen == nil || s.meter.take(everyone, s.limits.StrangersRate, int(2*s.limits.StrangersRate)))
+			(s.screen() == nil || s.meter.take(everyone, s.limits.StrangersRate, int(2*s.limits.StrangersRate)))
 	case bytes.HasPrefix(raw, []byte("SIP/")):
 		return true
 	default:
@@ -201,10 +231,10 @@ func (s *Stack) inTime(from arrival, raw []byte) bool {
 // judge traces and checks one raw message. It returns the clean one, or nil, and
 // whether the stream that it came over can go on.
 func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPort, answer func([]byte, netip.AddrPort)) ([]byte, bool) {
-	if from.known || s.o.Screen == nil { // of strangers, what passes the screen
+	if from.known || s.screen() == nil { // of strangers, what passes the screen
 		s.trace(false, t, local, from.remote, raw)
 	}
-	rules := s.o.Gate
+	rules := s.rules()
 	if t.web() { // cut like a datagram, but of any size
 		rules.Datagram = or(rules.Stream, 65535)
 	}
@@ -212,7 +242,7 @@ func (s *Stack) judge(raw []byte, t Transport, from arrival, local netip.AddrPor
 	switch {
 	case v.Action == gate.Accept:
 		return v.Message, true
-	case v.Action == gate.Answer && (from.known || s.o.Screen == nil):
+	case v.Action == gate.Answer && (from.known || s.screen() == nil):
 		s.count.rejected.Add(1)
 		s.log.Debug("message refused", "remote", from.remote, "status", v.Status, "reason", v.Reason)
 		answer(v.Answer, v.To)
@@ -271,7 +301,7 @@ func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
 			continue // keepalive
 		}
 		if isSTUN(buf[:n]) {
-			if (from.known || s.o.Screen == nil) && s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) {
+			if (from.known || s.screen() == nil) && s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) {
 				p.stun(buf[:n], from.remote)
 			}
 			continue
@@ -354,7 +384,7 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 		backoff = 5 * time.Millisecond
 		remote := addrPort(inner.RemoteAddr())
 		known, in := s.admits(remote, p.transport)
-		if !in && (!p.transport.Secure() || s.o.Identified == nil) {
+		if !in && (!p.transport.Secure() || !s.certifies()) {
 			s.count.strangers.Add(1)
 			inner.Close()
 			continue
@@ -363,7 +393,7 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 			inner = tls.Server(inner, p.secure)
 		}
 		c := newConn(s, p, inner, p.transport, known)
-		hasty := (!in || s.o.Screen != nil && !known) && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
+		hasty := (!in || s.screen() != nil && !known) && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
 		if hasty {
 			s.count.connsOver.Add(1)
 			inner.Close()

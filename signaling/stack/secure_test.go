@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -413,6 +414,31 @@ func TestHandshakesOfStrangers(t *testing.T) {
 		synctest.Wait()
 		if st := v.stack.Stats(); st.Conns != 40 || st.ConnsOver != 50 {
 			t.Errorf("%d connections, %d refused; want 40 and 50", st.Conns, st.ConnsOver)
+		}
+	})
+}
+
+// TestCertifiedLater: while nobody is known by a certificate, strangers make us no handshake; once
+// somebody is, they do.
+func TestCertifiedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var known atomic.Bool
+		v := newVault(t, Options{
+			Allowed:    func(netip.AddrPort, Transport) bool { return false },
+			Identified: func(Peer) bool { return false },
+			Certified:  known.Load,
+			Screen:     &Screen{On: func() bool { return false }, Open: func(netip.Addr) bool { return true }},
+		})
+		v.dial(TLS)
+		synctest.Wait()
+		if st := v.stack.Stats(); st.Conns != 0 || st.Strangers != 1 {
+			t.Errorf("before, %d connections of %d strangers", st.Conns, st.Strangers)
+		}
+		known.Store(true)
+		v.dial(TLS)
+		synctest.Wait()
+		if st := v.stack.Stats(); st.Conns != 1 || st.Strangers != 1 {
+			t.Errorf("after, %d connections, %d strangers", st.Conns, st.Strangers)
 		}
 	})
 }
