@@ -30,8 +30,8 @@ type credentials struct{ ufrag, pwd string }
 
 // An agent is the full ICE of one component (RFC 8445): it looks for a pair, and keeps the
 // consent of who is there (RFC 7675). It has neither sockets nor a clock: it is told what came
-// and what time it is, and what it sends goes to send. With one socket a family, its place, a
-// candidate of the peer is a pair.
+// and what time it is, and what it sends goes to send. Each socket, its place, and
+// candidate of the peer of its family are a pair.
 type agent struct {
 	component uint16
 	own, peer credentials
@@ -61,7 +61,7 @@ type agent struct {
 	moves moves
 }
 
-// An icePair is a candidate of the peer, and our socket of its family.
+// An icePair is a candidate of the peer, and a socket of ours of its family.
 type icePair struct {
 	place    int
 	remote   netip.AddrPort
@@ -124,22 +124,23 @@ func (a *agent) begin(peer credentials, now time.Time) {
 
 // add takes a candidate of the peer. What the peer has been seen at keeps what is known of it.
 func (a *agent) add(remote netip.AddrPort, kind string, priority uint32) {
-	p := a.pairOf(remote)
-	if p == nil {
-		place := slices.Index(a.places, remote.Addr().Is6())
-		if place < 0 {
-			return
+	for place, six := range a.places {
+		if six != remote.Addr().Is6() {
+			continue
 		}
-		p = &icePair{place: place, remote: remote, ours: a.preference(hostPreference, place)}
-		a.pairs = append(a.pairs, p)
+		p := a.pairOf(place, remote)
+		if p == nil {
+			p = &icePair{place: place, remote: remote, ours: a.preference(hostPreference, place)}
+			a.pairs = append(a.pairs, p)
+		}
+		p.kind, p.theirs = kind, priority
+		p.rank(a.controls)
 	}
-	p.kind, p.theirs = kind, priority
-	p.rank(a.controls)
 }
 
-func (a *agent) pairOf(remote netip.AddrPort) *icePair {
+func (a *agent) pairOf(place int, remote netip.AddrPort) *icePair {
 	for _, p := range a.pairs {
-		if p.remote == remote {
+		if p.place == place && p.remote == remote {
 			return p
 		}
 	}
@@ -203,7 +204,7 @@ func (a *agent) request(m []byte, place int, from, speaks netip.AddrPort, now ti
 		a.send(place, refusal.seal(a.own.pwd), from)
 		return
 	}
-	p := a.pairOf(from)
+	p := a.pairOf(place, from)
 	if p == nil {
 		p = a.reflexive(m, place, from)
 	}
@@ -258,7 +259,7 @@ func (a *agent) wants(m []byte) want {
 // reflexive makes a pair of an address of the peer that it has not told of (RFC 8445 section
 // 7.3.1.3). One of them goes for it if there are too many.
 func (a *agent) reflexive(m []byte, place int, from netip.AddrPort) *icePair {
-	if len(a.pairs) >= maxCandidates+maxRemotes {
+	if len(a.pairs) >= maxCandidates*len(a.places)+maxRemotes {
 		gone := slices.IndexFunc(a.pairs, func(p *icePair) bool { return p.kind == "prflx" && p != a.chosen && p != a.nominee })
 		a.asked = slices.DeleteFunc(a.asked, func(q question) bool { return q.p == a.pairs[gone] })
 		a.pairs = slices.Delete(a.pairs, gone, gone+1)

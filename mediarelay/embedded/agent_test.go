@@ -248,6 +248,25 @@ func TestNomination(t *testing.T) {
 	}
 }
 
+// A peer that only one of our sockets of a family reaches is found by that one, whoever leads.
+func TestSocketsOfOneFamily(t *testing.T) {
+	for _, leads := range []bool{false, true} {
+		l := newLab(t)
+		x, y := l.subject(leads, "10.0.0.5:1000", "192.0.2.1:1000", "[2001:db8::1]:1000"), l.subject(!leads, "192.0.2.2:2000")
+		l.cut = func(from, to netip.AddrPort, _ []byte) bool { return from == x.at[0] || to == x.at[0] }
+		l.introduce(x, y)
+		l.run(5 * time.Second)
+		if x.chosen == nil || x.chosen.place != 1 || y.uses() != x.at[1].String() {
+			t.Errorf("leading %v: the pair is %+v, and the other uses %s", leads, x.chosen, y.uses())
+		}
+		l.cut = func(from, to netip.AddrPort, _ []byte) bool { return true }
+		l.run(40 * time.Second)
+		if !x.lost || !y.lost {
+			t.Errorf("leading %v: consent goes on without answers", leads)
+		}
+	}
+}
+
 // A pair that works, but not any more when it is nominated, is given up for the next.
 func TestNomineeGone(t *testing.T) {
 	l := newLab(t)

@@ -302,7 +302,7 @@ func TestAddressesThatMayBeChecked(t *testing.T) {
 		t.Error("no address may be checked")
 	}
 	mapped := media.Candidate{Component: 1, Protocol: "udp", Addr: netip.MustParseAddrPort("[::ffff:127.0.0.1]:4000")}
-	i := &iceSide{t: &transport{relay: strict}, seen: map[netip.AddrPort]bool{}}
+	i := &iceSide{t: &transport{relay: strict}}
 	if i.add(mapped); len(i.seen) != 0 {
 		t.Error("a mapped loopback address is checked")
 	}

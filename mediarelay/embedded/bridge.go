@@ -379,8 +379,8 @@ func (b *Bridge) watch(now time.Time) {
 	for _, e := range b.ends {
 		for _, t := range e.transports {
 			t.watch(now)
-			again = again || t.lost && !t.told
-			t.told = t.lost
+			again = again || t.lost && !t.known
+			t.known = t.lost
 		}
 		e.silence()
 		e.attend()

@@ -69,12 +69,11 @@ func (b *Bridge) digit(in digitInput) {
 		length = digitLength
 	}
 	s := far.lanes[media.Audio].t.sockets[0]
-	select {
-	case s.digits <- waiting{event: byte(key), length: min(max(length, digitLeast), digitMost)}:
-		s.wire.poke(s)
-	default:
+	if !s.digits.put(waiting{event: byte(key), length: min(max(length, digitLeast), digitMost)}, digitQueue) {
 		b.relay.options.Log.Info("digit dropped", "call", b.id, "leg", in.side)
+		return
 	}
+	s.wire.poke(s)
 }
 
 // play does what is due for the digits and says when the next thing is due; the zero time
@@ -85,12 +84,11 @@ func (s *socket) play(rt *route, now time.Time) (next time.Time) {
 		defer rt.mine.Unlock()
 	}
 	if s.playing == nil {
-		select {
-		case d := <-s.digits:
-			s.playing = &playing{event: d.event, length: d.length}
-		default:
+		d, ok := s.digits.take()
+		if !ok {
 			return time.Time{}
 		}
+		s.playing = &playing{event: d.event, length: d.length}
 	}
 	d := s.playing
 	if !d.after.IsZero() {

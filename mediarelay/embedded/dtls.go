@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/dtls/v3/pkg/protocol/alert"
 
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/mediarelay/srtp"
@@ -119,6 +120,8 @@ func matches(der []byte, announced []media.Fingerprint) bool {
 // that have checked in.
 type association struct {
 	t      *transport
+	apart  bool // it is of RTCP alone
+	checks *mux // of ICE, which tells who may speak; nil for none
 	expect []media.Fingerprint
 	setup  media.Setup // ours: Active, Passive, or SetupNone to wait for the peer first
 
@@ -145,15 +148,41 @@ type pathway struct {
 	to  netip.AddrPort
 }
 
-// expectPeer makes the association that waits for a pair.
+// expectPeer makes the association that waits for a pair, and that of RTCP, if it may have a
+// port of its own: then it has keys of its own (RFC 5764 section 3).
 func (t *transport) expectPeer() {
-	a := &association{
+	t.assoc.Store(newAssociation(t, t.mux))
+	t.closedAt = time.Time{} // that was another's
+	t.expectReports()
+}
+
+// expectReports makes the association of RTCP, if it is due.
+func (t *transport) expectReports() {
+	if len(t.control) > 0 && t.assoc.Load() != nil {
+		a := newAssociation(t, t.control[0].checks)
+		a.apart = true
+		t.reportAssoc.Store(a)
+	}
+}
+
+func newAssociation(t *transport, checks *mux) *association {
+	return &association{
 		t:      t,
+		checks: checks,
 		in:     make(chan *datagram, helloQueue),
 		arrive: make(chan struct{}),
 		closed: make(chan struct{}),
 	}
-	t.assoc.Store(a)
+}
+
+// associations returns those that a transport has.
+func (t *transport) associations() (all []*association) {
+	for _, a := range []*association{t.assoc.Load(), t.reportAssoc.Load()} {
+		if a != nil {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // deliver takes a record from the network. It never waits. With ICE it may come from any
@@ -161,7 +190,7 @@ func (t *transport) expectPeer() {
 // than we (RFC 8445 section 12.2).
 func (a *association) deliver(p []byte, from netip.AddrPort) {
 	peer := a.peer.Load()
-	if (peer == nil || peer.to != from) && !a.t.mux.knows(from) {
+	if (peer == nil || peer.to != from) && (a.checks == nil || !a.checks.knows(from)) {
 		a.t.drops.wrongSource.Add(1)
 		return
 	}
@@ -284,6 +313,17 @@ func (a *association) close() {
 			a.cancel()
 		}
 	})
+}
+
+// farewell reports whether a handshake ended because the peer closed it in good order
+// (close_notify, RFC 5246 section 7.2.1). Pion hides its type of error, not what it can do.
+func farewell(err error) bool {
+	var a interface{ Marshal() ([]byte, error) }
+	if !errors.As(err, &a) {
+		return false
+	}
+	record, err := a.Marshal()
+	return err == nil && len(record) == 2 && alert.Description(record[1]) == alert.CloseNotify
 }
 
 // exportKeys makes the SRTP contexts of a finished handshake (RFC 5764 section 4.2).

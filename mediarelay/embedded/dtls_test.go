@@ -10,8 +10,8 @@ import (
 // took first (seen with Chromium: one call in fifty found no keys).
 func TestHandshakeOverAnyPairOfThePeer(t *testing.T) {
 	taken, other, stranger := netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("192.0.2.2:2000"), netip.MustParseAddrPort("192.0.2.3:3000")
-	tr := &transport{mux: newMux(nil)}
-	tr.mux.remotes[taken], tr.mux.remotes[other] = &remote{}, &remote{}
+	tr := &transport{mux: newMux([]*socket{nil})}
+	tr.mux.remotes[way{nil, taken}], tr.mux.remotes[way{nil, other}] = time.Now(), time.Now()
 	tr.expectPeer()
 	a := tr.assoc.Load()
 	for _, chosen := range []bool{false, true} {

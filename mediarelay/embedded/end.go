@@ -94,12 +94,9 @@ func (b *Bridge) newEnd(side call.Side, policy media.Policy) (*end, error) {
 		l.out.lastTS = uint32(r[6])<<24 | uint32(r[7])<<16 | uint32(r[8])<<8 | uint32(r[9])
 		e.lanes[k] = l
 	}
-	t, err := b.open(side, b.relay.options.Addresses, !policy.ICE)
+	t, err := b.open(side, policy)
 	if err != nil {
 		return nil, err
-	}
-	if policy.IPv6 && !policy.ICE {
-		t.lean()
 	}
 	e.transports = []*transport{t}
 	e.lanes[media.Audio].t = t
@@ -231,7 +228,7 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 	d = e.local.Clone()
 	e.suggest(&d, media.Audio, codecs, o)
 	if pictures := o.heard(media.Video); pictures != nil && e.policy.Video && o.policy.Video {
-		if e.carry(media.Video, e.policy.Bundle && !e.lanes[media.Audio].t.divided()) { // RFC 8843 section 9.3
+		if e.carry(media.Video, e.policy.Bundle && e.lanes[media.Audio].t.mayMux()) { // RFC 8843 section 9.3
 			e.suggest(&d, media.Video, media.Number(media.PassCodecs(pictures), codecs), o)
 		}
 	}
@@ -253,7 +250,7 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 		if err := e.prepare(l.t); err != nil {
 			return d, call.TransportFailed, "ice: " + err.Error()
 		}
-		tr := e.describe(l, e.profile(l), (l.t.ice != nil || e.policy.RTCPMux) && !l.t.divided())
+		tr := e.describe(l, e.profile(l), (l.t.ice != nil || e.policy.RTCPMux) && l.t.mayMux())
 		if tr.DTLS != nil {
 			tr.DTLS.Setup = media.ActPass
 		}
@@ -301,11 +298,12 @@ func (e *end) prepare(t *transport) error {
 		t.secure = true
 		t.expectPeer()
 	}
-	if e.policy.SDES && !e.policy.ICE && !t.secure && t.keyed == nil {
+	if e.policy.SDES && (!e.policy.ICE || !e.policy.Clear) && !t.secure && t.keyed == nil {
 		t.keyed = &keying{}
 	}
 	if e.policy.ICE && t.ice == nil && !t.remote.IsValid() {
-		return t.startICE(!t.secure && (!e.policy.RTCPMux || e.lanes[media.Audio].t.divided()))
+		t.undecided = e.policy.RTCPMux && e.policy.Apart
+		return t.startICE(t.undecided || !e.policy.RTCPMux || !e.lanes[media.Audio].t.mayMux())
 	}
 	return nil
 }
@@ -347,12 +345,9 @@ func (e *end) carry(k media.Kind, bundled bool) bool {
 		l.t = e.lanes[media.Audio].t
 		return true
 	}
-	t, err := e.b.open(e.side, e.b.relay.options.Addresses, !e.policy.ICE)
+	t, err := e.b.open(e.side, e.policy)
 	if err != nil {
 		return false
-	}
-	if e.policy.IPv6 && !e.policy.ICE {
-		t.lean()
 	}
 	e.transports = append(e.transports, t)
 	l.t = t
@@ -473,6 +468,7 @@ func (e *end) spokeICE(l *lane) bool {
 // connect applies what the peer says of a transport.
 func (e *end) connect(l *lane, name string, peer media.Transport, muxed bool) (call.Cause, string) {
 	t := l.t
+	t.decide(muxed)
 	if t.ice != nil && !e.speaksICE(peer) && !e.spokeICE(l) {
 		t.ice.close()
 		t.ice = nil
@@ -639,10 +635,8 @@ func (e *end) commit(p plan, offer media.Description) (call.Cause, string) {
 func (e *end) follow(l *lane, offered media.Stream, bundled bool) (call.Cause, string) {
 	t := l.t
 	if t.ice == nil && e.speaksICE(offered.Transport) {
-		// COMPAT(Conversations 2.19): what is bundled is muxed, whether that is said or not; and
-		// so is what DTLS protects, for it has one association.
-		divided := !offered.Transport.RTCPMux && !bundled && len(offered.Transport.DTLS.Trusted()) == 0
-		if err := t.startICE(divided); err != nil {
+		// COMPAT(Conversations 2.19): what is bundled is muxed, whether that is said or not.
+		if err := t.startICE(!offered.Transport.RTCPMux && !bundled); err != nil {
 			return call.TransportFailed, "ice: " + err.Error()
 		}
 	}

@@ -6,5 +6,5 @@ import "time"
 
 // newEngine returns the portable engine: there is no other here.
 func newEngine(o *Options, began time.Time) engine {
-	return &portable{began: began, marked: !o.Unmarked}
+	return &portable{began: began, marked: o.marks}
 }

@@ -163,7 +163,7 @@ func TestUsername(t *testing.T) {
 }
 
 func TestPool(t *testing.T) {
-	p := newPool(Options{PortMin: 30001, PortMax: 30010, Rest: time.Hour})
+	p := newPool(Network{PortMin: 30001, PortMax: 30010}, time.Hour)
 	p.next = 0
 	take := func(pair bool, want uint16) {
 		t.Helper()

@@ -21,14 +21,14 @@ const (
 	crowdedWait = 3 * time.Second // for a peer that has the lead to move
 )
 
-// A hub is the port that the ICE transports of one worker share: a line for each of our
-// addresses. What comes in is told apart by the peer's address, and a check from an
+// A hub is the port that the ICE transports of one worker share, one in each network: a line
+// for each of our addresses. What comes in is told apart by the peer's address, and a check from an
 // address that is not known yet by the ufrag in it. An address belongs to one transport:
 // DTLS says nothing else of whose it is. A transport whose peer comes from the address of
 // another's, for it shares ports too, moves to a port of its own.
 type hub struct {
-	number uint16
-	lines  []*line
+	ports []*binding // one a network
+	lines [][]*line  // the same
 }
 
 // hubOf returns the hub of a worker, and opens it the first time.
@@ -38,15 +38,20 @@ func (r *Relay) hubOf(w worker) (*hub, error) {
 	if h := r.hubs[w]; h != nil {
 		return h, nil
 	}
-	b, err := r.pool.bind(w, r.options.Addresses, false, true)
-	if err != nil {
-		return nil, err
-	}
-	h := &hub{number: b.number}
-	for _, w := range b.rtp {
-		l := &line{wire: w, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
-		h.lines = append(h.lines, l)
-		w.start(l) // until closeHubs
+	h := &hub{}
+	for _, n := range r.networks {
+		b, err := n.pool.bind(w, n.Addresses, false, true)
+		if err != nil {
+			h.close()
+			return nil, err
+		}
+		var lines []*line
+		for _, w := range b.rtp {
+			l := &line{wire: w, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
+			lines = append(lines, l)
+			w.start(l) // until closeHubs
+		}
+		h.ports, h.lines = append(h.ports, b), append(h.lines, lines)
 	}
 	r.hubs[w] = h
 	return h, nil
@@ -57,21 +62,30 @@ func (r *Relay) closeHubs() {
 	r.hubsMu.Lock()
 	defer r.hubsMu.Unlock()
 	for w, h := range r.hubs {
-		for _, l := range h.lines {
-			l.wire.close()
-		}
-		r.pool.give(h.number, false, r.pool.rest)
+		h.close()
 		delete(r.hubs, w)
 	}
 }
 
-// share returns a share of every line.
-func (h *hub) share() *binding {
+func (h *hub) close() {
+	bound(h.ports).close()
+	bound(h.ports).give()
+}
+
+// share returns a share of every line in some networks.
+func (h *hub) share(on []*network) bound {
 	b := &binding{}
-	for _, l := range h.lines {
-		b.rtp = append(b.rtp, &share{line: l})
+	for _, n := range on {
+		for i, p := range h.ports {
+			if p.pool != n.pool {
+				continue
+			}
+			for _, l := range h.lines[i] {
+				b.rtp = append(b.rtp, &share{line: l})
+			}
+		}
 	}
-	return b
+	return bound{b}
 }
 
 // A line is a shared wire. Who owns an address is read without a lock on the path, and
@@ -337,16 +351,12 @@ func (b *Bridge) isCrowded(t *transport) {
 }
 
 // shared reports whether a transport has but a share of a port.
-func (t *transport) shared() bool { return t.ports.number == 0 }
+func (t *transport) shared() bool { return t.ports.shared() }
 
-// owns reports whether what comes from an address reaches the transport; it claims it.
-func (t *transport) owns(from netip.AddrPort) bool {
-	for _, s := range t.sockets {
-		if h, ok := s.wire.(*share); ok && s.local.Addr().Is4() == from.Addr().Is4() {
-			return h.owns(from)
-		}
-	}
-	return true
+// owns reports whether what comes in from an address reaches the socket; it claims it.
+func (s *socket) owns(from netip.AddrPort) bool {
+	h, ok := s.wire.(*share)
+	return !ok || h.owns(from)
 }
 
 // reached reports whether the peer has been heard from an address that is nobody else's.
@@ -414,14 +424,14 @@ func (b *Bridge) part(t *transport) {
 // apart gives a transport a port of its own in place of its share. ICE goes on there,
 // under the same name.
 func (t *transport) apart() error {
-	ports, err := t.relay.pool.bind(t.b.worker, t.relay.options.Addresses, false, false)
+	ports, err := t.relay.bind(t.b.worker, t.on, false)
 	if err != nil {
 		return err
 	}
 	was := t.sockets
 	t.ports.close()
 	t.ports, t.sockets = ports, nil
-	for i, w := range ports.rtp {
+	for i, w := range ports.rtp() { // the networks of a share are no fewer
 		s := &socket{t: t, wire: w, local: w.local(), digits: was[i].digits, missed: was[i].missed, playing: was[i].playing}
 		t.sockets = append(t.sockets, s)
 	}

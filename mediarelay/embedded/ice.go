@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,7 +32,7 @@ type iceSide struct {
 	closed     bool
 
 	peer    media.ICE // credentials; candidates are in seen
-	seen    map[netip.AddrPort]bool
+	seen    []netip.AddrPort
 	known   []media.Candidate // that the agent has
 	waiting []media.Candidate // that came before the credentials
 	chosen  string            // type of the peer's candidate in the pair
@@ -55,7 +56,7 @@ func (t *transport) startICE(divided bool) error {
 
 // newICE makes the ICE of a component: of RTP, or with that of RTP the one of RTCP.
 func (t *transport) newICE(checks *mux, first *iceSide) *iceSide {
-	i := &iceSide{t: t, checks: checks, first: first, seen: map[netip.AddrPort]bool{}}
+	i := &iceSide{t: t, checks: checks, first: first}
 	i.agent = agent{ // who began the session controls (XEP-0176, C-52)
 		component: i.component(), controls: t.b.ends[t.side].began, tie: binary.BigEndian.Uint64(t.relay.random(8)),
 		consent: t.relay.options.Times.Consent, random: t.relay.random, send: checks.send,
@@ -236,8 +237,7 @@ func (i *iceSide) later() { i.t.b.tellSelf(turnInput{i}) }
 func (i *iceSide) restart() {
 	i.renew()
 	i.generation++
-	i.seen = map[netip.AddrPort]bool{}
-	i.known, i.waiting = nil, nil
+	i.seen, i.known, i.waiting = nil, nil, nil
 }
 
 // add gives the agent a candidate of the peer, if it is one that may be checked.
@@ -249,10 +249,10 @@ func (i *iceSide) add(c media.Candidate) {
 	if i.first == nil && addr.Addr().IsValid() { // it may come from where we may not go
 		i.t.detour.reach(addr.Addr())
 	}
-	if !i.t.relay.mayCheck(addr) || i.seen[addr] || len(i.seen) >= maxCandidates {
+	if !i.t.relay.mayCheck(addr) || slices.Contains(i.seen, addr) || len(i.seen) >= maxCandidates {
 		return
 	}
-	i.seen[addr] = true
+	i.seen = append(i.seen, addr)
 	i.known = append(i.known, c)
 	i.agent.add(addr, c.Type, c.Priority)
 }

@@ -76,7 +76,7 @@ func TestMarks(t *testing.T) {
 			for _, unmarked := range []bool{false, true} {
 				for _, first := range []string{"any", "peer"} { // who may send
 					r := newRelay(t, func(o *Options) { dual(o); o.Unmarked = unmarked })
-					b, err := r.pool.bind(r.engine.worker(), []netip.Addr{netip.MustParseAddr(ip)}, false, shared)
+					b, err := r.networks[0].pool.bind(r.engine.worker(), []netip.Addr{netip.MustParseAddr(ip)}, false, shared)
 					if err != nil {
 						t.Fatal(err)
 					}

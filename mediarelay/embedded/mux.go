@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,16 +25,16 @@ type mux struct {
 	waiting atomic.Int32           // messages that control has not seen yet
 
 	mu      sync.Mutex
-	side    *iceSide    // nil for none
-	own     credentials // that the agent has
-	remotes map[netip.AddrPort]*remote
-	asked   map[netip.AddrPort]bool // that have been sent checks
+	side    *iceSide          // nil for none
+	own     credentials       // that the agent has
+	remotes map[way]time.Time // when the peer checked last
+	asked   []netip.AddrPort  // that have been sent checks
 }
 
-// A remote is an address that the peer checks from.
-type remote struct {
-	to *socket
-	at time.Time // when it did so last
+// A way is an address that the peer checks from, and where to.
+type way struct {
+	to   *socket
+	from netip.AddrPort
 }
 
 // A datagram is a message that waits.
@@ -43,7 +44,7 @@ type datagram struct {
 }
 
 func newMux(sockets []*socket) *mux {
-	return &mux{sockets: sockets, remotes: map[netip.AddrPort]*remote{}, asked: map[netip.AddrPort]bool{}}
+	return &mux{sockets: sockets, remotes: map[way]time.Time{}}
 }
 
 // serve says whose the messages are; nil for nobody's.
@@ -62,7 +63,7 @@ func (m *mux) know(own credentials) {
 	was := m.own
 	m.own = own
 	clear(m.remotes)
-	clear(m.asked)
+	m.asked = nil
 	m.mu.Unlock()
 	for _, s := range m.sockets {
 		h, ok := s.wire.(*share)
@@ -79,7 +80,7 @@ func (m *mux) know(own credentials) {
 func (m *mux) knows(from netip.AddrPort) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.remotes[from] != nil
+	return slices.ContainsFunc(m.sockets, func(s *socket) bool { return !m.remotes[way{s, from}].IsZero() })
 }
 
 // deliver hands a STUN message to the agent, or drops it. It never waits.
@@ -104,7 +105,7 @@ func (m *mux) agentOf(s *socket, p []byte, from netip.AddrPort) *iceSide {
 	defer m.mu.Unlock()
 	switch {
 	case p[0]&0x01 != 0: // an answer
-		if !m.asked[from] {
+		if !slices.Contains(m.asked, from) {
 			return nil
 		}
 	case p[1]&0x10 != 0: // an indication, which says nothing
@@ -121,19 +122,16 @@ func (m *mux) agentOf(s *socket, p []byte, from netip.AddrPort) *iceSide {
 // hears takes a request, and reports whether it is the peer's. An address that is known has
 // proved it before, and is believed until the agent has looked. mu is held.
 func (m *mux) hears(to *socket, p []byte, from netip.AddrPort) bool {
-	r := m.remotes[from]
-	switch {
-	case r != nil && r.to == to:
-	case !genuine(p, m.own.pwd):
-		return false
-	case r == nil && len(m.remotes) >= maxRemotes:
-		m.forgetOne()
-		fallthrough
-	default:
-		r = &remote{to: to}
-		m.remotes[from] = r
+	w := way{to, from}
+	if m.remotes[w].IsZero() {
+		if !genuine(p, m.own.pwd) {
+			return false
+		}
+		if len(m.remotes) >= maxRemotes {
+			m.forgetOne()
+		}
 	}
-	r.at = time.Now()
+	m.remotes[w] = time.Now()
 	return true
 }
 
@@ -143,19 +141,19 @@ func (m *mux) move(sockets []*socket) {
 	defer m.mu.Unlock()
 	m.sockets = sockets
 	clear(m.remotes)
-	clear(m.asked)
+	m.asked = nil
 }
 
 // forgetOne makes room for another address: that of the longest ago goes. mu is held.
 func (m *mux) forgetOne() {
-	var oldest netip.AddrPort
-	for a, r := range m.remotes {
-		if !oldest.IsValid() || r.at.Before(m.remotes[oldest].at) {
-			oldest = a
+	var oldest way
+	for w, at := range m.remotes {
+		if oldest.to == nil || at.Before(m.remotes[oldest]) {
+			oldest = w
 		}
 	}
-	if h, ok := m.remotes[oldest].to.wire.(*share); ok {
-		h.disown(oldest)
+	if h, ok := oldest.to.wire.(*share); ok {
+		h.disown(oldest.from)
 	}
 	delete(m.remotes, oldest)
 }
@@ -166,9 +164,11 @@ func (m *mux) send(place int, p []byte, to netip.AddrPort) {
 	if binary.BigEndian.Uint16(p) == bindingRequest {
 		m.mu.Lock()
 		if len(m.asked) >= 2*maxRemotes { // those that count are asked again
-			clear(m.asked)
+			m.asked = nil
 		}
-		m.asked[to] = true
+		if !slices.Contains(m.asked, to) {
+			m.asked = append(m.asked, to)
+		}
 		m.mu.Unlock()
 		if h, ok := s.wire.(*share); ok {
 			h.asks(p)

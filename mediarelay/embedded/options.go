@@ -2,12 +2,11 @@ package embedded
 
 import (
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"sipxmppgw/mediarelay/sound"
@@ -15,15 +14,16 @@ import (
 
 // Options are what a relay is made from. The zero value of a field means its default.
 type Options struct {
-	// Addresses are the local addresses that media sockets are bound to, at most one of
-	// each family, none of them unspecified. Default: 127.0.0.1, which needs AllowLoopback.
-	Addresses []netip.Addr
-	// External are the addresses that peers are told in place of the local ones, for a
-	// gateway behind a 1:1 NAT; the one of the same family counts. Default: the local ones.
-	External []netip.Addr
-	// PortMin and PortMax are the range of media ports, both inclusive. Default: 10000
-	// to 19999.
+	// Addresses, External, PortMin, PortMax and Unmarked are those of a [Network], if there is but
+	// one. Addresses have a default: 127.0.0.1, which needs AllowLoopback.
+	Addresses        []netip.Addr
+	External         []netip.Addr
 	PortMin, PortMax uint16
+	Unmarked         bool
+	// Networks are in place of these where there are several. No two have an address in common. A
+	// leg without ICE is in the first that its policy names, or in the first of all; one with ICE
+	// is offered those that its policy names, or all.
+	Networks []Network
 	// TURN is a server that relays to peers with ICE what cannot come directly. Default: none.
 	TURN TURN
 	// Engine is what keeps the sockets. Default: the best one for this machine.
@@ -33,9 +33,6 @@ type Options struct {
 	// OwnPorts gives every transport with ICE a port of its own; else those of a worker
 	// share one, and a transport has its own only where peers cannot be told apart.
 	OwnPorts bool
-	// Unmarked leaves packets without a DSCP; else video is AF41 and all the rest EF
-	// (RFC 8837 section 5), where the system lets us.
-	Unmarked bool
 	// Rest is how long a released port is left alone, so that packets still on their way
 	// reach nobody else. Default: 30 s; negative for none.
 	Rest time.Duration
@@ -109,22 +106,17 @@ func (t *Times) defaults() {
 }
 
 func (o *Options) defaults() error {
-	if len(o.Addresses) == 0 {
-		if !o.AllowLoopback {
-			return errors.New("media needs an address to bind to")
+	if len(o.Networks) == 0 {
+		if len(o.Addresses) == 0 && o.AllowLoopback {
+			o.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 		}
-		o.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+		o.Networks = []Network{{Addresses: o.Addresses, External: o.External, PortMin: o.PortMin, PortMax: o.PortMax, Unmarked: o.Unmarked}}
 	}
-	for _, a := range o.Addresses {
-		if !a.IsValid() || a.IsMulticast() || a.IsUnspecified() {
-			return fmt.Errorf("media cannot be bound to %v", a)
+	o.Networks = slices.Clone(o.Networks)
+	for i := range o.Networks {
+		if err := o.Networks[i].defaults(); err != nil {
+			return err
 		}
-	}
-	if o.PortMin == 0 && o.PortMax == 0 {
-		o.PortMin, o.PortMax = 10000, 19999
-	}
-	if o.PortMin == 0 || o.PortMax < o.PortMin+1 {
-		return fmt.Errorf("media ports %d to %d are no range", o.PortMin, o.PortMax)
 	}
 	switch {
 	case o.Rest == 0:
@@ -146,14 +138,4 @@ func (o *Options) defaults() error {
 	}
 	o.Times.defaults()
 	return nil
-}
-
-// external returns the address that peers are told for a local one.
-func (o *Options) external(local netip.Addr) netip.Addr {
-	for _, e := range o.External {
-		if e.Is4() == local.Is4() {
-			return e
-		}
-	}
-	return local
 }

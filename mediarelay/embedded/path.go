@@ -40,8 +40,8 @@ type socket struct {
 	checks *mux   // of ICE for RTCP alone; nil for none
 	local  netip.AddrPort
 
-	digits  chan waiting         // to be played
-	missed  chan []rtcp.NackPair // that the other end's peer asks for
+	digits  *letters[waiting]         // to be played; nil if it carries RTCP alone
+	missed  *letters[[]rtcp.NackPair] // that the other end's peer asks for; nil like digits
 	filling filling
 	claims  int    // addresses that are this share's; guarded by its line
 	due     int64  // when look is to be called, on the relay's clock; 0 for never
@@ -65,7 +65,7 @@ type route struct {
 	tones         *fill        // for those that are played in speech; nil if they are not
 	fill          *fill        // for the silence of this end; nil for none
 	through       *transcoding // for speech that the other end does not know; nil for none
-	speech, noise hop          // for what it makes
+	speech, noise *hop         // for what it makes; nil for none
 	types         [128]uint8   // from payload type to hop, plus one; 0 for none
 }
 
@@ -109,7 +109,7 @@ func (s *socket) look() (due int64) {
 		s.speak(rt, s.t.relay.now())
 		due = s.fillUp(rt)
 		switch {
-		case next.IsZero() && len(s.digits) > 0 || !next.IsZero() && !next.After(now):
+		case next.IsZero() && !s.digits.empty() || !next.IsZero() && !next.After(now):
 			continue
 		case next.IsZero():
 			return due
@@ -137,7 +137,7 @@ func (s *socket) packet(buf []byte, n int, from netip.AddrPort, now int64) {
 	case first < 4:
 		s.t.stun(s, buf[:n], from)
 	case first >= 20 && first < 64:
-		s.t.hello(buf[:n], from)
+		s.t.hello(s, buf[:n], from)
 	case first>>6 != 2:
 		s.t.drops.malformed.Add(1)
 	case s.rtcp || buf[1] >= 192 && buf[1] <= 223:

@@ -12,8 +12,8 @@ import (
 // A portable engine works wherever Go does. It is its own worker: the goroutine of each
 // wire is a reader, and packets that go out are sent at once.
 type portable struct {
-	began  time.Time // of the relay's clock
-	marked bool      // packets are
+	began  time.Time             // of the relay's clock
+	marked func(netip.Addr) bool // packets from an address are
 }
 
 func (p *portable) worker() worker    { return p }
@@ -35,7 +35,7 @@ func (p *portable) bind(a netip.AddrPort, shared bool) (wire, error) {
 		c.SetWriteBuffer(sharedBuffer)
 	}
 	w := &netWire{conn: c, at: a, began: p.began, done: make(chan struct{})}
-	if p.marked {
+	if p.marked(a.Addr()) {
 		markConn(c, a.Addr().Is6())
 		w.pictures = pictureMark(a.Addr().Is6())
 	}

@@ -5,18 +5,20 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// bindTries is how many ports are tried when other programs sit on ours.
-const bindTries = 32
+// bindTries is how many ports are tried when other programs sit on ours. They are tried all
+// over the range: of a program that has nine ports of ten it finds its way round.
+const bindTries = 256
 
 // spareTime is how long a port is left alone that another program has.
 const spareTime = time.Minute
 
 var errPorts = errors.New("no media port is free")
 
-// A pool hands out the media ports. A number is handed out once for all addresses.
+// A pool hands out the media ports of a network. A number is handed out once for all addresses.
 type pool struct {
 	min, max int
 	rest     time.Duration
@@ -32,8 +34,8 @@ type port struct {
 	from time.Time // when it may be used again
 }
 
-func newPool(o Options) *pool {
-	p := &pool{min: int(o.PortMin), max: int(o.PortMax), rest: o.Rest}
+func newPool(n Network, rest time.Duration) *pool {
+	p := &pool{min: int(n.PortMin), max: int(n.PortMax), rest: rest}
 	p.ports = make([]port, p.max-p.min+1)
 	p.next = rand.IntN(len(p.ports)) // guessing where a call will be shall not be easy
 	return p
@@ -109,10 +111,11 @@ func (p *pool) count() (used, resting int) {
 	return used, resting
 }
 
-// A binding is the ports of one transport: a socket for each address, and for a pair
-// another on the next port for RTCP.
+// A binding is the ports of one transport in a network: a socket for each address, and for a
+// pair another on the next port for RTCP.
 type binding struct {
-	number uint16 // 0 for shares of a port
+	pool   *pool // nil for shares of a port
+	number uint16
 	pair   bool
 	rtp    []wire
 	rtcp   []wire // nil unless pair
@@ -121,19 +124,47 @@ type binding struct {
 // bind takes a port, or a pair, on all the addresses; shared says that many transports
 // will have a share of it.
 func (p *pool) bind(w worker, addresses []netip.Addr, pair, shared bool) (*binding, error) {
+	var b *binding
+	_, err := p.find(pair, func(number uint16) error {
+		b = &binding{pool: p, number: number, pair: pair}
+		err := b.listen(w, addresses, shared)
+		if err != nil {
+			b.close()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// find takes a port, or a pair, that can be opened.
+func (p *pool) find(pair bool, open func(number uint16) error) (number uint16, err error) {
 	for range bindTries {
 		number, ok := p.take(pair)
 		if !ok {
-			return nil, errPorts
+			return 0, errPorts
 		}
-		b := &binding{number: number, pair: pair}
-		if b.listen(w, addresses, shared) == nil {
-			return b, nil
+		err := open(number)
+		if err == nil {
+			return number, nil
 		}
-		b.close()
+		if !errors.Is(err, syscall.EADDRINUSE) { // another port would be no better
+			p.give(number, pair, 0)
+			return 0, err
+		}
 		p.give(number, pair, spareTime)
+		p.elsewhere()
 	}
-	return nil, errPorts
+	return 0, errPorts
+}
+
+// elsewhere has the next search begin at another place: whoever has a port has its neighbours.
+func (p *pool) elsewhere() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = rand.IntN(len(p.ports))
 }
 
 func (b *binding) listen(w worker, addresses []netip.Addr, shared bool) error {

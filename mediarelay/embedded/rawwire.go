@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -83,7 +84,7 @@ func (t *thread) bind(a netip.AddrPort, shared bool) (wire, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	w.fd = int32(fd)
-	if t.marked {
+	if t.marked(a.Addr()) {
 		markSocket(fd, w.six)
 		w.pictures = pictureMark(w.six)
 	}
@@ -122,7 +123,7 @@ func (w *rawWire) prefer(peer netip.AddrPort) {
 	}
 	t := w.thread
 	n := t.to.put(peer, w.six)
-	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(w.fd), uintptr(unsafe.Pointer(&t.to)), uintptr(n)); errno == 0 {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(w.fd), uintptr(unsafe.Pointer(&t.to)), uintptr(n)); errno == 0 {
 		w.peer, w.mixed = peer, true
 	}
 }
@@ -141,7 +142,7 @@ func (w *rawWire) disconnect() {
 	w.peer = netip.AddrPort{}
 	t := w.thread
 	t.to = sockaddr{} // AF_UNSPEC
-	unix.RawSyscall(unix.SYS_CONNECT, uintptr(w.fd), uintptr(unsafe.Pointer(&t.to)), unix.SizeofSockaddrInet4)
+	syscall.RawSyscall(unix.SYS_CONNECT, uintptr(w.fd), uintptr(unsafe.Pointer(&t.to)), unix.SizeofSockaddrInet4)
 }
 
 func (w *rawWire) poke(s *socket) { w.thread.order(order{do: lookAtOnce, s: s}) }
@@ -189,7 +190,7 @@ func (t *thread) read(w *rawWire, now int64) {
 			}
 		}
 	default:
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
 			uintptr(unsafe.Pointer(&t.buf[0])), maxPacket, 0, 0, 0)
 		if errno == 0 {
 			w.to.packet(t.buf[:], int(n), w.peer, now)
@@ -200,7 +201,7 @@ func (t *thread) read(w *rawWire, now int64) {
 // readFrom takes one datagram of whoever has sent it.
 func (t *thread) readFrom(w *rawWire, now int64) unix.Errno {
 	t.fromLen = uint32(len(t.from))
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
 		uintptr(unsafe.Pointer(&t.buf[0])), maxPacket, 0,
 		uintptr(unsafe.Pointer(&t.from)), uintptr(unsafe.Pointer(&t.fromLen)))
 	if errno == 0 {
@@ -219,7 +220,7 @@ func (t *thread) readBatch(w *rawWire, now int64) (n int) {
 		b.headers[i].header.Namelen = uint32(len(b.names[i]))
 	}
 	b.n = 0
-	got, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(w.fd),
+	got, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(w.fd),
 		uintptr(unsafe.Pointer(&b.headers[0])), batchMax, 0, 0, 0)
 	if errno != 0 {
 		return 0
@@ -303,9 +304,9 @@ func (w *rawWire) sendPicture(p []byte, to netip.AddrPort) error {
 	h.Iov, h.Control = &t.part, &w.pictures[0]
 	h.SetIovlen(1)
 	h.SetControllen(len(w.pictures))
-	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(h)), 0)
+	_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(h)), 0)
 	if errno == unix.ECONNREFUSED { // left behind by a peer that was not there just now
-		_, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(h)), 0)
+		_, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(h)), 0)
 	}
 	t.part.Base = nil
 	if errno != 0 {
@@ -318,7 +319,7 @@ func (w *rawWire) sendPicture(p []byte, to netip.AddrPort) error {
 func (w *rawWire) flush() {
 	b := w.out
 	for at := 0; at < b.n; {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(w.fd),
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(w.fd),
 			uintptr(unsafe.Pointer(&b.headers[at])), uintptr(b.n-at), 0, 0, 0)
 		if errno != 0 {
 			n = 1
@@ -340,7 +341,7 @@ func (w *rawWire) write(p []byte, to netip.AddrPort) error {
 
 // sendto sends a datagram without waiting.
 func sendto(fd int, p []byte, to *sockaddr, n uint32) error {
-	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
 		0, uintptr(unsafe.Pointer(to)), uintptr(n))
 	if errno != 0 {
 		return errno

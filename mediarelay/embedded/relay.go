@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ const openMin = 4
 // A Relay makes the bridges of calls.
 type Relay struct {
 	options  Options
-	pool     *pool
+	networks []*network
 	engine   engine
 	identity identity
 	began    time.Time
@@ -52,13 +53,15 @@ func New(o Options) (*Relay, error) {
 	began := time.Now()
 	r := &Relay{
 		options:  o,
-		pool:     newPool(o),
 		engine:   newEngine(&o, began),
 		identity: id,
 		began:    began,
 		sounds:   newSounds(&o),
 		bridges:  map[*Bridge]bool{},
 		hubs:     map[worker]*hub{},
+	}
+	for _, n := range o.Networks {
+		r.networks = append(r.networks, &network{n, newPool(n, o.Rest)})
 	}
 	r.pulse = newPulse(o.Times.Tick, &r.work)
 	r.transcoders = newTranscoders(o.Transcodes, r.now)
@@ -120,8 +123,10 @@ func refusal(err error) error {
 
 // openEnds makes both ends, or none.
 func (b *Bridge) openEnds(policies [2]media.Policy) error {
-	if used, resting := b.relay.pool.count(); len(b.relay.pool.ports)-used-resting < openMin {
-		return errPorts
+	for _, p := range policies {
+		if !b.relay.room(p) {
+			return errPorts
+		}
 	}
 	for side, p := range policies {
 		e, err := b.newEnd(call.Side(side), p)
@@ -188,13 +193,17 @@ func (r *Relay) Counters() Counters {
 		c.add(b)
 	}
 	c.Bridges = len(r.bridges)
-	c.PortsAll = len(r.pool.ports)
-	c.PortsUsed, c.PortsRest = r.pool.count()
+	for _, n := range r.networks {
+		used, resting := n.pool.count()
+		c.PortsAll += len(n.pool.ports)
+		c.PortsUsed += used
+		c.PortsRest += resting
+	}
 	r.hubsMu.Lock()
 	defer r.hubsMu.Unlock()
-	c.PortsKept = len(r.hubs)
 	for _, h := range r.hubs {
-		for _, l := range h.lines {
+		c.PortsKept += len(h.ports)
+		for _, l := range slices.Concat(h.lines...) {
 			c.Drops = c.Drops.Plus(l.drops.read())
 		}
 	}

@@ -104,20 +104,16 @@ func (b *Bridge) lost(in lostInput) {
 		return
 	}
 	s := t.sockets[0]
-	select {
-	case s.missed <- in.pairs:
+	if s.missed.put(in.pairs, repairQueue) {
 		s.wire.poke(s)
-	default:
 	}
 }
 
 // resend sends again what is asked for, and asks for what never came.
 func (s *socket) resend(rt *route) {
 	for {
-		var pairs []rtcp.NackPair
-		select {
-		case pairs = <-s.missed:
-		default:
+		pairs, ok := s.missed.take()
+		if !ok {
 			return
 		}
 		if rt == nil || rt.repair == nil {

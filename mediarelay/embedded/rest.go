@@ -14,11 +14,15 @@ import (
 // needs, and nothing is said over DTLS when it is done, until the peer closes. So an
 // association rests: its state alone is kept, and goes on when another record comes.
 
-// heardSince reports whether media of the peer has come since a handshake: then the peer is
-// done with it too.
-func (t *transport) heardSince(at int64) bool {
+// heardSince reports whether what an association protects has come from the peer since its
+// handshake: then the peer is done with that too.
+func (t *transport) heardSince(a *association) bool {
 	for _, l := range t.b.ends[t.side].lanes {
-		if l.t == t && l.in.last.Load() > at {
+		last := l.in.last.Load()
+		if a.apart {
+			last = l.in.control.Load()
+		}
+		if l.t == t && last > a.since {
 			return true
 		}
 	}
@@ -36,6 +40,7 @@ func (a *association) rest() {
 		r.mute.Store(false)
 		return
 	}
+	state.PeerCertificates = nil // it was looked at
 	a.state = &state
 	conn.Close()
 	a.asleep.Store(true)

@@ -241,7 +241,11 @@ func (t *transport) sendReports(packets []rtcp.Packet) {
 		return
 	}
 	if t.secure {
-		if p, err = t.keys.tx.Protect(p); err != nil {
+		k := t.keysOfReports()
+		if k == nil {
+			return
+		}
+		if p, err = k.tx.Protect(p); err != nil {
 			return
 		}
 	}

@@ -12,15 +12,6 @@ import (
 	"sipxmppgw/mediarelay/srtp"
 )
 
-// keyedProfiles are the SRTP of suites, as [media.Suites] has them.
-var keyedProfiles = map[string]srtp.Profile{
-	"AEAD_AES_128_GCM":        srtp.AES128GCM,
-	"AES_CM_128_HMAC_SHA1_80": srtp.AES128CM80,
-	"AEAD_AES_256_GCM":        srtp.AES256GCM,
-	"AES_256_CM_HMAC_SHA1_80": srtp.AES256CM80,
-	"AES_CM_128_HMAC_SHA1_32": srtp.AES128CM32,
-}
-
 // A keying is the SRTP of a transport whose keys are in signalling. It belongs to the
 // bridge's goroutine.
 type keying struct {
@@ -79,11 +70,11 @@ func pick(offered []media.SDES) (theirs media.SDES, ok bool) {
 }
 
 // profileOf returns the SRTP of a key's suite, which is one that we know.
-func profileOf(k media.SDES) srtp.Profile { return keyedProfiles[strings.ToUpper(k.Suite)] }
+func profileOf(k media.SDES) srtp.Profile { return srtp.Named(k.Suite) }
 
 // newKey makes a key of ours.
 func newKey(tag int, suite string) media.SDES {
-	key, salt := keyedProfiles[strings.ToUpper(suite)].Lengths()
+	key, salt := srtp.Named(suite).Lengths()
 	secret := make([]byte, key+salt)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
 	return media.NewSDES(tag, strings.ToUpper(suite), secret)

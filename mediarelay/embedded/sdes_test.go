@@ -74,3 +74,27 @@ func TestReportsAreKeyed(t *testing.T) {
 		return g.Stats()[call.A].RoundTrip != 0
 	})
 }
+
+// A phone with ICE whose media must not be clear is offered keys, as one without; one whose media
+// may be clear is offered none.
+func TestKeysBesideICE(t *testing.T) {
+	for _, clear := range []bool{false, true} {
+		policy := keyedPolicy(clear)
+		policy.ICE, policy.RTCPMux = true, true
+		g := newRig(t, sipPolicy(), policy, nil)
+		a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewKeyedPhone(t)
+		offer := g.Offered(1, call.B, a.Describe(pcmu()))
+		tr := offer.Streams[0].Transport
+		if tr.ICE == nil || (tr.Profile == media.SAVP) == clear || (len(tr.SDES) == len(media.Suites)) == clear {
+			t.Fatalf("clear %v: the phone is offered %+v", clear, tr)
+		}
+		if clear {
+			continue
+		}
+		mine := mediatest.KeyLine(2, media.Suites[1].Name, 30, 'k')
+		b.Key(mine, tr.SDES[1])
+		b.Call(offer)
+		a.Call(g.Answered(2, call.A, mediatest.Keyed(b.Describe(pcmu()), media.SAVP, mine)))
+		talk(t, a, 0, b, 0)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -34,8 +35,9 @@ const (
 )
 
 // Threads are an engine in which a few goroutines own all wires, each of which keeps an
-// operating-system thread to itself while there is much to do. A bridge
-// is one thread's alone, so that nothing on the path is shared or locked.
+// operating-system thread to itself while there is much to do. A bridge is one thread's
+// alone, so that nothing on the path is shared or locked. Raw system calls are made by package
+// syscall: those of unix go through a stub that copies all arguments.
 type threads struct {
 	all []*thread
 	mu  sync.Mutex
@@ -44,7 +46,7 @@ type threads struct {
 // newEngine returns the engine that the options ask for.
 func newEngine(o *Options, began time.Time) engine {
 	if o.Engine == EnginePortable {
-		return &portable{began: began, marked: !o.Unmarked}
+		return &portable{began: began, marked: o.marks}
 	}
 	ts := &threads{}
 	for range o.Workers {
@@ -52,9 +54,9 @@ func newEngine(o *Options, began time.Time) engine {
 		if err != nil {
 			ts.close()
 			o.Log.Warn("media sockets are read the portable way", "error", err)
-			return &portable{began: began, marked: !o.Unmarked}
+			return &portable{began: began, marked: o.marks}
 		}
-		t.marked = !o.Unmarked
+		t.marked = o.marks
 		ts.all = append(ts.all, t)
 	}
 	return ts
@@ -111,8 +113,8 @@ func addProcs(n int) {
 // A thread is one of the threads, and a worker. The plain fields below the line belong to
 // the goroutine in run; everyone else talks to it by orders.
 type thread struct {
-	began   time.Time // of the relay's clock
-	marked  bool      // packets are
+	began   time.Time             // of the relay's clock
+	marked  func(netip.Addr) bool // packets from an address are
 	epoll   int
 	event   int // eventfd: there are orders
 	bridges atomic.Int32
@@ -240,7 +242,7 @@ func (t *thread) touch(n int) {
 // wait waits for datagrams, orders and what is due, and returns how many events there are.
 func (t *thread) wait() int {
 	if t.idle < rawTurns {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(t.epoll),
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(t.epoll),
 			uintptr(unsafe.Pointer(&t.events[0])), eventsMax, rawWait, 0, 0)
 		if errno != 0 {
 			return 0 // a signal: the runtime wants something of us
@@ -267,7 +269,7 @@ func (t *thread) wait() int {
 // obey does what others have asked for.
 func (t *thread) obey(now int64) {
 	var count [8]byte
-	unix.RawSyscall(unix.SYS_READ, uintptr(t.event), uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
+	syscall.RawSyscall(unix.SYS_READ, uintptr(t.event), uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
 	t.mu.Lock()
 	orders := t.orders
 	t.orders = nil

@@ -2,8 +2,13 @@ package embedded
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/pion/dtls/v3/pkg/protocol"
+	"github.com/pion/dtls/v3/pkg/protocol/alert"
+	"github.com/pion/dtls/v3/pkg/protocol/recordlayer"
 
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
@@ -253,6 +258,68 @@ func TestNoHandshakeInTime(t *testing.T) {
 	}
 	if f := failure(g, call.B); f.Cause != call.Unreachable {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// An alert in the midst of the handshake is not always a want of security.
+func TestAlertInHandshake(t *testing.T) {
+	tests := []struct {
+		name  string
+		alert alert.Alert
+		want  call.Cause
+		says  string
+	}{
+		{"the user hung up at once", alert.Alert{Level: alert.Warning, Description: alert.CloseNotify}, call.MediaLost, "the peer closed dtls"},
+		{"the peer refuses", alert.Alert{Level: alert.Fatal, Description: alert.BadCertificate}, call.Insecure, "BadCertificate"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, sipPolicy(), jinglePolicy(), nil)
+			a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
+			offer := g.Offered(1, call.B, a.Describe(pcmu()))
+			g.Answered(2, call.A, b.Describe(media.Active, pcmu()))
+			ice := offer.Streams[0].Transport.ICE
+			b.Reach(ice)
+			conn, err := b.Agent.Accept(t.Context(), ice.Ufrag, ice.Pwd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			record, err := (&recordlayer.RecordLayer{
+				Header: recordlayer.Header{Version: protocol.Version1_2}, Content: &tt.alert,
+			}).Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Write(record); err != nil {
+				t.Fatal(err)
+			}
+			if f := failure(g, call.B); f.Cause != tt.want || !strings.Contains(f.Detail.Text, tt.says) {
+				t.Errorf("got %+v, want %v", f, tt.want)
+			}
+		})
+	}
+}
+
+// A client that begins anew closes what it had first: it has not gone.
+func TestClosedForAnother(t *testing.T) {
+	t.Parallel()
+	g, _, b, _ := pair(t, nil, pcmu())
+	first := g.ends[call.B].transports[0]
+	g.tellSelf(alertInput{first, first.assoc.Load()})
+	again := b.Describe(media.Active, pcmu())
+	again.Streams[0].Transport.DTLS.Fingerprints[0].Value = strings.Repeat("AB:", 31) + "AB"
+	g.Joined(3, call.B, again)
+	late := time.After(closeGrace + time.Second)
+	for {
+		select {
+		case e := <-g.Events:
+			if f, ok := e.(call.MediaFailed); ok {
+				t.Fatalf("got %+v", f)
+			}
+		case <-late:
+			return
+		}
 	}
 }
 

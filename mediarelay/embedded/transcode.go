@@ -183,9 +183,12 @@ func (s *socket) speak(rt *route, now int64) {
 	defer t.mu.Unlock()
 	for i := range t.ready {
 		m := &t.made[i]
-		h := &rt.speech
+		h := rt.speech
 		if m.noise {
-			h = &rt.noise
+			h = rt.noise
+		}
+		if h == nil { // it was made before the way was closed, as for hold
+			continue
 		}
 		o := h.out
 		ts := t.lastTS + m.ticks
@@ -275,9 +278,11 @@ func (e *end) transcode(r *route, far *end) {
 	}
 	r.through = e.transcoding
 	if l.flow.Sends() && to.flow.Receives() && to.t.ready() {
-		r.speech = to.own(c.PT, true)
+		speech := to.own(c.PT, true)
+		r.speech = &speech
 		if n := noiseOf(to.agreed); n != nil {
-			r.noise = to.own(n.PT, false)
+			noise := to.own(n.PT, false)
+			r.noise = &noise
 		}
 	}
 }

@@ -190,6 +190,61 @@ func TestTranscodeSilence(t *testing.T) {
 	}
 }
 
+// Who asks for FEC in Opus (RFC 7587 section 6.1) is sent it, and makes up what it loses from the
+// packet that follows.
+func TestTranscodeFEC(t *testing.T) {
+	t.Parallel()
+	var scores [2]float64
+	for i, fec := range []string{"0", "1"} {
+		wants := opus(111)
+		wants.Params = []media.Param{{Name: "useinbandfec", Value: fec}}
+		_, a, b := unlike(t, []media.Codec{pcmu()}, []media.Codec{wants})
+		said := audio.Speech(audio.Low)[:12000]
+		e := codec.NewEncoder(codec.PCMU, 8000, codec.EncoderOptions{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
+			for n := range uint16(len(said) / 160) {
+				<-pace.C
+				payload := e.Encode(nil, said[160*int(n):][:160])
+				a.Conn.WriteToUDPAddrPort(mediatest.Packet(0, n, 160*uint32(n), a.SSRC, string(payload)), a.To)
+			}
+		}()
+		var payloads [][]byte
+		for range len(said) / 160 {
+			payloads = append(payloads, b.Hear().Payload)
+		}
+		<-done
+		scores[i] = audio.Correlate(opened(t, payloads, 0), opened(t, payloads, 5)).Score
+	}
+	t.Logf("a packet in five is lost: %.3f alike without FEC, %.3f with it", scores[0], scores[1])
+	if scores[1] < scores[0]+0.1 || scores[1] < 0.9 {
+		t.Errorf("a packet in five is lost: %.3f alike without FEC, %.3f with it", scores[0], scores[1])
+	}
+}
+
+// opened decodes packets of Opus but one in so many, which is made up from the next; 0 for none.
+func opened(t *testing.T, payloads [][]byte, loss int) (pcm []int16) {
+	t.Helper()
+	d := codec.NewDecoder(codec.Opus, 8000)
+	buf := make([]int16, 960)
+	for n, p := range payloads {
+		length := 160
+		if loss > 0 && n%loss == loss/2 && n+1 < len(payloads) {
+			d.Conceal(buf[:length], payloads[n+1])
+		} else {
+			var err error
+			if length, err = d.Decode(buf, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pcm = append(pcm, buf[:length]...)
+	}
+	return pcm
+}
+
 // until waits until something is so.
 func until(t *testing.T, so func() bool) {
 	t.Helper()
@@ -357,4 +412,27 @@ func TestTranscodeNoise(t *testing.T) {
 		}
 	}
 	t.Error("no noise was heard")
+}
+
+// What was made of a peer's speech when a side puts the call on hold has nowhere to go.
+func TestHoldInTheMiddleOfTranscodedSpeech(t *testing.T) {
+	g, a, b := unlike(t, []media.Codec{pcmu()}, []media.Codec{opus(96)})
+	speak(a, codec.PCMU, 0, codec.Opus, 440)
+	b.Hear()
+	g.Joined(3, call.A, holding(a, media.Inactive, pcmu()))
+	eventually(t, "dropping", func() bool { return g.Stats()[call.A].Dropped.NoRoute > 5 })
+	g.Joined(4, call.A, a.Describe(pcmu()))
+	b.Hear()
+}
+
+// The same as it happens only now and then.
+func TestMadeWithoutAWay(t *testing.T) {
+	s := &socket{}
+	for _, noise := range []bool{false, true} {
+		through := &transcoding{ready: 1}
+		through.made[0].noise = noise
+		if s.speak(&route{through: through}, 1); through.ready != 0 {
+			t.Errorf("noise %t: %d packets wait", noise, through.ready)
+		}
+	}
 }

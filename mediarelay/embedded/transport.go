@@ -26,15 +26,18 @@ type transport struct {
 	b     *Bridge
 	side  call.Side
 
-	ports   *binding
-	sockets []*socket // RTP, one for each address
-	control []*socket // RTCP of a pair, or of a component of its own
-	second  *binding  // ports of that component; nil for none
-	mine    *sync.Mutex
-	mux     *mux
-	assoc   atomic.Pointer[association]
-	drops   drops
-	astray  atomic.Pointer[netip.AddrPort] // where the peer speaks from, if that is not remote
+	on          []*network
+	told        []netip.Addr // that the peer is told in place of ours, of each family; none for ours
+	ports       bound
+	sockets     []*socket // RTP, one for each address
+	control     []*socket // RTCP of a pair, or of a component of its own
+	second      bound     // ports of that component; nil for none
+	mine        *sync.Mutex
+	mux         *mux
+	assoc       atomic.Pointer[association]
+	reportAssoc atomic.Pointer[association] // of RTCP that is not muxed; nil for none
+	drops       drops
+	astray      atomic.Pointer[netip.AddrPort] // where the peer speaks from, if that is not remote
 
 	crowding  atomic.Bool // control is being told that the peer sends from another's address
 	crowdedAt time.Time   // since when; zero for never
@@ -50,39 +53,42 @@ type transport struct {
 	opened   uint32         // round of the gate that the sockets know; 0 for none
 	reporter *socket        // that RTCP is sent from, if it has ICE of its own
 
-	ice       *iceSide
-	detour    *detour             // by a TURN server; nil for none
-	detoured  bool                // what became of that is known
-	secure    bool                // SRTP: by DTLS, whatever happens, or by keyed
-	keyed     *keying             // keys in signalling; nil for none
-	setup     media.Setup         // what we tell the peer
-	role      media.Setup         // what we do: Active, Passive, or SetupNone to see
-	expect    []media.Fingerprint // of the peer
-	keys      *keys
-	connected bool
-	failed    bool
-	lost      bool      // it carries nothing but pictures, and they are over
-	told      bool      // the routes know
-	deadline  time.Time // for ICE to find a pair; zero when it has, or does not look
-	closedAt  time.Time // when the peer closed DTLS
-	checkedAt int64     // since when silence is measured, on the relay's clock
-	early     bool      // the peer may still ring
+	ice        *iceSide
+	undecided  bool                // RTCP has ICE of its own in case the peer does not mux
+	detour     *detour             // by a TURN server; nil for none
+	detoured   bool                // what became of that is known
+	secure     bool                // SRTP: by DTLS, whatever happens, or by keyed
+	keyed      *keying             // keys in signalling; nil for none
+	setup      media.Setup         // what we tell the peer
+	role       media.Setup         // what we do: Active, Passive, or SetupNone to see
+	expect     []media.Fingerprint // of the peer
+	keys       *keys
+	reportKeys *keys // of RTCP, if that has an association of its own
+	connected  bool
+	failed     bool
+	lost       bool      // it carries nothing but pictures, and they are over
+	known      bool      // the routes know that
+	deadline   time.Time // for ICE to find a pair; zero when it has, or does not look
+	closedAt   time.Time // when the peer closed DTLS
+	checkedAt  int64     // since when silence is measured, on the relay's clock
+	early      bool      // the peer may still ring
 }
 
 // open binds the ports of a transport and reads them.
-func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*transport, error) {
-	ports, err := b.ports(addresses, pair)
-	if err != nil {
+func (b *Bridge) open(side call.Side, p media.Policy) (*transport, error) {
+	t := &transport{relay: b.relay, b: b, side: side, on: b.relay.networksOf(p), told: p.External}
+	var err error
+	if t.ports, err = b.ports(t.on, p); err != nil {
 		return nil, err
 	}
-	t := &transport{relay: b.relay, b: b, side: side, ports: ports}
-	if len(ports.rtp) > 1 {
+	rtp := t.ports.rtp()
+	if len(rtp) > 1 {
 		t.mine = b.worker.lock()
 	}
-	for _, w := range ports.rtp {
-		t.sockets = append(t.sockets, &socket{t: t, wire: w, local: w.local(), digits: make(chan waiting, digitQueue), missed: make(chan []rtcp.NackPair, repairQueue)})
+	for _, w := range rtp {
+		t.sockets = append(t.sockets, &socket{t: t, wire: w, local: w.local(), digits: &letters[waiting]{}, missed: &letters[[]rtcp.NackPair]{}})
 	}
-	for _, w := range ports.rtcp {
+	for _, w := range t.ports.rtcp() {
 		t.control = append(t.control, &socket{t: t, wire: w, local: w.local(), rtcp: true})
 	}
 	t.via = t.sockets[0]
@@ -93,18 +99,22 @@ func (b *Bridge) open(side call.Side, addresses []netip.Addr, pair bool) (*trans
 	for _, s := range append(t.sockets[:len(t.sockets):len(t.sockets)], t.control...) {
 		s.wire.start(s) // until close
 	}
+	if p.IPv6 && !p.ICE {
+		t.lean()
+	}
 	return t, nil
 }
 
 // ports binds what a transport needs: a pair or, for ICE, which tells many from each
-// other, a share of a port.
-func (b *Bridge) ports(addresses []netip.Addr, pair bool) (*binding, error) {
-	if !pair && !b.relay.options.OwnPorts {
+// other, a share of a port. Another bridge of ours may share the same, and nobody can tell packets
+// from a port to itself, so toward that it is a port of its own.
+func (b *Bridge) ports(on []*network, p media.Policy) (bound, error) {
+	if p.ICE && !p.Inner && !b.relay.options.OwnPorts {
 		if h, err := b.relay.hubOf(b.worker); err == nil {
-			return h.share(), nil
+			return h.share(on), nil
 		}
 	}
-	return b.relay.pool.bind(b.worker, addresses, pair, false)
+	return b.relay.bind(b.worker, on, !p.ICE)
 }
 
 // lean has the peer told an address of IPv6, before it has said where it is.
@@ -124,17 +134,13 @@ func (t *transport) close() {
 	if t.ice != nil {
 		t.ice.close()
 	}
-	if a := t.assoc.Load(); a != nil {
+	for _, a := range t.associations() {
 		a.close()
 	}
 	t.ports.close()
-	if !t.shared() {
-		t.relay.pool.give(t.ports.number, t.ports.pair, t.relay.pool.rest)
-	}
-	if t.second != nil {
-		t.second.close()
-		t.relay.pool.give(t.second.number, false, t.relay.pool.rest)
-	}
+	t.ports.give()
+	t.second.close()
+	t.second.give()
 }
 
 // stun takes a STUN message that came in.
@@ -153,8 +159,12 @@ func (s *socket) muxed() *mux {
 }
 
 // hello takes a DTLS record that came in.
-func (t *transport) hello(p []byte, from netip.AddrPort) {
-	if a := t.assoc.Load(); a != nil {
+func (t *transport) hello(s *socket, p []byte, from netip.AddrPort) {
+	a := t.assoc.Load()
+	if s.rtcp {
+		a = t.reportAssoc.Load()
+	}
+	if a != nil {
 		a.deliver(p, from)
 	}
 }
@@ -192,13 +202,12 @@ func (t *transport) addressed(rtp, rtcp netip.AddrPort, muxed, behind bool) {
 	}
 	t.gates[1] = &gate{round: round, signalled: rtcp}
 	t.remote, t.report, t.muxed = rtp, rtcp, muxed
-	if rtp.IsValid() {
-		t.owns(rtp)
+	if !rtp.IsValid() {
+		return
 	}
-	for _, s := range t.sockets {
-		if rtp.IsValid() && s.local.Addr().Is4() == rtp.Addr().Is4() {
-			t.via = s
-		}
+	if i := slices.IndexFunc(t.sockets, func(s *socket) bool { return s.local.Addr().Is4() == rtp.Addr().Is4() }); i >= 0 {
+		t.via = t.sockets[i]
+		t.via.owns(rtp)
 	}
 }
 
@@ -232,7 +241,7 @@ func (t *transport) paired(i *iceSide, p *icePair) {
 		t.reportsTo(p)
 		return
 	}
-	if !t.owns(p.remote) {
+	if !t.sockets[p.place].owns(p.remote) {
 		t.b.part(t)
 		return
 	}
@@ -281,42 +290,61 @@ func (t *transport) expectAnew(fresh []media.Fingerprint) {
 		return
 	}
 	t.expect = fresh
-	if a := t.assoc.Load(); a.begun {
-		t.keys = nil
-		t.expectPeer()
+	old := t.associations()
+	if !slices.ContainsFunc(old, func(a *association) bool { return a.begun }) {
+		return
+	}
+	t.keys, t.reportKeys = nil, nil
+	t.expectPeer()
+	for _, a := range old {
 		a.close()
 	}
 }
 
 // proceed begins the handshake as soon as it is known with whom, and where.
 func (t *transport) proceed() {
-	a := t.assoc.Load()
-	if a == nil || a.begun || !t.remote.IsValid() || len(t.expect) == 0 {
+	if len(t.expect) == 0 {
 		return
 	}
-	a.follow(t.via, t.remote)
-	a.start(t.role, t.expect)
+	if a := t.assoc.Load(); a != nil && !a.begun && t.remote.IsValid() {
+		a.follow(t.via, t.remote)
+		a.start(t.role, t.expect)
+	}
+	if a := t.reportAssoc.Load(); a != nil && !a.begun && t.report.IsValid() && !t.muxed {
+		a.follow(t.reportSocket(), t.report)
+		a.start(t.role, t.expect)
+	}
 }
 
 // secured takes the keys of a finished handshake.
 func (t *transport) secured(in securedInput) {
 	a := in.assoc
-	if t.assoc.Load() != a {
+	switch a {
+	case t.assoc.Load():
+		t.keys = in.keys
+	case t.reportAssoc.Load():
+		t.reportKeys = in.keys
+	default:
 		return
 	}
-	t.keys = in.keys
 	a.conn, a.records, a.since = in.conn, in.from, t.relay.now()
 	if in.first { // nothing of ours will be asked for again (RFC 6347 section 4.2.4)
 		a.rest()
 	}
 }
 
-// unsecured takes a handshake that failed: no media passes, and the call shall end.
+// unsecured takes a handshake that failed: no media passes, and the call shall end. Without
+// RTCP it goes on.
 func (t *transport) unsecured(in unsecuredInput) {
 	switch {
+	case t.reportAssoc.Load() == in.assoc:
+		t.relay.options.Log.Info("rtcp has no protection, and is not sent", "call", t.b.id, "leg", t.side, "reason", in.err)
 	case t.assoc.Load() != in.assoc:
 	case errors.Is(in.err, context.DeadlineExceeded):
 		t.fail(call.Unreachable, "the peer did not answer the DTLS handshake")
+	case farewell(in.err):
+		// Who hangs up at once says so on both ways, and DTLS is often the faster one.
+		t.closedAt = time.Now()
 	default:
 		t.fail(call.Insecure, "dtls: "+in.err.Error())
 	}
@@ -333,8 +361,10 @@ func (t *transport) unconnected() {
 
 // watch looks at what ends by time.
 func (t *transport) watch(now time.Time) {
-	if a := t.assoc.Load(); a != nil && a.conn != nil && t.heardSince(a.since) {
-		a.rest()
+	for _, a := range t.associations() {
+		if a.conn != nil && t.heardSince(a) {
+			a.rest()
+		}
 	}
 	if !t.deadline.IsZero() && now.After(t.deadline) {
 		t.fail(call.Unreachable, "no way to the other side was found in time")
@@ -401,7 +431,7 @@ func (t *transport) relocated(in latchInput) bool {
 
 // endpoint returns what the peer is told of the transport.
 func (t *transport) endpoint(s *socket) netip.AddrPort {
-	return netip.AddrPortFrom(t.relay.options.external(s.local.Addr()), s.local.Port())
+	return netip.AddrPortFrom(t.relay.external(s.local.Addr(), t.told), s.local.Port())
 }
 
 // describe fills in our side of a transport.
@@ -409,6 +439,11 @@ func (t *transport) describe(profile media.Profile, muxed bool) media.Transport 
 	d := media.Transport{Profile: profile, Addr: t.endpoint(t.via), RTCPMux: muxed}
 	if t.ice != nil {
 		d.ICE = t.ice.describe()
+	}
+	if t.divided() { // what is told must be a candidate (RFC 8839), and the next port is none (RFC 3605)
+		if at := t.endpoint(t.reportSocket()); at != netip.AddrPortFrom(d.Addr.Addr(), d.Addr.Port()+1) {
+			d.RTCP = at
+		}
 	}
 	switch {
 	case t.keyed.inUse():

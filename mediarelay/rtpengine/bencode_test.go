@@ -57,6 +57,6 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(d, again) {
 			t.Errorf("%q is read as %v, and again as %v, %v", in, d, again, err)
 		}
-		readFigures(d, "A") // whatever it says
+		readFigures(d, "A", "B") // whatever it says
 	})
 }

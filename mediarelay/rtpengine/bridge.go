@@ -352,9 +352,10 @@ func (b *Bridge) join(in joinInput) {
 		return
 	}
 	kept := *e
+	restart, role := restarted(e.peer, in.own), e.role()
 	e.commit(p, in.own)
 	b.widen(e.ours)
-	reply, err := b.exchange(e, o)
+	reply, err := b.rejoined(e, o, restart)
 	if err == nil {
 		err = failure(e.equip(&e.ours, reply.text("sdp"), true))
 	}
@@ -365,6 +366,7 @@ func (b *Bridge) join(in joinInput) {
 		b.fail(in.op, e.side, err)
 		return
 	}
+	e.keepRole(restart, role)
 	b.gate()
 	b.tell(call.MediaAnswered{Op: in.op, Media: e.ours.Clone()})
 	b.connected()
@@ -377,6 +379,25 @@ func (b *Bridge) exchange(e, o *end) (dict, error) {
 		return nil, err
 	}
 	return b.ask(b.answerFlags(o, e, o.asAnswer(e)))
+}
+
+// rejoined has rtpengine hear what both sides say, and returns what the first is told. Where that
+// one has begun ICE anew and we lead, rtpengine makes the offer: 10.5 takes who offers new
+// credentials to lead from then on (RFC 5245 section 9.1.1.1), and a peer that keeps its role (RFC
+// 8445 section 6.1.1) would disagree. It then begins anew with the other side too, so not if that
+// has ICE.
+func (b *Bridge) rejoined(e, o *end, restart bool) (dict, error) {
+	if !restart || !e.leads || o.ice || e.keys() != nil {
+		return b.exchange(e, o)
+	}
+	request := b.offerFlags(o, e, o.asOffer(e))
+	request["flags"] = append(request["flags"].([]string), "reset")
+	reply, err := b.ask(request)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.ask(b.answerFlags(e, o, e.asAnswer(o)))
+	return reply, err
 }
 
 // candidates takes what a peer says of its transports between offers. Before there is an
@@ -398,8 +419,8 @@ func (b *Bridge) candidates(in candidatesInput) {
 // renew tells rtpengine what a peer said of its transports, and the peer, if it has begun
 // ICE anew, of rtpengine's.
 func (b *Bridge) renew(e *end) {
-	restart := e.restart
-	reply, err := b.exchange(e, b.ends[e.side.Other()])
+	restart, role, o := e.restart, e.role(), b.ends[e.side.Other()]
+	reply, err := b.rejoined(e, o, restart)
 	if err != nil {
 		b.fail(0, e.side, err)
 		return
@@ -413,6 +434,7 @@ func (b *Bridge) renew(e *end) {
 		return
 	}
 	e.ours = fresh
+	e.keepRole(restart, role)
 	var news media.Description
 	for _, s := range fresh.Streams {
 		if !s.Rejected {

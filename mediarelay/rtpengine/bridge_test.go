@@ -37,7 +37,7 @@ func plainPolicy() policy {
 
 // at is a policy for a peer on a network.
 func at(network string, six bool, p policy) policy {
-	p.Network, p.IPv6 = network, six
+	p.Networks, p.IPv6 = []string{network}, six
 	return p
 }
 
@@ -114,6 +114,17 @@ func TestRequests(t *testing.T) {
 			want[call.MediaAnswered](g)
 			g.Candidates(call.A, trickled("again", 5000))
 			want[call.MediaCandidates](g)
+		}, "answer"},
+		{"phone calls client, which begins ICE anew", sipPolicy(), jinglePolicy(), func(g *rig) {
+			g.Offer(1, call.B, phone("PCMU"))
+			want[call.MediaOffered](g)
+			g.Answer(2, call.A, client(media.Active, "PCMU"))
+			want[call.MediaAnswered](g)
+			g.Candidates(call.B, trickled("again", 5000))
+			news := want[call.MediaCandidates](g)
+			if role := news.Media.Streams[0].Transport.DTLS.Setup; role != media.Passive {
+				g.t.Errorf("the client, which began DTLS, is told %v", role)
+			}
 		}, "answer"},
 		{"client announces, phone answers, client offers", jinglePolicy(), sipPolicy(), func(g *rig) {
 			g.Offer(1, call.B, media.Description{})
@@ -444,30 +455,106 @@ func TestMergeCandidates(t *testing.T) {
 	}
 }
 
+// rtpengine keeps what a peer reports by the source of that peer, and where it transcodes what it
+// lacks of it in the same place.
 func TestReadFigures(t *testing.T) {
-	reply := dict{
-		"SSRC": dict{"7": dict{"cumulative loss": int64(3), "average MOS": dict{"jitter": int64(12), "round-trip time leg": int64(45000)}}},
-		"tags": dict{
-			"A": dict{"medias": []any{dict{"codec": "PCMA/8000", "streams": []any{
-				dict{
-					"flags": []any{"RTP", "DTLS fingerprint verified"}, "SSRC": int64(7), "local address": "192.0.2.7", "local port": int64(30000),
-					"endpoint": dict{"address": "198.51.100.5", "port": int64(4000)}, "crypto suite": "AEAD_AES_128_GCM", "last packet": int64(1700000000),
-					"stats": dict{"packets": int64(10), "bytes": int64(1720), "errors": int64(2)},
-				},
-				dict{"flags": []any{"RTCP"}, "stats": dict{"packets": int64(4)}},
-			}}}},
-			"B": "nonsense",
-		},
+	stream := func(source, packets, port int64, more ...any) dict {
+		return dict{
+			"flags": append([]any{"RTP"}, more...), "SSRC": source, "local address": "192.0.2.7", "local port": port,
+			"endpoint": dict{"address": "198.51.100.5", "port": int64(4000)}, "crypto suite": "AEAD_AES_128_GCM", "last packet": int64(1700000000),
+			"stats": dict{"packets": packets, "bytes": 172 * packets, "errors": int64(2)},
+		}
 	}
-	got := [2]figures{readFigures(reply, "A"), readFigures(reply, "B")}
-	wanted := figures{all: 14, verified: true, Stats: media.Stats{
-		Received: media.Flow{Packets: 10, Octets: 1600}, Lost: 3, Jitter: 12 * time.Millisecond, RoundTrip: 45 * time.Millisecond,
-		In:      media.Quality{Expected: 13, Lost: 3, Jitter: 12 * time.Millisecond}, // too few to be rated
+	reply := func(flags ...any) dict {
+		return dict{
+			"SSRC": dict{
+				"7": dict{"cumulative loss": int64(3), "average MOS": dict{"jitter": int64(12), "round-trip time leg": int64(45000), "packet loss": int64(1)}},
+				"8": dict{"cumulative loss": int64(20), "average MOS": dict{"jitter": int64(30), "round-trip time leg": int64(9000), "packet loss": int64(10)}},
+			},
+			"tags": dict{
+				"A": dict{"medias": []any{dict{"codec": "PCMA/8000", "flags": flags, "streams": []any{
+					stream(7, 180, 30000, "DTLS fingerprint verified"), dict{"flags": []any{"RTCP"}, "stats": dict{"packets": int64(4)}},
+				}}}},
+				"B": dict{"medias": []any{dict{"codec": "opus/48000/2", "flags": flags, "streams": []any{stream(8, 200, 30002)}}}},
+				"C": "nonsense",
+			},
+		}
+	}
+	wanted := figures{all: 184, verified: true, Stats: media.Stats{
+		Received: media.Flow{Packets: 180, Octets: 180 * 160}, RoundTrip: 45 * time.Millisecond,
 		Dropped: media.Drops{Malformed: 2}, Codec: "PCMA", Last: time.Unix(1700000000, 0),
 		Local: "192.0.2.7:30000", Remote: "198.51.100.5:4000", Protection: "AEAD_AES_128_GCM",
 	}}
-	if !reflect.DeepEqual(got[0], wanted) || got[1].Local != "" {
-		t.Errorf("got %+v, want %+v", got, wanted)
+	for _, tt := range []struct {
+		name    string
+		reply   dict
+		in, out media.Quality
+		out2    string // the codec that A is sent
+	}{
+		{
+			"passed on", reply(),
+			media.Quality{Expected: 200, Lost: 20, Jitter: 30 * time.Millisecond},
+			media.Quality{Expected: 203, Lost: 3, Jitter: 12 * time.Millisecond},
+			"opus",
+		},
+		{
+			"transcoded", reply("transcoding"),
+			media.Quality{Expected: 183, Lost: 3},
+			media.Quality{Expected: 200, Lost: 2, Jitter: 12 * time.Millisecond},
+			"PCMA",
+		},
+	} {
+		want := wanted
+		want.In, want.Out, want.Lost, want.Jitter = tt.in, tt.out, tt.in.Lost, tt.in.Jitter
+		want.In.Rate("PCMA", want.RoundTrip)
+		want.Out.Rate(tt.out2, want.RoundTrip)
+		if got := readFigures(tt.reply, "A", "B"); !reflect.DeepEqual(got, want) || got.In.MOS < 1 || got.Out.MOS < 1 {
+			t.Errorf("%s: got %+v, want %+v", tt.name, got, want)
+		}
+	}
+	silent := reply()
+	silent["SSRC"] = dict{}
+	if got := readFigures(silent, "A", "B"); got.In != (media.Quality{}) || got.Out != (media.Quality{}) || got.Received != wanted.Received {
+		t.Errorf("of peers that report nothing it says %+v", got)
+	}
+	if got := readFigures(silent, "C", "A"); got.Local != "" {
+		t.Errorf("of nonsense it says %+v", got)
+	}
+}
+
+// Whom nobody hears is noticed while both sides are connected and nobody holds or rings.
+func TestAttend(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	spoke := watching{connected: true, packets: 5, speech: 5, spoke: at(2), moved: at(8)}
+	tests := []struct {
+		name    string
+		watch   watching
+		far     watching
+		codec   string
+		quiet   bool  // looked at in the midst of silence
+		after   []int // seconds, of the looks
+		silence media.Silence
+	}{
+		{"never", watching{connected: true}, watching{connected: true}, "PCMA", true, []int{0, 4, 6, 8}, media.Silence{Never: true, Longest: 8 * time.Second}},
+		{"not yet", watching{connected: true}, watching{connected: true}, "PCMA", false, []int{0, 4}, media.Silence{}},
+		{"no more", spoke, watching{connected: true}, "PCMA", true, []int{0, 11, 13, 15}, media.Silence{Gaps: 1, Longest: 13 * time.Second}},
+		{"for a moment", spoke, watching{connected: true}, "PCMA", false, []int{0, 11}, media.Silence{}},
+		{"who leaves out silence", spoke, watching{connected: true}, "CN", false, []int{0, 11, 15}, media.Silence{}},
+		{"while it may ring", watching{connected: true, early: true}, watching{connected: true}, "PCMA", false, []int{0, 60}, media.Silence{}},
+		{"while the other connects", watching{connected: true}, watching{}, "PCMA", false, []int{0, 60}, media.Silence{}},
+		{"on hold", watching{connected: true, held: true}, watching{connected: true}, "PCMA", false, []int{0, 60}, media.Silence{}},
+	}
+	for _, tt := range tests {
+		b := judged(Times{}, media.SendRecv, tt.watch, start)
+		b.ends[call.A].lanes[media.Audio].agreed = codecs("PCMA", tt.codec)
+		b.ends[call.B].watch = tt.far
+		for _, s := range tt.after {
+			b.attend(b.ends[call.A], at(s))
+		}
+		if got := b.Stats()[call.A].Silence; got != tt.silence || b.ends[call.A].watch.gone != tt.quiet {
+			t.Errorf("%s: got %+v, %v", tt.name, got, b.ends[call.A].watch.gone)
+		}
 	}
 }
 

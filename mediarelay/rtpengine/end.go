@@ -37,6 +37,7 @@ type end struct {
 	stale    bool              // rtpengine does not know all candidates
 	restart  bool              // the peer has new credentials, which rtpengine does not know
 	ice      bool              // the peer speaks ICE
+	leads    bool              // we made the first offer between us, and so lead ICE
 	profile  media.Profile     // of the peer's audio
 	shut     bool              // what the peer sends is not passed on
 
@@ -57,6 +58,7 @@ func (l *lane) live() bool { return len(l.agreed) > 0 }
 func newEnd(b *Bridge, side call.Side, policy media.Policy) *end {
 	var id [8]byte
 	rand.Read(id[:])
+	policy.Transcode = false // that is the relay's way; here it is Options.Transcode
 	e := &end{b: b, side: side, tag: side.String(), policy: policy, sdp: sdp.NewSession(sdp.Origin{
 		User: "-", ID: binary.BigEndian.Uint64(id[:]) >> 2, Addr: netip.IPv4Unspecified(),
 	})}
@@ -108,6 +110,38 @@ func (e *end) setupOfOurs() media.Setup {
 		return e.ours.Streams[i].Transport.DTLS.Setup
 	}
 	return media.SetupNone
+}
+
+// role is ours in DTLS, as far as it is settled.
+func (e *end) role() media.Setup {
+	if i := e.peer.Live(media.Audio); e.live() && i >= 0 && e.peer.Streams[i].Transport.DTLS != nil {
+		switch e.peer.Streams[i].Transport.DTLS.Setup {
+		case media.Active:
+			return media.Passive
+		case media.Passive:
+			return media.Active
+		}
+	}
+	return e.setupOfOurs()
+}
+
+// keepRole says of DTLS, which goes on when ICE begins anew, what was settled before.
+func (e *end) keepRole(restart bool, role media.Setup) {
+	for i := range e.ours.Streams {
+		if d := e.ours.Streams[i].Transport.DTLS; d != nil && restart && role != media.SetupNone {
+			d.Setup = role
+		}
+	}
+}
+
+// restarted reports whether a peer that had ICE describes other credentials for its audio.
+func restarted(before, now media.Description) bool {
+	i, k := before.Live(media.Audio), now.Live(media.Audio)
+	if i < 0 || k < 0 {
+		return false
+	}
+	was := before.Streams[i].Transport.ICE
+	return was != nil && was.Ufrag != "" && was.Restarted(now.Streams[k].Transport.ICE)
 }
 
 // hear keeps what the peer described, after a check that it can be used.
@@ -293,11 +327,14 @@ func (e *end) asAnswer(o *end) string {
 func (e *end) propose(o *end) (d media.Description, cause call.Cause, text string) {
 	heard := o.heard(media.Audio)
 	codecs := alike(media.OfferCodecs(e.policy, o.policy, heard), heard)
-	if e.b.engine.options.Transcode {
+	if e.translates(o) {
 		codecs = alike(appendNew(codecs, media.OfferCodecs(e.policy, e.policy, nil)), heard)
 	}
 	if len(media.Speech(codecs)) == 0 {
 		return d, call.Incompatible, "no codec is common to both legs"
+	}
+	if e.ours.Empty() && e.peer.Empty() {
+		e.leads = true
 	}
 	d = e.ours.Clone()
 	d.Bundle = nil // each stream has a port of its own
@@ -310,6 +347,15 @@ func (e *end) propose(o *end) (d media.Description, cause call.Cause, text strin
 	}
 	return d, 0, ""
 }
+
+// translates reports whether the peer is offered more than it may have in common with the other,
+// as the relay does it: not once something is known to be common.
+func (e *end) translates(o *end) bool {
+	return e.b.engine.options.Transcode && (!e.live() || len(o.said.Streams) == 0 || !shared(e.lanes[media.Audio].agreed, o.heard(media.Audio)))
+}
+
+// shared reports whether some speech is in both lists.
+func shared(a, b []media.Codec) bool { return len(media.Speech(media.Intersect(a, b))) > 0 }
 
 // alike gives codecs the numbers that the other leg has for them, since rtpengine passes
 // numbers as they are. Without word of the other leg they are those that WebRTC's clients
@@ -478,7 +524,7 @@ func (e *end) common(s media.Stream, o *end) (codecs []media.Codec, cause call.C
 			far = slices.DeleteFunc(slices.Clone(s.Codecs), func(x media.Codec) bool { return x.Speech() && !x.Same(c) })
 		}
 	}
-	if e.b.engine.options.Transcode {
+	if e.b.engine.options.Transcode && !shared(far, s.Codecs) {
 		far = appendNew(far, s.Codecs)
 	}
 	codecs = media.AnswerCodecs(e.policy, s.Codecs, far)

@@ -45,8 +45,8 @@ func (b *Bridge) offerFlags(from, to *end, text string) dict {
 	if to.six() {
 		d["address-family"] = "IP6"
 	}
-	if from.policy.Network != "" && p.Network != "" {
-		d["direction"] = []string{from.policy.Network, p.Network}
+	if there, here := from.policy.Networks, p.Networks; len(there) > 0 && len(here) > 0 {
+		d["direction"] = []string{there[0], here[0]}
 	}
 	if to.muxes() {
 		d["rtcp-mux"] = []string{"offer", "require", "accept"} // one port, as clients of today want

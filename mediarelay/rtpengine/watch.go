@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type watching struct {
 	speech    int64     // of these, RTP
 	spoke     time.Time // when that was found to be more
 	quiet     time.Time // since when packets is so
+	moved     time.Time // when packets was found to be more
+	heed      time.Time // since when it should be heard; zero while it need not
+	gone      bool      // it should, and is not
+	noticed   bool      // the log knows
 	early     bool      // the peer may still ring
 	held      bool
 	silent    bool // it was told
@@ -62,6 +67,7 @@ func (b *Bridge) look() {
 		b.learn(reply, b.ends[:]...)
 		for _, e := range b.ends {
 			b.judge(e, now)
+			b.attend(e, now)
 		}
 		b.play(now)
 	case errors.As(err, &said) && said.reason == unknownCall:
@@ -81,18 +87,18 @@ func (b *Bridge) learn(reply dict, ends ...*end) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range ends {
-		f, i := readFigures(reply, e.tag), e.side
+		f, i := readFigures(reply, e.tag, b.ends[e.side.Other()].tag), e.side
 		if f.Local == "" {
 			continue // nothing is known of it
 		}
-		f.First = b.figures[i].First
+		f.First, f.Silence = b.figures[i].First, b.figures[i].Silence
 		if f.First.IsZero() && f.Received.Packets > 0 {
 			f.First = time.Now()
 		}
-		b.figures[i] = f.Stats
 		w := &e.watch
 		if f.all != w.packets {
 			w.packets, w.quiet = f.all, time.Now()
+			w.moved = w.quiet
 			if w.silent {
 				w.silent = false
 				b.tell(call.MediaConnected{Side: e.side})
@@ -101,11 +107,13 @@ func (b *Bridge) learn(reply dict, ends ...*end) {
 		}
 		if f.Received.Packets != w.speech {
 			w.speech, w.spoke = f.Received.Packets, time.Now()
+			f.Silence.Never = false
 		}
 		if f.verified && e.live() && !w.connected {
 			w.connected, w.quiet = true, time.Now()
 			b.tell(call.MediaConnected{Side: e.side})
 		}
+		b.figures[i] = f.Stats
 	}
 }
 
@@ -152,9 +160,53 @@ func (b *Bridge) judge(e *end, now time.Time) {
 	}
 }
 
-// gap is how long a peer that is there need not be heard: two reports by RTCP, or the looks at
-// rtpengine.
-const gap = 10 * time.Second
+// How long a peer that is there need not be heard: for two reports by RTCP, or the looks at
+// rtpengine, and before its first packet.
+const (
+	gap    = 10 * time.Second
+	absent = 5 * time.Second
+)
+
+// attend notices that a peer is not heard while both sides are connected, nobody holds and nobody
+// rings. No call ends by it: see judge.
+func (b *Bridge) attend(e *end, now time.Time) {
+	w, far := &e.watch, &b.ends[e.side.Other()].watch
+	if !e.live() || !b.ends[e.side.Other()].live() || !w.connected || !far.connected || w.early || far.early || w.held || far.held {
+		w.heed, w.gone = time.Time{}, false
+		return
+	}
+	if w.heed.IsZero() {
+		w.heed = now
+	}
+	last, limit := w.heed, gap
+	if w.speech == 0 {
+		limit = absent
+	} else if w.spoke.After(last) {
+		last = w.spoke
+	}
+	if slices.ContainsFunc(e.lanes[media.Audio].agreed, media.Codec.Noise) && w.moved.After(last) {
+		last = w.moved // who may leave out silence (RFC 3389) is there while its reports are
+	}
+	silent := now.Sub(last)
+	if silent < limit {
+		w.gone = false
+		return
+	}
+	b.mu.Lock()
+	s := &b.figures[e.side].Silence
+	s.Longest = max(s.Longest, silent)
+	if !w.gone && w.speech == 0 {
+		s.Never = true
+	} else if !w.gone {
+		s.Gaps++
+	}
+	b.mu.Unlock()
+	if !w.gone && !w.noticed {
+		w.noticed = true
+		b.engine.options.Log.Info("nothing is heard", "call", b.id, "leg", e.side, "never", w.speech == 0, "silent_ms", silent.Milliseconds())
+	}
+	w.gone = true
+}
 
 // missing tells that an end is not heard, neither speech nor RTCP.
 func (b *Bridge) missing(e *end, now time.Time) {
@@ -163,17 +215,92 @@ func (b *Bridge) missing(e *end, now time.Time) {
 	}
 }
 
-// readFigures reads what the reply to a query says of a tag. What is missing is zero.
-func readFigures(reply dict, tag string) (f figures) {
+// readFigures reads what the reply to a query says of a tag, and of the tag of the other side.
+// What is missing is zero.
+func readFigures(reply dict, tag, other string) (f figures) {
+	sources := reply.dict("SSRC")
 	for k, m := range reply.dict("tags").dict(tag).list("medias") {
 		m, _ := m.(dict)
-		f.stream(m, k == int(media.Audio), reply.dict("SSRC"))
+		f.stream(m, k == int(media.Audio))
 	}
+	near, far := voiceOf(reply, tag), voiceOf(reply, other)
+	f.Codec = near.codec
+	said, heard := reportOf(sources, near.source), reportOf(sources, far.source)
+	f.RoundTrip = said.trip
+	if said.known {
+		f.Out = media.Quality{Expected: far.packets + said.lost, Lost: said.lost, Jitter: said.jitter}
+		name := far.codec
+		if near.transcoded { // the count is of what it lacks itself
+			f.Out.Expected, f.Out.Lost = far.packets, far.packets*said.percent/100
+			name = near.codec
+		}
+		f.Out.Rate(name, f.RoundTrip)
+	}
+	switch {
+	case near.transcoded && said.known: // it has to put them in order, and so knows
+		f.In = media.Quality{Expected: near.packets + said.lost, Lost: said.lost}
+	case heard.known && !near.transcoded: // it passes numbers on, and knows no gaps by itself
+		f.In = media.Quality{Expected: near.packets + heard.lost, Lost: heard.lost, Jitter: heard.jitter}
+	}
+	f.In.Rate(f.Codec, f.RoundTrip)
+	f.Lost, f.Jitter = f.In.Lost, f.In.Jitter
 	return f
 }
 
-// stream adds one stream of a side. The figures of quality are those of the audio.
-func (f *figures) stream(m dict, audio bool, sources dict) {
+// A voice is what a peer is known to speak.
+type voice struct {
+	codec      string
+	source     int64 // SSRC
+	packets    int64
+	transcoded bool
+}
+
+// voiceOf reads what is known of the audio of a tag.
+func voiceOf(reply dict, tag string) (v voice) {
+	medias := reply.dict("tags").dict(tag).list("medias")
+	if len(medias) <= int(media.Audio) {
+		return v
+	}
+	m, _ := medias[media.Audio].(dict)
+	v.transcoded = m.has("flags", "transcoding")
+	for _, s := range m.list("streams") {
+		s, _ := s.(dict)
+		if !s.has("flags", "RTP") {
+			continue
+		}
+		if v.packets = s.dict("stats").number("packets"); v.packets > 0 {
+			v.source = s.number("SSRC")
+			v.codec, _, _ = strings.Cut(m.text("codec"), "/")
+		}
+	}
+	return v
+}
+
+// A report is what the peer whose SSRC it is says by RTCP of what it hears.
+type report struct {
+	known   bool
+	lost    int64         // packets
+	percent int64         // of the packets, mean of the call
+	jitter  time.Duration // mean of the call
+	trip    time.Duration // mean of the call, between rtpengine and the peer
+}
+
+// reportOf reads what rtpengine 10.5 keeps of reports. It keeps none until it knows the round
+// trips to both sides.
+func reportOf(sources dict, ssrc int64) (r report) {
+	source := sources.dict(strconv.FormatInt(ssrc, 10))
+	average := source.dict("average MOS")
+	return report{
+		known:   len(average) > 0,
+		lost:    max(source.number("cumulative loss"), 0),
+		percent: max(average.number("packet loss"), 0),
+		jitter:  time.Duration(average.number("jitter")) * time.Millisecond,
+		trip:    time.Duration(average.number("round-trip time leg")) * time.Microsecond,
+	}
+}
+
+// stream adds one stream of a side; its addresses are those of the audio.
+func (f *figures) stream(m dict, audio bool) {
 	for _, s := range m.list("streams") {
 		s, _ := s.(dict)
 		stats := s.dict("stats")
@@ -185,9 +312,6 @@ func (f *figures) stream(m dict, audio bool, sources dict) {
 		f.Received.Packets += packets
 		f.Received.Octets += max(stats.number("bytes")-12*packets, 0) // without their headers
 		f.Dropped.Malformed += stats.number("errors")
-		source := sources.dict(strconv.FormatInt(s.number("SSRC"), 10))
-		lost := max(source.number("cumulative loss"), 0)
-		f.Lost += lost
 		if !audio {
 			continue
 		}
@@ -197,13 +321,7 @@ func (f *figures) stream(m dict, audio bool, sources dict) {
 		f.Protection = cmp.Or(s.text("crypto suite"), "none")
 		if packets > 0 {
 			f.Last = time.Unix(s.number("last packet"), 0)
-			f.Codec, _, _ = strings.Cut(m.text("codec"), "/")
 		}
-		average := source.dict("average MOS")
-		f.Jitter = time.Duration(average.number("jitter")) * time.Millisecond
-		f.RoundTrip = time.Duration(average.number("round-trip time leg")) * time.Microsecond
-		f.In = media.Quality{Expected: packets + lost, Lost: lost, Jitter: f.Jitter}
-		f.In.Rate(f.Codec, f.RoundTrip)
 	}
 }
 

@@ -6,6 +6,7 @@ package srtp
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Profile is how packets are protected, by its number in DTLS (RFC 5764 section 4.1.2).
@@ -20,6 +21,19 @@ const (
 	AES128GCM  Profile = 7
 	AES256GCM  Profile = 8
 )
+
+// named are the profiles of suites whose keys are in signalling.
+var named = map[string]Profile{
+	"AEAD_AES_128_GCM":        AES128GCM,
+	"AES_CM_128_HMAC_SHA1_80": AES128CM80,
+	"AEAD_AES_256_GCM":        AES256GCM,
+	"AES_256_CM_HMAC_SHA1_80": AES256CM80,
+	"AES_CM_128_HMAC_SHA1_32": AES128CM32,
+}
+
+// Named returns the profile of a suite of RFC 4568, RFC 6188 or RFC 7714, in any case of letters; 0
+// for one we do not know.
+func Named(suite string) Profile { return named[strings.ToUpper(suite)] }
 
 // MaxOverhead is how many octets a packet grows at most, RTP or RTCP.
 const MaxOverhead = 20
