@@ -39,16 +39,14 @@ func orNothing(value string) string {
 // live are the settings that may change in a running process, with what is in them, here and in
 // tenants.
 var live = []string{
-	"trunks", "routes", "numbers", "groups", "phones", "contacts", "persons.ring", "persons.lead",
-	"xmpp.secret", "xmpp.secret_file", "xmpp.rooms",
+	"trunks", "routes", "numbers", "groups", "lists", "builtin", "phones", "contacts", "persons.ring", "persons.lead",
+	"xmpp.secret", "xmpp.secret_file", "xmpp.rooms", "xmpp.admins",
 	"sip.default_domain", "sip.direct_domains", "sip.phone_context", "sip.country", "sip.national_prefix", "sip.international_prefixes",
 	"sip.region", "sip.regions", "sip.allow_sips",
 	"calls.max", "calls.max_unanswered", "calls.per_second", "calls.per_user", "calls.attempts_per_user", "calls.user_minutes_per_day",
 	"calls.max_duration", "calls.no_answer", "calls.missed_message", "calls.drain", "accounts.max_calls", "accounts.number_format", "log.level", "log.areas",
+	"console.token", "console.token_file",
 }
-
-// fixed are those in them that may not.
-var fixed = []string{"trunks[].video", "trunks[].publish", "trunks[].voicemail"}
 
 // Live reports whether a setting may change in a running process. Of a path such as
 // trunks[0].address it does not matter what stands in brackets.
@@ -74,21 +72,25 @@ func Live(path string) bool {
 		rest, ok := strings.CutPrefix(p, of)
 		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	}
-	return slices.ContainsFunc(live, within) && !slices.ContainsFunc(fixed, within)
+	return slices.ContainsFunc(live, within)
 }
 
 // Next returns the configuration that holds when a process that has one is given another, and
 // what is different in that: the other one, but for what needs a restart.
 func (c Config) Next(to Config) (Config, []Change) {
-	d := differ{from: c}
+	d := differ{from: c, domains: map[string]string{"": to.SIP.Domain}}
+	for _, t := range to.Tenants {
+		d.domains[fmt.Sprintf("tenants[%s].", t.XMPP.Domain)] = t.SIP.Domain
+	}
 	d.walk(reflect.ValueOf(c), reflect.ValueOf(&to).Elem(), "")
 	return to, d.all
 }
 
 // A differ collects what is different, and puts back what cannot be.
 type differ struct {
-	from Config
-	all  []Change
+	from    Config
+	domains map[string]string // sip.domain of each component, as it is to be, by how its paths begin
+	all     []Change
 }
 
 // walk compares two values at a path; to is what holds afterwards.
@@ -119,17 +121,12 @@ func (d *differ) walk(from, to reflect.Value, path string) {
 			if v.Len() == 0 {
 				return ""
 			}
-			return fmt.Sprint(v.Interface()) // ways and rtpengines: no secrets
+			return fmt.Sprint(v.Interface()) // a Secret among them does not print itself
 		})
 	case t.Kind() == reflect.Map:
 		d.keyed(from, to, path)
 	default:
-		d.whole(from, to, path, func(v reflect.Value) string {
-			if strings.HasSuffix(path, "password") && v.String() != "" {
-				return Secret(v.String()).String()
-			}
-			return written(v)
-		})
+		d.whole(from, to, path, written)
 	}
 }
 
@@ -139,7 +136,7 @@ func (d *differ) whole(from, to reflect.Value, path string, write func(reflect.V
 		return
 	}
 	d.note(path, write(from), write(to))
-	if !Live(path) || d.first(path, from, to) {
+	if !Live(path) || d.first(path, to) {
 		d.all[len(d.all)-1].Restart = true
 		to.Set(from)
 	}
@@ -224,7 +221,7 @@ func (d *differ) named(from, to reflect.Value, path string) {
 		if _, ok := find(from, nameOf(is)); !ok {
 			at := fmt.Sprintf("%s[%s]", path, nameOf(is))
 			d.note(at, "", "there")
-			if d.first(at, reflect.Zero(is.Type()), is) {
+			if d.first(at, is) {
 				d.all[len(d.all)-1].Restart = true
 				continue
 			}
@@ -245,38 +242,44 @@ func (d *differ) added(v reflect.Value, path string) {
 	names, at := fieldsOf(v.Type())
 	for i, name := range names {
 		f := v.FieldByIndex(at[i])
-		if p := join(path, name); !Live(p) && !f.IsZero() {
+		if p := join(path, name); !f.IsZero() && (!Live(p) || d.first(p, f)) {
 			d.note(p, "", written(f))
+			d.all[len(d.all)-1].Restart = true
 			f.SetZero()
 		}
 	}
 }
 
-// first reports whether something is the first of its kind, for which the process has to be made
-// ready when it starts.
-func (d *differ) first(path string, was, v reflect.Value) bool {
-	trunks, phones, proves, inband := false, false, false, false
-	for _, c := range d.from.Each() {
-		trunks = trunks || slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.TLSIdentity != "" })
-		proves = proves || len(c.Phones) > 0 || slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.Inbound.Username != "" })
-		phones = phones || len(c.Phones) > 0
-		inband = inband || c.Media.InbandDTMF || slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.DTMF == "inband" })
-	}
+// first reports whether something is the first of its kind, or the last, for which the process has
+// to be made ready when it starts.
+func (d *differ) first(path string, v reflect.Value) bool {
+	own, sipDomain := d.component(path)
+	inband := slices.ContainsFunc(d.from.Each(), func(c Config) bool {
+		return c.Media.InbandDTMF || slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.DTMF == "inband" })
+	})
 	switch v := v.Interface().(type) {
 	case Trunk:
-		return v.TLSIdentity != "" && !trunks || v.Inbound.Username != "" && !proves || v.DTMF == "inband" && !inband
+		return v.DTMF == "inband" && !inband
 	case Phone:
-		return !phones
+		return len(own.Phones) == 0 && own.SIP.Domain != sipDomain // they register there
 	}
 	switch {
-	case strings.HasSuffix(path, ".tls_identity"):
-		return !trunks
-	case strings.Contains(path, ".inbound."):
-		return !proves
+	case path == "console.token": // without one, where it listens would have to be on loopback
+		return v.String() == "" || d.from.Console.Token == ""
 	case strings.HasSuffix(path, ".dtmf"):
 		return v.String() == "inband" && !inband
-	case path == "contacts", strings.HasSuffix(path, "].contacts"):
-		return was.Len() == 0
+	case strings.HasSuffix(path, "].video") && strings.Contains(path, "trunks["):
+		return v.Bool() && !slices.ContainsFunc(own.Trunks, func(t Trunk) bool { return t.Video }) // clients were told
 	}
 	return false
+}
+
+// component is that of a path as it is, and its sip.domain as it is to be.
+func (d *differ) component(path string) (own Config, sipDomain string) {
+	for _, c := range d.from.Each() {
+		if at := fmt.Sprintf("tenants[%s].", c.XMPP.Domain); c.Beside() && strings.HasPrefix(path, at) {
+			return c, d.domains[at]
+		}
+	}
+	return d.from, d.domains[""]
 }

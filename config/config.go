@@ -31,6 +31,10 @@ type Config struct {
 	Records Records `yaml:"records"`
 	// HEP tells a collector, such as Homer, of every message of calls.
 	HEP HEP `yaml:"hep"`
+	// OTLP tells a collector of OpenTelemetry of every call that has ended.
+	OTLP OTLP `yaml:"otlp"`
+	// Presence is how much of it there may be.
+	Presence Presence `yaml:"presence"`
 	// Messages are what becomes of instant messages.
 	Messages Messages `yaml:"messages"`
 	// Persons are people with an address in both worlds.
@@ -55,6 +59,10 @@ type Config struct {
 	Users map[string]string `yaml:"numbers"`
 	// Groups are numbers that several ring at. Default none.
 	Groups []Group `yaml:"groups"`
+	// Lists are what phones may watch as one. Default none.
+	Lists []List `yaml:"lists"`
+	// Builtin are services of the gateway's own.
+	Builtin Builtin `yaml:"builtin"`
 	// Tenants are further components in the same process.
 	Tenants []Tenant `yaml:"tenants"`
 
@@ -79,6 +87,10 @@ type XMPP struct {
 	// Admins are addresses for abuse and support (XEP-0157), such as
 	// "xmpp:noc@example.org" or "mailto:abuse@example.org". Default none.
 	Admins []string `yaml:"contact_addresses"`
+	// Administrators are bare JIDs of those who may order by chat with Domain, and by ad-hoc
+	// commands (XEP-0050) there, what the commands of Control do. Who is named for a tenant sees
+	// that alone, and orders nothing for the whole. Default none.
+	Administrators []string `yaml:"admins"`
 	// AnnounceDiversion tells a user of a call that was for someone else before, in a message
 	// ahead of it. Who that was is what the trunk says. Default false.
 	AnnounceDiversion bool `yaml:"announce_diversion"`
@@ -210,6 +222,14 @@ type Media struct {
 	// PortMin and PortMax are the UDP ports. Default 10000 to 19999.
 	PortMin int `yaml:"port_min"`
 	PortMax int `yaml:"port_max"`
+	// Networks are in place of Addresses and ExternalAddress where there are several of a family.
+	// A trunk is in the one of its media_network or, if it has none and its address is no name, in
+	// the one whose address leads to it; else it is in the first, and so are phones and accounts.
+	// Default none.
+	Networks []MediaNetwork `yaml:"networks"`
+	// XMPPNetworks are those that XMPP clients, and trunks and phones with ICE, are offered
+	// addresses of, the best first. Default: all.
+	XMPPNetworks []string `yaml:"xmpp_networks"`
 	// TURN is a server that relays media between us and XMPP clients that do not reach us
 	// otherwise: clients are offered an address there as the last of ours. Default none.
 	TURN TURN `yaml:"turn"`
@@ -241,6 +261,23 @@ type Media struct {
 	// Silence is how long a leg without ICE may say nothing, off hold, before its peer is asked
 	// whether it is there; the call ends if it is not. Default 1m, from 10s to 1h.
 	Silence time.Duration `yaml:"silence"`
+}
+
+// A MediaNetwork is addresses for media, and the ports there.
+type MediaNetwork struct {
+	// Name is what trunks and xmpp_networks call it: up to 32 letters, digits, - and _. Required.
+	Name string `yaml:"name"`
+	// Addresses are where its sockets are bound: at most one of IPv4 and one of IPv6, in no
+	// other network. Required.
+	Addresses []netip.Addr `yaml:"addresses"`
+	// ExternalAddress replaces the first of them in what is offered; it is never auto. Default
+	// none.
+	ExternalAddress string `yaml:"external_address"`
+	// PortMin and PortMax are its UDP ports. Default: those of media.
+	PortMin int `yaml:"port_min"`
+	PortMax int `yaml:"port_max"`
+	// Unmarked leaves its packets without a DSCP. Default: as media.unmarked says.
+	Unmarked bool `yaml:"unmarked"`
 }
 
 // Carrier is who carries the media.
@@ -349,6 +386,16 @@ type Calls struct {
 	HideBusy bool `yaml:"hide_busy"`
 	// Drain is how long calls may go on after the order to stop. Default 5m, to 24h.
 	Drain time.Duration `yaml:"drain"`
+}
+
+// Presence is who sees whom, of XMPP users, phones and SIP contacts.
+type Presence struct {
+	// MaxPairs is how many pairs of an XMPP user and a SIP contact there may be of which one
+	// watches the other, whether they are there or not: about 1 KiB of memory each. Further wishes
+	// are refused. Default 20000, from 100 to 1000000.
+	MaxPairs int `yaml:"max_pairs"`
+	// PerUser is how many contacts one user may watch. Default 200, to 10000.
+	PerUser int `yaml:"per_user"`
 }
 
 // Messages are instant messages between XMPP users and SIP peers. Who may call somebody may
@@ -489,6 +536,19 @@ type HEP struct {
 	Key Secret `yaml:"key"`
 }
 
+// OTLP is a collector of OpenTelemetry, told by OTLP over HTTP, as a trace, of each call that has
+// ended: its routing, the signalling of both legs, its media and how it ended, without numbers,
+// addresses and names.
+type OTLP struct {
+	// URL is where the collector is, such as http://127.0.0.1:4318; without a path, traces go to
+	// /v1/traces there. Default none.
+	URL string `yaml:"url"`
+	// Header is what each request has besides, as "Name: value", such as a key. Default none.
+	Header Secret `yaml:"header"`
+	// Service is what we are called there. Default sipxmppgw.
+	Service string `yaml:"service"`
+}
+
 // Trace is what is kept of calls, in memory alone, without passwords and keys.
 type Trace struct {
 	// Calls is how many calls are kept, those that live first. Default 500, from 1 to 100000.
@@ -610,6 +670,11 @@ type Trunk struct {
 	// call want looked at (Call-Info, info and card). Default false: by itself, and it names the
 	// call (Session-ID, In-Reply-To).
 	MessagesInCall bool `yaml:"messages_in_call"`
+	// Text says what becomes of text that is seen while it is typed, in calls with sound (RFC 4103,
+	// XEP-0301): accept, where the trunk offers it; offer, to the trunk too if the user's client
+	// shows it; or off. It wants media.engine embedded, and no ICE or DTLS of the trunk. Default
+	// accept.
+	Text string `yaml:"text"`
 	// EmitIMPP has it told at which XMPP address the users who call over it, or are called, read
 	// messages: Call-Info with the purpose impp (RFC 6993). Not of users who hide their number.
 	// Default false.
@@ -637,13 +702,21 @@ type Trunk struct {
 	// RFC 8643), required (as preferred, but never clear) or dtls (DTLS-SRTP and nothing
 	// else). Keys in SDP are as safe as the way SIP goes. Default off.
 	SRTP string `yaml:"srtp"`
-	// ICE says that it speaks ICE (RFC 8839), with its media bundled and RTCP at the port of RTP,
-	// as browsers do; they want SRTP dtls beside it. Default false.
+	// ICE says that it speaks ICE (RFC 8839). It is offered its media bundled and RTCP at the port
+	// of RTP, as browsers want it, with SRTP dtls beside it, or RTCP at a port of its own. With SRTP
+	// preferred keys are taken then, and not offered. Default false.
 	ICE bool `yaml:"ice"`
 	// Presence is on to ask it for the presence of its contacts, and let it ask for that of
 	// users (RFC 3856, RFC 8048); dialog to ask only whether its contacts are in a call (RFC
 	// 4235); or off. Default off: all of its contacts are shown as there.
 	Presence string `yaml:"presence"`
+	// PresenceList is a list of contacts that it keeps (RFC 4662): one SUBSCRIBE to it brings what
+	// would else need one for each contact. {user} in it stands for the user part of the address
+	// that a user has there, and each has a list, such as sip:{user}-friends@pbx.example.org. Without
+	// it one list is for all users, and whoever may watch a contact sees what it shows to the
+	// gateway. Contacts that are not in the list are asked for one by one, and all are if it is
+	// none. It is of no use while Presence is off. Default none.
+	PresenceList string `yaml:"presence_list"`
 	// Publish has it know the presence of those users of Numbers who have the gateway itself
 	// among their contacts (RFC 3903). Default false.
 	Publish bool `yaml:"publish"`
@@ -654,6 +727,12 @@ type Trunk struct {
 	// Voicemail asks it about the mailboxes of the users of Numbers, and leaves them a message
 	// when something changes (RFC 3842). Default false.
 	Voicemail bool `yaml:"voicemail"`
+	// MediaNetwork is the network of media.networks that its media is in or, with rtpengine, the
+	// interface in place of media.rtpengine_interfaces.sip. Default: see there.
+	MediaNetwork string `yaml:"media_network"`
+	// MediaExternalAddress is what it is offered in place of the address that media is bound to,
+	// such as that of a NAT between us and it alone. Not with rtpengine. Default: as all others.
+	MediaExternalAddress string `yaml:"media_external_address"`
 	// NAT says that its media may come from another address than it says. Default false.
 	NAT bool `yaml:"nat"`
 	// Probe is how often it is asked, by OPTIONS, whether it is there, from 5s to 10m, or off. One
@@ -797,6 +876,15 @@ type Group struct {
 	OnePerson bool `yaml:"one_person"`
 }
 
+// A List is what phones may watch as one (RFC 4662), such as the lamps of an office.
+type List struct {
+	// Name is what phones subscribe to, as Name@sip.domain. Required.
+	Name string `yaml:"name"`
+	// Members are up to 200 bare JIDs, and phones of ours such as phone:desk. Users are seen by
+	// who has their leave. Required.
+	Members []string `yaml:"members"`
+}
+
 // A Secret is a value that is never printed.
 type Secret string
 
@@ -842,13 +930,16 @@ func defaults() Config {
 			SecondCall:      "parallel",
 			Drain:           5 * time.Minute,
 		},
+		Presence: Presence{MaxPairs: 20000, PerUser: 200},
 		Messages: Messages{Keep: 5 * time.Minute, PerUser: 5},
+		Builtin:  Builtin{MaxCalls: 10, MaxDuration: 5 * time.Minute},
 		Persons:  Persons{Learn: true, Ring: "called", Lead: 10 * time.Second},
 		MSRP:     MSRP{MaxSessions: 2000},
 		HTTP:     HTTP{Listen: "127.0.0.1:9187"},
 		Log:      Log{Level: "info", Format: "text"},
 		Trace:    Trace{Calls: 500, Memory: 32},
 		HEP:      HEP{CaptureID: 1},
+		OTLP:     OTLP{Service: "sipxmppgw"},
 		Records:  Records{Format: "json", MaxSize: 100, Keep: 10},
 		Accounts: Accounts{
 			PerUser: 1, Max: 1000, MaxCalls: 4, NumberFormat: "plus", KeepCalls: 720 * time.Hour, Language: "en",

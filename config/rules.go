@@ -298,6 +298,7 @@ func (r *reader) shared(c *Config) {
 	if c.HEP.Server != "" {
 		r.hostPort("hep.server", c.HEP.Server)
 	}
+	r.collector(&c.OTLP)
 	if len(c.Control.Socket) > 107 { // what the kernel takes
 		r.at("control.socket", "is longer than 107 octets")
 	}
@@ -321,6 +322,7 @@ func (r *reader) shared(c *Config) {
 	if c.Media.PortMin > c.Media.PortMax {
 		r.at("media.port_min", "%d is above port_max, %d", c.Media.PortMin, c.Media.PortMax)
 	}
+	r.networks(c)
 	r.between("media.workers", c.Media.Workers, 0, 64)
 	r.oneOf("media.on_hold", c.Media.OnHold, "noise", "music", "nothing")
 	if c.Media.MusicFile != "" && c.Media.OnHold != "music" {
@@ -350,6 +352,15 @@ func (r *reader) rules(c *Config) {
 	r.host("xmpp.domain", c.XMPP.Domain)
 	r.hostPort("xmpp.server", c.XMPP.Server)
 	r.oneOf("xmpp.language", c.XMPP.Language, languages...)
+	for i, who := range c.XMPP.Administrators {
+		_, domain, _ := strings.Cut(who, "@")
+		switch at := fmt.Sprintf("xmpp.admins[%d]", i); {
+		case !bareJID(who):
+			r.at(at, "%q is not an address such as juliet@example.org", who)
+		case strings.EqualFold(domain, c.XMPP.Domain):
+			r.at(at, "%s is an address of the component itself: anybody on the SIP side may have it", who)
+		}
+	}
 	for i, d := range c.XMPP.LocationDomains {
 		r.need(fmt.Sprintf("xmpp.location_domains[%d]", i), d)
 		r.host(fmt.Sprintf("xmpp.location_domains[%d]", i), d)
@@ -409,6 +420,10 @@ func (r *reader) rules(c *Config) {
 	r.trunks(c)
 	r.routes(c)
 	r.groups(c)
+	r.lists(c)
+	r.between("presence.max_pairs", c.Presence.MaxPairs, 100, 1_000_000)
+	r.between("presence.per_user", c.Presence.PerUser, 1, 10_000)
+	r.builtin(c)
 	for number, jid := range c.Users {
 		prefix, ranged := strings.CutSuffix(number, "*")
 		digits, global := strings.CutPrefix(prefix, "+")
@@ -444,6 +459,83 @@ func (r *reader) accounts(c *Config) {
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
 	r.oneOf("accounts.language", a.Language, languages...)
+}
+
+// networks holds what must be true of the networks that media is in.
+func (r *reader) networks(c *Config) {
+	if len(c.Media.Networks) > 0 && (len(c.Media.Addresses) > 0 || c.Media.ExternalAddress != "") {
+		r.at("media.networks", "does not go with addresses or external_address beside it: those of a network stand in it")
+	}
+	names, bound := map[string]bool{}, map[netip.Addr]bool{}
+	for i := range c.Media.Networks {
+		n := &c.Media.Networks[i]
+		at := func(name string) string { return fmt.Sprintf("media.networks[%d].%s", i, name) }
+		r.need(at("name"), n.Name)
+		r.named(at("name"), n.Name)
+		if names[n.Name] {
+			r.at(at("name"), "%q is the name of another network too", n.Name)
+		}
+		names[n.Name] = true
+		if len(n.Addresses) == 0 {
+			r.at(at("addresses"), "is missing")
+		}
+		families := map[bool]bool{}
+		for _, a := range n.Addresses {
+			switch {
+			case a.IsUnspecified() || a.IsMulticast():
+				r.at(at("addresses"), "%v is not an address of this machine", a)
+			case families[a.Is4()]:
+				r.at(at("addresses"), "there is more than one of a family")
+			case bound[a]:
+				r.at(at("addresses"), "%v is in another network too", a)
+			}
+			families[a.Is4()], bound[a] = true, true
+		}
+		r.outward(at("external_address"), n.ExternalAddress)
+		n.PortMin, n.PortMax = cmp.Or(n.PortMin, c.Media.PortMin), cmp.Or(n.PortMax, c.Media.PortMax)
+		r.between(at("port_min"), n.PortMin, 1024, 65535)
+		r.between(at("port_max"), n.PortMax, 1024, 65535)
+		if n.PortMin >= n.PortMax {
+			r.at(at("port_min"), "%d is not below port_max, %d", n.PortMin, n.PortMax)
+		}
+	}
+	for i, name := range c.Media.XMPPNetworks {
+		if !names[name] {
+			r.at(fmt.Sprintf("media.xmpp_networks[%d]", i), "%q is none of media.networks", name)
+		}
+	}
+}
+
+// network holds what must be true of where a trunk's media is.
+func (r *reader) network(c *Config, t *Trunk, at func(string) string) {
+	r.outward(at("media_external_address"), t.MediaExternalAddress)
+	known := slices.ContainsFunc(c.Media.Networks, func(n MediaNetwork) bool { return n.Name == t.MediaNetwork })
+	switch {
+	case c.Media.Engine == "rtpengine" && t.MediaExternalAddress != "":
+		r.at(at("media_external_address"), "is for the embedded relay; an rtpengine has its own addresses")
+	case t.MediaNetwork == "":
+	case c.Media.Engine == "rtpengine" && c.Media.RTPEngineInterfaces == Interfaces{}:
+		r.at(at("media_network"), "needs media.rtpengine_interfaces, for the clients' side")
+	case c.Media.Engine != "rtpengine" && !known:
+		r.at(at("media_network"), "%q is none of media.networks", t.MediaNetwork)
+	}
+}
+
+// outward holds what must be true of an address that is offered in place of ours.
+func (r *reader) outward(path, address string) {
+	if address == "" {
+		return
+	}
+	if given, _, err := ParseExternal(address); err != nil || len(given) == 0 {
+		r.at(path, "%q is not an IP address", address)
+	}
+}
+
+// named holds what must be true of a name that others in the file use.
+func (r *reader) named(path, name string) {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || len(name) > 32 {
+		r.at(path, "%q has more than letters, digits, - and _, or than 32 of them", name)
+	}
 }
 
 // engine holds what must be true of who carries the media.
@@ -491,9 +583,8 @@ func (r *reader) trunks(c *Config) {
 		t := &c.Trunks[i]
 		at := func(name string) string { return fmt.Sprintf("trunks[%d].%s", i, name) }
 		r.need(at("name"), t.Name)
-		if strings.Trim(t.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || len(t.Name) > 32 {
-			r.at(at("name"), "%q has more than letters, digits, - and _, or than 32 of them", t.Name)
-		}
+		r.named(at("name"), t.Name)
+		r.network(c, t, at)
 		if names[t.Name] {
 			r.at(at("name"), "%q is the name of another trunk too", t.Name)
 		}
@@ -559,6 +650,7 @@ func (r *reader) trunks(c *Config) {
 			t.Presence = "off"
 		}
 		r.oneOf(at("presence"), t.Presence, "off", "on", "dialog")
+		r.presenceList(at("presence_list"), t)
 		if t.Messages == "" {
 			t.Messages = "on"
 		}
@@ -567,6 +659,10 @@ func (r *reader) trunks(c *Config) {
 			t.Sessions = "auto"
 		}
 		r.oneOf(at("sessions"), t.Sessions, "auto", "always", "off")
+		if t.Text == "" {
+			t.Text = "accept"
+		}
+		r.oneOf(at("text"), t.Text, "accept", "offer", "off")
 		if t.MaxCalls == 0 {
 			t.MaxCalls = c.Calls.Max
 		}
@@ -718,14 +814,15 @@ func (r *reader) way(c *Config, all []Way, i int, path string) {
 		case before.Name == w.Name:
 			r.at(path, "%q stands there twice", w.Name)
 		case (t.EarlyMedia || b.EarlyMedia) && !sameMedia(t, b):
-			r.at(path, "%q differs from %q in early_media, codecs, video, srtp, ice or nat; after early_media the next trunk has to go on with the same media", w.Name, b.Name)
+			r.at(path, "%q differs from %q in early_media, codecs, video, srtp, ice, nat, media_network or media_external_address; after early_media the next trunk has to go on with the same media", w.Name, b.Name)
 		}
 	}
 }
 
 // sameMedia reports whether what is offered to one trunk may be offered to another.
 func sameMedia(a, b Trunk) bool {
-	return a.EarlyMedia == b.EarlyMedia && slices.Equal(a.Codecs, b.Codecs) && a.Video == b.Video && a.SRTP == b.SRTP && a.ICE == b.ICE && a.NAT == b.NAT
+	return a.EarlyMedia == b.EarlyMedia && slices.Equal(a.Codecs, b.Codecs) && a.Video == b.Video && a.SRTP == b.SRTP && a.ICE == b.ICE && a.NAT == b.NAT &&
+		a.MediaNetwork == b.MediaNetwork && a.MediaExternalAddress == b.MediaExternalAddress
 }
 
 func (c *Config) trunk(name string) (Trunk, bool) {
@@ -777,6 +874,66 @@ func (r *reader) groups(c *Config) {
 		if g.NoAnswer != 0 {
 			r.span(at("no_answer"), g.NoAnswer, 5*time.Second, 10*time.Minute)
 		}
+	}
+}
+
+// maxListed is how many may be in a list.
+const maxListed = 200
+
+func (r *reader) lists(c *Config) {
+	known := map[string]bool{}
+	for i, l := range c.Lists {
+		at := func(name string) string { return fmt.Sprintf("lists[%d].%s", i, name) }
+		r.need(at("name"), l.Name)
+		if strings.ContainsAny(l.Name, "@:;?<>\"\\ \t") {
+			r.at(at("name"), "%q is not what stands before an @", l.Name)
+		}
+		switch {
+		case known[l.Name]:
+			r.at(at("name"), "%q is that of another list", l.Name)
+		case slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.User == l.Name }):
+			r.at(at("name"), "%q is the user of a phone", l.Name)
+		}
+		known[l.Name] = true
+		if c.SIP.Domain == "" {
+			r.at("sip.domain", "is missing, for lists")
+		}
+		if len(l.Members) == 0 {
+			r.at(at("members"), "is missing")
+		}
+		if len(l.Members) > maxListed {
+			r.at(at("members"), "are more than %d", maxListed)
+		}
+		seen := map[string]bool{}
+		for j, m := range l.Members {
+			path := fmt.Sprintf("%s[%d]", at("members"), j)
+			user, own := strings.CutPrefix(m, "phone:")
+			switch {
+			case own && !slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.User == user }):
+				r.at(path, "%q is not the user of a phone", user)
+			case !own && !bareJID(m):
+				r.at(path, "%q is neither an address such as juliet@example.org nor a phone such as phone:desk", m)
+			case seen[m]:
+				r.at(path, "%q stands there twice", m)
+			}
+			seen[m] = true
+		}
+	}
+}
+
+// presenceList looks at the list of a trunk.
+func (r *reader) presenceList(path string, t *Trunk) {
+	if t.PresenceList == "" {
+		return
+	}
+	scheme, rest, _ := strings.Cut(t.PresenceList, ":")
+	user, host, at := strings.Cut(rest, "@")
+	switch {
+	case scheme != "sip" && scheme != "sips" || !at || user == "" || host == "",
+		strings.ContainsAny(t.PresenceList, "<>\"\\ \t\r\n;?"), strings.Contains(host, "{"):
+		r.at(path, "%q is not an address such as sip:{user}-friends@pbx.example.org", t.PresenceList)
+	case strings.ContainsAny(strings.ReplaceAll(user, "{user}", ""), "{}"):
+		r.at(path, "has no other name in brackets than {user}")
 	}
 }
 

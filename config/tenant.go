@@ -22,6 +22,8 @@ type Tenant struct {
 	Media Carrier `yaml:"media"`
 	// Calls are limits and times of its calls, but Drain, which is for all.
 	Calls Calls `yaml:"calls"`
+	// Presence is how much of it its users and contacts may have.
+	Presence Presence `yaml:"presence"`
 	// Messages are what becomes of its instant messages.
 	Messages Messages `yaml:"messages"`
 	// Persons are people with an address in both worlds.
@@ -41,13 +43,17 @@ type Tenant struct {
 	Users map[string]string `yaml:"numbers"`
 	// Groups are numbers that several of its users, and phones behind its trunks, ring at.
 	Groups []Group `yaml:"groups"`
+	// Lists are what its phones may watch as one.
+	Lists []List `yaml:"lists"`
+	// Builtin are services of the gateway's own, for its users.
+	Builtin Builtin `yaml:"builtin"`
 }
 
 // tenant is the part of a configuration that is one component's own.
 func (c Config) tenant() Tenant {
 	return Tenant{
-		XMPP: c.XMPP, SIP: c.SIP.Addressing, Media: c.Media.Carrier, Calls: c.Calls, Messages: c.Messages, Persons: c.Persons, Accounts: c.Accounts,
-		Contacts: c.Contacts, Trunks: c.Trunks, Phones: c.Phones, Routes: c.Routes, Users: c.Users, Groups: c.Groups,
+		XMPP: c.XMPP, SIP: c.SIP.Addressing, Media: c.Media.Carrier, Calls: c.Calls, Presence: c.Presence, Messages: c.Messages, Persons: c.Persons, Accounts: c.Accounts,
+		Contacts: c.Contacts, Trunks: c.Trunks, Phones: c.Phones, Routes: c.Routes, Users: c.Users, Groups: c.Groups, Lists: c.Lists, Builtin: c.Builtin,
 	}
 }
 
@@ -64,8 +70,8 @@ func (c Config) Beside() bool { return c.beside }
 
 // of is the configuration as a tenant sees it: what is shared, and its own.
 func (c Config) of(t Tenant) Config {
-	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Messages, c.Persons, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Messages, t.Persons, t.Accounts
-	c.Contacts, c.Trunks, c.Phones, c.Routes, c.Users, c.Groups, c.Tenants = t.Contacts, t.Trunks, t.Phones, t.Routes, t.Users, t.Groups, nil
+	c.XMPP, c.SIP.Addressing, c.Media.Carrier, c.Calls, c.Presence, c.Messages, c.Persons, c.Accounts = t.XMPP, t.SIP, t.Media, t.Calls, t.Presence, t.Messages, t.Persons, t.Accounts
+	c.Contacts, c.Trunks, c.Phones, c.Routes, c.Users, c.Groups, c.Lists, c.Builtin, c.Tenants = t.Contacts, t.Trunks, t.Phones, t.Routes, t.Users, t.Groups, t.Lists, t.Builtin, nil
 	return c
 }
 
@@ -144,7 +150,14 @@ func (r *reader) apart(c *Config) {
 	if accounts > maxAccounts {
 		r.at("accounts.max", "%d accounts of all tenants are more than %d", accounts, maxAccounts)
 	}
-	if all := c.Media.PortMax - c.Media.PortMin + 1; all < ports {
+	all := c.Media.PortMax - c.Media.PortMin + 1
+	if len(c.Media.Networks) > 0 {
+		all = 0
+	}
+	for _, n := range c.Media.Networks {
+		all += n.PortMax - n.PortMin + 1
+	}
+	if all < ports {
 		r.at("media.port_max", "%d ports are too few for calls.max of all tenants, which may take %d", all, ports)
 	}
 }
