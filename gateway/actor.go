@@ -407,7 +407,7 @@ func (a *actor) finish(f call.Finish) {
 	if a.longest != nil {
 		a.longest.Stop()
 	}
-	a.rec.Ended = time.Now()
+	a.rec.Ended, a.rec.Text = time.Now(), a.g.opt.Texts.recorded(a.id)
 	a.rec.Cause, a.rec.Detail = f.Cause, f.Detail
 	a.g.ended(a)
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"sipxmppgw/gateway/call"
+	"sipxmppgw/gateway/trace"
 )
 
 // Whoever looks at calls asks each call's goroutine, which answers between two events; nobody
@@ -15,6 +17,7 @@ import (
 
 // A Refused is a call that was not begun.
 type Refused struct {
+	Call   call.ID // begins with [trace.Refused], unless it came back from a call of ours
 	Time   time.Time
 	From   Edge
 	Trunk  string
@@ -27,6 +30,9 @@ type Refused struct {
 
 // maxRefused is how many of them are kept: anyone can cause one.
 const maxRefused = 100
+
+// maxWords is how much is kept of what a peer says in one, in octets.
+const maxWords = 512
 
 // past are the last calls: those that have ended, and those that were refused.
 type past struct {
@@ -57,16 +63,62 @@ func (p *past) refuse(r Refused) {
 	}
 }
 
-// refusedOf notes a call that a query or an incoming call did not become.
-func (g *Gateway) refusedOf(e Edge, trunk string, from Party, to string, err error) {
-	r := Refused{Time: time.Now(), From: e, Trunk: trunk, Caller: from.URI, Callee: to, Cause: call.Failed, Text: err.Error()}
+// refusedOf notes a call that a query or an incoming call did not become, and gives the error the
+// id of that.
+func (g *Gateway) refusedOf(e Edge, trunk string, from Party, to string, err error) error {
+	r := Refused{From: e, Trunk: trunk, Caller: from.URI, Callee: to, Cause: call.Failed, Text: err.Error()}
 	if e == XMPP {
 		r.Caller = from.JID
 	}
-	if why := (*call.Refusal)(nil); errors.As(err, &why) {
-		r.Cause, r.Text, r.Rules = why.Cause, why.Detail.Text, why.Log
+	why := (*call.Refusal)(nil)
+	if !errors.As(err, &why) {
+		g.refuse(r)
+		return err
+	}
+	r.Cause, r.Text, r.Rules = why.Cause, why.Detail.Text, why.Log
+	noted := *why // that of a rule is one for all
+	noted.ID, _ = g.refuse(r)
+	return &noted
+}
+
+// Refuse implements [Calls].
+func (g *Gateway) Refuse(r Refused) call.ID {
+	id, kept := g.refuse(r)
+	if !kept {
+		return ""
+	}
+	return id
+}
+
+// refuse notes a call that was not begun, and says whether its messages are kept.
+func (g *Gateway) refuse(r Refused) (id call.ID, kept bool) {
+	r.Time = time.Now()
+	for _, text := range []*string{&r.Caller, &r.Callee, &r.Text} {
+		if len(*text) > maxWords {
+			*text = strings.ToValidUTF8((*text)[:maxWords], "")
+		}
+	}
+	if kept = r.Call != ""; !kept {
+		r.Call = trace.Refused + newID()
+		kept = g.opt.Trace != nil && g.opt.Trace.Refuse(string(r.Call), r.Time)
 	}
 	g.past.refuse(r)
+	return r.Call, kept
+}
+
+// Record is what remains of it, as of a call.
+func (r Refused) Record() Record {
+	of := Record{
+		Call: r.Call, From: r.From, Trunk: r.Trunk, Attempt: r.Time, Ended: r.Time, Cause: r.Cause, Detail: call.Detail{Text: r.Text}, EndedBy: "gateway",
+		edges: [2]Edge{r.From, r.From ^ 1}, refused: true, rules: r.Rules,
+	}
+	if r.From == XMPP {
+		of.Caller.JID, of.Callee.JID = r.Caller, r.Callee
+	} else {
+		of.Caller.URI, of.Callee.URI = r.Caller, r.Callee
+		of.trunks[call.A] = r.Trunk
+	}
+	return of
 }
 
 // Past returns how many calls have ended, or were not begun, since the start.

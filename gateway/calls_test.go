@@ -79,6 +79,10 @@ func TestRefusedCallsAreKeptWithin(t *testing.T) {
 		if len(all) != maxRefused || all[0].Cause != call.Forbidden || all[0].Text != "no" || all[0].Rules != "rule 3" || all[0].Trunk != "office" {
 			t.Errorf("%d are kept, the first as %+v", len(all), all[0])
 		}
+		h.g.Refuse(Refused{Caller: strings.Repeat("ä", 1<<16)})
+		if last := h.g.Refused()[maxRefused-1]; len(last.Caller) > maxWords || last.Call == "" {
+			t.Errorf("%d octets are kept of a caller", len(last.Caller))
+		}
 		if ids := h.g.opt.Trace.Calls(); len(ids) != 0 {
 			t.Errorf("%d of them are recorded", len(ids))
 		}

@@ -1,6 +1,9 @@
 package gateway
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // CurrentRoutes are routes that others can take the place of while calls are routed: each call is
 // routed by one of them alone. Store comes before the first call.
@@ -16,6 +19,9 @@ func (c *CurrentRoutes) Replace(r *Routes) {
 
 // Route implements [Router].
 func (c *CurrentRoutes) Route(q Query) (Target, error) { return c.Load().Route(q) }
+
+// Room reports whether a domain has rooms that SIP users may enter.
+func (c *CurrentRoutes) Room(domain string) bool { return slices.Contains(c.Load().Rooms, domain) }
 
 // Transfer implements [Router].
 func (c *CurrentRoutes) Transfer(h Handover) (Target, error) { return c.Load().Transfer(h) }

@@ -9,6 +9,6 @@ func (r *Routes) apart() *Routes {
 	return &Routes{
 		Mapping: r.Mapping, Hosts: r.Hosts, Ports: r.Ports, Table: r.Table, Trunks: r.Trunks, Phones: r.Phones,
 		Down: r.Down, Pick: func(int) int { return 0 }, Groups: r.Groups, XMPP: r.XMPP, NoAnswer: r.NoAnswer,
-		Accounts: r.Accounts, Account: r.Account, Names: r.Names,
+		Accounts: r.Accounts, Account: r.Account, Names: r.Names, Services: r.Services,
 	}
 }

@@ -58,7 +58,7 @@ func (a *actor) describes(e call.Event) {
 
 // Why says why the call ended as it did, and what to do about it.
 func (r *Record) Why() why.Explanation {
-	f := why.Facts{Cause: r.Cause, Detail: r.Detail, By: r.EndedBy}
+	f := why.Facts{Cause: r.Cause, Detail: r.Detail, By: r.EndedBy, Refused: r.refused, Rules: r.rules}
 	if !r.Answered.IsZero() {
 		f.Talked = max(r.Ended.Sub(r.Answered), 1)
 	}

@@ -35,6 +35,8 @@ type Options struct {
 	Log *slog.Logger
 	// Registry gets the metrics. Default: none.
 	Registry prometheus.Registerer
+	// Texts say what calls have of text that is seen while it is typed. Default: nothing.
+	Texts *Texts
 	// Trace keeps the last calls' messages. Default: none.
 	Trace *trace.Recorder
 	// KeepEnded is how many records of ended calls are kept for those who ask. Default 500.
@@ -70,6 +72,7 @@ type Gateway struct {
 
 	mu       sync.Mutex
 	dialers  [2]Dialer
+	services Dialer // nil for none
 	calls    map[call.ID]*actor
 	past     past
 	early    int
@@ -110,6 +113,22 @@ func (g *Gateway) SetDialer(e Edge, d Dialer) {
 	g.dialers[e&1] = d
 }
 
+// SetServices gives the gateway what takes calls to its own services. It is called once, before
+// calls come.
+func (g *Gateway) SetServices(d Dialer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.services = d
+}
+
+// dialer returns who dials a target; nil if nobody does. It is for the holder of the lock.
+func (g *Gateway) dialer(t Target) Dialer {
+	if t.Service != "" {
+		return g.services
+	}
+	return g.dialers[t.Edge&1]
+}
+
 // Route implements [Calls]. What is refused is counted and logged, so that an operator sees
 // why a call went nowhere.
 func (g *Gateway) Route(q Query) (Target, error) {
@@ -119,7 +138,7 @@ func (g *Gateway) Route(q Query) (Target, error) {
 		return t, nil
 	}
 	g.metrics.refused(q.Edge, err)
-	g.refusedOf(q.Edge, q.Trunk, q.From, q.To, err)
+	err = g.refusedOf(q.Edge, q.Trunk, q.From, q.To, err)
 	var r *call.Refusal
 	if errors.As(err, &r) {
 		g.log.Info("call not routed", "from", q.Edge.String(), "trunk", q.Trunk, "cause", r.Cause.String(), "why", r.Detail.Text, "rules", r.Log)
@@ -146,8 +165,7 @@ func (g *Gateway) Accept(in Incoming) (Inbox, error) {
 	}
 	if err != nil {
 		g.metrics.refused(in.Edge, err)
-		g.refusedOf(in.Edge, strings.Join(placesOf(in)[1:], " "), in.Target.From, cmp.Or(in.Target.To.URI, in.Target.To.JID), err)
-		return nil, err
+		return nil, g.refusedOf(in.Edge, strings.Join(placesOf(in)[1:], " "), in.Target.From, cmp.Or(in.Target.To.URI, in.Target.To.JID), err)
 	}
 	a.first = a.begin(a.in)
 	a.hunting = newHunting(a)
@@ -169,6 +187,7 @@ func (g *Gateway) begin(in Incoming, id call.ID) (*actor, error) {
 		Call: a.id, From: in.Edge, Caller: in.Target.From, Callee: in.Target.To,
 		Trunk: strings.Join(placesOf(in)[1:], " "), Rule: in.Target.Rule, Diverted: in.Target.Diverted, Attempt: time.Now(),
 		edges: [2]Edge{in.Edge, in.Target.Edge}, trunks: [2]string{in.Trunk, in.Target.Trunk},
+		Service: in.Target.Service, Trial: in.Target.Trial,
 		codecs: [2]codecs{{offers: speech(in.Offer), allowed: names(in.Policy.Codecs)}, {allowed: names(in.Target.Policy.Codecs)}},
 	}
 	a.newSeat(call.A, member{in.Edge, in.Trunk, callerOf(in), in.Policy})
@@ -225,7 +244,7 @@ func modeOf(in Incoming) call.Mode {
 // admit gives the call its place, its bridge and its second leg, or says why not.
 func (g *Gateway) admit(a *actor, in Incoming) error {
 	g.mu.Lock()
-	dialer := g.dialers[in.Target.Edge&1]
+	dialer := g.dialer(in.Target)
 	switch {
 	case g.draining:
 		g.mu.Unlock()
@@ -241,6 +260,9 @@ func (g *Gateway) admit(a *actor, in Incoming) error {
 		return &call.Refusal{Cause: call.Unreachable}
 	}
 	a.places = placesOf(in)
+	if in.Target.Service != "" {
+		a.places = append(a.places, ServicePlace)
+	}
 	if user := g.quotas.payer(in); user != "" {
 		a.places = append(a.places, user)
 	}

@@ -70,6 +70,15 @@ func (l *Lamps) On(line string) []Lamp {
 // Line returns the line that a phone of ours asks to watch, and the contact, as a bare JID, that
 // its user has to allow it. An error is a [*call.Refusal].
 func (l *Lamps) Line(q Query) (line, contact string, err error) {
+	line, contact, err = l.Find(q)
+	if err == nil && !l.May(q.Trunk, contact, line) {
+		return "", "", forbidden("the user has not allowed to be seen")
+	}
+	return line, contact, err
+}
+
+// Find is Line, whether or not the phone may watch it now.
+func (l *Lamps) Find(q Query) (line, contact string, err error) {
 	if l.opt.Owner(q.Trunk) == "" {
 		return "", "", forbidden("lines are for phones of this gateway")
 	}
@@ -81,11 +90,8 @@ func (l *Lamps) Line(q Query) (line, contact string, err error) {
 	if t.Edge == XMPP {
 		line = bareJID(t.To.JID)
 	}
-	switch {
-	case len(t.Others) > 0, t.Edge == SIP && l.opt.Owner(t.Trunk) == "":
+	if len(t.Others) > 0 || t.Edge == SIP && l.opt.Owner(t.Trunk) == "" {
 		return "", "", &call.Refusal{Cause: call.NotFound, Detail: call.Detail{Text: "it is not a line of this gateway"}}
-	case !l.May(q.Trunk, contact, line):
-		return "", "", forbidden("the user has not allowed to be seen")
 	}
 	return line, contact, nil
 }

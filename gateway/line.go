@@ -46,6 +46,13 @@ type Line struct {
 	Caller   *LegLine       `json:"caller,omitempty"` // of two legs on one edge, instead
 	Callee   *LegLine       `json:"callee,omitempty"`
 	Transfer []TransferLine `json:"transfers,omitempty"`
+
+	// Text says that there was text which was seen while it was typed (RFC 4103), and in how many
+	// packets it came from the SIP peer and went to it, and how many were lost with what was in them.
+	Text     bool   `json:"text,omitempty"`
+	TextRx   uint64 `json:"text_rx_packets,omitempty"`
+	TextTx   uint64 `json:"text_tx_packets,omitempty"`
+	TextLost uint64 `json:"text_lost,omitempty"`
 }
 
 // A LegLine is how the media of a leg was, and what the leg was called in its protocol: the
@@ -107,6 +114,9 @@ func (r *Record) Line(now time.Time) Line {
 	}
 	if !r.Answered.IsZero() {
 		l.Duration = now.Sub(r.Answered).Milliseconds()
+	}
+	if t := r.Text; t != nil {
+		l.Text, l.TextRx, l.TextTx, l.TextLost = true, t.Received, t.Sent, t.Lost
 	}
 	for side := range r.Media {
 		leg := r.legLine(call.Side(side))

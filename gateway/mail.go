@@ -70,8 +70,11 @@ type Mail struct {
 	done    chan struct{} // closed when run has ended
 
 	carriers [2]Carrier
-	timer    *time.Timer // of run
 }
+
+// tick is between looks at what is due, so that what is due at about the same time is done
+// at once: each look wakes a processor.
+const tick = 10 * time.Millisecond
 
 var _ Messages = (*Mail)(nil)
 
@@ -233,8 +236,17 @@ func (p *Mail) run(kept []message.Message) {
 	for _, a := range o.Step(time.Now(), message.Restore{Messages: kept}) {
 		p.act(a)
 	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var looked time.Time
 	for {
-		for _, e := range p.box.take() {
+		events := []message.Event{message.Tick{}}
+		select {
+		case <-p.box.ready:
+			events = p.box.drain()
+		case looked = <-timer.C:
+		}
+		for _, e := range events {
 			if e == nil {
 				p.box.close()
 				if p.opt.Store == nil {
@@ -242,7 +254,6 @@ func (p *Mail) run(kept []message.Message) {
 						p.act(a)
 					}
 				}
-				p.wake(time.Time{}, false)
 				return
 			}
 			for _, a := range o.Step(time.Now(), e) {
@@ -250,17 +261,11 @@ func (p *Mail) run(kept []message.Message) {
 			}
 		}
 		p.metrics.waiting.Set(float64(o.Waiting()))
-		p.wake(o.Next())
-	}
-}
-
-// wake posts a Tick at a time, instead of any before.
-func (p *Mail) wake(at time.Time, ok bool) {
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-	if ok {
-		p.timer = time.AfterFunc(time.Until(at), func() { p.box.put(message.Tick{}) })
+		if at, ok := o.Next(); ok {
+			timer.Reset(max(time.Until(at), time.Until(looked.Add(tick))))
+		} else {
+			timer.Stop()
+		}
 	}
 }
 
@@ -368,13 +373,13 @@ type mailMetrics struct {
 func newMailMetrics(r prometheus.Registerer) *mailMetrics {
 	m := &mailMetrics{
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sipxmppgw_messages_sent_total", Help: "Messages handed over, and handed over again, by where they went.",
+			Name: "sipxmppgw_messages_sent_total", Help: "Messages handed over, and handed over again, by where they went (sip, xmpp).",
 		}, []string{"to"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipxmppgw_messages_failed_total", Help: "Messages that did not arrive: refused at once, or lost after they were accepted.",
 		}, []string{"to", "how"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sipxmppgw_messages_waiting", Help: "Messages that are under way or wait for a peer.",
+			Name: "sipxmppgw_messages_waiting", Help: "Messages that are under way or wait for a peer; above 0 for long, one is away.",
 		}),
 	}
 	for _, way := range []message.Way{message.ToSIP, message.ToXMPP} {

@@ -42,11 +42,11 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		}, []string{"from", "cause"}),
 		trunks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipxmppgw_trunk_calls_ended_total",
-			Help: "Calls that have ended, by SIP peer, direction (incoming, outgoing) and outcome: answered, unanswered by the doing of people, or failed (the ineffective attempts of RFC 6076).",
+			Help: "Calls that have ended, by SIP peer, direction (incoming, outgoing) and outcome: answered, unanswered by the doing of people (busy, declined, nobody there, cancelled), or failed (the ineffective attempts of RFC 6076).",
 		}, []string{"trunk", "direction", "outcome"}),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sipxmppgw_call_setup_seconds",
-			Help:    "Time from the attempt to a stage of the call: ringing (the session request delay of RFC 6076), answered, active, and connected (packets can flow on the XMPP leg).",
+			Help:    "Time from the attempt to a stage of the call: ringing (the session request delay of RFC 6076, or post-dial delay), answered, active, and connected (packets can flow on the XMPP leg).",
 			Buckets: stageBuckets,
 		}, []string{"from", "stage"}),
 		lasts: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -68,7 +68,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		}, []string{"by", "outcome"}),
 		places: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipxmppgw_call_places_total",
-			Help: "Places that calls to several were tried at, by where they are and outcome: answered, failed, or left because another had the call or the caller gave up.",
+			Help: "Places that calls to several (a list of trunks, a group) were tried at, by where they are and outcome: answered, failed, or left because another had the call or the caller gave up.",
 		}, []string{"edge", "outcome"}),
 		quality: newQualities(),
 		flows:   newFlows(g),

@@ -45,6 +45,10 @@ type pair struct {
 	doubted  []string  // devices of the user that may be gone since a gap
 	doubting *alarm
 
+	list   Pair               // that serves the watch; zero for none
+	turn   int                // of the pair in lists
+	wanted presence.Subscribe // of a list, or instead of it
+
 	shownAs Sight // what Follow was last told
 	touched bool  // it may have to be told anew
 }
@@ -81,6 +85,8 @@ type part struct {
 	owed  []owed
 
 	touched []*pair // in this step, of users who are followed
+
+	rosters map[Pair]*roster
 
 	phones map[string]map[*pair]bool // in which a phone of ours is watched, by its trunk
 }
@@ -185,6 +191,12 @@ func (p *Presences) step(s *shard, in any) {
 				p.locate(s, pr)
 			}
 		}
+	case joined, parted, listed:
+		p.stepList(s, c, in)
+	case passed:
+		p.fromList(s, c, in)
+	case single:
+		p.alone(s, c, in)
 	case rung:
 		p.ring(s, in)
 	case gap:
@@ -232,6 +244,10 @@ func (p *Presences) ring(s *shard, in rung) {
 		p.returned(s, pr, in.anew)
 	case ofDoubt:
 		p.undoubted(s, pr)
+	case ofList:
+		p.feed(s, p.parts[s.index], in.list, presence.ListFired{})
+	case ofListPace:
+		p.sendList(in.list)
 	}
 }
 
@@ -272,6 +288,9 @@ func (p *Presences) presented(s *shard, c *part, in Presentation) {
 		if pr.allow != presence.Granted {
 			p.allow(pr, presence.Granted)
 			p.keep(pr)
+			if pr.watch != nil {
+				p.stepWatch(s, pr, presence.Opened{})
+			}
 		}
 		p.stepViews(s, pr, presence.Approved{})
 	case "unsubscribed":
@@ -400,6 +419,9 @@ func (p *Presences) stepWatch(s *shard, pr *pair, in presence.WatchInput) {
 	if over {
 		s.unset(pr.holding)
 		pr.held = nil
+		if pr.list != (Pair{}) {
+			p.leave(pr)
+		}
 		pr.watch = nil
 	} else {
 		p.count.standing[w.Standing()].Add(1)
@@ -500,7 +522,7 @@ func (p *Presences) worded(pr *pair, doc presence.Document) presence.Document {
 	return doc
 }
 
-// subscribe sends a SUBSCRIBE, or has it wait for its place.
+// subscribe has a SUBSCRIBE sent, or what it would bring come from where it is known.
 func (p *Presences) subscribe(s *shard, pr *pair, o presence.Subscribe) {
 	if pr.held != nil { // one was not sent yet
 		s.unset(pr.holding)
@@ -515,6 +537,18 @@ func (p *Presences) subscribe(s *shard, pr *pair, o presence.Subscribe) {
 		p.answer(s, pr, trunk, o.Expires)
 		return
 	}
+	switch {
+	case pr.list != (Pair{}) && o.Expires == 0:
+		p.leave(pr)
+		return
+	case o.Expires > 0 && (o.New || pr.list != (Pair{})) && p.join(pr, o):
+		return
+	}
+	p.paced(s, pr, trunk, o)
+}
+
+// paced sends a SUBSCRIBE, or has it wait for its place.
+func (p *Presences) paced(s *shard, pr *pair, trunk string, o presence.Subscribe) {
 	if o.New && o.Expires > 0 {
 		if wait := p.pace.wait(trunk); wait > 0 {
 			pr.held = &o
@@ -566,10 +600,10 @@ func (p *Presences) trunk(pr *pair) string {
 
 func (p *Presences) send(_ *shard, pr *pair, o presence.Subscribe) {
 	p.count.subscribes.Add(1)
-	sub := Subscription{Pair: pr.Pair, Package: PackagePresence, New: o.New, Expires: o.Expires}
 	if pr.mail != nil {
-		sub.Package, sub.Trunk, sub.From, sub.To = PackageMailbox, pr.mail.Trunk, pr.mail.Owner, pr.mail.To
-		p.sip.Subscribe(sub)
+		p.sip.Subscribe(Subscription{
+			Pair: pr.Pair, Package: PackageMailbox, Trunk: pr.mail.Trunk, From: pr.mail.Owner, To: pr.mail.To, New: o.New, Expires: o.Expires,
+		})
 		return
 	}
 	t, err := p.opt.Router.Route(Query{Edge: XMPP, From: Party{JID: pr.User}, To: pr.Contact})
@@ -577,11 +611,18 @@ func (p *Presences) send(_ *shard, pr *pair, o presence.Subscribe) {
 		p.Watched(pr.Pair, presence.Refused{Status: 403})
 		return
 	}
+	sub := p.subscription(pr.Pair, t)
+	sub.New, sub.Expires = o.New, o.Expires
+	p.sip.Subscribe(sub)
+}
+
+// subscription is one to a contact that a route leads to.
+func (p *Presences) subscription(of Pair, t Target) Subscription {
+	sub := Subscription{Pair: of, Package: PackagePresence, Trunk: t.Trunk, From: t.From, To: t.To.URI}
 	if p.Mode(t.Trunk) == PresenceDialog {
 		sub.Package = PackageDialog
 	}
-	sub.Trunk, sub.From, sub.To = t.Trunk, t.From, t.To.URI
-	p.sip.Subscribe(sub)
+	return sub
 }
 
 // begin begins a subscription of a contact.
@@ -784,7 +825,7 @@ func (p *Presences) Start(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	p.kept, p.begun = kept, true
-	all := append(p.later, p.opt.Voicemails...)
+	all := append(p.later, p.mailboxes...)
 	p.later = nil
 	p.mu.Unlock()
 	for _, v := range all {
@@ -877,7 +918,7 @@ func (p *Presences) mailed(pr *pair, m Mailbox) {
 
 // Shown takes presence that a user sent to the gateway itself, which is published.
 func (p *Presences) Shown(user string, typ string, st presence.State) {
-	for _, trunk := range p.opt.Publish {
+	for _, trunk := range p.served.Load().publish {
 		of := Pair{User: user, Contact: publishKey + trunk}
 		if !p.knows(of) && (!st.Open || !p.admit(of)) {
 			continue

@@ -99,6 +99,9 @@ func (r *Routes) fromPhone(q Query, p *PhoneRoute) (Target, error) {
 	if err != nil {
 		return Target{}, addressRefusal(err)
 	}
+	if s, ok := r.calledService(q, request, ""); ok && !r.taken(request) {
+		return r.toService(s, Target{From: Party{URI: self.String(), JID: owner.Bare().String()}, Hops: max(0, q.Hops-1)}), nil
+	}
 	own := Query{Edge: SIP, To: q.To, Hops: q.Hops, Calls: q.Calls, Claim: translate.Claim{From: translate.NameAddr{URI: self.String()}}, Diverted: q.Diverted}
 	user, provisioned, err := r.target(request, "")
 	if r.phoneAt(request, "") != nil || err == nil && (provisioned || r.reachable(user)) {

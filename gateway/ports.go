@@ -117,6 +117,13 @@ type Target struct {
 	Replaces string
 	// Refer says that a SIP peer at the same trunk is to call there by itself.
 	Refer bool
+	// Service is the one of the gateway's own that takes the call, by its name, and no edge dials;
+	// empty for none.
+	Service string
+	// Text says that the caller is shown text while it is typed (XEP-0301).
+	Text bool
+	// Trial names the call that tries the whole way, as whose second this one comes; empty for none.
+	Trial string
 
 	// Others are further places that may take the call, in the order of their rounds (package
 	// hunt); theirs are not looked at. Round, Lead and Person are those of this place; the first
@@ -168,6 +175,8 @@ type Query struct {
 	To    string // the Request-URI, or the JID that was called
 	Hops  int    // Max-Forwards of the request; 0 if it had none
 	Calls bool   // it is about a call: of several trunks, those that are up have their shares
+	Trial string // that it is part of, by its name; empty for none
+	Text  bool   // its caller sees text while it is typed
 	// Claim is what a SIP request says of its caller, and Diverted for whom it was before.
 	Claim    translate.Claim
 	Diverted []translate.Diversion
@@ -191,6 +200,10 @@ type Calls interface {
 	// Accept begins a call. An error is a [*call.Refusal], and then Leg was not called.
 	// The call's id is made here.
 	Accept(Incoming) (Inbox, error)
+	// Refuse notes a call that an edge refuses by itself, and returns what its messages are traced
+	// by; empty if they are not kept. One with an id has come back from the call of that id. What
+	// Route and Accept refuse is noted there.
+	Refuse(Refused) call.ID
 	// Trace records a message of a call for its ladder: what it was, when, and which way.
 	Trace(call.ID, Message)
 }

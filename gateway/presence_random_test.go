@@ -39,6 +39,14 @@ type agent struct {
 	live  bool // there is a subscription
 	gen   int  // of it
 	until time.Time
+	list  roll
+}
+
+// A roll is how the agent keeps lists: not at all, with nobody in them, or with the contact.
+type roll struct {
+	kind  int // 0 for no list, 1 for one without the contact
+	live  bool
+	until time.Time
 }
 
 func (a *agent) lost(percent int) bool { return a.lossy && a.rnd.IntN(100) < percent }
@@ -53,6 +61,9 @@ func (a *agent) subscribed(p *Presences, s Subscription) {
 		return
 	case a.lossy && a.rnd.IntN(10) == 0:
 		p.Watched(s.Pair, presence.Refused{Status: 503})
+		return
+	case s.List:
+		a.subscribedToList(p, s)
 		return
 	case !s.New && !a.live:
 		p.Watched(s.Pair, presence.Refused{Status: 481})
@@ -69,6 +80,49 @@ func (a *agent) subscribed(p *Presences, s Subscription) {
 	p.Watched(s.Pair, presence.Accepted{Expires: s.Expires})
 	a.notify(s.Pair)
 }
+
+// subscribedToList is subscribed for a list.
+func (a *agent) subscribedToList(p *Presences, s Subscription) {
+	switch {
+	case a.list.kind == 0:
+		p.Watched(s.Pair, presence.Refused{Status: 420})
+		return
+	case !s.New && !a.list.live:
+		p.Watched(s.Pair, presence.Refused{Status: 481})
+		return
+	case s.Expires == 0:
+		a.list.live = false
+		p.Watched(s.Pair, presence.Accepted{})
+		p.Listed(s.Pair, presence.Listed{State: "terminated", Reason: "timeout"})
+		return
+	}
+	a.list.live, a.list.until = true, time.Now().Add(s.Expires)
+	p.Watched(s.Pair, presence.Accepted{Expires: s.Expires})
+	a.notifyList(s.Pair, true)
+}
+
+func (a *agent) notifyList(list Pair, full bool) {
+	if a.list.live && time.Now().After(a.list.until) {
+		a.list.live = false
+	}
+	if !a.list.live || a.lost(30) {
+		return
+	}
+	l := presence.Listed{State: "active", Expires: time.Until(a.list.until), Holds: true, Full: full}
+	if a.list.kind > 1 {
+		l.Items = []presence.Item{{Address: "otto@pbx.example", State: "active", Holds: true, Now: presence.Document{open("desk", a.show)}}}
+	}
+	a.p().Listed(list, l)
+}
+
+// publish tells of what the contact shows, all who are subscribed.
+func (a *agent) publish(of Pair) {
+	a.notify(of)
+	a.notifyList(Pair{User: of.User, Contact: "/list/trunk"}, false)
+}
+
+// serves reports whether anybody is.
+func (a *agent) serves() bool { return a.live || a.list.live }
 
 func (a *agent) notify(of Pair) {
 	if a.live && time.Now().After(a.until) {
@@ -209,7 +263,14 @@ func TestGap(t *testing.T) {
 // Whatever is lost, crosses or is started anew, here or there: when all is quiet the user sees
 // what the contact shows if it wants to, and nothing if it does not; and the contact's side knows
 // of no subscription that nobody wants.
-func TestRandomPresence(t *testing.T) {
+func TestRandomPresence(t *testing.T) { randomPresence(t, nil) }
+
+// The same with lists, which the contact's side has, has not, or has others in.
+func TestRandomPresenceOfLists(t *testing.T) {
+	randomPresence(t, map[string]PresenceList{"trunk": {URI: "sip:{user}-friends@pbx.example"}})
+}
+
+func randomPresence(t *testing.T, lists map[string]PresenceList) {
 	for i := range uint64(*seeds) {
 		seed := *seed + i
 		synctest.Test(t, func(t *testing.T) {
@@ -240,7 +301,10 @@ func TestRandomPresence(t *testing.T) {
 				time.AfterFunc(30*time.Millisecond, func() { a.subscribed(p, s) })
 			}
 			start := func() {
-				p := presences(j, func(o *PresenceOptions) { o.Store = kept; o.Rand = func() float64 { return 0.5 } })
+				p := presences(j, func(o *PresenceOptions) {
+					o.Store, o.Lists, o.Router = kept, lists, named{}
+					o.Rand = func() float64 { return 0.5 }
+				})
 				current.Store(p)
 				if err := p.Start(context.Background()); err != nil {
 					t.Fatal(err)
@@ -259,7 +323,7 @@ func TestRandomPresence(t *testing.T) {
 				h.device()
 			}
 			for range 40 {
-				switch rnd.IntN(9) {
+				switch rnd.IntN(10) {
 				case 0, 1:
 					if say(map[bool]string{true: "unsubscribe", false: "subscribe"}[wish]) {
 						wish = !wish
@@ -269,14 +333,19 @@ func TestRandomPresence(t *testing.T) {
 				case 3, 4, 5:
 					a.mu.Lock()
 					a.show = presence.Show(rnd.IntN(5))
-					a.notify(of)
+					a.publish(of)
 					a.mu.Unlock()
 				case 6:
 					current.Load().Close() // the dialogs of a process end with it
 					start()
 				case 7:
 					a.mu.Lock()
-					a.live = false // it has forgotten
+					a.live, a.list.live = false, false // it has forgotten
+					a.mu.Unlock()
+				case 9:
+					a.mu.Lock()
+					a.list.kind = rnd.IntN(3)
+					a.notifyList(Pair{User: of.User, Contact: "/list/trunk"}, true)
 					a.mu.Unlock()
 				case 8:
 					h.drop(rnd, func() {
@@ -301,8 +370,8 @@ func TestRandomPresence(t *testing.T) {
 			synctest.Wait()
 			a.mu.Lock()
 			a.show = (a.show + 1) % 5
-			a.notify(of)
-			show, live := a.show, a.live
+			a.publish(of)
+			show, live := a.show, a.serves()
 			a.mu.Unlock()
 			time.Sleep(5 * time.Second)
 			synctest.Wait()
@@ -690,8 +759,10 @@ func BenchmarkPresences(b *testing.B) {
 	defer p.Close()
 	settle := func() {
 		for _, s := range p.shards.all {
-			for s.pending.Load() > 0 || disk.State().Waiting > 10_000 {
-				time.Sleep(100 * time.Microsecond)
+			for end := time.Now().Add(time.Minute); s.pending.Load() > 0 || disk.State().Waiting > 10_000; time.Sleep(100 * time.Microsecond) {
+				if time.Now().After(end) {
+					b.Fatalf("%d letters and %d rows wait for more than a minute", s.pending.Load(), disk.State().Waiting)
+				}
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +45,7 @@ type Subscription struct {
 	To      string        // URI of who is watched
 	New     bool          // in a dialog of its own, even if there is one
 	Expires time.Duration // 0 ends it
+	List    bool          // To is a list of resources; what comes of it is given to [Presences.Listed]
 }
 
 // A Publication is a PUBLISH of ours to be sent.
@@ -108,12 +111,14 @@ type PresenceOptions struct {
 		Route(Query) (Target, error) // as that of [Router]
 	}
 	Trunks map[string]PresenceMode // by trunk; those that are not named are off
-	Store  store.Store             // default: a [store.Memory]
+	// Lists are the lists of contacts that trunks keep, by trunk. Default: none.
+	Lists map[string]PresenceList
+	Store store.Store // default: a [store.Memory]
 	// OnThePhone says that calls through the gateway are presence of those who are in them.
 	OnThePhone bool
 	// Words are what is said of someone on the phone, in a language.
 	Words func(language string) string
-	// Voicemails are the mailboxes to ask about.
+	// Voicemails are the mailboxes to ask about, until [Presences.Mailboxes] says others.
 	Voicemails []Voicemail
 	// Publish names the trunks that are told of users who show themselves to the gateway, and
 	// Owner returns who a user is there; false if nobody.
@@ -168,16 +173,17 @@ type Presences struct {
 	gap    atomic.Int64 // when the XMPP server went away, in nanoseconds; 0 while it is there
 	count  presenceCounters
 
-	mu     sync.RWMutex
-	pairs  map[Pair]bool            // whether the user sees an open device of the contact
-	boxes  map[Pair]Mailbox         // what is known of mailboxes, by the pair that stands for each
-	grants map[Pair]bool            // the user lets the contact see it
-	byUser map[string]int           // contacts that a user watches
-	places map[Pair]*presence.Place // of users, as far as the contact may know
-	kept   map[Pair]*Mailbox        // what mailboxes said that nobody has asked about since the start
-	later  []Voicemail              // to be asked about after the start
-	begun  bool                     // Start has loaded what was kept
-	closed bool
+	mu        sync.RWMutex
+	pairs     map[Pair]bool            // whether the user sees an open device of the contact
+	boxes     map[Pair]Mailbox         // what is known of mailboxes, by the pair that stands for each
+	grants    map[Pair]bool            // the user lets the contact see it
+	byUser    map[string]int           // contacts that a user watches
+	places    map[Pair]*presence.Place // of users, as far as the contact may know
+	kept      map[Pair]*Mailbox        // what mailboxes said that nobody has asked about since the start
+	later     []Voicemail              // to be asked about after the start
+	mailboxes []Voicemail              // of the options
+	begun     bool                     // Start has loaded what was kept
+	closed    bool
 }
 
 // presenceCounters are what the metrics say.
@@ -188,6 +194,7 @@ type presenceCounters struct {
 	subscribes    atomic.Int64
 	tells         atomic.Int64
 	refused       atomic.Int64 // for want of room
+	lists, listed atomic.Int64 // subscriptions to lists, and watches that they serve
 }
 
 const presenceShards = 8
@@ -229,12 +236,12 @@ func NewPresences(opt PresenceOptions) *Presences {
 	}
 	p := &Presences{
 		opt: opt, log: opt.Log, pace: newPace(opt.Rate), pairs: map[Pair]bool{}, grants: map[Pair]bool{}, boxes: map[Pair]Mailbox{}, byUser: map[string]int{},
-		places: map[Pair]*presence.Place{},
+		places: map[Pair]*presence.Place{}, mailboxes: opt.Voicemails,
 	}
-	p.Serve(opt.Trunks, opt.Places)
+	p.Serve(opt.Trunks, opt.Places, opt.Lists, opt.Publish)
 	for range presenceShards {
 		p.parts = append(p.parts, &part{
-			pairs: map[Pair]*pair{}, of: map[string][]*pair{}, busy: map[string]int{}, phones: map[string]map[*pair]bool{},
+			pairs: map[Pair]*pair{}, of: map[string][]*pair{}, busy: map[string]int{}, phones: map[string]map[*pair]bool{}, rosters: map[Pair]*roster{},
 		})
 	}
 	p.shards = newShards(presenceShards, p.step)
@@ -249,19 +256,37 @@ func (p *Presences) Answers(ctx context.Context) bool { return p.shards.answers(
 
 // servedTrunks are the trunks of the options.
 type servedTrunks struct {
-	modes  map[string]PresenceMode
-	places map[string]bool
-	any    bool // has presence
+	modes   map[string]PresenceMode
+	places  map[string]bool
+	lists   map[string]PresenceList
+	publish []string
+	any     bool // has presence
 }
 
-// Serve has other trunks have presence from now on, and know where users are, than the options
-// say.
-func (p *Presences) Serve(modes map[string]PresenceMode, places map[string]bool) {
-	w := &servedTrunks{modes: modes, places: places}
+// Serve has other trunks have presence from now on, know where users are, keep lists, and be told
+// of users, than the options say. What was published at one that is told no more is taken back; one
+// that is told now hears of a user when something changes.
+func (p *Presences) Serve(modes map[string]PresenceMode, places map[string]bool, lists map[string]PresenceList, publish []string) {
+	w := &servedTrunks{modes: modes, places: places, lists: lists, publish: publish}
 	for _, mode := range modes {
 		w.any = w.any || mode != PresenceOff
 	}
 	p.served.Store(w)
+	for _, of := range p.publishedElsewhere(publish) {
+		p.shards.post(of.key(), Presentation{Pair: of})
+	}
+}
+
+// publishedElsewhere are what stands for users at trunks that are told of them, but for some.
+func (p *Presences) publishedElsewhere(than []string) (all []Pair) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for of := range p.pairs {
+		if trunk, ok := strings.CutPrefix(of.Contact, publishKey); ok && !slices.Contains(than, trunk) {
+			all = append(all, of)
+		}
+	}
+	return all
 }
 
 // SetEdges gives presence its edges, before Start. Peers that come before are sent away.
@@ -352,11 +377,11 @@ func (p *Presences) Allows(pair Pair) bool {
 // Mailbox returns what waits for a user in all mailboxes that are known of; has is false if the
 // user has none, and known if none has said anything yet.
 func (p *Presences) Mailbox(user string) (m Mailbox, known, has bool) {
-	for _, v := range p.opt.Voicemails {
-		has = has || v.User == user
-	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	for _, v := range p.mailboxes {
+		has = has || v.User == user
+	}
 	for of, one := range p.boxes {
 		if of.User != user {
 			continue
@@ -427,6 +452,10 @@ func (p *Presences) dismiss(pair Pair) {
 
 // Watched takes what became of a subscription of ours.
 func (p *Presences) Watched(pair Pair, in presence.WatchInput) {
+	if strings.HasPrefix(pair.Contact, listKey) {
+		p.answeredList(pair, in)
+		return
+	}
 	if _, ok := in.(presence.Notified); ok {
 		p.count.notifications[0].Add(1)
 		p.shards.peer(pair.key(), watched{pair, in})
@@ -582,6 +611,7 @@ type (
 		id    string // of the watcher
 		timer presence.WatcherTimer
 		anew  bool // after a gap: what was said last is to be said again
+		list  *roster
 	}
 )
 
@@ -597,4 +627,6 @@ const (
 	ofPublication                // the publication's own
 	ofReturn                     // it is the pair's turn after a gap
 	ofDoubt                      // devices that nobody spoke of after it are gone
+	ofList                       // a list's own
+	ofListPace                   // a SUBSCRIBE to a list may be sent now
 )

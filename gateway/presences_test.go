@@ -529,3 +529,46 @@ func TestPlaceOfAContact(t *testing.T) {
 		says(presence.Notified{State: "terminated", Reason: "rejected"}, "locate juliet@x.example otto@gw nowhere")
 	})
 }
+
+// A trunk is told of a user who shows herself, from one reload to another: what it was told is
+// taken back, and a trunk that is new hears of her with her next change.
+func TestTrunksThatAreToldOfUsersChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		p := presences(j, func(o *PresenceOptions) {
+			o.Publish = []string{"one"}
+			o.Owner = func(user, trunk string) (Party, bool) { return Party{URI: "sip:juliet@" + trunk, JID: user}, true }
+		})
+		defer p.Close()
+		here := presence.State{Device: "phone", Open: true}
+		told := func(when, want string) {
+			t.Helper()
+			synctest.Wait()
+			all := j.take("publish")
+			slices.Sort(all) // they are in no order
+			if got := strings.Join(all, ", "); got != want {
+				t.Errorf("%s: %q, want %q", when, got, want)
+			}
+		}
+		p.Shown("juliet@x.example", "", here)
+		told("she comes", "publish  1h0m0s")
+		p.Published(Pair{User: "juliet@x.example", Contact: publishKey + "one"}, presence.Published{Tag: "e1", Expires: presence.Hour})
+		p.Serve(map[string]PresenceMode{"trunk": PresenceOn}, nil, nil, []string{"one", "two"})
+		told("another is to be told", "")
+		here.Priority = 5
+		p.Shown("juliet@x.example", "", here)
+		told("she changes", "publish  1h0m0s, publish e1 1h0m0s")
+		p.Published(Pair{User: "juliet@x.example", Contact: publishKey + "one"}, presence.Published{Tag: "e2", Expires: presence.Hour})
+		p.Published(Pair{User: "juliet@x.example", Contact: publishKey + "two"}, presence.Published{Tag: "f1", Expires: presence.Hour})
+		p.Serve(map[string]PresenceMode{"trunk": PresenceOn}, nil, nil, []string{"two"})
+		told("the first is told no more", "publish e2 0s")
+		p.Published(Pair{User: "juliet@x.example", Contact: publishKey + "one"}, presence.Published{})
+		synctest.Wait()
+		if p.knows(Pair{User: "juliet@x.example", Contact: publishKey + "one"}) {
+			t.Error("it is known that she was published there")
+		}
+		here.Priority = 0
+		p.Shown("juliet@x.example", "", here)
+		told("she changes again", "publish f1 1h0m0s")
+	})
+}

@@ -18,6 +18,8 @@ type Record struct {
 	Trunk    string                // the SIP peer
 	Diverted []translate.Diversion // for whom the call was before, as its trunk says; the last first
 	Rule     string                // the rule that routed it
+	Service  string                // of the gateway's own that took it, by its name; empty for none
+	Trial    string                // that it is part of, by its name; empty for none
 	Attempt  time.Time
 	Rang     time.Time // there was evidence that the callee's device rings
 	Answered time.Time // the callee took the call
@@ -31,9 +33,14 @@ type Record struct {
 	EndedBy   string         // "sip", "xmpp" or "gateway"
 	Media     [2]media.Stats // of both sides, with the legs that each had
 
+	Text *TextFigures // of text that was seen while it was typed; nil if there was none
+
 	// Transfers are the places that were taken by others, or were not, in order; of many the
 	// first [MaxTransfers].
 	Transfers []Transfer
+
+	refused bool   // it was not begun
+	rules   string // that decided so
 
 	ids    [2]legIDs // of the legs at the end
 	edges  [2]Edge   // of both sides, at the end

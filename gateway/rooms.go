@@ -20,6 +20,7 @@ const (
 	maxUserRooms = 20                     // of one of them
 	sayBurst     = 20                     // things that one may say at once in a room
 	sayPace      = 200 * time.Millisecond // for each of them, over time
+	keyKept      = 24 * time.Hour         // a password that an invitation had
 )
 
 // A RoomEnd carries out what a room wants in one world. It never waits.
@@ -51,6 +52,8 @@ type RoomOptions struct {
 		Route(Query) (Target, error)
 	}
 	Log *slog.Logger // default: [slog.Default]
+	// Room says that a domain has rooms that SIP users may enter. Default: none has.
+	Room func(domain string) bool
 	// NewID makes the id of something that a guest says. Default: 80 random bits.
 	NewID func() string
 	// Registry gets the metrics. Default: none.
@@ -67,6 +70,7 @@ type Rooms struct {
 	sip    RoomSIP
 	places map[string]*place // by room and person
 	people map[string]int    // how many rooms someone is in, by bare JID
+	keys   map[string]key    // of rooms that guests are invited to, by room and bare JID
 	closed bool
 
 	entered [2]atomic.Int64 // visits, and guests
@@ -88,6 +92,13 @@ type place struct {
 	spoken time.Time // when all that was said would have been, at the pace
 }
 
+// A key is what lets a guest into a room that has a password, because somebody has said it.
+type key struct {
+	password string
+	sure     bool // the room itself has said it
+	until    time.Time
+}
+
 // NewRooms returns a shell without edges; SetEdges gives it both before rooms are entered.
 func NewRooms(o RoomOptions) *Rooms {
 	if o.Log == nil {
@@ -96,7 +107,10 @@ func NewRooms(o RoomOptions) *Rooms {
 	if o.NewID == nil {
 		o.NewID = func() string { return string(newID()) }
 	}
-	r := &Rooms{opt: o, places: map[string]*place{}, people: map[string]int{}}
+	if o.Room == nil {
+		o.Room = func(string) bool { return false }
+	}
+	r := &Rooms{opt: o, places: map[string]*place{}, people: map[string]int{}, keys: map[string]key{}}
 	if o.Registry != nil {
 		r.register(o.Registry)
 	}
@@ -109,7 +123,7 @@ func (r *Rooms) register(reg prometheus.Registerer) {
 	}, func() float64 { return float64(r.Active()) }))
 	for i, name := range []string{"sip", "xmpp"} {
 		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "sipxmppgw_rooms_entered_total", Help: "Chat rooms that people of the other world have entered, or wanted to, by whose the room is.",
+			Name: "sipxmppgw_rooms_entered_total", Help: "Chat rooms that people of the other world have entered, or wanted to, by whose the room is (sip, xmpp).",
 			ConstLabels: prometheus.Labels{"room": name},
 		}, func() float64 { return float64(r.entered[i].Load()) }))
 	}
@@ -181,6 +195,41 @@ func (r *Rooms) Tell(roomJID, person string, in room.Input) bool {
 	return true
 }
 
+// Invited takes an invitation of a SIP user to a room, with the room's password if it has one:
+// the guest's telephone has no way to say it. Sure says that it is the room's own, which the word
+// of a user does not replace. False says that SIP users may not enter there.
+func (r *Rooms) Invited(roomJID, guest, password string, sure bool) bool {
+	_, domain, _ := strings.Cut(roomJID, "@")
+	if !r.opt.Room(domain) {
+		return false
+	}
+	if password == "" {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for k, old := range r.keys {
+		if len(r.keys) >= maxRooms || now.After(old.until) {
+			delete(r.keys, k)
+		}
+	}
+	if k := keyOf(roomJID, bareJID(guest)); sure || !r.keys[k].sure {
+		r.keys[k] = key{password, sure, now.Add(keyKept)}
+	}
+	return true
+}
+
+// keyTo returns the password that a guest may enter a room with; empty if none is known.
+func (r *Rooms) keyTo(roomJID, guest string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.keys[keyOf(roomJID, bareJID(guest))]; time.Now().Before(k.until) {
+		return k.password
+	}
+	return ""
+}
+
 // Enter has an XMPP user enter a conference of SIP. What becomes of it is said there.
 func (r *Rooms) Enter(q Query, in room.Enter) {
 	at := RoomPlace{Room: bareJID(q.To), Person: q.From.JID, Ours: true}
@@ -243,6 +292,16 @@ func RoomProblem(status int, text string) room.Problem {
 	return p
 }
 
+// Callee is where a call of an XMPP user to a contact goes; empty if she may not call there, and
+// so may not have a conference call there.
+func (r *Rooms) Callee(user, contact string) string {
+	t, err := r.opt.Router.Route(Query{Edge: XMPP, From: Party{JID: user}, To: contact})
+	if err != nil || t.Edge != SIP {
+		return ""
+	}
+	return t.To.URI
+}
+
 // Called has a SIP user enter a room of XMPP, under a name. It returns what takes what happens on
 // the SIP side; nil if there is no place.
 func (r *Rooms) Called(t Target, nick string, end RoomEnd) func(room.Input) {
@@ -258,7 +317,7 @@ func (r *Rooms) Called(t Target, nick string, end RoomEnd) func(room.Input) {
 	p.mu.Lock()
 	p.sip = end
 	p.mu.Unlock()
-	p.post(room.Enter{Nick: nick})
+	p.post(room.Enter{Nick: nick, Password: r.keyTo(p.at.Room, person)})
 	return p.post
 }
 
@@ -332,7 +391,7 @@ func (p *place) do(o room.Output) {
 			p.stop(room.Timer(i))
 		}
 		p.r.remove(p)
-	case room.Dial, room.Accept, room.Hang, room.AskNick, room.Watch, room.Utter, room.Hear, room.Reply, room.Notify:
+	case room.Dial, room.Accept, room.Hang, room.AskNick, room.Watch, room.Refer, room.Utter, room.Hear, room.Reply, room.Notify:
 		p.sip.Do(o)
 	default:
 		p.xmpp.Do(o)

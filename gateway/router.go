@@ -72,6 +72,9 @@ type Routes struct {
 	RingPersons string
 	RingLead    time.Duration
 
+	// Services are the gateway's own.
+	Services Services
+
 	past atomic.Pointer[memory]
 }
 
@@ -99,10 +102,15 @@ var _ Router = (*Routes)(nil)
 
 // Route implements [Router].
 func (r *Routes) Route(q Query) (Target, error) {
-	if q.Edge == XMPP {
-		return r.toSIP(q)
+	if q.Edge != XMPP {
+		return r.toXMPP(q)
 	}
-	return r.toXMPP(q)
+	q = r.tried(q)
+	t, err := r.toSIP(q)
+	for _, way := range t.ways() {
+		way.Trial, way.Text = q.Trial, q.Text
+	}
+	return t, err
 }
 
 // toSIP routes the call of an XMPP user.
@@ -117,7 +125,11 @@ func (r *Routes) toSIP(q Query) (Target, error) {
 	}
 	uri, known := r.origin(to)
 	if !known {
-		if uri, err = r.Mapping.URIOfJID(to.Bare()); err != nil {
+		uri, err = r.Mapping.URIOfJID(to.Bare())
+		if s, ok := r.dialledService(q, from, to); ok && (err != nil || !r.taken(uri)) {
+			return r.fromUserToService(s, q, from)
+		}
+		if err != nil {
 			return Target{}, addressRefusal(err)
 		}
 	}
@@ -266,6 +278,13 @@ func (r *Routes) toXMPP(q Query) (Target, error) {
 	}
 	if q.Hops == 1 { // one hop more would leave nothing (RFC 3261 section 16.6, step 3)
 		return Target{}, &call.Refusal{Cause: call.Loop, Detail: call.Detail{Status: 483}}
+	}
+	if s, ok := r.calledService(q, request, q.Trunk); ok && q.Trunk != "" && !r.taken(request) {
+		caller := r.Mapping.Caller(q.Claim, token())
+		return r.toService(s, Target{
+			From: Party{URI: q.Claim.Identity().URI, JID: caller.JID.String(), Name: caller.Name, Anonymous: caller.Anonymous, Verdict: caller.Verdict},
+			Hops: max(0, q.Hops-1), Diverted: q.Diverted,
+		}), nil
 	}
 	group, grouped := r.group(request, q.Trunk)
 	to, q, provisioned := r.owner(q)

@@ -77,7 +77,7 @@ func (q *quotas) left(now time.Time, names ...string) (next time.Duration, ok bo
 // payer is the quota of the XMPP user whose call to a SIP peer one is; empty if it is none,
 // goes over an account of the user's own, or users may talk as they like.
 func (q *quotas) payer(in Incoming) string {
-	if q.limits[UserPrefix].Day == 0 || in.Target.Edge != SIP || in.Target.From.JID == "" || strings.HasPrefix(in.Target.Trunk, account.Prefix) {
+	if q.limits[UserPrefix].Day == 0 || in.Target.Edge != SIP || in.Target.Service != "" || in.Target.From.JID == "" || strings.HasPrefix(in.Target.Trunk, account.Prefix) {
 		return ""
 	}
 	return UserPrefix + bareJID(in.Target.From.JID)

@@ -109,9 +109,15 @@ func (a *actor) dialC(target Target) error {
 func (g *Gateway) joins(a *actor, target Target) (Dialer, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	dialer := g.dialers[target.Edge&1]
+	dialer := g.dialer(target)
 	if dialer == nil || g.draining {
 		return nil, &call.Refusal{Cause: call.Unreachable, Detail: call.Detail{Text: "the gateway is going down"}}
+	}
+	if target.Service != "" && !slices.Contains(a.places, ServicePlace) {
+		if r := g.quotas.take(time.Now(), ServicePlace); r != nil {
+			return nil, r
+		}
+		a.places = append(a.places, ServicePlace)
 	}
 	if target.Trunk != "" && !slices.Contains(a.places, target.Trunk) {
 		if r := g.quotas.take(time.Now(), target.Trunk); r != nil {

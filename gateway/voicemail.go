@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/store"
 )
@@ -32,6 +34,31 @@ func (p *Presences) askAbout(v Voicemail, of int) {
 	delete(p.kept, pair)
 	p.mu.Unlock()
 	p.shards.post(pair.key(), resume{pair, row{Mail: was}, &v, of})
+}
+
+// Mailboxes has those be asked about from now on that the options name, and not others of them
+// before; accounts have their own.
+func (p *Presences) Mailboxes(all []Voicemail) {
+	same := func(a Voicemail) func(Voicemail) bool {
+		return func(b Voicemail) bool { return a.pair() == b.pair() }
+	}
+	p.mu.Lock()
+	before, begun := p.mailboxes, p.begun
+	p.mailboxes = slices.Clone(all)
+	p.mu.Unlock()
+	if !begun {
+		return // Start asks
+	}
+	for _, v := range before {
+		if !slices.ContainsFunc(all, same(v)) {
+			p.Unask(v.User, v.Trunk)
+		}
+	}
+	for _, v := range all {
+		if !slices.ContainsFunc(before, same(v)) {
+			p.askAbout(v, len(all))
+		}
+	}
 }
 
 // Unask ends it: what the mailbox said is forgotten.

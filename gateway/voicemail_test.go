@@ -94,3 +94,44 @@ func TestMailboxOfAnAccount(t *testing.T) {
 		p.Close()
 	})
 }
+
+// A trunk says later what waits in mailboxes, and then no more: a mailbox is asked about from the
+// one moment to the other, and what stays is not asked about anew.
+func TestMailboxesThatChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := Voicemail{User: "juliet@x.example", Trunk: "pbx", To: "sip:juliet@voip.example"}
+		two := Voicemail{User: "romeo@x.example", Trunk: "pbx", To: "sip:romeo@voip.example"}
+		j := &journal{}
+		p := presences(j, nil)
+		defer p.Close()
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		asked := func(when string, want int) {
+			t.Helper()
+			time.Sleep(10 * time.Minute) // they are spread
+			synctest.Wait()
+			if got := j.take("subscribe"); len(got) != want {
+				t.Errorf("%s %d are asked about: %q", when, len(got), got)
+			}
+		}
+		asked("without any,", 0)
+		p.Mailboxes([]Voicemail{one})
+		asked("with the first,", 1)
+		p.Watched(one.pair(), presence.Accepted{Expires: presence.Hour})
+		p.Mailed(one.pair(), Mailbox{Waiting: true, New: 2})
+		p.Mailboxes([]Voicemail{one, two})
+		asked("with another,", 1)
+		if m, known, has := p.Mailbox(one.User); !known || !has || m.New != 2 {
+			t.Errorf("the first has %+v, %v, %v", m, known, has)
+		}
+		if _, known, has := p.Mailbox(two.User); known || !has {
+			t.Errorf("the second: known %v, there %v", known, has)
+		}
+		p.Mailboxes([]Voicemail{two})
+		synctest.Wait()
+		if _, known, has := p.Mailbox(one.User); known || has {
+			t.Errorf("one that is gone: known %v, there %v", known, has)
+		}
+	})
+}

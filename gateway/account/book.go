@@ -310,9 +310,12 @@ func (b *Book) order(done func(Reply), job func()) {
 	}
 }
 
+// Commands are what users may order, in the order in which it is shown.
+func (b *Book) Commands() []Command { return commands }
+
 // Do carries out a command. done is called once, perhaps later, and must not wait.
 func (b *Book) Do(c *Command, ask Ask, done func(Reply)) {
-	values, p := c.check(ask.Values)
+	values, p := c.Check(ask.Values)
 	if p != nil {
 		done(Reply{Problem: p})
 		return

@@ -26,9 +26,10 @@ const (
 	maxLength = 1000 // of what a user writes, in octets
 )
 
-// Say takes what a user writes. It returns what to write back, and a command to carry out
-// if all is said.
-func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *Command, ask Ask) {
+// Say takes what a user writes who may order commands. It returns what to write back, and a
+// command to carry out if all is said. Of two commands with one word, the first is meant, and the
+// last after "my".
+func (c *Chat) Say(commands []Command, owner, text string, l Lang, now time.Time) (back string, do *Command, ask Ask) {
 	if c.talks == nil {
 		c.talks = map[string]*talk{}
 	}
@@ -43,8 +44,8 @@ func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *
 	}
 	switch {
 	case t == nil:
-		if t = begin(text); t == nil {
-			return help(text, l), nil, ask
+		if t = begin(commands, text); t == nil {
+			return help(commands, text, l), nil, ask
 		}
 	case stop.Is(text):
 		delete(c.talks, owner)
@@ -68,34 +69,45 @@ func (c *Chat) Say(owner, text string, l Lang, now time.Time) (back string, do *
 }
 
 // begin reads an order; nil if it is none. Further words answer its questions.
-func begin(text string) *talk {
+func begin(commands []Command, text string) *talk {
 	words := strings.Fields(text)
-	if len(words) > 1 && mine.Is(words[0]) {
+	own := len(words) > 1 && mine.Is(words[0])
+	if own {
 		words = words[1:]
 	}
 	if len(words) == 0 {
 		return nil
 	}
+	var command *Command
 	for i := range commands {
-		if !commands[i].Words.Is(words[0]) {
-			continue
+		if commands[i].Words.Is(words[0]) && (command == nil || own) {
+			command = &commands[i]
 		}
-		t := &talk{command: &commands[i], values: map[string]string{}}
-		if len(words) > 1 && t.command.Filler.Is(words[1]) {
-			words = append(words[:1], words[2:]...)
-		}
-		for _, w := range words[1:] {
-			if t.next == len(t.command.Fields) || t.answer(w) != nil {
-				break // it is asked for
-			}
-		}
-		// What is left needs no answer when the order was complete as it stood.
-		if (len(words) == 1 || t.next > 0) && !t.needs() {
-			t.next = len(t.command.Fields)
-		}
-		return t
 	}
-	return nil
+	if command == nil {
+		return nil
+	}
+	t := &talk{command: command, values: map[string]string{}}
+	words = words[1:]
+	if len(words) > 0 && command.Filler.Is(words[0]) {
+		words = words[1:]
+	}
+	said := len(words)
+	for len(words) > 0 && t.next < len(command.Fields) {
+		w := words[0]
+		words = words[1:]
+		if command.Fields[t.next].Rest {
+			w, words = strings.Join(append([]string{w}, words...), " "), nil
+		}
+		if t.answer(w) != nil {
+			break // it is asked for
+		}
+	}
+	// What is left needs no answer when the order was complete as it stood.
+	if (said == 0 || t.next > 0) && !t.needs() {
+		t.next = len(command.Fields)
+	}
+	return t
 }
 
 // needs reports whether a question that must be answered is left.
@@ -164,13 +176,19 @@ func (c *Chat) remember(owner string, t *talk, now time.Time) {
 }
 
 // help says what there is.
-func help(text string, l Lang) string {
+func help(commands []Command, text string, l Lang) string {
 	if text != "?" && !helpMe.Is(text) {
 		return unknown.In(l)
 	}
 	lines := []string{helpHead.In(l)}
+	known := map[string]bool{}
 	for i := range commands {
-		lines = append(lines, commands[i].Words.In(l)+" – "+commands[i].Name.In(l))
+		word := commands[i].Words.In(l)
+		if known[word] {
+			word = mine.In(l) + " " + word
+		}
+		known[word] = true
+		lines = append(lines, word+" – "+commands[i].Name.In(l))
 	}
 	return strings.Join(append(lines, helpTail.In(l)), "\n")
 }

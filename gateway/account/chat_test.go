@@ -43,7 +43,7 @@ func TestChat(t *testing.T) {
 			order := ""
 			now := time.Unix(0, 0)
 			for i := 0; i < len(test.lines); i += 2 {
-				back, do, ask := c.Say("juliet@example.org", test.lines[i], test.lang, now)
+				back, do, ask := c.Say(commands, "juliet@example.org", test.lines[i], test.lang, now)
 				if !strings.HasPrefix(back, test.lines[i+1]) || back == "" != (test.lines[i+1] == "") {
 					t.Errorf("%q: got %q, want %q", test.lines[i], back, test.lines[i+1])
 				}
@@ -66,13 +66,13 @@ func TestChatsAreBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	for i := range maxTalks + 10 {
 		now = now.Add(time.Millisecond)
-		c.Say(fmt.Sprintf("u%d@example.org", i), "dnd", translate.EN, now)
+		c.Say(commands, fmt.Sprintf("u%d@example.org", i), "dnd", translate.EN, now)
 	}
 	if len(c.talks) != maxTalks || c.talks["u0@example.org"] != nil {
 		t.Errorf("there are %d", len(c.talks))
 	}
 	// Nobody waits for ever: what comes late is an order of its own.
-	if back, _, _ := c.Say("u500@example.org", "on", translate.EN, now.Add(talkFor+time.Second)); back != unknown.In(translate.EN) {
+	if back, _, _ := c.Say(commands, "u500@example.org", "on", translate.EN, now.Add(talkFor+time.Second)); back != unknown.In(translate.EN) {
 		t.Errorf("got %q", back)
 	}
 }

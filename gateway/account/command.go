@@ -24,6 +24,7 @@ type Field struct {
 	Label    Text
 	Required bool
 	Choices  []Option
+	Rest     bool // in a conversation it has all the words that are left
 }
 
 // An Option is one answer of a choice.
@@ -54,9 +55,6 @@ type Reply struct {
 	Text    string
 	Problem *Problem // nil if it went well
 }
-
-// Commands are all of them, in the order in which they are shown.
-func Commands() []Command { return commands }
 
 // CommandOf returns the command of an ad-hoc node, or nil.
 func CommandOf(node string) *Command {
@@ -173,9 +171,9 @@ var commands = []Command{
 	},
 }
 
-// check holds answers to their questions. Choices may be given by their label; they become
+// Check holds answers to their questions. Choices may be given by their label; they become
 // values.
-func (c *Command) check(values map[string]string) (map[string]string, *Problem) {
+func (c *Command) Check(values map[string]string) (map[string]string, *Problem) {
 	checked := map[string]string{}
 	for i := range c.Fields {
 		f := &c.Fields[i]

@@ -36,6 +36,9 @@ func (p *Problem) In(l Lang) string {
 	return p.text.In(l) + " (" + p.more + ")"
 }
 
+// NewProblem returns a problem that is about no field; more goes behind the text, and may be empty.
+func NewProblem(k Kind, t Text, more string) *Problem { return &Problem{Kind: k, text: t, more: more} }
+
 func problem(field string, t Text) *Problem { return &Problem{Field: field, text: t} }
 
 var (

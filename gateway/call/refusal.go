@@ -5,6 +5,8 @@ type Refusal struct {
 	Cause  Cause
 	Detail Detail // for the caller
 	Log    string // for the operator alone, such as the rule that decided
+	// ID is what the messages of what was refused are traced by; empty if nobody has noted it.
+	ID ID
 }
 
 // Error returns the cause and the words that came with it.

@@ -13,7 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipxmppgw/gateway/control"
@@ -24,7 +24,8 @@ import (
 type Options struct {
 	Desk    *control.Desk
 	Figures func() Figures // since the start; asked every [Step]
-	// Token is what whoever comes has to know; empty lets everyone look, and nobody order.
+	// Token is what whoever comes has to know, until [Console.SetToken] says another; empty lets
+	// everyone look, and nobody order.
 	Token string
 	// Hosts are names that the page is reached by, beside addresses and localhost: a name that
 	// is none of these was made to lead here (DNS rebinding).
@@ -40,9 +41,9 @@ type Console struct {
 	figures history
 	hub     hub
 	key     [32]byte // of sessions, for as long as the process lives
+	secret  atomic.Pointer[string]
 
-	mu      sync.Mutex
-	refused time.Time // a wrong token was last told of
+	strangers web.Strangers
 }
 
 //go:embed web
@@ -52,8 +53,14 @@ var embedded embed.FS
 func New(o Options) *Console {
 	c := &Console{o: o, hub: hub{clients: map[chan []byte]bool{}}}
 	_, _ = rand.Read(c.key[:]) // it never fails
+	c.SetToken(o.Token)
 	return c
 }
+
+// SetToken has whoever comes know another token from now on. Sessions end with the one before.
+func (c *Console) SetToken(token string) { c.secret.Store(&token) }
+
+func (c *Console) token() string { return *c.secret.Load() }
 
 // Run keeps the figures and tells the pages that are open, until ctx is done.
 func (c *Console) Run(ctx context.Context) {

@@ -31,13 +31,10 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	foreign := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
+		web.Headers(h, policy)
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
 		if !web.Known(r.Host, c.o.Hosts) {
 			web.Refuse(w, http.StatusMisdirectedRequest, "this is not the name of the console; console.hosts may name it")
 			return
@@ -58,7 +55,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		case !c.in(r):
 			web.Refuse(w, http.StatusUnauthorized, "the token of console.token_file is wanted")
 			return
-		case !safe && c.o.Token == "":
+		case !safe && c.token() == "":
 			web.Refuse(w, http.StatusForbidden, "orders want a token: set console.token_file")
 			return
 		}
@@ -78,11 +75,11 @@ func sameSite(r *http.Request) bool {
 
 // in says whether whoever asks knows the token, or has shown it.
 func (c *Console) in(r *http.Request) bool {
-	if c.o.Token == "" {
+	if c.token() == "" {
 		return true
 	}
 	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return web.Same(given, c.o.Token)
+		return web.Same(given, c.token())
 	}
 	ck, err := r.Cookie(cookie)
 	if err != nil {
@@ -97,14 +94,14 @@ func (c *Console) in(r *http.Request) bool {
 
 // sign makes what a session is proved by. With the token all sessions end.
 func (c *Console) sign(until []byte) []byte {
-	m := hmac.New(sha256.New, append(c.key[:], c.o.Token...))
+	m := hmac.New(sha256.New, append(c.key[:], c.token()...))
 	m.Write(until)
 	return m.Sum(nil)
 }
 
 // session says what whoever asks may do.
 func (c *Console) session(w http.ResponseWriter, r *http.Request) {
-	web.Reply(w, http.StatusOK, map[string]bool{"in": c.in(r), "token": c.o.Token != "", "orders": c.o.Token != "" && c.in(r)})
+	web.Reply(w, http.StatusOK, map[string]bool{"in": c.in(r), "token": c.token() != "", "orders": c.token() != "" && c.in(r)})
 }
 
 // enter begins a session for who knows the token.
@@ -117,8 +114,8 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) {
 		web.Refuse(w, http.StatusBadRequest, "that is no token")
 		return
 	}
-	if c.o.Token == "" || !web.Same(strings.TrimSpace(given.Token), c.o.Token) {
-		c.tellOfStranger(r.RemoteAddr)
+	if c.token() == "" || !web.Same(strings.TrimSpace(given.Token), c.token()) {
+		c.strangers.Tell(c.o.Log, "console", r.RemoteAddr)
 		web.Refuse(w, http.StatusUnauthorized, "that is not the token")
 		return
 	}
@@ -130,22 +127,11 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) leave(w http.ResponseWriter, _ *http.Request) {
 	c.setCookie(w, "", -1)
-	web.Reply(w, http.StatusOK, map[string]bool{"in": c.o.Token == "", "token": c.o.Token != "", "orders": false})
+	web.Reply(w, http.StatusOK, map[string]bool{"in": c.token() == "", "token": c.token() != "", "orders": false})
 }
 
 func (c *Console) setCookie(w http.ResponseWriter, value string, seconds int) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookie, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, Secure: c.o.Secure, SameSite: http.SameSiteStrictMode,
 	})
-}
-
-// tellOfStranger logs a wrong token, once a minute at most: anyone can send them.
-func (c *Console) tellOfStranger(from string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.refused) < time.Minute {
-		return
-	}
-	c.refused = time.Now()
-	c.o.Log.Warn("console: a wrong token", "from", from)
 }

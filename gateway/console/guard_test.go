@@ -115,7 +115,7 @@ func TestASession(t *testing.T) {
 	if w := do("GET", "/api/status", "", given); w.Code != 200 {
 		t.Errorf("the session gets %d", w.Code)
 	}
-	c.o.Token = secret + secret // it was changed
+	c.SetToken(secret + secret)
 	if w := do("GET", "/api/status", "", given); w.Code != 401 {
 		t.Errorf("a session outlives its token: %d", w.Code)
 	}

@@ -76,6 +76,13 @@ func (d *Desk) Handler() http.Handler {
 		}
 		return d.SetLevel(r.FormValue("area"), r.FormValue("level"), during)
 	})
+	get("GET /doctor", func(r *http.Request) (any, error) { return d.Doctor(r.Context()), nil })
+	mux.HandleFunc("POST /doctor/call", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longestTrial)) // else the answer is lost
+		answer(w, r, func(r *http.Request) (any, error) {
+			return d.Try(r.Context(), Trial{To: r.FormValue("to"), As: r.FormValue("as"), Domain: r.FormValue("domain")})
+		})
+	})
 	get("POST /reload", func(*http.Request) (any, error) { return d.Reload() })
 	return mux
 }

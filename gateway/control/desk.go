@@ -31,6 +31,10 @@ type Options struct {
 	Drain func()
 	// Reload has the configuration read again; an error says where it is wrong.
 	Reload func() (Reloaded, error)
+	// Doctor looks at what the gateway needs of its machine and of others.
+	Doctor func(context.Context) []Finding
+	// Try places a call through the gateway; an error says why it cannot be tried.
+	Try func(context.Context, Trial) ([]Finding, error)
 }
 
 // A Status is how the gateway fares as a whole.
@@ -80,6 +84,7 @@ type Trunk struct {
 
 // A Refused is a call that was not begun.
 type Refused struct {
+	Call    string    `json:"call"`
 	Time    time.Time `json:"time"`
 	From    string    `json:"from"`
 	Trunk   string    `json:"trunk,omitempty"`
@@ -135,6 +140,7 @@ type Why struct {
 const (
 	askFor = time.Second // how long calls may take to say how they are
 	Latest = "last"      // stands for the id of the call that ended last
+	Denied = "refused"   // and for that of the last that was not begun
 )
 
 // What may be wrong with a question, beside what is said in words.
@@ -211,24 +217,28 @@ func (d *Desk) Mark() string {
 	return strings.TrimSpace(mark)
 }
 
-// Refused returns the last calls that were not begun, oldest first.
-func (d *Desk) Refused() []Refused {
+func (d *Desk) refused() []gateway.Refused {
 	var all []gateway.Refused
 	for _, g := range d.o.Calls {
 		all = append(all, g.Refused()...)
 	}
 	slices.SortStableFunc(all, func(a, b gateway.Refused) int { return a.Time.Compare(b.Time) })
+	return all
+}
+
+// Refused returns the last calls that were not begun, oldest first.
+func (d *Desk) Refused() []Refused {
 	lines := []Refused{}
-	for _, r := range all {
+	for _, r := range d.refused() {
 		lines = append(lines, Refused{
-			Time: r.Time.UTC().Truncate(time.Millisecond), From: r.From.String(), Trunk: r.Trunk, Caller: r.Caller, Callee: r.Callee,
+			Call: string(r.Call), Time: r.Time.UTC().Truncate(time.Millisecond), From: r.From.String(), Trunk: r.Trunk, Caller: r.Caller, Callee: r.Callee,
 			Outcome: r.Cause.String(), Text: r.Text, Rules: r.Rules,
 		})
 	}
 	return lines
 }
 
-// Call returns the one call that an id, its beginning, or [Latest] means. An error is
+// Call returns the one call that an id, its beginning, [Latest] or [Denied] means. An error is
 // [ErrNoCall].
 func (d *Desk) Call(ctx context.Context, id string) (gateway.Line, error) {
 	r, err := d.find(ctx, id)
@@ -247,6 +257,16 @@ func (d *Desk) find(ctx context.Context, id string) (*gateway.Record, error) {
 		return &ended[len(ended)-1], nil
 	}
 	all := append(d.live(ctx), ended...)
+	refused := d.refused()
+	for _, r := range refused {
+		all = append(all, r.Record())
+	}
+	if id == Denied {
+		if len(refused) == 0 {
+			return nil, told{ErrNoCall, "no call has been refused yet"}
+		}
+		return &all[len(all)-1], nil
+	}
 	var found []*gateway.Record
 	for i := range all {
 		if string(all[i].Call) == id {

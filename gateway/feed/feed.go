@@ -24,6 +24,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/presence"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/gateway/web"
 )
 
 // Options are what a feed tells, and to whom.
@@ -101,8 +102,7 @@ type Feed struct {
 	o     Options
 	users map[string]*user
 
-	mu      sync.Mutex
-	refused time.Time // a wrong token was last told of
+	strangers web.Strangers
 }
 
 // A user is one who is followed.

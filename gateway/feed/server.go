@@ -39,10 +39,7 @@ func (f *Feed) Server() *http.Server {
 func (f *Feed) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
+		web.Headers(h, policy)
 		h.Add("Vary", "Origin")
 		if !web.Known(r.Host, f.o.Hosts) {
 			web.Refuse(w, http.StatusMisdirectedRequest, "this is not the name of the feed; feed.hosts may name it")
@@ -79,7 +76,7 @@ func (f *Feed) of(answer func(http.ResponseWriter, *http.Request, *user)) http.H
 		}
 		if same := web.Same(given, want); !same || u == nil || given == "" {
 			if given != "" {
-				f.tellOfStranger(r.RemoteAddr)
+				f.strangers.Tell(f.o.Log, "feed", r.RemoteAddr)
 			}
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			web.Refuse(w, http.StatusUnauthorized, "the user's token is wanted")
@@ -120,15 +117,4 @@ func (f *Feed) events(w http.ResponseWriter, r *http.Request, u *user) {
 			}
 		}
 	}
-}
-
-// tellOfStranger logs a wrong token, once a minute at most: anyone can send them.
-func (f *Feed) tellOfStranger(from string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.refused) < time.Minute {
-		return
-	}
-	f.refused = time.Now()
-	f.o.Log.Warn("feed: a wrong token", "from", from)
 }

@@ -291,7 +291,7 @@ type Bandwidth struct {
 type Transport struct {
 	Profile Profile
 	Addr    netip.AddrPort // RTP; the zero value if only candidates say where
-	RTCP    netip.AddrPort // RTCP when it is neither muxed nor at the next port
+	RTCP    netip.AddrPort // RTCP that is not muxed, when it is not at the next port
 	RTCPMux bool           // RFC 5761
 	ICE     *ICE           // nil without ICE
 	DTLS    *DTLS          // nil without DTLS-SRTP

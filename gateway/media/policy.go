@@ -1,6 +1,9 @@
 package media
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // A Policy is what the gateway is ready to do on one leg. The media plane makes offers
 // and answers from it and from what the other leg said.
@@ -11,7 +14,7 @@ type Policy struct {
 	// DTLS never carries clear RTP.
 	DTLS bool
 	// SDES says that keys may be in signalling (RFC 4568). They are offered on legs without
-	// ICE and DTLS, and taken where a peer offers nothing better.
+	// DTLS, with ICE only if media must not be clear, and taken where a peer offers nothing better.
 	SDES bool
 	// Clear says that media may be in the clear although keys are offered (RFC 8643), and
 	// where a peer offers none. It is for legs with SDES; without any protection the media
@@ -22,6 +25,9 @@ type Policy struct {
 	// RTCPMux says that RTCP is offered on the RTP port (RFC 5761). Without it RTCP has
 	// the next port, unless the peer offers to mux.
 	RTCPMux bool
+	// Apart says that with ICE a component of its own is offered for RTCP beside RTCPMux, for
+	// peers that do not know that (RFC 5761 section 5.1.3). Clients of Jingle all know it.
+	Apart bool
 	// G711 says that PCMU or PCMA must be in every offer and answer (XEP-0266).
 	G711 bool
 	// Video says that video streams are bridged; else they are refused.
@@ -43,8 +49,12 @@ type Policy struct {
 	// IPv6 says that the peer of a leg without ICE is reached over IPv6: it is offered an
 	// address of that where there is one.
 	IPv6 bool
-	// Network names where the peer is, for an engine that has several; it is empty otherwise.
-	Network string
+	// Networks name where the peer may be, for an engine that has several, the likeliest first.
+	// A leg without ICE is in one of them. Empty for all, or the engine's first.
+	Networks []string
+	// External are addresses that the peer is told in place of ours, at most one of each
+	// family. Empty for those that the engine tells.
+	External []netip.Addr
 	// Inner says that the peer is another bridge of ours, which reaches us at the addresses
 	// that sockets are bound to.
 	Inner bool

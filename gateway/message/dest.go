@@ -15,14 +15,19 @@ func (o *Office) dest(name string) *dest {
 	return d
 }
 
-// close notes that a destination is away; it is tried again after a while with one message.
-func (o *Office) close(name string, d *dest, k pairKey) {
-	d.delay = min(max(2*d.delay, firstTry), lastTry)
-	d.away, d.until = true, o.now.Add(d.delay)
+// close notes that a destination is away; it is tried again after a while with one message. Of
+// many that were under way when it went, only the first says something new, and after it only the
+// one that tried.
+func (o *Office) close(name string, d *dest, k pairKey, tried bool) {
 	if p := o.pair(k); !p.waits {
 		p.waits = true
 		d.waiting = append(d.waiting, k) // behind the others, so that one message cannot keep all away
 	}
+	if d.away && !tried && (d.probing != nil || o.now.Before(d.until)) {
+		return
+	}
+	d.delay = min(max(2*d.delay, firstTry), lastTry)
+	d.away, d.until = true, o.now.Add(d.delay)
 	heap.Push(&o.alarms, alarm{d.until, retry, name, k, 0})
 }
 

@@ -576,14 +576,15 @@ func (o *Office) carried(it *item, out Outcome) {
 		return
 	}
 	p.busy = nil
-	if d.probing == it {
+	tried := d.probing == it
+	if tried {
 		d.probing = nil
 	}
 	// A trunk that answers others is not away: what it leaves unanswered it will never take.
 	if out.Result == Away && it.Kind != Typing && (it.Way == ToXMPP || d.away || !d.since.After(it.begun)) {
 		it.last, it.Held, it.kept, it.cleared = out, true, false, false
 		it.Again = it.Again || out.Doubt
-		o.close(destOf(it.Message), d, k)
+		o.close(destOf(it.Message), d, k, tried)
 		o.accept(it)
 		o.do(Keep{it.Message})
 		return
@@ -595,6 +596,9 @@ func (o *Office) carried(it *item, out Outcome) {
 	o.remove(k, p, it)
 	if it.Kind == Typing && out.Result != Done {
 		p.composing = false
+	}
+	if out.Result == Away && tried { // and is not kept
+		o.close(destOf(it.Message), d, k, true)
 	}
 	if out.Result == Done {
 		o.arrived(it)
@@ -621,10 +625,11 @@ func (o *Office) arrived(it *item) {
 	} // else it waits for its bounce
 }
 
-// remove takes a message out of its pair.
+// remove takes a message out of its pair. If it was to try, another does.
 func (o *Office) remove(k pairKey, p *pair, it *item) {
 	if d := o.dest(destOf(it.Message)); d.probing == it {
 		d.probing = nil
+		heap.Push(&o.alarms, alarm{o.now, retry, destOf(it.Message), k, 0})
 	}
 	p.queue = slices.DeleteFunc(p.queue, func(q *item) bool { return q == it })
 }

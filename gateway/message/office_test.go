@@ -174,6 +174,78 @@ func TestOfficeWaitsForAPeerThatIsAway(t *testing.T) {
 	}
 }
 
+// Many that were under way when a peer went away are one failure, not many.
+func TestOfficeWaitsOnceForMany(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour, Rate: 100, Burst: 100})
+	const many = 20
+	for i := range many {
+		m := toSIP(fmt.Sprint("m", i))
+		m.To.URI = fmt.Sprintf("sip:%d@pbx", i)
+		d.step(Take{m})
+	}
+	for range many {
+		d.settle(away)
+	}
+	d.said = nil
+	d.wait(firstTry)
+	d.want("carry m0")
+	d.settle(Outcome{})
+	for len(d.under) > 0 {
+		d.settle(Outcome{})
+	}
+	if n := d.o.Waiting(); n != 0 {
+		t.Errorf("%d wait", n)
+	}
+}
+
+// One that was under way until nobody waits any more is tried again all the same, in a while.
+func TestOfficeTriesLateOnes(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour})
+	brief, late := toSIP("brief"), toSIP("late")
+	brief.Expires, brief.Report = d.now.Add(time.Second), true // so that nobody is told
+	late.To.URI = "sip:late@pbx"
+	d.step(Take{brief})
+	d.step(Take{late})
+	d.settle(away)
+	d.wait(time.Minute)
+	d.said = nil
+	d.settle(away)
+	d.want("accepted late")
+	d.wait(2 * firstTry)
+	d.want("carry late")
+}
+
+// Whatever becomes of the one message that tries, others try after it.
+func TestOfficeTriesOn(t *testing.T) {
+	d := newDesk(t, Limits{Keep: time.Hour})
+	brief, long := toSIP("brief"), toSIP("long")
+	brief.Expires = d.now.Add(firstTry + time.Second)
+	long.From.JID = "mira@example.org/tablet"
+	d.step(Take{brief})
+	d.settle(away)
+	d.step(Take{long})
+	d.said = nil
+	d.stuck = true
+	d.wait(firstTry) // it is to try, and the store is slow
+	d.want()
+	d.stuck = false
+	d.wait(time.Second)
+	d.want("lost brief remote-server-timeout", "carry long", "carry ")
+	d.settle(away)
+	d.settle(Outcome{})
+
+	typing := toSIP("t") // is never kept, and is not tried again
+	typing.Kind, typing.Composing, typing.Lasts, typing.Body = Typing, true, time.Minute, "typing"
+	d.wait(2*firstTry - time.Millisecond)
+	d.said = nil
+	d.now = d.now.Add(time.Millisecond)
+	d.step(Take{typing})
+	d.want("accepted typing", "carry typing")
+	d.settle(away)
+	d.wait(4 * firstTry)
+	d.want("carry long")
+}
+
 func TestOfficeTellsOfWhatExpires(t *testing.T) {
 	d := newDesk(t, Limits{Keep: time.Minute})
 	d.step(Take{toSIP("a")})

@@ -15,6 +15,7 @@ const (
 	MinExpires = time.Minute          // that a watcher may ask for
 	Unseen     = 2                    // failures in a row after which a contact is told to be gone
 	Grace      = 2 * 32 * time.Second // for the last notification of a subscription to come
+	Settling   = 5 * time.Second      // for a list to say all that is in it
 )
 
 // refreshAfter is when to refresh what holds for so long: well before it ends.

@@ -14,6 +14,9 @@ type (
 	Online struct{ There bool }
 	// Asked says that the user's server wants to know what is known (probe).
 	Asked struct{}
+	// Opened says that the user lets the contact see, too (subscribed). Servers hand what a user
+	// publishes (XEP-0163) to contacts alone whose presence came after that.
+	Opened struct{}
 	// Accepted is a 2xx to our SUBSCRIBE.
 	Accepted struct{ Expires time.Duration }
 	// Refused is another final response; Status is 0 if none came.
@@ -42,6 +45,7 @@ func (Wished) watchInput()     {}
 func (Unwished) watchInput()   {}
 func (Online) watchInput()     {}
 func (Asked) watchInput()      {}
+func (Opened) watchInput()     {}
 func (Accepted) watchInput()   {}
 func (Refused) watchInput()    {}
 func (Notified) watchInput()   {}
@@ -155,6 +159,10 @@ func (w *Watch) Step(in WatchInput) []WatchOutput {
 		w.online(in.There)
 	case Asked:
 		w.probed()
+	case Opened:
+		if (w.standing == Granted || w.standing == Synthetic) && len(w.known) > 0 {
+			w.emit(Tell{w.known})
+		}
 	case Accepted:
 		w.accepted(in)
 	case Refused:

@@ -97,6 +97,19 @@ func TestWatch(t *testing.T) {
 			Wished{},
 			"",
 		}},
+		{"the user lets it see", Granted, []any{
+			Resumed{},
+			"probe",
+			Opened{}, // nothing is known yet
+			"",
+			Online{true},
+			"subscribe anew 1h0m0s",
+			Accepted{Hour},
+			"wait 48m0s",
+			active(open("a")), "wait 48m0s, tell a open",
+			Opened{},
+			"tell a open",
+		}},
 		{"refused for good (P-04)", None, []any{
 			Wished{},
 			first,

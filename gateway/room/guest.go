@@ -23,6 +23,7 @@ type Guest struct {
 	nick    string
 	base    string // the first that was tried
 	tries   int
+	secret  string   // the room's password
 	people  []Person // with the guest
 	subject string
 	waits   []Say  // what the room has not said yet
@@ -50,8 +51,8 @@ func (g *Guest) Step(in Input) []Output {
 	switch in := in.(type) {
 	case Enter:
 		if g.state == atDoor {
-			g.state, g.nick, g.base = entering, in.Nick, in.Nick
-			g.do(Join{Nick: in.Nick}, Start{TimerJoin, Joining})
+			g.state, g.nick, g.base, g.secret = entering, in.Nick, in.Nick, in.Password
+			g.do(Join{Nick: in.Nick, Password: in.Password}, Start{TimerJoin, Joining})
 		}
 	case Present:
 		g.present(in)
@@ -66,6 +67,10 @@ func (g *Guest) Step(in Input) []Output {
 		}
 	case Say:
 		g.say(in)
+	case Bring:
+		if g.state == seated {
+			g.do(Invite{in.Who})
+		}
 	case Failed:
 		g.failed(in)
 	case Late:
@@ -168,7 +173,7 @@ func (g *Guest) barred(in Barred) {
 	if in.Condition == "conflict" && g.tries < maxTries {
 		g.tries++
 		g.nick = g.base + "_" + strconv.Itoa(g.tries+1)
-		g.do(Join{Nick: g.nick})
+		g.do(Join{Nick: g.nick, Password: g.secret})
 		return
 	}
 	status := map[string]int{
@@ -236,7 +241,7 @@ func (g *Guest) rename(in Rename) {
 		g.do(Reply{in.Token, 200})
 	default:
 		g.wish = in
-		g.do(Join{in.Nick, true})
+		g.do(Join{Nick: in.Nick, Inside: true})
 	}
 }
 

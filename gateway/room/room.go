@@ -49,8 +49,9 @@ type (
 
 // What the XMPP side says.
 type (
-	// Enter is a user's wish to be in the room, under a name.
-	Enter struct{ Nick string }
+	// Enter is a user's wish to be in the room, under a name. A guest's may have the room's
+	// password.
+	Enter struct{ Nick, Password string }
 	// Rename is the wish for another name, of a user or of a guest; Token is what answers it.
 	Rename struct{ Nick, Token string }
 	// Leave is the wish to be gone.
@@ -58,6 +59,9 @@ type (
 	// Say is something for all, or for one if To is not empty. A user's has an ID that errors
 	// and reflections have; a guest's a Token that answers it.
 	Say struct{ ID, To, Body, Token string }
+	// Bring is the wish that somebody else enters: a user's has an ID that an error has, and Who
+	// is a URI; of a guest's it is a JID.
+	Bring struct{ ID, Who string }
 	// Topic is the wish for another subject.
 	Topic struct{ ID string }
 
@@ -114,6 +118,11 @@ type (
 		ID     string
 		Status int
 	}
+	// Referred is what came of Refer.
+	Referred struct {
+		ID     string
+		Status int
+	}
 	// Heard is what somebody says in a conference, to all or to the user alone.
 	Heard struct {
 		ID, URI, Name, Body string
@@ -133,6 +142,7 @@ func (Enter) input()        {}
 func (Rename) input()       {}
 func (Leave) input()        {}
 func (Say) input()          {}
+func (Bring) input()        {}
 func (Topic) input()        {}
 func (Present) input()      {}
 func (Barred) input()       {}
@@ -145,6 +155,7 @@ func (NickAnswered) input() {}
 func (People) input()       {}
 func (Unwatched) input()    {}
 func (Sent) input()         {}
+func (Referred) input()     {}
 func (Heard) input()        {}
 func (Watched) input()      {}
 func (Fired) input()        {}
@@ -159,6 +170,8 @@ type (
 	// AskNick wishes for a name; Watch, to know who is there.
 	AskNick struct{ Nick string }
 	Watch   struct{}
+	// Refer has the conference call somebody (RFC 4579 section 5.5).
+	Refer struct{ ID, Who string }
 	// Utter says something to all, or to the URI To.
 	Utter struct{ ID, To, Body string }
 	// Hear tells the guest what somebody says.
@@ -182,10 +195,13 @@ type (
 type (
 	// Join enters the room, under a name; Exit leaves it.
 	Join struct {
-		Nick   string
-		Inside bool // and this is another name
+		Nick     string
+		Inside   bool // and this is another name
+		Password string
 	}
 	Exit struct{}
+	// Invite has the room invite somebody (XEP-0045 section 7.8.2).
+	Invite struct{ Who string }
 	// Speak says something in the room, or to one in it.
 	Speak struct{ ID, To, Body string }
 
@@ -241,12 +257,14 @@ func (Accept) output()  {}
 func (Hang) output()    {}
 func (AskNick) output() {}
 func (Watch) output()   {}
+func (Refer) output()   {}
 func (Utter) output()   {}
 func (Hear) output()    {}
 func (Reply) output()   {}
 func (Notify) output()  {}
 func (Join) output()    {}
 func (Exit) output()    {}
+func (Invite) output()  {}
 func (Speak) output()   {}
 func (Show) output()    {}
 func (Refuse) output()  {}

@@ -64,16 +64,16 @@ func TestVisitChart(t *testing.T) {
 		way  []Input
 	}{
 		{"outside", nil},
-		{"knocking", []Input{Enter{"Mira"}}},
-		{"naming", []Input{Enter{"Mira"}, up}},
-		{"looking", []Input{Enter{"Mira"}, up, NickAnswered{200}}},
-		{"inside", []Input{Enter{"Mira"}, up, NickAnswered{200}, there, Say{ID: "s0", Body: "zero"}, Say{ID: "p0", To: "Otto", Body: "psst"}}},
-		{"inside, with a name that is asked for", []Input{Enter{"Mira"}, up, NickAnswered{200}, there, Enter{"Mirella"}}},
-		{"gone", []Input{Enter{"Mira"}, Leave{}}},
+		{"knocking", []Input{Enter{Nick: "Mira"}}},
+		{"naming", []Input{Enter{Nick: "Mira"}, up}},
+		{"looking", []Input{Enter{Nick: "Mira"}, up, NickAnswered{200}}},
+		{"inside", []Input{Enter{Nick: "Mira"}, up, NickAnswered{200}, there, Say{ID: "s0", Body: "zero"}, Say{ID: "p0", To: "Otto", Body: "psst"}}},
+		{"inside, with a name that is asked for", []Input{Enter{Nick: "Mira"}, up, NickAnswered{200}, there, Enter{Nick: "Mirella"}}},
+		{"gone", []Input{Enter{Nick: "Mira"}, Leave{}}},
 	}, []Input{
-		Enter{"Mira"},
-		Enter{"Mirella"},
-		Enter{""},
+		Enter{Nick: "Mira"},
+		Enter{Nick: "Mirella"},
+		Enter{Nick: ""},
 		Leave{},
 		Say{ID: "s1", Body: "hello"},
 		Say{ID: "p1", To: "Otto", Body: "psst"},
@@ -115,13 +115,13 @@ func TestGuestChart(t *testing.T) {
 		way  []Input
 	}{
 		{"at the door", nil},
-		{"entering", []Input{Enter{"Otto"}, mira}},
-		{"seated", []Input{Enter{"Otto"}, mira, self, Say{ID: "s0", Body: "zero", Token: "t0"}}},
-		{"seated, and connected, and told who is there", []Input{Enter{"Otto"}, mira, self, Up{}, Watched{}, Say{ID: "s0", Body: "zero", Token: "t0"}}},
-		{"seated, with a name that is asked for", []Input{Enter{"Otto"}, mira, self, Up{}, Rename{"Ottilie", "t9"}}},
-		{"left", []Input{Enter{"Otto"}, Over{}}},
+		{"entering", []Input{Enter{Nick: "Otto"}, mira}},
+		{"seated", []Input{Enter{Nick: "Otto"}, mira, self, Say{ID: "s0", Body: "zero", Token: "t0"}}},
+		{"seated, and connected, and told who is there", []Input{Enter{Nick: "Otto"}, mira, self, Up{}, Watched{}, Say{ID: "s0", Body: "zero", Token: "t0"}}},
+		{"seated, with a name that is asked for", []Input{Enter{Nick: "Otto"}, mira, self, Up{}, Rename{"Ottilie", "t9"}}},
+		{"left", []Input{Enter{Nick: "Otto"}, Over{}}},
 	}, []Input{
-		Enter{"Otto"},
+		Enter{Nick: "Otto"},
 		self, mira,
 		Present{Person: Person{Nick: "Ottilie"}, Self: true},
 		Present{Person: Person{Nick: "Otto"}, Self: true, Gone: true, Renamed: "Ottilie", Codes: []int{303, 110}},
@@ -157,7 +157,7 @@ func TestGuestChart(t *testing.T) {
 // A room that has a taken name for the guest is asked again under others, but not for ever.
 func TestGuestTriesOtherNames(t *testing.T) {
 	g := NewGuest()
-	g.Step(Enter{"Otto"})
+	g.Step(Enter{Nick: "Otto"})
 	var names []string
 	for range 5 {
 		for _, o := range g.Step(Barred{Condition: "conflict"}) {
@@ -193,8 +193,8 @@ func TestRandomRooms(t *testing.T) {
 				}
 			}
 		}
-		take(v, Enter{"Mira"})
-		take(g, Enter{"Otto"})
+		take(v, Enter{Nick: "Mira"})
+		take(g, Enter{Nick: "Otto"})
 		n := 0
 		for range 40 {
 			id := strconv.Itoa(1 + r.IntN(n+1))

@@ -58,6 +58,16 @@ func (v *Visit) Step(in Input) []Output {
 		v.leave(nil)
 	case Say:
 		v.say(in)
+	case Bring:
+		if v.state != inside {
+			v.do(Bounce{in.ID, "", Problem{Condition: "not-acceptable", Type: "modify", Text: "you are not in the room"}})
+			break
+		}
+		v.do(Refer(in))
+	case Referred:
+		if in.Status >= 300 {
+			v.do(Bounce{in.ID, "", Problem{Condition: "not-allowed", Type: "cancel", Text: "the conference does not call whom you invite"}})
+		}
 	case Topic:
 		v.do(Bounce{in.ID, "", Problem{Condition: "not-allowed", Type: "cancel", Text: "the subject is the conference's"}})
 	case Up:
@@ -96,7 +106,7 @@ func (v *Visit) enter(in Enter) {
 		v.do(Dial{})
 	case v.state == inside && in.Nick != v.nick:
 		v.wanted = in.Nick
-		v.do(AskNick(in))
+		v.do(AskNick{in.Nick})
 	case v.state == inside: // the client has lost sight of the room
 		for _, p := range v.others() {
 			v.do(Show{Person: p})

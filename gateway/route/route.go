@@ -47,6 +47,8 @@ type Plan struct {
 	// Domains are the SIP domains whose numbers a rule may allow. A number at any other
 	// domain is for that domain to dial; a rule that denies it denies it there too.
 	Domains []string
+	// Premium says whether a number costs more. Default: [translate.Premium].
+	Premium func(number string) bool
 }
 
 // rule is a Rule in the form that addresses are compared by.
@@ -64,6 +66,9 @@ func (r *rule) numbers() bool { return r.number != "" || r.match != nil }
 
 // New returns a table. An error names the rule and what is wrong with it.
 func New(rules []Rule, plan Plan) (Table, error) {
+	if plan.Premium == nil {
+		plan.Premium = translate.Premium
+	}
 	t := Table{plan: plan}
 	for i, r := range rules {
 		k := rule{Rule: r}
@@ -132,7 +137,7 @@ func (t Table) Lookup(from translate.JID, to translate.URI, at time.Time) Choice
 		number = full
 	}
 	c.Number = number
-	premium, foreign := translate.Premium(number), plan.Foreign(number)
+	premium, foreign := t.plan.Premium != nil && t.plan.Premium(number), plan.Foreign(number)
 	for i, r := range t.rules {
 		name := fmt.Sprintf("rule %d (%s to %s)", i+1, r.From, r.To)
 		why := r.misses(from, to, number)

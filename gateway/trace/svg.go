@@ -33,6 +33,7 @@ func SVG(r Recording) string {
 	}{{svgSIP, "SIP"}, {svgMiddle, "gateway"}, {svgXMPP, "XMPP"}} {
 		fmt.Fprintf(&b, `<text x="%d" y="24" text-anchor="middle" font-weight="bold">%s</text><path class="post" d="M%d 32V%d" stroke="#999"/>`+"\n", post.x, post.name, post.x, height-8)
 	}
+	b.WriteString(`<text class="time" x="8" y="24" fill="#666">ms</text>` + "\n")
 	for i, g := range all {
 		y := svgTop + svgRow*(i+1) - 8
 		fmt.Fprintf(&b, `<text class="time" x="8" y="%d" fill="#666">%.1f</text><text class="time" x="80" y="%d" fill="#999">+%.1f</text>`+"\n", y, milliseconds(g.since), y, milliseconds(g.after))
@@ -74,7 +75,7 @@ func drawMark(b *strings.Builder, m Mark, y int) {
 	if r := []rune(text); len(r) > 60 {
 		text = string(r[:59]) + "…"
 	}
-	fmt.Fprintf(b, `<g class="mark"><title>%s</title><text x="%d" y="%d" text-anchor="middle" font-style="italic" fill="#850">%s</text></g>`+"\n", escape(m.say()), x, y, escape(text))
+	fmt.Fprintf(b, `<g class="mark"><title>%s</title><text x="%d" y="%d" text-anchor="middle" font-style="italic" fill="#850" stroke="#fff" stroke-width="4" paint-order="stroke">%s</text></g>`+"\n", escape(m.say()), x, y, escape(text))
 }
 
 // escape makes a peer's text safe in XML, and well-formed: what XML 1.0 section 2.2 does not

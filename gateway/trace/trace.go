@@ -76,11 +76,12 @@ type Recorder struct {
 	limits Limits
 	sink   func(call string, m Message)
 
-	mu     sync.Mutex
-	octets int
-	calls  map[string]*list.Element // of live or ended, by id
-	live   *list.List               // of *recorded, oldest first
-	ended  *list.List               // the same; these go first
+	mu      sync.Mutex
+	octets  int
+	calls   map[string]*list.Element // of live or ended, by id
+	live    *list.List               // of *recorded, oldest first
+	ended   *list.List               // the same; these go first
+	refused refusals
 }
 
 type recorded struct {
@@ -92,7 +93,7 @@ type recorded struct {
 // goroutine that adds it; it must not wait, and may be nil.
 func NewRecorder(l Limits, sink func(call string, m Message)) *Recorder {
 	l.Calls, l.Octets = max(l.Calls, 1), max(l.Octets, maxOctets)
-	return &Recorder{limits: l, sink: sink, calls: map[string]*list.Element{}, live: list.New(), ended: list.New()}
+	return &Recorder{limits: l, sink: sink, calls: map[string]*list.Element{}, live: list.New(), ended: list.New(), refused: refusals{left: refusedBurst}}
 }
 
 // Begin makes room for a call.
@@ -132,8 +133,14 @@ func (r *Recorder) Drop(call string) {
 // Add keeps a message of a call, without what is secret in it. A call that is not known, or
 // had to make room, is not begun by it.
 func (r *Recorder) Add(call string, m Message) {
-	if len(m.Raw) > maxRaw {
-		m.Raw = m.Raw[:maxRaw]
+	limit := maxRaw
+	if strings.HasPrefix(call, Refused) {
+		if limit = maxRefusedRaw; !r.keepsRefused(call) {
+			return // nobody is told of a flood
+		}
+	}
+	if len(m.Raw) > limit {
+		m.Raw = m.Raw[:limit]
 	}
 	m.Raw = strings.Clone(Redact(m.Lane, m.Raw))
 	if r.sink != nil {
@@ -162,6 +169,7 @@ func (r *Recorder) add(call string, octets int, keep func(*recorded)) {
 	defer r.mu.Unlock()
 	e := r.calls[call]
 	if e == nil {
+		r.refused.add(call, octets+overhead, keep)
 		return
 	}
 	c := e.Value.(*recorded)
@@ -216,11 +224,13 @@ func (r *Recorder) remove(e *list.Element) {
 func (r *Recorder) Call(call string) (Recording, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.calls[call]
-	if e == nil {
+	var kept *recorded
+	if e := r.calls[call]; e != nil {
+		kept = e.Value.(*recorded)
+	} else if kept = r.refused.of(call); kept == nil {
 		return Recording{}, false
 	}
-	c := e.Value.(*recorded).Recording
+	c := kept.Recording
 	c.Messages = append([]Message(nil), c.Messages...)
 	c.Marks = append([]Mark(nil), c.Marks...)
 	c.Steps = append([]Step(nil), c.Steps...)
@@ -245,5 +255,5 @@ func (r *Recorder) Calls() []string {
 func (r *Recorder) Octets() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.octets
+	return r.octets + r.refused.octets
 }

@@ -19,6 +19,7 @@ var (
 	urgently = Text{" (%d urgent)", " (%d dringend)", " (dont %d urgents)", " (%d urgentes)"}
 	andOld   = Text{" and %d old", " und %d alte", " et %d anciens", " y %d antiguos"}
 
+	invited = Text{"I invite you to the room %s", "Ich lade dich in den Raum %s ein", "Je t'invite dans le salon %s", "Te invito a la sala %s"}
 	readsAt = Text{"Messages for this person go to %s", "Nachrichten an diese Person gehen an %s", "Les messages pour cette personne vont à %s", "Los mensajes para esta persona van a %s"}
 
 	// stamp is how a time is written, for time.Format.
@@ -27,6 +28,16 @@ var (
 
 // OnThePhone says that someone is in a call.
 func OnThePhone(language string) string { return onThePhone.In(LangOf(language, EN)) }
+
+// Invited says that the user who writes it invites somebody to a room, at an address that can be
+// called.
+func Invited(language, room, reason string) string {
+	text := fmt.Sprintf(invited.In(LangOf(language, EN)), room)
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
+}
 
 // ReadsAt says that someone reads messages at another address.
 func ReadsAt(language, address string) string {

@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -34,6 +35,32 @@ func Known(host string, names []string) bool {
 func Same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// Headers has a browser do nothing with what it is sent but what a policy (Content-Security-Policy)
+// lets it, and keep nothing.
+func Headers(h http.Header, policy string) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+}
+
+// Strangers logs wrong tokens, once a minute at most: anyone can send them.
+type Strangers struct {
+	mu   sync.Mutex
+	told time.Time
+}
+
+// Tell notes one that was sent to a page from an address.
+func (s *Strangers) Tell(log *slog.Logger, page, from string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.told) < time.Minute {
+		return
+	}
+	s.told = time.Now()
+	log.Warn(page+": a wrong token", "from", from)
 }
 
 // Reply answers with JSON.

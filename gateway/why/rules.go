@@ -19,6 +19,13 @@ var (
 	answer = text{"{side} answered {status} {phrase}:", "{side} antwortete {status} {phrase}:", "{side} a répondu {status} {phrase} :", "{side} respondió {status} {phrase}:"}
 )
 
+// What is said of a call that was not begun.
+var (
+	notBegun = text{"The gateway did not begin the call.", "Das Gateway hat den Anruf nicht begonnen.", "La passerelle n’a pas commencé l’appel.", "La pasarela no ha empezado la llamada."}
+	reason   = text{"Reason: {text}.", "Grund: {text}.", "Raison : {text}.", "Motivo: {text}."}
+	decided  = text{"What decided: {rules}", "Es entschied: {rules}", "Ce qui a décidé : {rules}", "Lo que decidió: {rules}"}
+)
+
 // What is said of several causes.
 var (
 	fine = text{"Nothing needs to be done.", "Es ist nichts zu tun.", "Il n’y a rien à faire.", "No hay que hacer nada."}

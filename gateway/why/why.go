@@ -22,6 +22,9 @@ type Facts struct {
 	Detail call.Detail
 	By     string // who ended it: "sip", "xmpp" or "gateway"
 	Legs   [2]Leg // the caller's, then the callee's
+	// Refused says that the gateway did not begin it, by Rules, if any.
+	Refused bool
+	Rules   string
 	// Talked is how long it was answered; 0 if it never was.
 	Talked time.Duration
 }
@@ -49,6 +52,9 @@ type Explanation struct {
 	words    []string // of strings.NewReplacer, the same for all languages
 	side     *translate.Text
 	answered bool // the trunk's answer goes before the sentence
+	refused  bool // that it was not begun goes before it
+	told     bool // what the caller was told goes behind it
+	ruled    bool // the rules go behind the advice
 }
 
 // A rule says what to say of a cause, if it fits.
@@ -98,6 +104,8 @@ func (f *Facts) explain(r *rule, about *Leg) Explanation {
 	}
 	status := f.Detail.Status
 	e.answered = status >= 300 && about.Edge == "sip" && f.By == "sip" && f.Talked == 0
+	e.refused, e.ruled = f.Refused, f.Refused && f.Rules != ""
+	e.told = f.Refused && f.Detail.Text != ""
 	phrase := translate.PhraseOf(status)
 	if f.By == "sip" && f.Detail.Text != "" {
 		phrase = translate.Phrase(status, f.Detail.Text)
@@ -114,6 +122,7 @@ func (f *Facts) explain(r *rule, about *Leg) Explanation {
 		"{remote}", about.Media.Remote,
 		"{packets}", strconv.FormatInt(dropped(about.Media), 10),
 		"{text}", translate.Phrase(0, f.Detail.Text),
+		"{rules}", translate.Phrase(0, f.Rules),
 	}
 	return e
 }
@@ -160,11 +169,23 @@ func (e Explanation) Sentence(l translate.Lang) string {
 	if e.answered {
 		text = e.fill(answer.In(l), l) + " " + text
 	}
+	if e.refused {
+		text = notBegun.In(l) + " " + text
+	}
+	if e.told {
+		text += " " + e.fill(reason.In(l), l)
+	}
 	return text
 }
 
 // Advice says what to do about it; empty if there is nothing to do.
-func (e Explanation) Advice(l translate.Lang) string { return e.fill(e.advice.In(l), l) }
+func (e Explanation) Advice(l translate.Lang) string {
+	text := e.fill(e.advice.In(l), l)
+	if e.ruled {
+		text += " " + e.fill(decided.In(l), l)
+	}
+	return text
+}
 
 // String returns both in English, as they stand in records.
 func (e Explanation) String() string {

@@ -32,6 +32,14 @@ func in(c call.Cause, d call.Detail, by string) Facts {
 	return f
 }
 
+func refused(f Facts, rules string) Facts {
+	f.Refused, f.Rules = true, rules
+	for i := range f.Legs { // of which nothing is known yet
+		f.Legs[i] = Leg{Edge: f.Legs[i].Edge}
+	}
+	return f
+}
+
 func talked(f Facts, change func(*Facts)) Facts {
 	f.Talked = time.Minute
 	change(&f)
@@ -57,6 +65,8 @@ func TestExplain(t *testing.T) {
 		{"elsewhere", in(call.Elsewhere, call.Detail{}, "sip"), "The call was answered on another device.", "Nothing"},
 		{"transferred", talked(out(call.Transferred, call.Detail{}, "sip"), func(*Facts) {}), "Transferred", "Nothing"},
 		{"unknown at the PBX", out(call.NotFound, answered(404, "Not Found"), "sip"), "Trunk office answered 404 Not Found: There is no such user or number.", "See how the number was sent (ladder); if the PBX knows it in another form, set number_format of trunk office."},
+		{"not begun", refused(in(call.NotFound, call.Detail{}, "gateway"), "sip: no user has +4930"), "The gateway did not begin the call. There is no such user or number.", "See whether the address exists on its server, and whether numbers: gives the number to the right user. What decided: sip: no user has +4930"},
+		{"not begun for its offer", refused(in(call.Incompatible, call.Detail{Status: 488, Text: "it offers no sound"}, "gateway"), ""), "The gateway did not begin the call. The two sides have no codec in common. Reason: it offers no sound.", "Compare the codecs"},
 		{"unknown here", in(call.NotFound, call.Detail{}, "xmpp"), "There is no such user or number.", "See whether the address exists"},
 		{"gone", out(call.Gone, answered(410, ""), "sip"), "Trunk office answered 410 Gone: This address is no longer in use.", "Take the address"},
 		{"moved", out(call.Moved, answered(302, ""), "sip"), "Trunk office answered 302 Moved Temporarily: The other party is to be reached at another address.", "Call the new"},

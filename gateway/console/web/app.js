@@ -204,7 +204,8 @@ function chart(title, kind, series, format) {
       }
     } else {
       for (const s of series) {
-        let d = '', last = null, area = '', begin = null
+        let d = '', last = null, area = '', begin = null, run = []
+        const dots = []
         for (const p of points) {
           if (p[s.field] === undefined) { if (kind === 'area') last = null; continue }
           const gap = last !== null && p.t - last > step * (kind === 'line' ? 6 : 1.5)
@@ -213,16 +214,21 @@ function chart(title, kind, series, format) {
             begin = x(p.t).toFixed(1)
             area += `M${begin} ${y(low).toFixed(1)}V${y(p[s.field]).toFixed(1)}`
             d += `M${begin} ${y(p[s.field]).toFixed(1)}h.1`
+            if (run.length === 1) dots.push(run[0])
+            run = [d.slice(d.lastIndexOf('M'))]
           } else {
             const to = `L${x(p.t).toFixed(1)} ${y(p[s.field]).toFixed(1)}`
             d += to
             area += to
+            run.push(to)
           }
           last = p.t
         }
+        if (run.length === 1) dots.push(run[0])
         if (begin !== null) area += `L${x(last).toFixed(1)} ${y(low).toFixed(1)}H${begin}Z`
         if (kind === 'area' && area) parts.push(h('path', { class: 'area c-' + s.colour, d: area }))
         if (d) parts.push(h('path', { class: 'c-' + s.colour, d, 'stroke-linecap': 'round' }))
+        if (dots.length) parts.push(h('path', { class: 'dot c-' + s.colour, d: dots.join(''), 'stroke-linecap': 'round' })) // what is alone makes no line
       }
     }
     svg.replaceChildren(...parts)
@@ -298,7 +304,7 @@ const hangup = id => order(`/calls/${encodeURIComponent(id)}/hangup`, 'End this 
 function lightItem(item) {
   const l = light(item.state), count = h('span', { class: 'small soft' })
   const text = h('span', { class: 'small wide soft' }), problem = h('span', { class: 'small wide problem' })
-  const element = h('li', {}, l, h('span', { class: 'name' }, item.domain && !item.name ? item.domain : item.name), count, text, problem)
+  const element = h('li', {}, l, h('span', { class: 'top' }, h('span', { class: 'name' }, item.domain && !item.name ? item.domain : item.name), count), text, problem)
   const words = { up: 'up', down: 'down', unknown: 'not asked whether it is there' }
   return {
     element,
@@ -482,15 +488,24 @@ const pages = {
 
   system() {
     const facts = h('dl', { class: 'facts' }), causes = h('ul', { class: 'causes' }), fine = h('p', { class: 'soft' }, 'Nothing is wrong.')
+    const changed = h('ul', { class: 'steps' }), news = h('section', { hidden: true, 'aria-live': 'polite' }, h('h2', {}, 'What has changed'), changed)
     const orders = !may.orders
+    async function reload() {
+      const r = await order('/reload', 'Read the configuration again? No call is touched.', 'Reload', a => a.changes.length ? 'The configuration is read again.' : 'Nothing has changed.')
+      if (!r) return
+      const value = v => v || 'nothing'
+      changed.replaceChildren(...r.changes.map(c => h('li', {}, h('span', { class: 'mono' }, c.path), c.restart ? h('strong', { class: 'fair' }, ' needs a restart: not applied') : `: ${value(c.old)} → ${value(c.new)}`)))
+      news.hidden = !r.changes.length
+    }
     main.replaceChildren(
       h('section', {}, h('h1', {}, 'System'), facts),
       h('section', {}, h('h2', {}, 'What does not work'), fine, causes),
       h('section', {}, h('h2', {}, 'Orders'), orders && h('p', { class: 'soft' }, may.token ? 'Orders want you to sign in.' : 'This console only shows. With console.token_file set, it takes orders from who knows the token.'),
         h('div', { class: 'buttons' },
-          h('button', { type: 'button', disabled: orders, onclick: () => order('/reload', 'Read the configuration again? No call is touched.', 'Reload', 'The configuration is read again.') }, 'Reload configuration'),
+          h('button', { type: 'button', disabled: orders, onclick: reload }, 'Reload configuration'),
           h('button', { type: 'button', class: 'danger', disabled: orders, onclick: () => order('/drain', 'Refuse new calls, and stop the gateway when the last has ended?', 'Drain and stop', a => `New calls are refused; ${a.calls} to end.`) }, 'Drain and stop'),
           may.token && h('button', { type: 'button', onclick: async () => { may = await ask('/session/end', { method: 'POST' }); start() } }, 'Sign out'))),
+      news,
     )
     hear = m => {
       const s = m.status
@@ -516,7 +531,7 @@ function legFacts(l) {
 
 function endedRow(l) {
   const [a, b] = who(l), scores = legsOf(l).map(([, leg]) => leg.mos_rx).filter(Boolean), worst = Math.min(...scores)
-  return h('tr', {}, h('td', { class: 'num' }, day(l.attempt)), h('td', { class: 'wide' }, h('a', { href: callPath(l.call) }, `${a} → ${b}`)), h('td', {}, l.trunk || ''), h('td', { title: l.explain || null }, plain(l.outcome)), h('td', { class: 'num' }, l.answer ? long(l.duration_ms) : ''), h('td', { class: 'num ' + (scores.length ? classOf(worst) : '') }, scores.length ? worst.toFixed(1) : ''))
+  return h('tr', {}, h('td', { class: 'num' }, day(l.attempt)), h('td', { class: 'wide' }, h('a', { href: callPath(l.call) }, `${a} → ${b}`)), h('td', {}, l.trunk || ''), h('td', { title: l.explain || null }, plain(l.outcome)), h('td', { class: 'num', 'data-head': 'talked' }, l.answer ? long(l.duration_ms) : ''), h('td', { class: 'num ' + (scores.length ? classOf(worst) : '') }, scores.length ? `${worst.toFixed(1)} ${wordOf(worst)}` : ''))
 }
 
 function refusedRow(r) {

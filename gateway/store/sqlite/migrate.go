@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"time"
 )
 
 // migrations make a file of each version from the one before; the first, from an empty file.
@@ -73,4 +74,24 @@ func step(db *sql.DB, version int) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// Newest is the version of the files that this program makes.
+func Newest() int { return len(migrations) }
+
+// Version returns the version of a file without changing anything. An error says why it cannot be
+// read; that of a file that is not there is [os.ErrNotExist].
+func Version(path string) (version int, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return 0, err
+	}
+	db, err := connect(Options{Path: path, Busy: time.Second}, "mode=ro", "_pragma=query_only(1)")
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	if err := db.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
+		return 0, fmt.Errorf("is not a store: %w", err)
+	}
+	return version, nil
 }

@@ -30,7 +30,10 @@ type Options struct {
 // A Store is a [store.Store] in a file.
 type Store struct {
 	opt   Options
-	write *sql.DB // of the writer alone
+	write *sql.DB // of the writer alone, with what it says to it
+	last  *sql.Stmt
+	put   *sql.Stmt
+	drop  *sql.Stmt
 	read  *sql.DB
 	queue *queue
 	done  chan struct{} // closed when the writer has ended
@@ -56,6 +59,10 @@ func Open(o Options) (*Store, error) {
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := migrate(s.write, o.Path); err != nil {
+		s.write.Close()
+		return nil, fmt.Errorf("store %s: %w", o.Path, err)
+	}
+	if err := s.prepare(); err != nil {
 		s.write.Close()
 		return nil, fmt.Errorf("store %s: %w", o.Path, err)
 	}

@@ -66,8 +66,9 @@ func (s *Store) run() {
 
 const (
 	upsert = `INSERT INTO rows (kind, key, owner, value, expires, first, recent)
-VALUES (?1, ?2, ?3, ?4, ?5, (SELECT IFNULL(MAX(recent), 0) + 1 FROM rows), (SELECT IFNULL(MAX(recent), 0) + 1 FROM rows))
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
 ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, value = excluded.value, expires = excluded.expires, recent = excluded.recent`
+	latest = `SELECT IFNULL(MAX(recent), 0) FROM rows`
 	remove = `DELETE FROM rows WHERE kind = ?1 AND key = ?2`
 )
 
@@ -78,7 +79,7 @@ func (s *Store) commit(batch []change) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer tx.Rollback() // nothing after a commit
-	if err := apply(tx, batch); err != nil {
+	if err := s.apply(tx, batch); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -87,16 +88,30 @@ func (s *Store) commit(batch []change) error {
 	return nil
 }
 
-func apply(tx *sql.Tx, batch []change) error {
-	put, err := tx.Prepare(upsert)
-	if err != nil {
+// prepare has SQLite read once what the writer says to it again and again.
+func (s *Store) prepare() (err error) {
+	if s.put, err = s.write.Prepare(upsert); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	defer put.Close()
+	if s.last, err = s.write.Prepare(latest); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	if s.drop, err = s.write.Prepare(remove); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) apply(tx *sql.Tx, batch []change) error {
+	put, drop := tx.Stmt(s.put), tx.Stmt(s.drop)
+	var n int64
+	if err := tx.Stmt(s.last).QueryRow().Scan(&n); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
 	for i := range batch {
 		r := &batch[i].row
 		if batch[i].remove {
-			if _, err := tx.Exec(remove, r.Kind, r.Key); err != nil {
+			if _, err := drop.Exec(r.Kind, r.Key); err != nil {
 				return fmt.Errorf("remove: %w", err)
 			}
 			continue
@@ -105,7 +120,7 @@ func apply(tx *sql.Tx, batch []change) error {
 		if !r.Expires.IsZero() {
 			expires = max(r.Expires.UnixMilli(), 1)
 		}
-		if _, err := put.Exec(r.Kind, r.Key, r.Owner, r.Value, expires); err != nil {
+		if _, err := put.Exec(r.Kind, r.Key, r.Owner, r.Value, expires, n+int64(i)+1); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
