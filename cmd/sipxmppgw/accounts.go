@@ -210,7 +210,7 @@ type sipLines struct {
 func (l sipLines) Join(a accounts.Account, told func(accounts.Standing)) error {
 	return l.t.d.sip.Join(signaling.Trunk{
 		Name: a.Trunk(), Next: serverOf(a),
-		Username: a.User, Password: a.Password, Policy: l.policy, Tenant: l.t.sip,
+		Username: a.User, Password: a.Password, Policy: l.policy, Tenant: l.t.sip, Text: signaling.TakeText,
 	}, signaling.Binding{AOR: a.AOR()}, func(s signaling.Standing) { told(standingOf(s)) })
 }
 

@@ -2,20 +2,21 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"sipxmppgw/gateway/web"
 	"sipxmppgw/signaling/registration"
 	"sipxmppgw/signaling/stack"
 )
 
 // newAdmin returns the operator's pages: /metrics, /livez, and /readyz with the causes of
 // not being ready, one a line, or with what is degraded.
-func newAdmin(reg *prometheus.Registry, unready, degraded func() []string) *http.Server {
+func newAdmin(reg *prometheus.Registry, unready, degraded func() []string, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -35,14 +36,7 @@ func newAdmin(reg *prometheus.Registry, unready, degraded func() []string) *http
 			fmt.Fprintln(w, c)
 		}
 	})
-	return &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 * 1024,
-	}
+	return web.Server(mux, log)
 }
 
 // A counter is one figure of an edge, which counts by itself and knows no Prometheus.
@@ -164,24 +158,24 @@ func (d *daemon) counters() counters {
 	cs.count(desc("sip_failovers_total", "SIP requests sent to another place of a trunk after one had failed."), func() uint64 { return d.sip.Stats().Stack.Failovers })
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Barred }, "shut_out")
 	cs.count(dropped, func() uint64 { return d.sip.Stats().Scanned }, "scanner")
-	proofs := desc("sip_proofs_total", "Requests whose sender had to prove who it is, by what came of it: asked, or wrong.", "result")
+	proofs := desc("sip_proofs_total", "Requests of phones, and of trunks with inbound, whose sender had to prove who it is, by result: asked, or wrong (nobody of that name, or another password).", "result")
 	cs.count(proofs, func() uint64 { return d.sip.Stats().Challenged }, "asked")
 	cs.count(proofs, func() uint64 { return d.sip.Stats().Unproved }, "wrong")
-	cs.count(desc("sip_bans_total", "Times that an address was shut out for guessing."), func() uint64 { return d.sip.Stats().Bans })
+	cs.count(desc("sip_bans_total", "Times that an address was shut out for wrong answers (sip.max_failures)."), func() uint64 { return d.sip.Stats().Bans })
 	cs.gauge(desc("sip_addresses_banned", "Addresses that are shut out now."), func() int { return d.sip.Stats().Banned })
-	cs.gauge(desc("sip_phone_contacts", "Places where phones are registered with the gateway now."), func() int { return d.sip.Stats().Registered })
-	cs.gauge(desc("sip_phone_subscriptions", "Subscriptions of phones to lines, mailboxes and registrations now."), func() int { return d.sip.Stats().Served })
-	cs.gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0)."), func() int {
+	cs.gauge(desc("sip_phone_contacts", "Places where phones of ours are registered now."), func() int { return d.sip.Stats().Registered })
+	cs.gauge(desc("sip_phone_subscriptions", "Subscriptions of phones to lines, mailboxes and registrations now; at most 64 of one phone."), func() int { return d.sip.Stats().Served })
+	cs.gauge(desc("overloaded", "Whether new calls are refused because the processors are busy (1) or not (0); see calls.max_cpu."), func() int {
 		if d.load.busy() {
 			return 1
 		}
 		return 0
 	})
-	registrations := desc("sip_registrations", "Registrations at SIP peers there are now, by state.", "state")
+	registrations := desc("sip_registrations", "Registrations at trunks, and of users' accounts, there are now, by state: up, trying, failing, down.", "state")
 	for s := registration.Down; s <= registration.Failing; s++ {
 		cs.gauge(registrations, func() int { return d.registrations(s) }, s.String())
 	}
-	lookups := desc("dns_lookups_total", "Times that a SIP peer's places were looked up, by result; stale is what DNS said before it stopped answering.", "result")
+	lookups := desc("dns_lookups_total", "Times that a SIP peer's places were looked up, by result; when stale rises, DNS does not answer and what it said last is used, for a day.", "result")
 	cs.count(lookups, func() uint64 {
 		s := d.dns.Stats()
 		return s.Lookups - min(s.Lookups, s.Stale+s.Unknown+s.Unanswered)
@@ -192,15 +186,15 @@ func (d *daemon) counters() counters {
 	cs.count(desc("dns_queries_total", "Questions sent to a DNS server."), func() uint64 { return d.dns.Stats().Queries })
 	cs.count(desc("dns_query_failures_total", "Questions that a DNS server did not answer, or not usefully."), func() uint64 { return d.dns.Stats().Failures })
 	cs.gauge(desc("sip_places_failed", "Places of SIP peers that have failed lately and are tried last."), func() int { return d.dns.Stats().Penalties })
-	conns := desc("sip_connections", "Connections of SIP peers there are now, by transport.", "transport")
+	conns := desc("sip_connections", "Connections of SIP peers there are now, by transport: tcp, tls, ws, wss, sctp.", "transport")
 	for _, t := range []stack.Transport{stack.TCP, stack.TLS, stack.WS, stack.WSS, stack.SCTP} {
 		cs.gauge(conns, func() int { return d.sip.Stats().Stack.ConnsBy[t] }, strings.ToLower(string(t)))
 	}
-	closed := desc("sip_connections_refused_total", "Connections of SIP peers that were not taken, or closed by us, by reason.", "reason")
+	closed := desc("sip_connections_refused_total", "Connections of SIP peers that were not taken, or closed by us, by reason: too_many, too_slow, handshake (TLS or WebSocket: a certificate, most often).", "reason")
 	cs.count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsOver }, "too_many")
 	cs.count(closed, func() uint64 { return d.sip.Stats().Stack.ConnsSlow }, "too_slow")
 	cs.count(closed, func() uint64 { return d.sip.Stats().Stack.Handshakes }, "handshake")
-	keepalives := desc("sip_keepalives_total", "STUN requests that keep ways to SIP peers open, by what became of them.", "result")
+	keepalives := desc("sip_keepalives_total", "STUN requests that keep ways to SIP peers open (keepalive), by result: sent, answered.", "result")
 	cs.count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pings }, "sent")
 	cs.count(keepalives, func() uint64 { return d.sip.Stats().Stack.Pongs }, "answered")
 	cs.add(prometheus.GaugeValue, desc("sip_certificate_expiry_timestamp_seconds", "When the first certificate of the SIP side ends, in seconds since 1970; 0 without one."), func() float64 {
@@ -215,7 +209,7 @@ func (d *daemon) counters() counters {
 	if d.relay == nil {
 		return cs
 	}
-	ports := desc("media_ports", "Media ports, by state.", "state")
+	ports := desc("media_ports", "Media ports, by state: used by a call, shared by XMPP legs, resting before they are used again, free.", "state")
 	cs.gauge(ports, func() int {
 		c := d.relay.Counters()
 		return c.PortsUsed - c.PortsKept
@@ -227,7 +221,7 @@ func (d *daemon) counters() counters {
 		return c.PortsAll - c.PortsUsed - c.PortsRest
 	}, "free")
 	cs.gauge(desc("media_transcoded_calls", "Calls whose speech is transcoded now."), func() int { return d.relay.Counters().Transcoded })
-	cs.count(desc("media_transcodes_refused_total", "Calls that were to be transcoded when as many were as may be."), func() uint64 {
+	cs.count(desc("media_transcodes_refused_total", "Calls that were to be transcoded when as many were as may be (media.transcoding.max)."), func() uint64 {
 		return uint64(d.relay.Counters().TranscodesRefused)
 	})
 	return cs

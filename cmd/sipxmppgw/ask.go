@@ -171,21 +171,23 @@ func askCalls(ctx context.Context, args []string, out, errs io.Writer) int {
 	}
 	switch {
 	case *refused:
-		return a.show("/refused", func(b []byte) error {
-			var all []control.Refused
-			if err := json.Unmarshal(b, &all); err != nil {
-				return err
-			}
-			return a.table("time\tfrom\tcaller\tcallee\toutcome\ttext\trules", func(w io.Writer) {
-				for _, r := range all {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.Local().Format(time.DateTime), cmp.Or(r.Trunk, r.From), trace.Printable(r.Caller), trace.Printable(r.Callee), r.Outcome, trace.Printable(r.Text), trace.Printable(r.Rules))
-				}
-			})
-		})
+		return a.show("/refused", a.refused)
 	case *ended:
 		return a.show("/calls?ended=1", a.lines)
 	}
 	return a.show("/calls", a.lines)
+}
+
+func (a *asking) refused(b []byte) error {
+	var all []control.Refused
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	return a.table("call\ttime\tfrom\tcaller\tcallee\toutcome\ttext\trules", func(w io.Writer) {
+		for _, r := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Call, r.Time.Local().Format(time.DateTime), cmp.Or(r.Trunk, r.From), trace.Printable(r.Caller), trace.Printable(r.Callee), r.Outcome, trace.Printable(r.Text), trace.Printable(r.Rules))
+		}
+	})
 }
 
 func (a *asking) lines(b []byte) error {
@@ -211,15 +213,17 @@ func askCall(ctx context.Context, args []string, out, errs io.Writer) int {
 	if !ok {
 		return exitUsage
 	}
-	return a.show("/calls/"+url.PathEscape(id), func(b []byte) error {
-		var fields map[string]any
-		if err := json.Unmarshal(b, &fields); err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-		list(w, "", fields)
-		return w.Flush()
-	})
+	return a.show("/calls/"+url.PathEscape(id), a.fields)
+}
+
+func (a *asking) fields(b []byte) error {
+	var fields map[string]any
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	list(w, "", fields)
+	return w.Flush()
 }
 
 // list prints the fields of an object, and of those in it, one a line and by name.
@@ -306,30 +310,32 @@ func askStatus(ctx context.Context, args []string, out, errs io.Writer) int {
 	if _, ok := a.parse(args, ""); !ok {
 		return exitUsage
 	}
-	state := ""
+	var s control.Status
 	code := a.show("/status", func(b []byte) error {
-		var s control.Status
 		if err := json.Unmarshal(b, &s); err != nil {
 			return err
 		}
-		state = s.State
-		fmt.Fprintf(a.out, "%s since %s, calls: %d, version %s\n", s.State, s.Since.Local().Format(time.DateTime), s.Calls, s.Version)
-		for _, cause := range s.Causes {
-			fmt.Fprintln(a.out, "  "+trace.Printable(cause))
-		}
-		if err := a.table("component\tserver\tstate\tcalls\tproblem", func(w io.Writer) {
-			for _, c := range s.Components {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s\n", c.Domain, c.Server, c.State, c.Calls, c.MaxCalls, trace.Printable(cmp.Or(c.Problem, "-")))
-			}
-		}); err != nil {
-			return err
-		}
-		return a.trunks(s.Trunks)
+		return a.status(s)
 	})
-	if code == exitOK && state == control.Down {
+	if code == exitOK && s.State == control.Down {
 		return exitProblem
 	}
 	return code
+}
+
+func (a *asking) status(s control.Status) error {
+	fmt.Fprintf(a.out, "%s since %s, calls: %d, version %s\n", s.State, s.Since.Local().Format(time.DateTime), s.Calls, s.Version)
+	for _, cause := range s.Causes {
+		fmt.Fprintln(a.out, "  "+trace.Printable(cause))
+	}
+	if err := a.table("component\tserver\tstate\tcalls\tproblem", func(w io.Writer) {
+		for _, c := range s.Components {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s\n", c.Domain, c.Server, c.State, c.Calls, c.MaxCalls, trace.Printable(cmp.Or(c.Problem, "-")))
+		}
+	}); err != nil {
+		return err
+	}
+	return a.trunks(s.Trunks)
 }
 
 // askLog says at which levels is logged, or sets one: AREA LEVEL [for TIME].
@@ -364,15 +370,19 @@ func askLog(ctx context.Context, args []string, out, errs io.Writer) int {
 		if err := json.Unmarshal(b, &all); err != nil {
 			return err
 		}
-		return a.table("area\tlevel\tuntil", func(w io.Writer) {
-			for _, l := range all {
-				until := "-"
-				if l.Until != nil {
-					until = l.Until.Local().Format(time.DateTime)
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", l.Area, l.Level, until)
+		return a.levels(all)
+	})
+}
+
+func (a *asking) levels(all []control.Level) error {
+	return a.table("area\tlevel\tuntil", func(w io.Writer) {
+		for _, l := range all {
+			until := "-"
+			if l.Until != nil {
+				until = l.Until.Local().Format(time.DateTime)
 			}
-		})
+			fmt.Fprintf(w, "%s\t%s\t%s\n", l.Area, l.Level, until)
+		}
 	})
 }
 
@@ -414,12 +424,16 @@ func askWhy(ctx context.Context, args []string, out, errs io.Writer) int {
 		if err := json.Unmarshal(b, &w); err != nil {
 			return err
 		}
-		fmt.Fprintln(a.out, trace.Printable(w.Sentence))
-		if w.Advice != "" {
-			fmt.Fprintln(a.out, trace.Printable(w.Advice))
-		}
+		a.why(w)
 		return nil
 	})
+}
+
+func (a *asking) why(w control.Why) {
+	fmt.Fprintln(a.out, trace.Printable(w.Sentence))
+	if w.Advice != "" {
+		fmt.Fprintln(a.out, trace.Printable(w.Advice))
+	}
 }
 
 // languageOf is the language of the first setting of the locale that says one.

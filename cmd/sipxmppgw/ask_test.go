@@ -137,12 +137,13 @@ func TestWhyOfARefusedCall(t *testing.T) {
 	}) {
 		t.Fatal("no call has ended")
 	}
-	if last.Outcome != "busy" || last.Explain == "" || last.EndedBy != "xmpp" || last.PDD == 0 {
+	if last.Outcome != "busy" || last.Explain == "" || last.EndedBy != "xmpp" || last.PDD < 0 {
 		t.Errorf("the record is %+v", last)
 	}
 	if last.SIP.ID != dialled.ID() || len(last.SIP.Session) != 2*32+len(";remote=") || last.XMPP.ID == "" || last.XMPP.ID == last.SIP.ID {
 		t.Errorf("it was called %q, %q on SIP and %q on XMPP", last.SIP.ID, last.SIP.Session, last.XMPP.ID)
 	}
+	ended := last
 	var why control.Why
 	decode(t, w.asks(exitOK, "why", "last", "--json", "--lang", "fr"), &why)
 	if why.Sentence != "Le correspondant est déjà en communication." || why.Language != "fr" {
@@ -158,6 +159,25 @@ func TestWhyOfARefusedCall(t *testing.T) {
 	}) || refused[0].Outcome == "" || !strings.Contains(refused[0].Callee, "81312345678") {
 		t.Errorf("what was not begun is %+v", refused)
 	}
+	for _, id := range []string{"refused", refused[0].Call} { // it has left what a call leaves
+		decode(t, w.asks(exitOK, "why", id, "--json"), &why)
+		if why.Call != refused[0].Call || !strings.HasPrefix(why.Sentence, "The gateway did not begin the call. ") || !strings.Contains(why.Advice, refused[0].Rules) {
+			t.Errorf("why says %+v", why)
+		}
+		if ladder := w.asks(exitOK, "ladder", id); !strings.Contains(ladder, "INVITE") || !strings.Contains(ladder, "404 Not Found") {
+			t.Errorf("the ladder is\n%s", ladder)
+		}
+		if masked := w.asks(exitOK, "ladder", id, "--mask"); strings.Contains(masked, "81312345678") {
+			t.Errorf("a number is shown:\n%s", masked)
+		}
+		if pcap := w.asks(exitOK, "pcap", id); !strings.Contains(pcap, "SIP/2.0 404") {
+			t.Errorf("the file for Wireshark has %q", pcap)
+		}
+		decode(t, w.asks(exitOK, "call", id, "--json"), &last)
+		if last.Call != refused[0].Call || !strings.Contains(last.SIPTo, "81312345678") || last.Outcome != refused[0].Outcome {
+			t.Errorf("the call is %+v", last)
+		}
+	}
 	w.down(time.Second)
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -165,7 +185,7 @@ func TestWhyOfARefusedCall(t *testing.T) {
 	}
 	var written gateway.Line
 	decode(t, string(text), &written)
-	if written.Call != last.Call || written.Explain != last.Explain {
+	if written.Call != ended.Call || written.Explain != ended.Explain {
 		t.Errorf("the call record is %s", text)
 	}
 }

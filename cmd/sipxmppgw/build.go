@@ -25,6 +25,7 @@ import (
 	"sipxmppgw/gateway/cdr"
 	"sipxmppgw/gateway/console"
 	"sipxmppgw/gateway/control"
+	"sipxmppgw/gateway/otlp"
 	"sipxmppgw/gateway/store"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/gateway/translate"
@@ -57,9 +58,11 @@ type daemon struct {
 	pages     *http.Server
 	pageAt    net.Listener    // of pages; nil if there are none
 	hep       *trace.Exporter // nil if nobody is told
+	otlp      *otlp.Exporter  // nil if nobody is
 	cdr       *cdr.Writer     // nil if nothing is written
 	file      string          // the configuration
 	manager   *notifier       // of services; nil for none
+	reached   reach           // what others are told
 	local     netip.Addr      // that leads to the first trunk, or what is advertised instead
 	listeners []stack.Listener
 	told      chan struct{} // closed when a command wants the gateway to stop
@@ -84,9 +87,10 @@ type daemon struct {
 
 	probing atomic.Pointer[signaling.Edge] // sip, once it is there
 
-	mu    sync.Mutex
-	stop  context.CancelFunc // ends the streams
-	going bool               // down
+	mu       sync.Mutex
+	stop     context.CancelFunc // ends the streams
+	going    bool               // down
+	farewell string             // that users are told then, in the words of who ordered it
 }
 
 // open makes a daemon. An error names the setting that is at fault.
@@ -106,6 +110,9 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	}
 	if d.hep != nil {
 		opened = append(opened, d.hep)
+	}
+	if d.otlp != nil {
+		opened = append(opened, d.otlp)
 	}
 	if err := d.openRecords(c); err != nil {
 		return nil, err
@@ -127,7 +134,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d.local, d.listeners = local, listeners
+	d.reached, d.local, d.listeners = at, local, listeners
 	for _, l := range listeners {
 		opened = append(opened, socket(l))
 		if bound, err := boundTo(l); err == nil {
@@ -187,7 +194,7 @@ func open(c config.Config, log *slog.Logger) (_ *daemon, err error) {
 			return nil, inTenant(i, err)
 		}
 	}
-	d.admin = newAdmin(d.reg, d.unready, d.degraded)
+	d.admin = newAdmin(d.reg, d.unready, d.degraded, d.log)
 	d.desk = d.newDesk()
 	d.ask = control.New(d.desk)
 	d.newConsole(c)
@@ -226,6 +233,7 @@ func quotasOf(c config.Config) map[string]gateway.Quota {
 	all := map[string]gateway.Quota{"": {Rate: float64(c.Calls.PerSecond), Burst: 10 * c.Calls.PerSecond, Reason: "too many calls begin at once"}}
 	all[accounts.Prefix] = gateway.Quota{Calls: c.Accounts.MaxCalls, Rate: 1, Burst: 10, Reason: "all lines of the account are taken"}
 	all[gateway.UserPrefix] = gateway.Quota{Day: time.Duration(c.Calls.UserMinutes) * time.Minute}
+	all[gateway.ServicePlace] = gateway.Quota{Calls: c.Builtin.MaxCalls, Reason: "all lines of the gateway's own services are taken"}
 	for _, t := range c.Trunks {
 		all[t.Name] = gateway.Quota{
 			Calls: t.MaxCalls, Reason: "all lines of " + t.Name + " are taken", Day: time.Duration(t.MinutesPerDay) * time.Minute,
@@ -258,7 +266,7 @@ func refusalsOf(c config.Config) translate.Refusals {
 func (d *daemon) openSIP(c config.Config, listeners []stack.Listener) error {
 	first := d.tenants[0].sip
 	o := signaling.Options{
-		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Rooms: first.Rooms, Sessions: d.msrp, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals,
+		Calls: first.Calls, Presence: first.Presence, Messages: first.Messages, Rooms: first.Rooms, Sessions: d.msrp, Lamps: first.Lamps, Host: first.Host, Hosts: first.Hosts, Realm: first.Realm, Refusals: first.Refusals, Text: first.Text,
 		PublicOnly: slices.ContainsFunc(d.tenants, func(t *tenant) bool { return len(t.c.Accounts.Allow) > 0 && !t.c.Accounts.PrivateServers }),
 		Stack: stack.Options{
 			Listeners: listeners, Locate: d.dns, Secure: d.secure, Origins: c.SIP.WebSocketOrigins, Log: areaOf(d.log, "sip"),
@@ -409,10 +417,13 @@ func (d *daemon) run(ctx context.Context) error {
 func (d *daemon) close(ctx context.Context) {
 	d.mu.Lock()
 	d.going = true
-	stop := d.stop
+	stop, said := d.stop, d.farewell
 	d.mu.Unlock()
 	if n := d.active(); n > 0 {
 		d.log.Info("waiting for calls to end", "calls", n)
+		if until, ok := ctx.Deadline(); ok {
+			d.leave(until, said)
+		}
 	}
 	d.sip.Retire()
 	var drained sync.WaitGroup
@@ -432,6 +443,7 @@ func (d *daemon) close(ctx context.Context) {
 	}
 	d.closeMSRP()
 	d.dns.Close()
+	d.leave(time.Time{}, said)
 	stop()
 	for _, t := range d.tenants {
 		t.rest()
@@ -448,8 +460,19 @@ func (d *daemon) close(ctx context.Context) {
 	if d.hep != nil {
 		_ = d.hep.Close()
 	}
-	if d.cdr != nil { // all calls have ended
+	if d.otlp != nil { // all calls have ended
+		_ = d.otlp.Close()
+	}
+	if d.cdr != nil { // the same
 		_ = d.cdr.Close()
+	}
+}
+
+// leave has users see that the gateway goes down: until when at the latest or, at the zero time,
+// now.
+func (d *daemon) leave(until time.Time, said string) {
+	for _, t := range d.tenants {
+		t.xmpp.Leave(until, said)
 	}
 }
 

@@ -19,23 +19,25 @@ func (d *daemon) openConsole(c config.Config) error {
 	if c.Console.Listen == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", c.Console.Listen)
-	if err != nil {
-		return fmt.Errorf("console.listen: %w", err)
-	}
-	if c.Console.TLS {
-		l = d.overTLS(l)
-	}
-	d.pageAt = l
-	return nil
+	var err error
+	d.pageAt, err = d.pagesAt("console", c.Console.Listen, c.Console.TLS)
+	return err
 }
 
-// overTLS has pages speak https with the certificate of the SIP side.
-func (d *daemon) overTLS(l net.Listener) net.Listener {
-	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		GetCertificate: d.secure.Keys.Shown,
-	})
+// pagesAt binds pages that a group of settings is about; over TLS they speak https with the
+// certificate of the SIP side.
+func (d *daemon) pagesAt(group, address string, secure bool) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s.listen: %w", group, err)
+	}
+	if secure {
+		l = tls.NewListener(l, &tls.Config{
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			GetCertificate: d.secure.Keys.Shown,
+		})
+	}
+	return l, nil
 }
 
 // newConsole makes the page.

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/cdr"
 	"sipxmppgw/gateway/control"
+	"sipxmppgw/gateway/otlp"
 	"sipxmppgw/gateway/trace"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/registration"
@@ -28,6 +29,11 @@ func (d *daemon) openTrace(c config.Config) error {
 		sink = d.hep.Add
 	}
 	d.trace = trace.NewRecorder(trace.Limits{Calls: c.Trace.Calls, Octets: c.Trace.Memory << 20}, sink)
+	if c.OTLP.URL != "" {
+		d.otlp = otlp.New(otlp.Options{
+			URL: c.OTLP.URL, Header: string(c.OTLP.Header), Service: c.OTLP.Service, Version: strings.Fields(versionOf())[0], Kept: d.trace.Call, Log: d.log,
+		})
+	}
 	return nil
 }
 
@@ -64,7 +70,37 @@ func (d *daemon) newDesk() *control.Desk {
 		},
 		Drain:  sync.OnceFunc(func() { close(d.told) }),
 		Reload: func() (control.Reloaded, error) { return d.reload(d.file) },
+		Doctor: d.checkUp, Try: d.try,
 	})
+}
+
+// newDesk returns what those ask and order who see one component alone. What is the business of
+// the whole is not there.
+func (t *tenant) newDesk() *control.Desk {
+	return control.NewDesk(control.Options{
+		Calls: []*gateway.Gateway{t.g}, Trace: t.d.trace, Version: versionOf(),
+		Status: func() control.Status {
+			s := control.Status{Since: t.d.since, State: control.Up, Causes: []string{}, Components: []control.Component{t.component()}}
+			s.Trunks = t.d.trunksOf(t, t.d.sip.Standings())
+			if s.Components[0].State == control.Down {
+				s.State = control.Down
+			} else if t.d.isGoing() {
+				s.State = control.Draining
+			}
+			return s
+		},
+		Route: func(q control.Question) (control.Routing, error) {
+			q.Domain = t.c.XMPP.Domain
+			return t.d.dryRun(q)
+		},
+	})
+}
+
+// announce says what to tell those who see the gateway when it goes down.
+func (d *daemon) announce(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.farewell = text
 }
 
 // status says how the gateway fares.
@@ -151,17 +187,27 @@ func (d *daemon) recordCounters(cs *counters) {
 		}
 		return d.hep.Counts()
 	}
-	told := desc("hep_messages_total", "Messages of calls for the collector of HEP, by what became of them.", "result")
+	told := desc("hep_messages_total", "Messages of calls for the collector of hep, by result: sent, dropped for want of room, failed.", "result")
 	cs.count(told, func() uint64 { n, _, _ := of(); return n }, "sent")
 	cs.count(told, func() uint64 { _, n, _ := of(); return n }, "dropped")
 	cs.count(told, func() uint64 { _, _, n := of(); return n }, "failed")
+	traces := func() (sent, dropped, failed uint64) {
+		if d.otlp == nil {
+			return 0, 0, 0
+		}
+		return d.otlp.Counts()
+	}
+	traced := desc("otlp_calls_total", "Calls for the collector of otlp, by result: sent, dropped for want of room, failed.", "result")
+	cs.count(traced, func() uint64 { n, _, _ := traces(); return n }, "sent")
+	cs.count(traced, func() uint64 { _, n, _ := traces(); return n }, "dropped")
+	cs.count(traced, func() uint64 { _, _, n := traces(); return n }, "failed")
 	lines := func() (written, dropped, failed uint64) {
 		if d.cdr == nil {
 			return 0, 0, 0
 		}
 		return d.cdr.Counts()
 	}
-	records := desc("records_total", "Lines of call records, by what became of them.", "result")
+	records := desc("records_total", "Lines for records.file, by result: written, dropped for want of room, failed.", "result")
 	cs.count(records, func() uint64 { n, _, _ := lines(); return n }, "written")
 	cs.count(records, func() uint64 { _, n, _ := lines(); return n }, "dropped")
 	cs.count(records, func() uint64 { _, _, n := lines(); return n }, "failed")

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,98 +20,146 @@ import (
 
 	"sipxmppgw/config"
 	"sipxmppgw/gateway/control"
-	"sipxmppgw/jingle/component"
+	"sipxmppgw/gateway/trace"
 	"sipxmppgw/signaling"
 	"sipxmppgw/signaling/resolve"
 )
 
-// How grave a finding is.
-const (
-	fine    = "ok"
-	strange = "warn" // it may be meant
-	wrong   = "fail"
-)
-
-// A finding is what one check has found.
-type finding struct {
-	Check  string `json:"check"`
-	State  string `json:"state"` // ok, warn or fail
-	Text   string `json:"text"`
-	Advice string `json:"advice,omitempty"`
-}
-
 // A doctor looks at a configuration, at what it needs of this machine and of others, and at the
 // gateway, if it runs. It changes nothing.
 type doctor struct {
+	findings
 	ctx     context.Context
 	c       config.Config
+	d       *daemon         // that looks at itself; nil from outside
 	running *control.Status // what the gateway says of itself; nil if it does not run
 	lives   bool            // it runs, and perhaps says nothing
-	found   []finding
+	gentle  bool            // it does not log in at the XMPP server
+	around  surroundings
 }
 
 // soon is when a certificate that ends is worth a word.
 const soon = 14 * 24 * time.Hour
 
+// longestTrial is how long a call of --call may take, with all that it waits for.
+const longestTrial = 2 * time.Minute
+
 // examine is the command doctor: one line for every finding. Its exit code is that of the worst.
 func examine(ctx context.Context, args []string, out, errs io.Writer) int {
-	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
-	flags.SetOutput(errs)
-	file := flags.String("config", configDefault, "the configuration `FILE`")
-	timeout := flags.Duration("timeout", 30*time.Second, "how long all of it may take")
-	inJSON := flags.Bool("json", false, "answer in JSON")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		if flags.NArg() > 0 {
-			fmt.Fprintf(errs, "doctor: %q is not a flag\n", flags.Arg(0))
+	a := newAsking(ctx, "doctor", out, errs)
+	file := a.flags.String("config", configDefault, "the configuration `FILE`")
+	gentle := a.flags.Bool("gentle", false, "do not log in at the XMPP server, which could take the place of a gateway on another machine")
+	number := a.flags.String("call", "", "have the gateway that runs place a call to a `NUMBER`, a JID, or echo, and say how it was")
+	as := a.flags.String("as", "", "of --call: the `JID` of the user whose permission counts")
+	domain := a.flags.String("domain", "", "of --call: of several components the one with this `DOMAIN`; default the first")
+	a.flags.Lookup("timeout").DefValue, *a.timeout = "30s", 30*time.Second
+	if err := a.flags.Parse(args); err != nil || a.flags.NArg() > 0 {
+		if a.flags.NArg() > 0 {
+			fmt.Fprintf(errs, "doctor: %q is not a flag\n", a.flags.Arg(0))
 		}
 		return exitUsage
 	}
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
-	defer cancel()
-	d := &doctor{ctx: ctx}
-	d.examine(*file)
-	code := exitOK
-	for _, f := range d.found {
-		if f.State == wrong {
-			code = exitProblem
-		}
+	if *number != "" {
+		return a.try(control.Trial{To: *number, As: *as, Domain: *domain}, *file)
 	}
-	if *inJSON {
-		b, _ := json.MarshalIndent(d.found, "", "  ") // plain values
-		fmt.Fprintln(out, string(b))
+	ctx, cancel := context.WithTimeout(ctx, *a.timeout)
+	defer cancel()
+	d := &doctor{ctx: ctx, gentle: *gentle, around: theSurroundings()}
+	d.examine(*file)
+	return a.report(d.all)
+}
+
+// try has the gateway that runs place a call. Its socket is that of the configuration, if that can
+// be read and no flag names another.
+func (a *asking) try(t control.Trial, file string) int {
+	given := map[string]bool{}
+	a.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if c, err := config.Load(file); err == nil && c.Control.Socket != "" && !given["socket"] {
+		*a.socket = c.Control.Socket
+	}
+	if !given["timeout"] {
+		*a.timeout = longestTrial
+	}
+	body, code := a.ask(http.MethodPost, "/doctor/call?"+url.Values{"to": {t.To}, "as": {t.As}, "domain": {t.Domain}}.Encode())
+	if code != exitOK {
 		return code
 	}
-	for _, f := range d.found {
-		fmt.Fprintf(out, "%-5s %-12s %s\n", f.State, f.Check, f.Text)
+	var found []control.Finding
+	if err := json.Unmarshal(body, &found); err != nil {
+		fmt.Fprintln(a.errs, "sipxmppgw: the gateway's answer:", err)
+		return exitProblem
+	}
+	return a.report(found)
+}
+
+// report prints findings. The exit code is that of the worst.
+func (a *asking) report(found []control.Finding) int {
+	code := exitOK
+	if slices.ContainsFunc(found, func(f control.Finding) bool { return f.State == control.Wrong }) {
+		code = exitProblem
+	}
+	if *a.json {
+		b, _ := json.MarshalIndent(found, "", "  ") // plain values
+		fmt.Fprintln(a.out, string(b))
+		return code
+	}
+	for _, f := range found {
+		fmt.Fprintf(a.out, "%-5s %-12s %s\n", f.State, f.Check, trace.Printable(f.Text))
 		if f.Advice != "" {
-			fmt.Fprintf(out, "%-18s %s\n", "", f.Advice)
+			fmt.Fprintf(a.out, "%-18s %s\n", "", trace.Printable(f.Advice))
 		}
 	}
 	return code
 }
 
-func (d *doctor) say(state, check, advice, format string, words ...any) {
-	d.found = append(d.found, finding{check, state, fmt.Sprintf(format, words...), advice})
-}
-
-// examine does all checks that make sense, in the order in which one stands on another.
+// examine does all checks that make sense, in the order in which one stands on another. A gateway
+// that runs looks at itself: it has its own rights, and what it has it need not try to get.
 func (d *doctor) examine(file string) {
 	if !d.configuration(file) {
 		return
 	}
 	d.gateway()
+	d.socket()
+	if d.running != nil && d.looksAtItself() {
+		return
+	}
+	d.needs()
+}
+
+// needs looks at what the gateway needs.
+func (d *doctor) needs() {
+	d.permissions()
 	d.certificates()
 	dns := resolverOf(d.c)
 	defer dns.Close()
 	d.address(dns)
 	d.ports()
+	d.limits()
 	d.files()
+	d.keeps()
+	d.clock()
 	for _, own := range d.c.Each() {
+		d.names(own)
 		d.server(own)
 		for _, t := range own.Trunks {
 			d.trunk(t, dns)
 		}
 	}
+}
+
+// looksAtItself has the gateway that runs do the rest; false if it cannot.
+func (d *doctor) looksAtItself() bool {
+	body, err := d.get(d.dialSocket, "http://gateway/doctor")
+	var found []control.Finding
+	if err != nil || json.Unmarshal(body, &found) != nil {
+		return false // it may be of an older version
+	}
+	d.all = append(d.all, found...)
+	return true
+}
+
+func (d *doctor) dialSocket(ctx context.Context, _, _ string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "unix", d.c.Control.Socket)
 }
 
 func (d *doctor) configuration(file string) bool {
@@ -126,174 +173,89 @@ func (d *doctor) configuration(file string) bool {
 	}
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
-			d.say(wrong, "config", "", "%s", strings.TrimSpace(line))
+			d.say(control.Wrong, "config", "", "%s", strings.TrimSpace(line))
 		}
 		return false
 	}
 	d.c = c
-	d.say(fine, "config", "", "%s is good", file)
+	d.say(control.Fine, "config", "", "%s is good", file)
 	return true
 }
 
 // gateway finds out whether it runs, and what it says of itself.
 func (d *doctor) gateway() {
 	if d.c.HTTP.Listen != "" {
-		if res, err := d.get(nil, "http://"+reachable(d.c.HTTP.Listen)+"/livez"); err == nil {
-			res.Body.Close()
-			d.lives = true
-		}
+		_, err := d.get(nil, "http://"+reachable(d.c.HTTP.Listen)+"/livez")
+		d.lives = err == nil
 	}
 	if d.c.Control.Socket != "" {
-		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", d.c.Control.Socket)
-		}
-		res, err := d.get(dial, "http://gateway/status")
-		if err == nil {
-			var s control.Status
-			if json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&s) == nil {
-				d.running, d.lives = &s, true
-			}
-			res.Body.Close()
+		body, err := d.get(d.dialSocket, "http://gateway/status")
+		var s control.Status
+		if err == nil && json.Unmarshal(body, &s) == nil {
+			d.running, d.lives = &s, true
 		}
 		if errors.Is(err, os.ErrPermission) {
 			d.lives = true
-			d.say(strange, "gateway", "Run this as root, or as a user of the socket's group.", "%s may not be opened", d.c.Control.Socket)
+			d.say(control.Strange, "gateway", "Run this as root, or as a user of the socket's group.", "%s may not be opened", d.c.Control.Socket)
 		}
 	}
 	switch {
 	case d.running != nil && d.running.State != control.Up:
-		d.say(wrong, "gateway", "", "it runs, version %s, and is %s: %s", d.running.Version, d.running.State, strings.Join(d.running.Causes, "; "))
+		d.say(control.Wrong, "gateway", "", "it runs, version %s, and is %s: %s", d.running.Version, d.running.State, strings.Join(d.running.Causes, "; "))
 	case d.running != nil:
-		d.say(fine, "gateway", "", "it runs, version %s, since %s, with %d calls", d.running.Version, d.running.Since.Format(time.DateTime), d.running.Calls)
+		d.say(control.Fine, "gateway", "", "it runs, version %s, since %s, with %d calls", d.running.Version, d.running.Since.Format(time.DateTime), d.running.Calls)
 	case d.lives:
-		d.say(strange, "gateway", "Set control.socket, so that it can be asked how it fares.", "it runs, and is not to be asked")
+		d.say(control.Strange, "gateway", "Set control.socket, so that it can be asked how it fares.", "it runs, and is not to be asked")
 	default:
-		d.say(strange, "gateway", "What follows is what it would find when it is started.", "it does not run")
+		d.say(control.Strange, "gateway", "What follows is what it would find when it is started.", "it does not run")
 	}
 }
 
-func (d *doctor) get(dial func(context.Context, string, string) (net.Conn, error), url string) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Second)
+// get returns what is answered to a GET, whatever its status.
+func (d *doctor) get(dial func(context.Context, string, string) (net.Conn, error), url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, 20*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		cancel()
 		return nil, err
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}} // no proxy
 	res, err := client.Do(req)
-	context.AfterFunc(d.ctx, cancel)
 	if err != nil {
-		cancel()
+		return nil, err
 	}
-	return res, err
-}
-
-// certificates looks at those of the SIP side.
-func (d *doctor) certificates() {
-	t := d.c.SIP.TLS
-	if t.Certificate == "" {
-		return
-	}
-	s, err := secureOf(d.c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		d.say(wrong, "certificate", "", "%v", err)
-		return
-	}
-	until := s.Keys.Until()
-	left := time.Until(until)
-	switch {
-	case left <= 0:
-		d.say(wrong, "certificate", "Renew it; the gateway reads it again by itself.", "the first of them ended on %s", until.Format(time.DateOnly))
-	case left < soon:
-		d.say(strange, "certificate", "Renew it; the gateway reads it again by itself.", "the first of them ends on %s", until.Format(time.DateOnly))
-	default:
-		d.say(fine, "certificate", "", "good until %s", until.Format(time.DateOnly))
-	}
-	if host := d.c.SIP.Domain; host != "" {
-		cert, _ := s.Keys.Current()
-		if !slices.Contains(cert.Leaf.DNSNames, host) && cert.Leaf.VerifyHostname(host) != nil && !slices.ContainsFunc(cert.Leaf.URIs, func(u *url.URL) bool { return u.String() == "sip:"+host }) {
-			d.say(strange, "certificate", "SIP peers that check it (RFC 5922) do not believe it.", "it is not for sip.domain, %s", host)
-		}
-	}
+	defer res.Body.Close()
+	return io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 }
 
 // address says which one others are told.
 func (d *doctor) address(dns *resolve.Resolver) {
-	r, err := advertised(d.c, dns, slog.New(slog.DiscardHandler))
+	var r reach
+	var err error
+	switch _, auto, _ := config.ParseExternal(d.c.SIP.ExternalAddress...); {
+	case d.d != nil:
+		r = d.d.reached
+	case auto && d.c.SIP.STUNServer == "" && (d.lives || d.gentle): // the component would ask the XMPP server
+		d.say(control.Strange, "address", "", "it was not looked for: only the component may ask the XMPP server for the STUN server")
+		return
+	default:
+		r, err = advertised(d.c, dns, slog.New(slog.DiscardHandler))
+	}
 	if err != nil {
-		d.say(wrong, "address", "Set sip.external_address.", "%v", err)
+		d.say(control.Wrong, "address", "Set sip.external_address.", "%v", err)
 		return
 	}
-	state, advice := fine, ""
+	state, advice := control.Fine, ""
 	outside := slices.ContainsFunc(d.c.Trunks, func(t config.Trunk) bool {
 		a, err := netip.ParseAddr(strings.Trim(t.Address, "[]"))
 		return t.Address != "" && (err != nil && strings.Contains(t.Address, ".") && !t.NAT && t.Domain == "" || err == nil && signaling.Public(a))
 	})
 	if outside && !signaling.Public(r.main()) && len(d.c.SIP.ExternalAddress) == 0 {
-		state, advice = strange, "If it is behind a NAT, set sip.external_address, or auto."
+		state, advice = control.Strange, "If it is behind a NAT, set sip.external_address, or auto."
 	}
 	d.say(state, "address", advice, "SIP peers are told %s, because %s", r.String(), r.why)
 	if m := d.c.Media.ExternalAddress; m != "" {
-		d.say(fine, "address", "", "media is offered at %s", m)
-	}
-}
-
-// ports tries to bind what the gateway would, unless it has bound it.
-func (d *doctor) ports() {
-	if d.lives {
-		d.say(fine, "ports", "", "the gateway has them")
-		return
-	}
-	tries := map[string][]string{}
-	for _, l := range d.c.SIP.Listen {
-		if transport, at, err := config.ParseListen(l); err == nil {
-			network := "tcp"
-			if transport == "udp" {
-				network = "udp"
-			}
-			if transport != "sctp" {
-				tries["sip.listen "+l] = []string{network, at.String()}
-			}
-		}
-	}
-	for name, listen := range map[string]string{"http.listen": d.c.HTTP.Listen, "console.listen": d.c.Console.Listen, "feed.listen": d.c.Feed.Listen} {
-		if listen != "" {
-			tries[name+" "+listen] = []string{"tcp", listen}
-		}
-	}
-	for _, port := range []int{d.c.Media.PortMin, d.c.Media.PortMax} {
-		host := ""
-		if len(d.c.Media.Addresses) > 0 {
-			host = d.c.Media.Addresses[0].String()
-		}
-		tries[fmt.Sprintf("media port %d", port)] = []string{"udp", net.JoinHostPort(host, fmt.Sprint(port))}
-	}
-	bad := 0
-	for _, name := range slices.Sorted(maps.Keys(tries)) {
-		at := tries[name]
-		var lc net.ListenConfig
-		var l io.Closer
-		var err error
-		if at[0] == "udp" {
-			l, err = lc.ListenPacket(d.ctx, at[0], at[1])
-		} else {
-			l, err = lc.Listen(d.ctx, at[0], at[1])
-		}
-		if err != nil {
-			bad++
-			d.say(wrong, "ports", "Another program has it, or the machine has not that address: ss -lnp says which.", "%s: %v", name, err)
-			continue
-		}
-		l.Close()
-	}
-	if bad == 0 {
-		d.say(fine, "ports", "", "all %d that were tried are free", len(tries))
-	}
-	if limit := openFilesLimit(); limit > 0 {
-		// A call with its own ports has four sockets; the rest is connections and files.
-		if need := uint64(4*d.c.Calls.Max + 500); limit < need {
-			d.say(strange, "ports", "Raise LimitNOFILE in the unit, or ulimit -n.", "%d open files are allowed here; calls.max may need %d", limit, need)
-		}
+		d.say(control.Fine, "address", "", "media is offered at %s", m)
 	}
 }
 
@@ -305,7 +267,7 @@ func (d *doctor) files() {
 			return // it is reported where it is read
 		}
 		if info.Mode().Perm()&0o004 != 0 {
-			d.say(strange, "files", "chmod o= "+name, "everyone on this machine can read %s, %s", setting, name)
+			d.say(control.Strange, "files", "chmod o= "+name, "everyone on this machine can read %s, %s", setting, name)
 		}
 	}
 	secret("store.key_file", d.c.Store.KeyFile)
@@ -320,107 +282,11 @@ func (d *doctor) files() {
 			if setting == "control.socket" && !d.lives && errors.Is(err, os.ErrNotExist) {
 				continue // its unit makes it
 			}
-			d.say(wrong, "files", "mkdir "+dir+", for the gateway's user", "%s is in %s, which is not there", setting, dir)
+			d.say(control.Wrong, "files", "mkdir "+dir+", for the gateway's user", "%s is in %s, which is not there", setting, dir)
 		}
 	}
 	if d.c.Store.File == "" && len(d.c.Accounts.Allow) > 0 {
-		d.say(wrong, "files", "Set store.file.", "users may add accounts, and there is nowhere to keep them")
-	}
-}
-
-// advices are what to do when a server does not take the component.
-var advices = map[component.Cause]string{
-	component.Unreachable:   "Is the server running, and does it listen for components there? (Prosody: component_ports; ejabberd: listen)",
-	component.NotAuthorized: "The secret is not the server's. sipxmppgw snippet prosody --secret writes what belongs there; then restart it.",
-	component.HostUnknown:   "The server has no component of that name. sipxmppgw snippet prosody --secret writes what belongs there; then restart it.",
-	component.Conflict:      "Another component has connected by that name: is a second gateway running somewhere?",
-	component.Replaced:      "Another component has connected by that name: is a second gateway running somewhere?",
-}
-
-// server asks the gateway how its component fares or, if it does not run, connects as it would.
-func (d *doctor) server(c config.Config) {
-	name := c.XMPP.Domain
-	if d.running != nil {
-		for _, own := range d.running.Components {
-			switch {
-			case own.Domain != name:
-			case own.State == control.Up:
-				d.say(fine, "xmpp", "", "%s is connected to %s", name, own.Server)
-			default:
-				d.say(wrong, "xmpp", advices[component.Cause(own.Problem)], "%s is not connected to %s: %s", name, own.Server, own.Problem)
-			}
-		}
-		return
-	}
-	if d.lives {
-		d.say(strange, "xmpp", "", "%s was not tried: the gateway has it, and two would take it from each other", name)
-		return
-	}
-	ctx, cancel := context.WithTimeout(d.ctx, 10*time.Second)
-	defer cancel()
-	last := component.State{Cause: component.Starting}
-	s, err := component.New(component.Options{
-		Domain: name, Secret: string(c.XMPP.Secret), Addrs: []string{c.XMPP.Server},
-		State: func(st component.State) {
-			if ctx.Err() == nil && st.Cause != component.Starting {
-				last = st
-				cancel()
-			}
-		},
-	})
-	if err == nil {
-		err = s.Run(ctx)
-	}
-	switch {
-	case last.Up:
-		d.say(fine, "xmpp", "", "%s takes %s with this secret", c.XMPP.Server, name)
-	case last.Cause == component.Starting:
-		d.say(wrong, "xmpp", advices[component.Unreachable], "%s does not answer: %v", c.XMPP.Server, err)
-	default:
-		d.say(wrong, "xmpp", advices[last.Cause], "%s does not take %s: %s (%v)", c.XMPP.Server, name, last.Cause, last.Err)
-	}
-}
-
-// trunk asks the gateway how a trunk fares or, if it does not run, looks for its place.
-func (d *doctor) trunk(t config.Trunk, dns *resolve.Resolver) {
-	check := "trunk " + t.Name
-	if d.running != nil {
-		for _, own := range d.running.Trunks {
-			switch {
-			case own.Name != t.Name:
-			case own.State == control.Down:
-				d.say(wrong, check, "", "%s does not answer, or does not take calls: %s", own.Address, own.Problem)
-			case own.Registration != "" && own.Registration != "up":
-				d.say(wrong, check, "", "it is not registered: %s %s", own.Registration, own.Problem)
-			case own.State == control.Unknown:
-				d.say(strange, check, "Set probe, to know it before a call does.", "nothing says whether %s is there", own.Address)
-			default:
-				d.say(fine, check, "", "%s is there", own.Address)
-			}
-		}
-		return
-	}
-	next, err := nextHop(t)
-	if err != nil || next.Host == "" {
-		d.say(fine, check, "", "it connects by itself")
-		return
-	}
-	ctx, cancel := context.WithTimeout(d.ctx, 10*time.Second)
-	defer cancel()
-	a, err := dns.Lookup(ctx, next.Query())
-	if err != nil {
-		d.say(wrong, check, "Its name is to be had from DNS, as an address or by SRV records.", "%s: %v", t.Address, err)
-		return
-	}
-	at := a.Targets[0]
-	rtt, answer, err := options(ctx, string(at.Transport), at.Addr)
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		d.say(fine, check, "", "it is at %s, %s, and was not asked", at.Addr, at.Transport)
-	case err != nil:
-		d.say(wrong, check, "Is it running, does it know this machine's address, and is the way open?", "%s does not answer OPTIONS over %s: %v", at.Addr, at.Transport, err)
-	default:
-		d.say(fine, check, "", "%s answers OPTIONS over %s with %s after %v", at.Addr, at.Transport, answer, rtt.Round(100*time.Microsecond))
+		d.say(control.Wrong, "files", "Set store.file.", "users may add accounts, and there is nowhere to keep them")
 	}
 }
 

@@ -36,12 +36,9 @@ func (d *daemon) openFeed(c config.Config) error {
 	if c.Feed.Listen == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", c.Feed.Listen)
+	l, err := d.pagesAt("feed", c.Feed.Listen, c.Feed.TLS)
 	if err != nil {
-		return fmt.Errorf("feed.listen: %w", err)
-	}
-	if c.Feed.TLS {
-		l = d.overTLS(l)
+		return err
 	}
 	d.feed.at = l
 	d.log.Info("feed", "address", l.Addr().String(), "users", len(o.Users), "tls", c.Feed.TLS)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -15,7 +16,7 @@ import (
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()
 	var unready []string
-	server := newAdmin(prometheus.NewRegistry(), func() []string { return unready }, func() []string { return []string{"trunk office"} })
+	server := newAdmin(prometheus.NewRegistry(), func() []string { return unready }, func() []string { return []string{"trunk office"} }, slog.New(slog.DiscardHandler))
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -258,8 +258,8 @@ func sayNext(out io.Writer, file, secretFile string, c config.Config, all answer
 	return nil
 }
 
-// typed says whether standard input is a terminal, or at least no file and no pipe.
-func typed() bool {
+// atTerminal says whether standard input is a terminal, or at least no file and no pipe.
+func atTerminal() bool {
 	info, err := os.Stdin.Stat()
 	return err == nil && info.Mode()&fs.ModeCharDevice != 0
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // processorTime is what this process has had of the processors.
@@ -24,3 +26,6 @@ func openFilesLimit() uint64 {
 	}
 	return uint64(r.Cur)
 }
+
+// writable reports why this process may not write to a file or folder; nil if it may.
+func writable(name string) error { return unix.Access(name, unix.W_OK) }

@@ -23,8 +23,9 @@ var mails = flag.Int("mails", 2000, "how many messages go through an XMPP server
 
 const (
 	mailUsers   = 40
-	mailsAtOnce = 400 // transactions of the SIP side that wait for an answer: fewer than a trunk may send in a second
-	onePair     = 40  // messages to one contact, who has room for 50
+	mailsWithin = 5 * time.Minute // a tenth of them or more
+	mailsAtOnce = 400             // transactions of the SIP side that wait for an answer: fewer than a trunk may send in a second
+	onePair     = 40              // messages to one contact, who has room for 50
 )
 
 // A fate is what became of one message, as its sender and its receiver saw it.
@@ -32,6 +33,7 @@ type fate struct {
 	arrived, again int // without a mark, and with one
 	status         int // that its sender got; 0 if none came in time
 	told           int // that it was not delivered, after it was accepted
+	tries          int // of its sender
 }
 
 // A ledger has the fates of all messages of one direction, by number.
@@ -170,9 +172,10 @@ func (p *poster) send(n int) {
 	p.mu.Lock()
 	p.waiting[id] = got
 	p.mu.Unlock()
-	status := 0
+	status, tries := 0, 0
 	over, wait := time.After(32*time.Second), 500*time.Millisecond
 	for status == 0 {
+		tries++
 		_, _ = p.conn.WriteToUDP([]byte(text), p.gateway) // who is not there is tried again
 		select {
 		case status = <-got:
@@ -185,7 +188,7 @@ func (p *poster) send(n int) {
 	p.mu.Lock()
 	delete(p.waiting, id)
 	p.mu.Unlock()
-	p.toXMPP.note(n, func(f *fate) { f.status = max(status, 0) })
+	p.toXMPP.note(n, func(f *fate) { f.status, f.tries = max(status, 0), tries })
 }
 
 // freeUDP returns an address where nobody listens now.
@@ -266,7 +269,7 @@ numbers:
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
-	waiting := func() int {
+	metric := func(name string) int {
 		res, err := http.Get("http://" + web + "/metrics")
 		if err != nil {
 			return -1
@@ -276,12 +279,15 @@ numbers:
 		_, _ = b.ReadFrom(res.Body)
 		n := -1
 		for line := range strings.Lines(b.String()) {
-			if _, err := fmt.Sscanf(line, "sipxmppgw_messages_waiting %d", &n); err == nil {
-				break
+			if after, ok := strings.CutPrefix(line, name+" "); ok {
+				n, _ = strconv.Atoi(strings.TrimSpace(after))
 			}
 		}
 		return n
 	}
+	waiting := func() int { return metric("sipxmppgw_messages_waiting") }
+	hasty := 0 // that came faster than a trunk may send, before each kill
+	tooFast := func() { hasty += max(metric("sipxmppgw_sip_messages_bad_total{reason=\"too_fast\"}"), 0) }
 	run()
 
 	// From XMPP, to a trunk that is away: they are kept.
@@ -320,8 +326,8 @@ numbers:
 		senders.Wait()
 	}()
 	reach := func(part int) {
-		for sent.Load() < int64(*mails*part/10) {
-			time.Sleep(time.Millisecond)
+		if !poll(mailsWithin, func() bool { return sent.Load() >= int64(*mails*part/10) }) {
+			t.Fatalf("%d of %d messages are sent after %v", sent.Load(), *mails, mailsWithin)
 		}
 	}
 	reach(2)
@@ -329,11 +335,13 @@ numbers:
 	reach(4)
 	serve(address)
 	reach(5)
+	tooFast()
 	kill()
 	run()
 	reach(7)
 	server.Close()
 	reach(8)
+	tooFast()
 	kill()
 	far := listenPoster(t, away.String(), gateway, here, there)
 	defer far.close()
@@ -343,12 +351,14 @@ numbers:
 	if !poll(time.Minute+time.Duration(kept)*50*time.Millisecond, func() bool { return waiting() == 0 }) {
 		t.Errorf("%d wait at the end", waiting())
 	}
+	tooFast()
 	took := time.Since(begun)
 
 	arrived := func(f *fate) bool { return f.arrived+f.again > 0 }
 	t.Logf("from SIP in %v: %d sent, %d arrived, %d refused, %d told later, %d marked, %d unanswered", took.Round(time.Millisecond), *mails,
 		here.count(arrived), here.count(func(f *fate) bool { return f.status >= 300 }), here.count(func(f *fate) bool { return f.told > 0 }),
 		here.count(func(f *fate) bool { return f.again > 0 }), here.count(func(f *fate) bool { return f.status == 0 }))
+	t.Logf("%d datagrams came faster than a trunk may send, and were dropped", hasty)
 	t.Logf("from XMPP: %d kept through both, %d arrived, %d marked", kept, there.count(arrived), there.count(func(f *fate) bool { return f.again > 0 }))
 	bad := 0
 	wrong := func(format string, a ...any) {
@@ -364,6 +374,8 @@ numbers:
 				wrong("%d arrived %d times, and does not say so: %+v", n, f.arrived, *f)
 			case accepted && !arrived(f) && f.told == 0:
 				wrong("%d was accepted and is lost: %+v", n, *f)
+			case l == here && f.status == 0 && (arrived(f) || f.told > 0 || hasty < f.tries):
+				wrong("%d arrived, or was not dropped as one too many, and its sender has no answer: %+v", n, *f)
 			case f.told > 1:
 				wrong("%d was told of %d times", n, f.told)
 			case (f.told > 0 || f.status >= 300) && arrived(f) && f.again == 0:

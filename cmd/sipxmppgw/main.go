@@ -52,8 +52,9 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
   calls [--ended|--refused]
                         list the calls there are, those that have ended, or those that were
                         not begun
-  call CALL             say what is known of one; CALL is its id, the beginning of that, or
-                        "last" for the one that ended last
+  call CALL             say what is known of one; CALL is its id, the beginning of that,
+                        "last" for the one that ended last, or "refused" for the last that was
+                        not begun
   hangup CALL           end one
   why CALL [--lang L]   say why one ended, and what to do about it
   ladder CALL [--format text|svg|json] [--mask]
@@ -72,9 +73,13 @@ const usage = `usage: sipxmppgw COMMAND [FLAGS]
                         say at which levels is logged, or have an area log at another, such as
                         sip debug for 10m
                         All that ask a running gateway take --socket, --timeout and --json.
-  doctor [--config FILE] [--json]
+  doctor [--config FILE] [--gentle] [--json]
                         look at the configuration, at what it needs of this machine and of
-                        others, and at the gateway, if it runs; say what is wrong, and what to do
+                        others, and at the gateway, if it runs; say what is wrong, and what to do;
+                        --gentle does not log in at the XMPP server
+  doctor --call NUMBER [--as JID]
+                        have the gateway that runs call a number, a JID or echo, by way of the
+                        XMPP server and a trunk, and say what came back, and how good
   healthcheck [--ready] [--config FILE]
                         ask the gateway that has this configuration whether it lives, or is
                         ready for calls
@@ -96,7 +101,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	case "run":
 		return runDaemon(ctx, args[1:], errs)
 	case "init":
-		return initialize(args[1:], os.Stdin, typed(), out, errs)
+		return initialize(args[1:], os.Stdin, atTerminal(), out, errs)
 	case "check-config":
 		return checkConfig(args[1:], out, errs)
 	case "config":

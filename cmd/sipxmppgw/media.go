@@ -51,7 +51,11 @@ func (d *daemon) openRelay(parts []config.Config, local netip.Addr) error {
 		return err
 	}
 	o.Transcodes = transcodes
-	d.relayAt = o.Addresses[0]
+	at := o.Addresses
+	if len(o.Networks) > 0 {
+		at = o.Networks[0].Addresses
+	}
+	d.relayAt = at[0]
 	if d.relay, err = embedded.New(o); err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
@@ -109,8 +113,8 @@ func remoteOf(c config.Config, log *slog.Logger) rtpengine.Options {
 
 // remoteCounters adds the figures of the rtpengines.
 func (t *tenant) remoteCounters(cs *counters) {
-	up := desc("rtpengine_up", "Whether an rtpengine answers (1) or not (0).", "rtpengine")
-	requests := desc("rtpengine_requests_total", "Requests to an rtpengine, by what became of them.", "rtpengine", "result")
+	up := desc("rtpengine_up", "Whether an rtpengine answers pings (1) or not (0).", "rtpengine")
+	requests := desc("rtpengine_requests_total", "Requests to an rtpengine, by result: ok, error (it said no), timeout, refused (nobody listens there), malformed.", "rtpengine", "result")
 	for i, in := range t.remote.Counters().Instances {
 		cs.add(prometheus.GaugeValue, up, func() float64 {
 			if t.remote.Counters().Instances[i].Up {
@@ -141,7 +145,7 @@ func (t *tenant) mediaDown() string {
 // elsewhere even when the PBX is on this machine.
 func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Options, error) {
 	addrs := c.Media.Addresses
-	if len(addrs) == 0 {
+	if len(addrs) == 0 && len(c.Media.Networks) == 0 {
 		at := local
 		if len(c.SIP.ExternalAddress) > 0 && !slices.Contains(machineAddrs(), local) {
 			at = netip.Addr{}
@@ -188,11 +192,69 @@ func relayOf(c config.Config, local netip.Addr, log *slog.Logger) (embedded.Opti
 			return o, fmt.Errorf("media.music_file: %w", err)
 		}
 	}
+	for _, n := range c.Media.Networks {
+		own := embedded.Network{
+			Name: n.Name, Addresses: n.Addresses, PortMin: uint16(n.PortMin), PortMax: uint16(n.PortMax), Unmarked: n.Unmarked || c.Media.Unmarked,
+			External: externalOf(n.ExternalAddress),
+		}
+		o.Networks = append(o.Networks, own)
+		log.Info("media", "network", n.Name, "bound", fmt.Sprint(n.Addresses), "advertised", fmt.Sprint(own.External))
+	}
+	if len(o.Networks) > 0 {
+		return o, nil
+	}
 	var err error
 	if o.External, err = mediaExternal(c, addrs[0], log); err != nil {
 		return o, err
 	}
 	return o, nil
+}
+
+// externalOf are the addresses that are offered in place of ours; none for no setting.
+func externalOf(setting string) []netip.Addr {
+	if setting == "" {
+		return nil
+	}
+	given, _, _ := config.ParseExternal(setting) // checked with the configuration
+	return given
+}
+
+// networksOf says in which networks the media of a trunk may be.
+func networksOf(c config.Config, t config.Trunk) []string {
+	switch {
+	case t.MediaNetwork != "":
+		return []string{t.MediaNetwork}
+	case c.Media.Engine == "rtpengine":
+		return interfaceOf(c.Media.RTPEngineInterfaces.SIP)
+	case t.ICE:
+		return c.Media.XMPPNetworks
+	}
+	next, err := nextHop(t)
+	if err != nil || len(c.Media.Networks) == 0 {
+		return nil
+	}
+	to, err := netip.ParseAddr(next.Host)
+	if err != nil {
+		return nil
+	}
+	from, err := leadsTo(netip.AddrPortFrom(to, 9))
+	if err != nil {
+		return nil
+	}
+	for _, n := range c.Media.Networks {
+		if slices.Contains(n.Addresses, from) {
+			return []string{n.Name}
+		}
+	}
+	return nil
+}
+
+// interfaceOf is an interface of an rtpengine; none for its first.
+func interfaceOf(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 // transcodesPerCore is how many transcoded calls a core carries with room to spare.
@@ -243,11 +305,15 @@ var onHold = map[string]sound.Hold{
 
 // xmppPolicy is what every client of today speaks. What a client lacks is the edge's to know.
 func xmppPolicy(c config.Config) media.Policy {
+	networks := c.Media.XMPPNetworks
+	if c.Media.Engine == "rtpengine" {
+		networks = interfaceOf(c.Media.RTPEngineInterfaces.XMPP)
+	}
 	return media.Policy{
 		ICE: true, DTLS: c.XMPP.DTLS != "off", Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
 		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
 		Transcode: transcodesOf(c) > 0, Tones: c.Media.InbandDTMF,
-		Network: c.Media.RTPEngineInterfaces.XMPP,
+		Networks: networks,
 	}
 }
 
@@ -260,7 +326,8 @@ func playsTones(c config.Config) bool {
 
 // trunkPolicy is RTP as the trunk wants it, with the trunk's codecs, in its order.
 func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
-	p := media.Policy{PTime: cmp.Or(t.PTime, 20*time.Millisecond), Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0, Network: c.Media.RTPEngineInterfaces.SIP}
+	p := media.Policy{PTime: cmp.Or(t.PTime, 20*time.Millisecond), Behind: t.NAT, Video: t.Video, Transcode: transcodesOf(c) > 0}
+	p.Networks, p.External = networksOf(c, t), externalOf(t.MediaExternalAddress)
 	p.Tones = t.DTMF == "inband" || (t.DTMF == "" || t.DTMF == "auto") && c.Media.InbandDTMF
 	events := t.DTMF != "info" && t.DTMF != "inband"
 	host, _, _ := config.SplitAddress(t.Address) // checked with the configuration
@@ -274,7 +341,7 @@ func trunkPolicy(c config.Config, t config.Trunk) media.Policy {
 		p.DTLS = true
 	}
 	if t.ICE {
-		p.ICE, p.Bundle, p.RTCPMux = true, true, true
+		p.ICE, p.Bundle, p.RTCPMux, p.Apart = true, true, true, true
 	}
 	known := media.DefaultCodecs()
 	for _, name := range t.Codecs {

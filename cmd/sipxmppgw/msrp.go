@@ -67,12 +67,12 @@ func (d *daemon) closeMSRP() {
 
 // messageCounters are the figures of message sessions.
 func (d *daemon) messageCounters(cs *counters) {
-	cs.gauge(desc("message_sessions", "Message sessions there are now."), func() int {
+	cs.gauge(desc("message_sessions", "Message sessions (MSRP) there are now, with those in chat rooms."), func() int {
 		n, _ := d.msrp.Active()
 		return n
 	})
 	cs.count(desc("message_sessions_total", "Message sessions that began, or were to."), func() uint64 { return d.sip.Stats().Sessions })
-	conns := desc("message_connections_total", "Connections of message sessions, by result: taken, refused or broken.", "result")
+	conns := desc("message_connections_total", "Connections of message sessions, by result: taken, refused (too many), broken (a fault, or the network).", "result")
 	cs.count(conns, func() uint64 { return uint64(d.msrp.Stats.Conns.Load()) }, "taken")
 	cs.count(conns, func() uint64 { return uint64(d.msrp.Stats.Refused.Load()) }, "refused")
 	cs.count(conns, func() uint64 { return uint64(d.msrp.Stats.Broken.Load()) }, "broken")

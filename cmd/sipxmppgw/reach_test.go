@@ -79,6 +79,40 @@ func TestCallsOfBothFamilies(t *testing.T) {
 	}
 }
 
+// A gateway with several networks has each trunk's media in the one that leads to it, or that it
+// names, and clients reach it in those that are theirs.
+func TestCallsInSeveralNetworks(t *testing.T) {
+	if c, err := net.ListenPacket("udp", "[::1]:0"); err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	} else {
+		c.Close()
+	}
+	t.Parallel()
+	w := newWorld(t, setup{
+		sip: `listen: ["udp:[::]:0"], external_address: [127.0.0.1, "::1"]`,
+		nets: `[{name: four, addresses: [127.0.0.1]}, {name: clients, addresses: [127.0.0.5], port_min: 31000, port_max: 31999},` +
+			`{name: six, addresses: ["::1"]}], xmpp_networks: [clients]`,
+		users: 3,
+		phones: []behind{
+			{phone: sipphone.Options{Codecs: speech}},
+			{phone: sipphone.Options{Codecs: speech, Addr: "[::1]:0"}},
+			{phone: sipphone.Options{Codecs: speech}, trunk: ", media_network: clients"},
+		},
+	})
+	for i, want := range []string{"127.0.0.1:2", "[::1]:2", "127.0.0.5:31"} {
+		c, callee := w.call(w.client(i, "phone", conversations), i)
+		answered(t, c, callee)
+		talk(t, callee, c)
+		hangUp(t, callee, c)
+		faultless(t, c, callee)
+		w.cause(i, call.Normal)
+		of := w.record(i).Media
+		if got := [2]string{of[call.A].Local, of[call.B].Local}; !strings.HasPrefix(got[0], "host 127.0.0.5:31") || !strings.HasPrefix(got[1], want) {
+			t.Errorf("call %d has its media at %v, want a host 127.0.0.5:31… and %s…", i, got, want)
+		}
+	}
+}
+
 // stunAtLoopback tells everyone that they are at an address.
 func stunAtLoopback(t *testing.T, at string) string {
 	t.Helper()

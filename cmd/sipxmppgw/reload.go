@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,12 +45,16 @@ func (d *daemon) reload(file string) (control.Reloaded, error) {
 type next struct {
 	c      config.Config
 	routes *gateway.Routes
+	lists  map[string]signaling.List
 	trunks []signaling.Trunk
 	phones []signaling.Phone
 }
 
 func (d *daemon) reread(file string) (control.Reloaded, error) {
 	r := control.Reloaded{Changes: []control.Change{}, Calls: d.active()}
+	if file == "" {
+		return r, errors.New("there is no file to read again: the demo has none")
+	}
 	told, err := config.Load(file)
 	if err != nil {
 		return r, err
@@ -66,6 +71,7 @@ func (d *daemon) reread(file string) (control.Reloaded, error) {
 		r.Changes = append(r.Changes, control.Change(c))
 	}
 	d.apply(all)
+	d.page.SetToken(string(c.Console.Token))
 	d.conf = c
 	return r, nil
 }
@@ -75,6 +81,9 @@ func (d *daemon) reread(file string) (control.Reloaded, error) {
 func (t *tenant) next(c config.Config) (n next, err error) {
 	n.c = c
 	if n.routes, err = t.routesFor(c); err != nil {
+		return n, err
+	}
+	if n.lists, err = listsOf(c, n.routes.Mapping); err != nil {
 		return n, err
 	}
 	n.trunks, err = t.trunks(c)
@@ -110,11 +119,13 @@ func (t *tenant) apply(n next) {
 	t.g.Bind(boundsOf(c))
 	t.mail.Serve(trunksWithMessages(c), phonesOf(c))
 	t.pres.Serve(presencesOf(c))
+	t.lists.Store(&n.lists)
 	if t.persons != nil {
 		t.persons.Map(n.routes.Mapping)
 	}
 	t.xmpp.Change(n.routes.Mapping, c.Calls.PerUser, c.Calls.AttemptsPerUser)
 	t.routes.Replace(n.routes)
+	t.pres.Mailboxes(mailboxesOf(c, &t.routes))
 	t.stream.SetSecret(string(c.XMPP.Secret))
 }
 

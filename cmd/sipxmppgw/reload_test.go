@@ -2,16 +2,19 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/control"
+	"sipxmppgw/gateway/translate"
 	"sipxmppgw/test/peer/jinglephone"
 	"sipxmppgw/test/peer/phone"
 	"sipxmppgw/test/peer/sipphone"
@@ -258,5 +261,76 @@ func TestReloadShowsNoSecret(t *testing.T) {
 	}
 	if r.log.count("configuration read again") != 2 {
 		t.Error("it is not logged")
+	}
+}
+
+// The first phone, the first trunk that proves who it is and the first contacts come with the
+// file and are there at once: a stranger is asked who it is, who got no answer before.
+func TestReloadAddsTheFirstOfAKind(t *testing.T) {
+	t.Parallel()
+	r := rewritable(t, setup{})
+	book := filepath.Join(t.TempDir(), "contacts.csv")
+	if err := os.WriteFile(book, []byte("number,name\n"+extension(0)+",Front desk\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gw := strings.TrimPrefix(r.d.sipUp[0], "udp:")
+	from, err := net.ListenPacket("udp", "127.0.9.9:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := net.ResolveUDPAddr("udp", gw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	register := func(branch string) {
+		t.Helper()
+		text := strings.ReplaceAll(`REGISTER sip:`+gw+` SIP/2.0
+Via: SIP/2.0/UDP `+from.LocalAddr().String()+`;branch=z9hG4bK`+branch+`
+Max-Forwards: 70
+From: <sip:desk@`+gw+`>;tag=1
+To: <sip:desk@`+gw+`>
+Call-ID: first
+CSeq: 1 REGISTER
+Contact: <sip:desk@`+from.LocalAddr().String()+`>
+Content-Length: 0
+
+`, "\n", "\r\n")
+		if _, err := from.WriteTo([]byte(text), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	strangers := func() uint64 { return r.d.sip.Stats().Stack.Strangers }
+	before := strangers()
+	register("before")
+	if !poll(patience, func() bool { return strangers() > before }) {
+		t.Error("it is not dropped")
+	}
+	trunk := fmt.Sprintf("  - {name: t0, address: %q}\n", r.sip[0].Addr())
+	text := r.reload(exitOK, trunk, trunk+"  - {name: roaming, address: 127.0.5.5, inbound: {username: carrier, password: s3cret-w0rd}}\n",
+		"routes:\n", "phones: [{user: desk, password: a-long-w0rd, jid: "+account(0)+"}]\ncontacts: ["+book+"]\nroutes:\n")
+	for _, want := range []string{"phones[desk]: nothing -> there\n", "trunks[roaming]: nothing -> there\n", "contacts: "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q", want)
+		}
+	}
+	if strings.Contains(text, "restart") {
+		t.Errorf("reload says\n%s", text)
+	}
+	register("after")
+	answer := make([]byte, 4096)
+	if err := from.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := from.ReadFrom(answer)
+	if err != nil || !strings.HasPrefix(string(answer[:n]), "SIP/2.0 401 ") {
+		t.Errorf("the first phone is answered %q, %v", answer[:n], err)
+	}
+	u, err := translate.ParseURI("sip:" + extension(0) + "@pbx.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := r.d.tenants[0].nameOf(u); name != "Front desk" {
+		t.Errorf("%s is called %q", u, name)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/route"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/mediarelay/builtin"
 	"sipxmppgw/signaling/stack"
 )
 
@@ -47,7 +48,7 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	if err != nil {
 		return nil, err
 	}
-	table, err := route.New(rules, route.Plan{Dial: m.DialPlan, Domains: m.TelDomains})
+	table, err := route.New(rules, route.Plan{Dial: m.DialPlan, Domains: m.TelDomains, Premium: gateway.Premium()})
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
@@ -56,6 +57,14 @@ func routesOf(c config.Config, local netip.Addr, listeners []stack.Listener) (*g
 	}
 	if r.Groups, err = groupsOf(c, &m); err != nil {
 		return nil, err
+	}
+	r.Services.Trunks = c.Builtin.Trunks
+	for _, name := range builtin.Names() {
+		s := gateway.ServiceRoute{Name: name, Named: c.Builtin.Names, Number: c.Builtin.Numbers()[name]}
+		if full, ok := m.DialPlan.E164(s.Number); ok {
+			s.Number = full
+		}
+		r.Services.Routes = append(r.Services.Routes, s)
 	}
 	for _, l := range listeners {
 		if at, err := boundTo(l); err == nil {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -46,15 +47,20 @@ func configCommand(args []string, out, errs io.Writer) int {
 		fmt.Fprintln(out, string(b))
 		return exitOK
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	for _, s := range shown {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Path, trace.Printable(s.Value), s.Origin)
-	}
-	if err := w.Flush(); err != nil {
+	if err := printSettings(out, shown); err != nil {
 		fmt.Fprintln(errs, "sipxmppgw:", err)
 		return exitProblem
 	}
 	return exitOK
+}
+
+// printSettings lists settings, without what is secret in them.
+func printSettings(out io.Writer, shown []config.Setting) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, s := range shown {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Path, trace.Printable(s.Value), s.Origin)
+	}
+	return w.Flush()
 }
 
 // sayVersion says which version this is or, if asked for, the one that runs.
@@ -94,7 +100,7 @@ func commands() []string {
 			names = append(names, strings.Trim(strings.TrimSpace(name), ","))
 		}
 	}
-	return names
+	return slices.Compact(names) // some are called in two ways
 }
 
 // completion writes a script for a shell. Calls are completed by asking the running gateway.
@@ -107,7 +113,7 @@ func completion(args []string, out, errs io.Writer) int {
 	else
 		case ${COMP_WORDS[1]} in
 		call|hangup) COMPREPLY=($(compgen -W "last $(sipxmppgw calls 2>/dev/null | awk 'NR > 1 {print $1}')" -- "$word")) ;;
-		why|ladder|pcap) COMPREPLY=($(compgen -W "last $(sipxmppgw calls --ended 2>/dev/null | awk 'NR > 1 {print $1}')" -- "$word")) ;;
+		why|ladder|pcap) COMPREPLY=($(compgen -W "last refused $(sipxmppgw calls --ended 2>/dev/null | awk 'NR > 1 {print $1}')" -- "$word")) ;;
 		snippet) COMPREPLY=($(compgen -W "KINDS" -- "$word")) ;;
 		config) COMPREPLY=($(compgen -W "show" -- "$word")) ;;
 		*) COMPREPLY=($(compgen -f -- "$word")) ;;
@@ -122,7 +128,7 @@ if (( CURRENT == 2 )); then
 else
 	case $words[2] in
 	call|hangup) compadd last ${(f)"$(sipxmppgw calls 2>/dev/null | awk 'NR > 1 {print $1}')"} ;;
-	why|ladder|pcap) compadd last ${(f)"$(sipxmppgw calls --ended 2>/dev/null | awk 'NR > 1 {print $1}')"} ;;
+	why|ladder|pcap) compadd last refused ${(f)"$(sipxmppgw calls --ended 2>/dev/null | awk 'NR > 1 {print $1}')"} ;;
 	snippet) compadd KINDS ;;
 	config) compadd show ;;
 	*) _files ;;
@@ -131,7 +137,7 @@ fi
 `,
 		"fish": `complete -c sipxmppgw -n __fish_use_subcommand -f -a "COMMANDS"
 complete -c sipxmppgw -n "__fish_seen_subcommand_from call hangup" -f -a "last (sipxmppgw calls 2>/dev/null | awk 'NR > 1 {print \$1}')"
-complete -c sipxmppgw -n "__fish_seen_subcommand_from why ladder pcap" -f -a "last (sipxmppgw calls --ended 2>/dev/null | awk 'NR > 1 {print \$1}')"
+complete -c sipxmppgw -n "__fish_seen_subcommand_from why ladder pcap" -f -a "last refused (sipxmppgw calls --ended 2>/dev/null | awk 'NR > 1 {print \$1}')"
 complete -c sipxmppgw -n "__fish_seen_subcommand_from snippet" -f -a "KINDS"
 complete -c sipxmppgw -n "__fish_seen_subcommand_from config" -f -a show
 `,

@@ -3,11 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 const neighbours = `
@@ -85,8 +92,9 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		text := prints(t, exitOK, "completion", shell)
-		for _, name := range []string{"run", "check-config", "why", "ladder", "completion", "version", "demo", "asterisk"} {
-			if !strings.Contains(text, name) {
+		words := strings.FieldsFunc(text, func(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+		for _, name := range append(commands(), snippetKinds()...) {
+			if !slices.Contains(words, name) {
 				t.Errorf("%s does not complete %s", shell, name)
 			}
 		}
@@ -99,6 +107,18 @@ func TestCompletion(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", shell, err, out)
 		}
+		if shell != "bash" {
+			continue
+		}
+		for typed, want := range map[string]string{"hea": "healthcheck", "snippet free": "freeswitch", "config s": "show"} {
+			words := strings.Fields(typed)
+			script := fmt.Sprintf("%s\nCOMP_WORDS=(sipxmppgw %s)\nCOMP_CWORD=%d\n_sipxmppgw\necho ${COMPREPLY[@]}\n", text, typed, len(words))
+			cmd := exec.Command(program)
+			cmd.Stdin = strings.NewReader(script)
+			if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != want {
+				t.Errorf("%q is completed to %q, %v, want %s", typed, out, err, want)
+			}
+		}
 	}
 	prints(t, exitUsage, "completion", "command.com")
 }
@@ -108,8 +128,13 @@ func TestManual(t *testing.T) {
 	t.Parallel()
 	text := prints(t, exitOK, "man")
 	all, rest := entries()
-	if len(all) != len(commands()) || !strings.Contains(rest, "--socket") {
-		t.Errorf("%d entries for %d commands; of several it says %q", len(all), len(commands()), rest)
+	if !strings.Contains(rest, "--socket") {
+		t.Errorf("of several it says %q", rest)
+	}
+	for _, name := range commands() {
+		if !slices.ContainsFunc(all, func(e entry) bool { return slices.Contains(strings.Fields(e.head), name) }) {
+			t.Errorf("there is no entry of %s", name)
+		}
 	}
 	for _, e := range all {
 		if strings.Count(e.head, "[") != strings.Count(e.head, "]") || strings.HasPrefix(e.text, "[") {
@@ -135,8 +160,30 @@ func TestManual(t *testing.T) {
 func TestUsageNamesEveryCommand(t *testing.T) {
 	t.Parallel()
 	names := commands()
-	if len(names) < 18 {
-		t.Fatalf("only %d commands: %v", len(names), names)
+	source, err := parser.ParseFile(token.NewFileSet(), "main.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(source, func(n ast.Node) bool {
+		c, ok := n.(*ast.CaseClause)
+		if !ok {
+			return true
+		}
+		for _, e := range c.List {
+			lit, ok := e.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				continue
+			}
+			name, err := strconv.Unquote(lit.Value)
+			if found++; err != nil || !slices.Contains(names, name) && name != "help" && !strings.HasPrefix(name, "-") {
+				t.Errorf("usage does not name %s", lit.Value)
+			}
+		}
+		return true
+	})
+	if len(names) < 22 || found < len(names) {
+		t.Fatalf("only %d commands, and %d are carried out: %v", len(names), found, names)
 	}
 	for _, name := range names {
 		if text := prints(t, exitUsage, name, "--no-such-flag"); strings.Contains(text, "there is no command") {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,6 +21,7 @@ import (
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle"
 	"sipxmppgw/jingle/component"
+	"sipxmppgw/mediarelay/builtin"
 	"sipxmppgw/mediarelay/rtpengine"
 	"sipxmppgw/signaling"
 )
@@ -41,15 +43,19 @@ type tenant struct {
 	xmpp     *jingle.Edge
 	pres     *gateway.Presences
 	lamps    *gateway.Lamps
-	rooms    *gateway.Rooms // nil without message sessions
+	lists    atomic.Pointer[map[string]signaling.List] // that phones may watch
+	rooms    *gateway.Rooms                            // nil without message sessions
 	stream   *component.Stream
 	sip      *signaling.Tenant // its part of the SIP side
 	remote   *rtpengine.Engine // nil if the relay carries its media
 	mediaAt  netip.Addr        // where its media is
+	texts    *texts            // seen while they are typed
 	store    store.Store       // its part; nil if nothing is kept
 	persons  *gateway.Persons  // nil if nobody is learned
 	accounts *accounts.Book    // nil if users have none
 	testing  testCalls
+	exchange *builtin.Exchange // of services
+	trials   trials
 
 	up     chan struct{} // closed when the stream was up for the first time
 	ended  chan struct{} // closed when the stream has ended
@@ -85,6 +91,11 @@ func (t *tenant) open(local netip.Addr) error {
 		t.log.Info("contacts", "files", len(c.Contacts))
 	}
 	t.routes.Store(routes)
+	lists, err := listsOf(c, routes.Mapping)
+	if err != nil {
+		return err
+	}
+	t.lists.Store(&lists)
 	owners := ownersOf(c)
 	t.owners.Store(&owners)
 	zone, err := zoneOf(c)
@@ -110,7 +121,9 @@ func (t *tenant) open(local netip.Addr) error {
 	t.lamps = gateway.NewLamps(gateway.LampOptions{
 		Router: &t.routes, Allows: t.pres.Allows, Owner: func(trunk string) string { return (*t.owners.Load())[trunk] },
 	})
+	t.texts = newTexts(t.reg)
 	t.g = gateway.New(gateway.Options{
+		Texts:     &t.texts.Texts,
 		Router:    &t.routes,
 		Presence:  t.pres,
 		Lamps:     t.lamps,
@@ -129,11 +142,17 @@ func (t *tenant) open(local netip.Addr) error {
 			if t.d.cdr != nil {
 				t.d.cdr.Add(r.Line(r.Ended))
 			}
+			if t.d.otlp != nil {
+				t.d.otlp.Add(c.XMPP.Domain, r)
+			}
+			t.served(r)
 			t.d.feed.Call(r)
 			t.tell(r)
 		},
 		Changed: t.d.feed.Call,
 	})
+	t.exchange = builtin.NewExchange(t.mediaAt, func() time.Duration { return t.now.Load().Builtin.MaxDuration })
+	t.g.SetServices(t.exchange)
 	t.mail = gateway.NewMail(gateway.MailOptions{
 		Router: &t.routes,
 		Trunks: trunksWithMessages(c),
@@ -147,11 +166,12 @@ func (t *tenant) open(local netip.Addr) error {
 		Registry: t.reg,
 	})
 	if len(c.MSRP.Listen) > 0 {
-		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: &t.routes, Log: areaOf(t.log, "message"), Registry: t.reg})
+		t.rooms = gateway.NewRooms(gateway.RoomOptions{Router: &t.routes, Room: t.routes.Room, Log: areaOf(t.log, "message"), Registry: t.reg})
 	}
 	t.sip = &signaling.Tenant{
 		Rooms: t.rooms,
-		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Lamps: t.lamps, Host: routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+		Calls: t.g, Presence: t.pres, Messages: t.mail, Persons: t.persons, Lamps: t.lamps, List: t.list, Host: routes.Mapping.SIPHost, Refusals: refusalsOf(c),
+		Text: t.openText,
 	}
 	if !c.Beside() { // our own addresses, where nothing else is said, mean the first
 		t.sip.Realm, t.sip.Hosts = c.SIP.Realm, routes.Hosts
@@ -180,6 +200,7 @@ func (t *tenant) routesFor(c config.Config) (*gateway.Routes, error) {
 	if names != nil {
 		routes.Names = names.Name
 	}
+	routes.Services.Trials = t.trials.of
 	routes.Down = func(trunk string) bool { // calls may come before the SIP side is complete
 		e := t.d.probing.Load()
 		return e != nil && e.Down(trunk)
@@ -210,18 +231,15 @@ func (t *tenant) nameOf(u translate.URI) string {
 // openXMPP makes the component.
 func (t *tenant) openXMPP() error {
 	c, routes := t.c, t.routes.Load()
-	var names func(translate.URI) string
-	if len(c.Contacts) > 0 {
-		names = t.nameOf
-	}
 	t.xmpp = jingle.New(jingle.Options{
+		Staff:  t.newStaff(),
 		Domain: c.XMPP.Domain, Calls: t.g, Messages: t.mail, Mapping: routes.Mapping, Name: c.XMPP.Name, Version: versionOf(),
 		Admins: c.XMPP.Admins, Policy: routes.XMPP, AllowClear: c.XMPP.DTLS != "required", Second: secondCall[c.Calls.SecondCall], Log: areaOf(t.log, "xmpp"),
 		MaxCalls: c.Calls.PerUser, Proposals: c.Calls.AttemptsPerUser,
-		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: names,
+		Accounts: t.accounts, Lang: translate.LangOf(c.Accounts.Language, translate.EN), Names: t.nameOf,
 		Rooms:    t.rooms,
 		Announce: c.XMPP.AnnounceDiversion, NoTones: !c.XMPP.SignalledTones, Presence: t.pres, Persons: t.persons, Language: c.XMPP.Language,
-		MayLocate: t.mayLocate(),
+		MayLocate: t.mayLocate(), Texts: t.withTexts(),
 	})
 	var once sync.Once
 	var err error
@@ -281,7 +299,7 @@ func (t *tenant) trunks(c config.Config) ([]signaling.Trunk, error) {
 			Identity: own.TLSIdentity, Keepalive: own.Keepalive, Probe: c.ProbeOf(own),
 			Messages: messageModes[own.Messages], InCall: own.MessagesInCall, IMPP: own.EmitIMPP, Sessions: sessionModes[own.Sessions], Tenant: t.sip,
 			Inbound: signaling.Credentials{User: own.Inbound.Username, Secret: secretOf(own.Inbound.Password, own.Inbound.HA1)},
-			Proxy:   proxyOf(own), Location: own.Location,
+			Proxy:   proxyOf(own), Location: own.Location, Text: textModes[own.Text],
 		}
 		for j, s := range own.Sources {
 			p, err := config.ParsePrefix(s)

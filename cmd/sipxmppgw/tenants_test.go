@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,8 @@ type tenants struct {
 	page    string
 }
 
-func newTenants(t *testing.T, s setup) *tenants {
+// newTenants runs them. own is more of what the other tenant's configuration says.
+func newTenants(t *testing.T, s setup, own ...string) *tenants {
 	t.Helper()
 	p := &tenants{}
 	p.serve(t, "")
@@ -54,6 +56,9 @@ func newTenants(t *testing.T, s setup) *tenants {
     numbers: {%q: %s}
     routes: [{from: "*", to: "+43", trunk: other}]
 `, otherGW, p.server2.Addr(), otherSecret, p.phone2.Addr(), otherNumber, otherUser)
+	for _, line := range own {
+		s.more += "    " + line + "\n"
+	}
 	p.world = newWorld(t, s)
 	select {
 	case <-p.d.tenants[1].up:
@@ -260,6 +265,72 @@ func TestTenantsServerIsGone(t *testing.T) {
 	p.server2.Close()
 	p.server.Close()
 	p.says("/readyz", http.StatusServiceUnavailable, testGW+": xmpp: ", "\n"+otherGW+": xmpp: ")
+}
+
+// An rtpengine that is there, and has no room for calls.
+type ngServer struct{ conn net.PacketConn }
+
+func newNG(t *testing.T) *ngServer {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.2.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() { // until the socket is closed
+		buf := make([]byte, 65536)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			cookie, request, _ := bytes.Cut(buf[:n], []byte(" "))
+			reply := " d6:result10:load limite"
+			if bytes.Contains(request, []byte("7:command4:ping")) {
+				reply = " d6:result4:ponge"
+			}
+			conn.WriteTo(append(bytes.Clone(cookie), reply...), from)
+		}
+	}()
+	return &ngServer{conn}
+}
+
+func (s *ngServer) address() string { return s.conn.LocalAddr().String() }
+
+// The media of one tenant is carried by rtpengines of its own. When they go, first one and then the
+// other, that is said of them, and that tenant's calls are refused; those of the other go on.
+func TestTenantsEnginesAreItsOwn(t *testing.T) {
+	t.Parallel()
+	one, other := newNG(t), newNG(t)
+	p := newTenants(t, setup{}, fmt.Sprintf("media: {engine: rtpengine, rtpengine: [{address: %q, weight: 3}, {address: %q}]}", one.address(), other.address()))
+	client := p.client(0, "phone", conversations)
+	c, callee := p.dial(0, client, 0)
+	answered(t, c, callee)
+	up := func(s *ngServer, is int) string {
+		return fmt.Sprintf("\nsipxmppgw_rtpengine_up{domain=%q,rtpengine=%q} %d\n", otherGW, s.address(), is)
+	}
+	p.says("/metrics", http.StatusOK, up(one, 1), up(other, 1))
+	p.otherClient("phone")
+	if status := p.refused(p.phone2, p.at(otherNumber)); status != 503 {
+		t.Errorf("a call that no rtpengine has room for: %d", status)
+	}
+	p.says("/metrics", http.StatusOK, fmt.Sprintf("\nsipxmppgw_rtpengine_requests_total{domain=%q,result=\"error\",rtpengine=%q} 1\n", otherGW, other.address()))
+	one.conn.Close()
+	p.says("/metrics", http.StatusOK, up(one, 0), up(other, 1))
+	p.says("/readyz", http.StatusOK, "ok\n")
+	other.conn.Close()
+	p.says("/metrics", http.StatusOK, up(one, 0), up(other, 0))
+	p.says("/readyz", http.StatusOK, "ok\ndegraded: "+otherGW+": media: no rtpengine answers")
+	if status := p.refused(p.phone2, p.at(otherNumber)); status != 503 {
+		t.Errorf("a call without an rtpengine: %d", status)
+	}
+	p.says("/metrics", http.StatusOK, fmt.Sprintf("\nsipxmppgw_rtpengine_calls_refused_total{domain=%q} 1\n", otherGW))
+	talk(t, c, callee)
+	hangUp(t, c, callee)
+	c, callee = p.dial(0, client, 0)
+	answered(t, c, callee)
+	talk(t, c, callee)
+	hangUp(t, c, callee)
 }
 
 // A dialog of one tenant cannot be replaced by who is at the other's trunk, and what one keeps

@@ -11,6 +11,8 @@ import (
 
 	"sipxmppgw/config"
 	"sipxmppgw/signaling/resolve"
+	"sipxmppgw/test/peer/jinglephone"
+	"sipxmppgw/test/peer/phone"
 	"sipxmppgw/test/peer/sipphone"
 )
 
@@ -121,4 +123,27 @@ func TestNextHop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A trunk whose lines are all taken takes no place of another one's.
+func TestLinesOfATrunk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{users: 3, phones: []behind{{phone: sipphone.Options{Codecs: speech}, trunk: ", max_calls: 1"}, {phone: sipphone.Options{Codecs: speech}}}})
+	o := jinglephone.Options{Codecs: speech, Behaviour: jinglephone.Conversations()}
+	first, callee := w.dial(0, w.client(0, "phone", o), 0)
+	answered(t, first, callee)
+
+	second, err := w.sip[0].Dial(w.uri(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, second, phone.Ended)
+	if end := second.End(); end.Status != 503 || !end.ByPeer {
+		t.Errorf("the second call over it: %+v", end)
+	}
+	other, at := w.dial(1, w.client(2, "phone", o), 2)
+	answered(t, other, at)
+	talk(t, first, callee)
+	hangUp(t, other, at)
+	hangUp(t, first, callee)
 }

@@ -82,6 +82,7 @@ type setup struct {
 	users   int
 	calls   string // further settings of calls
 	media   string // and of media
+	nets    string // networks of media, in place of the loopback addresses
 	xmpp    string // and of xmpp
 	trunks  string // further trunks
 	routes  string // that go before the others
@@ -231,16 +232,20 @@ func (w *world) config(s setup) string {
 	if s.sip != "" {
 		sockets, addresses = s.sip, `127.0.0.1, "::1"`
 	}
+	where := fmt.Sprintf("addresses: [%s]", addresses)
+	if s.nets != "" {
+		where = "networks: " + s.nets
+	}
 	fmt.Fprintf(&b, `
 xmpp: {domain: %s, server: "%s", secret: %s, name: Test gateway%s}
 sip: {%s, default_domain: pbx.example}
-media: {addresses: [%s], allow_loopback: true, port_min: 20000, port_max: 29999%s}
+media: {%s, allow_loopback: true, port_min: 20000, port_max: 29999%s}
 calls: {drain: 1s, per_second: 10000, max_cpu: 100%s}
 http: {listen: "127.0.0.1:0"}
 control: {socket: %q}
 records: {file: %q}
 trunks:
-`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, addresses, s.media, s.calls, s.socket, s.records)
+`, testGW, w.server.Addr(), w.secret, s.xmpp, sockets, where, s.media, s.calls, s.socket, s.records)
 	for i, phone := range w.sip {
 		fmt.Fprintf(&b, "  - {name: t%d, address: %q%s}\n", i, phone.Addr(), s.phones[i].trunk)
 	}
