@@ -35,7 +35,6 @@ func code(t *testing.T) map[string]string {
 var (
 	metricName = regexp.MustCompile(`"(sipxmppgw_[a-z0-9_]+)"`)
 	metricDesc = regexp.MustCompile(`desc\("([a-z0-9_]+)"`)
-	metricDoc  = regexp.MustCompile("`(sipxmppgw_[a-z0-9_]+)`")
 )
 
 // metricsOf returns the names of all metrics in the code.
@@ -59,22 +58,28 @@ func metricsOf(t *testing.T) map[string]bool {
 	return made
 }
 
-// Every metric in the code is explained in deploy/README.md, and the reverse.
-func TestMetricsAreExplained(t *testing.T) {
-	made := metricsOf(t)
-	told := map[string]bool{}
-	for _, m := range metricDoc.FindAllStringSubmatch(read(t, "deploy/README.md"), -1) {
-		told[m[1]] = true
-	}
-	for m := range made {
-		if !told[m] {
-			t.Errorf("deploy/README.md does not explain %s", m)
+// What documents name of metrics and figures, there is. All metrics are in deploy/METRICS.md, see
+// [TestMetricsAreListed].
+func TestDocumentsNameMetricsThatThereAre(t *testing.T) {
+	made, rules := metricsOf(t), read(t, "deploy/prometheus/sipxmppgw.rules.yml")
+	named := regexp.MustCompile("`([a-z]+:)?(sipxmppgw_[a-z0-9_]+)(:[a-z0-9_]+)?[`{]")
+	found := 0
+	for _, document := range []string{"README.md", "deploy/README.md", "deploy/QUESTIONS.md"} {
+		for _, m := range named.FindAllStringSubmatch(read(t, document), -1) {
+			found++
+			figure := m[1] != "" && strings.Contains(rules, "- record: "+m[1]+m[2]+m[3]+"\n")
+			if !figure && (m[1] != "" || !made[m[2]]) {
+				t.Errorf("%s names %s%s%s, which there is not", document, m[1], m[2], m[3])
+			}
 		}
 	}
-	for m := range told {
-		if !made[m] {
-			t.Errorf("deploy/README.md explains %s, which there is not", m)
+	for _, m := range regexp.MustCompile(`- record: (\S+)`).FindAllStringSubmatch(rules, -1) {
+		if !strings.Contains(read(t, "deploy/README.md"), "`"+m[1]+"`") {
+			t.Errorf("deploy/README.md does not say what %s is", m[1])
 		}
+	}
+	if found < 10 {
+		t.Errorf("only %d were found", found)
 	}
 }
 
@@ -98,6 +103,11 @@ func TestMonitoringAsksForWhatThereIs(t *testing.T) {
 			if !made[m] && !made[base] && !strings.Contains(m, ":") && m != "sipxmppgw_figures" && m != "sipxmppgw_alerts" {
 				t.Errorf("%s asks for %s, which there is not", file, m)
 			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`- record: (\S+)`).FindAllStringSubmatch(read(t, rules), -1) {
+		if !strings.Contains(read(t, tests), "- expr: "+m[1]+"\n") {
+			t.Errorf("no test of %s", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(read(t, rules), -1) {

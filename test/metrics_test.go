@@ -48,8 +48,8 @@ func TestMetricsAreListed(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	out.WriteString("# Metrics\n\nWhat `/metrics` shows, as the code says it. With `tenants`, what is about calls, messages, presence, XMPP and rtpengines has a label `domain` besides. What a figure means to an operator is in\n" +
-		"[README.md](README.md#pages).\n\n| metric | is a | labels | what it is |\n|---|---|---|---|\n")
+	out.WriteString("# Metrics\n\nWhat `/metrics` shows, as the code says it. With `tenants`, what is about calls, messages, presence, XMPP and rtpengines has a label `domain` besides. The figures that telephony\n" +
+		"makes of them are in [README.md](README.md#pages).\n\n| metric | is a | labels | what it is |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		m := found[name]
 		fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", name, m.kind, strings.Join(m.labels, ", "), strings.ReplaceAll(m.help, "|", "\\|"))

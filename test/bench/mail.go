@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"sipxmppgw/test/peer/element"
@@ -28,6 +29,7 @@ const (
 	mailPeerIP = "127.0.3."
 	mailPort   = 15070 // of each peer
 	mailRound  = 10 * time.Second
+	mailRest   = 3 * time.Second // for the last messages, and what is done behind them
 )
 
 //go:embed c/attributes.c
@@ -75,8 +77,12 @@ func (g *mailGateway) used() time.Duration {
 	return sum
 }
 
+// end has the contestant end its processes first: Kamailio's outlive it when it is killed.
 func (g *mailGateway) end() {
-	g.stop()
+	if g.cmd.Process.Signal(syscall.SIGTERM) == nil {
+		time.AfterFunc(5*time.Second, func() { _ = g.cmd.Process.Kill() })
+		_ = g.cmd.Wait()
+	}
 	os.RemoveAll(g.dir)
 }
 
@@ -242,9 +248,7 @@ func (p *post) turn(g *mailGateway, send func(*mailGateway, int, string), rate i
 		p.expects(word)
 		send(g, i, word)
 	}
-	for range 30 {
-		time.Sleep(100 * time.Millisecond) // for the last ones, and what is done behind them
-	}
+	time.Sleep(mailRest)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	lost = len(p.waiting)

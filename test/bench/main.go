@@ -39,9 +39,10 @@ var kinds = []kind{
 	{name: "srtp-gcm", secure: "AEAD_AES_128_GCM", key: 16, salt: 12},
 }
 
-// delayTurns is into how many parts, in turns, a round of delays is divided: what else the
-// machine does for a moment then spoils one figure of many, and a median does not see it.
-const delayTurns = 5
+// parts is into how many turns a round is divided: what else the machine does for a moment, or
+// where the kernel has put the threads, then spoils one figure of many, and a median does not
+// see it.
+const parts = 5
 
 // transcoded is what the calls of the last run carry.
 var transcoded = kind{name: "opus-pcmu", speech: true}
@@ -59,8 +60,8 @@ var contestants = []struct {
 
 func main() {
 	calls := flag.Int("calls", 500, "calls, of 50 packets a second each way")
-	seconds := flag.Int("seconds", 4, "length of a turn")
-	rounds := flag.Int("rounds", 3, "turns of each contestant")
+	seconds := flag.Int("seconds", 4, "length of a round of each contestant, which it has in several turns")
+	rounds := flag.Int("rounds", 3, "rounds of each contestant")
 	only := flag.String("kinds", "plain,srtp-cm80,srtp-gcm", "what the calls carry")
 	among := flag.String("among", "ours,portable,rtpengine,c", "who takes part")
 	big := flag.Int("big", 2000, "calls of a last run with plain legs, if the machine carries them; 0 for none")
@@ -79,8 +80,8 @@ func main() {
 	if raise() {
 		priority = "with priority over others"
 	}
-	fmt.Printf("%d cores, %s %s/%s; a turn is %d s, %d turns each, %s\n",
-		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, *seconds, *rounds, priority)
+	fmt.Printf("%d cores, %s %s/%s; %d rounds of %d s each, in %d turns, %s\n",
+		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, *rounds, *seconds, *rounds*parts, priority)
 	var lines []string
 	rate := 0.0
 	for _, k := range kinds {
@@ -151,15 +152,13 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 			r.stop()
 		}
 	}
-	for range rounds {
+	for range rounds * parts {
 		for _, e := range all {
-			e.turn(turn)
+			e.turn(turn / parts)
 		}
-		for range delayTurns {
-			for _, e := range all {
-				if delays {
-					e.delays(turn / delayTurns)
-				}
+		for _, e := range all {
+			if delays {
+				e.delays(turn / parts)
 			}
 		}
 	}
@@ -283,7 +282,7 @@ func (e *entry) print() {
 			e.name, 100*len(e.load.calls), median(e.pace), median(e.lost), median(e.foreign))
 		return
 	}
-	fmt.Printf("  %-10s %6.2f us a packet (%s)", e.name, median(e.costs), strings.Trim(fmt.Sprintf("%.2f", e.costs), "[]"))
+	fmt.Printf("  %-10s %6.2f us a packet (%.2f to %.2f in %d turns)", e.name, median(e.costs), slices.Min(e.costs), slices.Max(e.costs), len(e.costs))
 	if len(e.p99) > 0 {
 		fmt.Printf(", delay p50 %.0f us p99 %.0f us (%.0f to %.0f in %d turns) at half load", median(e.p50), median(e.p99), slices.Min(e.p99), slices.Max(e.p99), len(e.p99))
 	}

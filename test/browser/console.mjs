@@ -23,7 +23,7 @@ page.setDefaultTimeout(10000)
 const complaints = [] // of the browser: what the policy forbids, what fails
 const foreign = [] // requests to elsewhere
 page.on('pageerror', e => complaints.push(e.message))
-page.on('console', m => { if (['error', 'warning'].includes(m.type()) && !m.text().includes('401')) complaints.push(m.text()) })
+page.on('console', m => { if (['error', 'warning'].includes(m.type()) && !/status of 40[01]/.test(m.text())) complaints.push(m.text()) })
 page.on('request', r => { if (!r.url().startsWith(url)) foreign.push(r.url()) })
 
 async function picture(name) {
@@ -151,6 +151,23 @@ await step('where a call would go', async () => {
   must(/It goes to trunk office/.test(await text('.say')), 'it says ' + await text('.say'))
   await picture('route-light')
 })
+await step('a live call with its ladder', async () => {
+  await page.goto(url + '/#/')
+  await page.locator('.calls > li a').focus()
+  await page.keyboard.press('Enter')
+  await page.locator('.ladder svg').waitFor()
+  await page.getByText('Quality in').first().waitFor()
+  must(await page.getByRole('button', { name: 'Hang up' }).isVisible(), 'it cannot be hung up')
+  await readable()
+  await picture('live-light')
+})
+await step('an order is refused, and the page says why', async () => {
+  await page.goto(url + '/#/system')
+  await page.getByRole('button', { name: 'Reload configuration' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Reload' }).click()
+  await page.getByRole('alert').filter({ hasText: 'there is no file to read again' }).waitFor()
+  await picture('system-light')
+})
 await step('on a telephone', async () => {
   await page.setViewportSize({ width: 360, height: 740 })
   for (const name of ['', 'calls', 'route', 'system']) {
@@ -164,6 +181,14 @@ await step('on a telephone', async () => {
     must(small.length === 0, 'too small for a finger: ' + small.join(', '))
     await picture(`phone-${name || 'overview'}`)
   }
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await page.goto(url + '/#/')
+  await page.locator('.calls > li a').click()
+  await page.locator('.ladder svg').waitFor()
+  must(!await wide(), 'a call is wider than the screen')
+  await readable()
+  await picture('phone-call')
+  await page.emulateMedia({ colorScheme: 'light' })
 })
 await step('the live call is hung up, after a question', async () => {
   await page.setViewportSize({ width: 1280, height: 900 })

@@ -52,9 +52,9 @@ const browser = await chromium.launchPersistentContext(profile, {
     `--use-file-for-fake-audio-capture=${process.argv[2]}`,
     '--autoplay-policy=no-user-gesture-required',
     // Candidates with addresses instead of names, and with the loopback address too, so
-    // that calls work on a machine with any network or none.
+    // that calls work on a machine with any network or none; unless a test has networks.
     '--disable-features=WebRtcHideLocalIpsWithMdns',
-    '--allow-loopback-in-peer-connection',
+    ...(process.env.NETWORKS ? [] : ['--allow-loopback-in-peer-connection']),
   ],
 })
 

@@ -119,6 +119,8 @@ function received(text) {
       report('terminate', { sid, from, ...reasonOf(child) })
     } else if (child.localName === 'jingle' && child.getAttribute('action') === 'session-info') {
       report('info', { sid, from, name: child.firstElementChild?.localName ?? '' })
+    } else if (child.localName === 'jingle' && child.getAttribute('action') === 'transport-info') {
+      sessions.get(sid)?.moving?.([...child.getElementsByTagName('transport')].find(t => t.getAttribute('pwd')))
     } else if (child.localName === 'jingle' && child.getAttribute('action') === 'content-modify') {
       report('modify', { sid, from, name: child.firstElementChild?.getAttribute('senders') ?? 'both' })
     }
@@ -351,6 +353,35 @@ const peer = window.peer = {
     await session.accept()
   },
 
+  // move begins a new ICE session (RFC 8445 section 2.4, XEP-0176 section 5.11), as a client does
+  // whose network has changed, and waits for the peer's.
+  async move(sid) {
+    const session = sessions.get(sid)
+    roleOf(session)
+    const gathered = new Promise(resolve => session.pc.addEventListener('icegatheringstatechange', () =>
+      session.pc.iceGatheringState === 'complete' && resolve()))
+    await session.pc.setLocalDescription(await session.pc.createOffer({ iceRestart: true }))
+    await gathered
+    const theirs = new Promise(resolve => session.moving = t => t && resolve(t))
+    const all = convertIntermediateToRequest(importFromSDP(session.pc.localDescription.sdp), session.role, session.transportType)
+    const [{ name, creator, transport }] = all.contents
+    session.send('transport-info', { contents: [{ name, creator, transport: { ...transport, fingerprints: [] } }] })
+    const transportOf = await theirs
+    session.moving = undefined
+    const answer = heardAs(session, 'answer')
+    for (const m of answer.media) {
+      m.iceParameters = { usernameFragment: transportOf.getAttribute('ufrag'), password: transportOf.getAttribute('pwd') }
+      m.candidates = []
+    }
+    await session.pc.setRemoteDescription({ type: 'answer', sdp: exportToSDP(answer) })
+    for (const c of transportOf.getElementsByTagName('candidate')) {
+      const [foundation, component, protocol, priority, ip, port, type] =
+        ['foundation', 'component', 'protocol', 'priority', 'ip', 'port', 'type'].map(n => c.getAttribute(n))
+      const candidate = `candidate:${foundation} ${component} ${protocol} ${priority} ${ip} ${port} typ ${type}`
+      await session.pc.addIceCandidate({ sdpMid: answer.media[0].mid, candidate })
+    }
+  },
+
   // addVideo and removeVideo are the camera's button in a call.
   async addVideo(sid) {
     const session = sessions.get(sid)
@@ -426,9 +457,9 @@ const peer = window.peer = {
   toned(sid) { return tones.get(sid).join('') },
 
   // hears measures what arrives: the loudest frequency in hertz, the level of the whole in
-  // dB below full scale (RMS), and what WebRTC counted.
+  // dB below full scale (RMS), what WebRTC counted, and how it is protected.
   async hears(sid) {
-    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '', way: '', far: '' }
+    const heard = { frequency: 0, level: -100, received: 0, sent: 0, lost: 0, codec: '', pair: '', way: '', far: '', tls: '', srtp: '' }
     const meter = meters.get(sid)
     if (meter) {
       const bins = new Float32Array(meter.frequencyBinCount)
@@ -449,10 +480,14 @@ const peer = window.peer = {
         heard.codec = stats.get(s.codecId)?.mimeType ?? ''
       } else if (s.type === 'outbound-rtp') {
         heard.sent = s.packetsSent
-      } else if (s.type === 'candidate-pair' && s.nominated) {
-        heard.way = stats.get(s.localCandidateId)?.candidateType ?? ''
-        heard.far = stats.get(s.remoteCandidateId)?.candidateType ?? ''
-        heard.pair = `${candidate(s.localCandidateId)} ${candidate(s.remoteCandidateId)}`
+      } else if (s.type === 'transport') {
+        heard.tls = s.tlsVersion ?? ''
+        heard.srtp = s.srtpCipher ?? ''
+        const pair = stats.get(s.selectedCandidatePairId) // of several that are nominated, the one in use
+        if (!pair) continue
+        heard.way = stats.get(pair.localCandidateId)?.candidateType ?? ''
+        heard.far = stats.get(pair.remoteCandidateId)?.candidateType ?? ''
+        heard.pair = `${candidate(pair.localCandidateId)} ${candidate(pair.remoteCandidateId)}`
       }
     }
     return heard

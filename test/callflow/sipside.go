@@ -285,7 +285,7 @@ func (s *sipSide) request(method string, args, extra []string, body string) erro
 	case method == "SUBSCRIBE" && s.watched != nil:
 		uri, callID = between(s.watched.header.Get("Contact")), s.watch.header.Get("Call-Id")
 		from, to = s.watch.header.Get("From"), s.watched.header.Get("To")
-	case method == "NOTIFY" && s.newest("SUBSCRIBE", "") != nil:
+	case method == "NOTIFY" && !slices.Contains(extra, "Event: refer") && s.newest("SUBSCRIBE", "") != nil:
 		sub := s.newest("SUBSCRIBE", "")
 		uri, callID = between(sub.header.Get("Contact")), sub.header.Get("Call-Id")
 		from, to = sub.header.Get("To"), sub.header.Get("From")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -332,7 +333,7 @@ func newWorld(t *testing.T, set settings) *world {
 	}
 	if set.rooms {
 		routes.Rooms = []string{"rooms.example"}
-		w.rooms = gateway.NewRooms(gateway.RoomOptions{Router: routes, Log: log, NewID: counter("r")})
+		w.rooms = gateway.NewRooms(gateway.RoomOptions{Router: routes, Room: func(d string) bool { return slices.Contains(routes.Rooms, d) }, Log: log, NewID: counter("r")})
 	}
 	w.edge, err = signaling.New(signaling.Options{
 		Rooms:    w.rooms,

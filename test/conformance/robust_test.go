@@ -422,6 +422,8 @@ func (c *counted) count() int {
 	return c.asked
 }
 
+func (c *counted) Refuse(gateway.Refused) call.ID { return "" }
+
 func (c *counted) Trace(call.ID, gateway.Message) {}
 
 func newSockets(t *testing.T) *sockets {

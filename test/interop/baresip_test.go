@@ -66,6 +66,8 @@ type phoneOptions struct {
 	certificate, ca string
 
 	encryption string // srtp, srtp-mand, dtls_srtp; empty for none
+	ice        bool   // its media goes by ICE, which wants an address beside loopback
+	mux        bool   // RTCP goes with RTP, if the other side has it so
 	video      bool   // it sends and shows VP8
 
 	domain    string // where it registers; empty for nowhere
@@ -110,7 +112,7 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	writeTemplate(t, "baresip.config", filepath.Join(b.dir, "config"), map[string]any{
 		"Dir": b.dir, "Address": o.at, "MediaAddress": cmp.Or(o.media, o.at), "SIP": b.port, "Control": control, "Media": media, "MediaEnd": media + 19,
 		"Tone": writeTones(t, b.dir, codec.rate, codec.channels, longest, phoneTone), "Codec": codec.module,
-		"Encryption": o.encryption, "Video": o.video, "Certificate": o.certificate, "CA": o.ca,
+		"Encryption": o.encryption, "ICE": o.ice, "Mux": o.mux, "Video": o.video, "Certificate": o.certificate, "CA": o.ca,
 		"Presence": o.watch != "",
 	})
 	over := ""
@@ -132,6 +134,9 @@ func startPhone(t *testing.T, o phoneOptions) *baresip {
 	}
 	if o.encryption != "" {
 		account += ";mediaenc=" + o.encryption
+	}
+	if o.ice {
+		account += ";medianat=ice"
 	}
 	contacts := ""
 	if o.watch != "" {

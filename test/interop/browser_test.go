@@ -233,6 +233,8 @@ type reception struct {
 	Codec     string
 	Pair      string // addresses of the candidates in use
 	Way, Far  string // types of its own and of the peer's
+	TLS       string // version of DTLS, in hexadecimal digits
+	SRTP      string // the profile
 }
 
 func (r reception) proves(frequency float64) error {
@@ -266,7 +268,7 @@ func (c *client) hears(t *testing.T, sid string, frequency float64) {
 		t.Errorf("%s: %v (%+v)", c.page, err, r)
 		return
 	}
-	t.Logf("%s hears %.0f Hz at %.1f dB, %s, %d packets, %d lost, %s", c.page, r.Frequency, r.Level, r.Codec, r.Received, r.Lost, r.Pair)
+	t.Logf("%s hears %.0f Hz at %.1f dB, %s, %d packets, %d lost, %s, DTLS %s, %s", c.page, r.Frequency, r.Level, r.Codec, r.Received, r.Lost, r.Pair, r.TLS, r.SRTP)
 }
 
 // show logs the stanzas of a page.
@@ -309,6 +311,9 @@ func TestPeerBrowser(t *testing.T) {
 		a.wait(t, "accepted")
 		a.hears(t, sid, userTone)
 		b.hears(t, sid, phoneTone)
+		if got := b.reception(t, sid).TLS; got != dtls13 {
+			t.Errorf("two browsers agree on DTLS %s, so that 1.2 with the gateway proves nothing", got)
+		}
 		b.do(t, nil, "end", sid, "success")
 		a.ended(t, "terminate", "success")
 	})

@@ -48,13 +48,5 @@ func TestCompose(t *testing.T) {
 	pbx := startPhone(t, phoneOptions{user: "600", port: 5080, media: at})
 	juliet := startQXmppAt(t, "127.0.0.1", 5222, "juliet@example.org", "600@tel.example.org/sip")
 
-	juliet.do(t, "call 600@tel.example.org/sip")
-	pbx.accepts(t)
-	juliet.wait(t, "connected")
-	juliet.hears(t, phoneTone)
-	talk()
-	juliet.do(t, "hangup")
-	juliet.wait(t, "finished")
-	pbx.wait(t, "CALL_CLOSED")
-	pbx.heard(t, userTone)
+	juliet.talksWith(t, pbx, "600@tel.example.org/sip")
 }

@@ -37,6 +37,7 @@ type gateway struct {
 	http   int
 	phone  int // where its trunks are
 	sipp   int
+	remote bool // rtpengines carry its media
 }
 
 // gatewayOptions say what is other than usual.
@@ -138,6 +139,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 	g := &gateway{
 		config: filepath.Join(dir, "gateway.yaml"),
 		sip:    freePort(t), http: freePort(t), phone: freePort(t), sipp: freePort(t),
+		remote: len(o.engines) > 0,
 	}
 	media := freePorts(t, 400)
 	if o.template == "" {
@@ -147,7 +149,7 @@ func launchGateway(t *testing.T, s *server, o gatewayOptions) *gateway {
 		"Domain": o.domain, "Server": s.component, "Secret": o.secret, "Users": userDomain,
 		"SIP": g.sip, "HTTP": g.http, "Media": media, "MediaEnd": media + 399,
 		"NoAnswer": o.noAnswer, "Phone": g.phone, "SIPp": g.sipp, "Nobody": freePort(t),
-		"Trusted": o.trusted, "Engines": o.engines, "MediaMore": o.media, "Trunks": o.trunks, "Extra": o.extra, "Routes": o.routes,
+		"Trusted": o.trusted, "Engines": o.engines, "XMPPMore": "", "Networks": "", "MediaMore": o.media, "Trunks": o.trunks, "Extra": o.extra, "Routes": o.routes,
 	}
 	maps.Copy(values, o.values)
 	writeTemplate(t, o.template, g.config, values)

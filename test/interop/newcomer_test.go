@@ -133,15 +133,7 @@ func TestNewcomer(t *testing.T) {
 	juliet := startQXmppAt(t, newcomerAt, 5222, newcomerUser, far)
 
 	// She calls first, for her client knows no proposals (XEP-0353): by then the gateway knows that.
-	juliet.do(t, "call "+far)
-	pbx.accepts(t)
-	juliet.wait(t, "connected")
-	juliet.hears(t, phoneTone)
-	talk()
-	juliet.do(t, "hangup")
-	juliet.wait(t, "finished")
-	pbx.wait(t, "CALL_CLOSED")
-	pbx.heard(t, userTone)
+	juliet.talksWith(t, pbx, far)
 
 	pbx.dial(t, "sip:"+newcomerNumber+"@"+newcomerAt)
 	juliet.wait(t, "incoming")

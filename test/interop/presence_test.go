@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"os"
@@ -223,6 +224,79 @@ func TestBusyLamp(t *testing.T) {
 	pbx.finished(t)
 }
 
+// A phone of the gateway's own watches a list of users (RFC 4662), and is not let without saying that
+// it knows lists.
+func TestPhoneWatchesAList(t *testing.T) {
+	t.Parallel()
+	s, i := startProsody(t), newIssuer(t)
+	own := i.issue(t, sipDomain)
+	g := startGateway(t, s, gatewayOptions{template: "phones.yaml", values: map[string]any{
+		"TLS": freePort(t), "WS": freePort(t), "OldHash": strings.Repeat("0", 32), "Certificate": own, "Key": own, "CA": i.ca,
+		"Registered": []registered{{"udp", "", fmt.Sprintf("ha1: [%x]", md5.Sum([]byte("udp:"+sipDomain+":pw-udp")))}}, "Lists": "{name: office, members: [romeo@" + userDomain + ", benvolio@" + userDomain + "]}",
+	}})
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	o := sippOptions{port: freePort(t), target: g.sip, uri: "sip:" + sipDomain, user: "udp", secret: "pw-udp"}
+	contact := fmt.Sprintf("Contact: <sip:udp@%s>", local(o.port))
+	register := "send REGISTER | To: <sip:udp@" + sipDomain + "> | " + contact
+	startSipp(t, o, register+"; recv 401; "+register+" | auth; recv 200").finished(t)
+	o.uri = "sip:office@" + sipDomain
+	ask := "send SUBSCRIBE | Event: presence | Expires: 600 | " + contact
+	startSipp(t, o, ask+"; recv 401; "+ask+" | auth; recv 421 | Require: eventlist").finished(t)
+	phone := startSipp(t, o, ask+"; recv 401; "+ask+" | Supported: eventlist | auth; recv 200 | Require: eventlist; "+
+		"recv NOTIFY | Require: eventlist | Content-Type: multipart/related | body fullState=.true; send 200; "+
+		"recv NOTIFY | body fullState=.false; send 200; recv NOTIFY | body basic.open; send 200; "+
+		"send SUBSCRIBE | Event: presence | Expires: 0 | Supported: eventlist | "+contact+"; recv 200; recv NOTIFY | Subscription-State: terminated; send 200")
+	user.sees(t, "the user is asked", jidOf("udp"), typed("subscribe"))
+	user.presence(t, "subscribed", jidOf("udp"), "")
+	phone.finished(t)
+}
+
+// A PBX reports the calls of two extensions over one subscription (RFC 4662), and sends what is no
+// list, or broken, in between.
+func TestListOfLamps(t *testing.T) {
+	t.Parallel()
+	s := startProsody(t)
+	port := freePort(t)
+	startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
+		{Name: "lamps", Prefix: "+44", Address: local(port), Settings: `presence: dialog, presence_list: "sip:lamps@pbx.example"`},
+	}})
+	const kind = `multipart/related;type="application/rlmi+xml";start="<l@pbx>";boundary=sep`
+	notify := func(kind, body string) string {
+		return "send NOTIFY | Event: dialog | Require: eventlist | Subscription-State: active;expires=3600 | body " + kind + " " + body + "; "
+	}
+	of := func(last, cid string) string {
+		return `<resource uri="sip:+44123` + last + `@127.0.0.1"><instance id="1" state="active" cid="` + cid + `"/></resource>`
+	}
+	lamp := func(cid, last string, version int, state, dialogs string) string {
+		return fmt.Sprintf(`--sep\nContent-ID: <%s>\nContent-Type: application/dialog-info+xml\n\n<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="%d" state="%s" entity="sip:+44123%s@pbx.example">%s</dialog-info>\n`,
+			cid, version, state, last, dialogs)
+	}
+	list := func(version int, full bool, resources string, parts ...string) string {
+		return fmt.Sprintf(`--sep\nContent-ID: <l@pbx>\nContent-Type: application/rlmi+xml;charset="UTF-8"\n\n<list xmlns="urn:ietf:params:xml:ns:rlmi" uri="sip:lamps@pbx.example" version="%d" fullState="%t">%s</list>\n%s--sep--\n`,
+			version, full, resources, strings.Join(parts, ""))
+	}
+	talks := `<dialog id="d"><state>confirmed</state></dialog>`
+	pbx := startSipp(t, sippOptions{port: port}, "recv SUBSCRIBE | Event: dialog | Supported: eventlist | Accept: .*multipart/related; send 200 | Expires: 3600 | Require: eventlist; "+
+		notify(kind, list(0, true, of("4", "a")+of("5", "b"), lamp("a", "4", 0, "full", ""), lamp("b", "5", 0, "full", "")))+"recv 200; pause 2500; "+
+		notify(kind, list(1, false, of("4", "a"), lamp("a", "4", 1, "full", talks)))+"recv 200; pause 1200; "+
+		notify("text/plain", "hello")+"recv 415 | Accept: .*rlmi; "+
+		notify(kind, "--sep\\nContent-Type: application/rlmi+xml")+"recv 400; "+
+		notify(kind, list(3, false, of("5", "b"), lamp("b", "5", 1, "full", talks)))+"recv 200; "+ // the end of the first call is lost
+		"recv SUBSCRIBE | Supported: eventlist; send 200 | Expires: 3600 | Require: eventlist; pause 1200; "+
+		notify(kind, list(4, true, of("4", "a")+of("5", "b"), lamp("a", "4", 3, "full", ""), lamp("b", "5", 1, "full", talks)))+"recv 200; pause 100")
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	first, second := jidOf("+441234"), jidOf("+441235")
+	for _, contact := range []string{first, second} {
+		user.presence(t, "subscribe", contact, "")
+	}
+	user.sees(t, "the first extension is on the phone", first, shows("dnd", "On the phone"))
+	user.sees(t, "the second is", second, shows("dnd", "On the phone"))
+	user.sees(t, "the first is not any more", first, shows("", ""))
+	pbx.finished(t)
+}
+
 // A user watches what phones publish at Kamailio's presence server (RFC 3903, RFC 4235): the
 // presence of one, and the calls of another, which tells of nothing else.
 func TestPresenceServer(t *testing.T) {
@@ -230,38 +304,17 @@ func TestPresenceServer(t *testing.T) {
 	const present, talking = "+44555", "+45555"
 	s := startProsody(t)
 	port := freePort(t)
-	startKamailio(t, "presence.cfg", port, struct {
-		SIP    int
-		Tables string
-	}{port, presenceTables})
+	startKamailio(t, "presence.cfg", port, presenceServer{SIP: port, Tables: presenceTables})
 	startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
 		{Name: "present", Prefix: "+44", Address: local(port), Settings: `presence: "on"`},
 		{Name: "talking", Prefix: "+45", Address: local(port), Settings: `presence: dialog`},
 	}})
 
-	publish := func(number, event, kind, body string) {
-		t.Helper()
-		to := sippOptions{target: port, uri: "sip:" + number + "@" + local(port), user: number}
-		startSipp(t, to, "send PUBLISH | Event: "+event+" | Expires: 600 | body "+kind+" "+body+"; recv 200").finished(t)
-	}
-	pidf := func(tuple, note string) string { // each publication is a device of its own
-		return `<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:` + present + "@" + local(port) + `"><tuple id="` + tuple +
-			`"><status><basic>open</basic></status><note>` + note + `</note></tuple></presence>`
-	}
+	publish := func(number, event, kind, body string) { t.Helper(); publish(t, port, number, event, kind, body) }
+	pidf := func(tuple, note string) string { return pidfOf(port, present, tuple, note) }
 	dialog := func(version int, state string) string {
 		return fmt.Sprintf(`<?xml version="1.0"?><dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="%d" state="full" entity="sip:%s@%s">`+
 			`<dialog id="d1" call-id="c1" direction="recipient"><state>%s</state></dialog></dialog-info>`, version, talking, local(port), state)
-	}
-	shows := func(show, status string) func(*element.Element) bool {
-		return func(e *element.Element) bool {
-			text := func(name string) string {
-				if c := e.Child(nsClient, name); c != nil {
-					return c.Text()
-				}
-				return ""
-			}
-			return e.Attr("type") == "" && text("show") == show && (status == "" || text("status") == status)
-		}
 	}
 	user := newViewer(t, s, "romeo")
 	user.presence(t, "", "", "")
@@ -277,6 +330,87 @@ func TestPresenceServer(t *testing.T) {
 	user.sees(t, "a phone in a call", jidOf(talking), shows("dnd", "On the phone"))
 	publish(talking, "dialog", "application/dialog-info+xml", dialog(2, "terminated"))
 	user.sees(t, "the call is over", jidOf(talking), shows("", ""))
+}
+
+// shows is a presence that does, with any status if there is none to compare.
+func shows(show, status string) func(*element.Element) bool {
+	return func(e *element.Element) bool {
+		text := func(name string) string {
+			if c := e.Child(nsClient, name); c != nil {
+				return c.Text()
+			}
+			return ""
+		}
+		return e.Attr("type") == "" && text("show") == show && (status == "" || text("status") == status)
+	}
+}
+
+// publish publishes a document of a number at a presence server.
+func publish(t *testing.T, port int, number, event, kind, body string) {
+	t.Helper()
+	to := sippOptions{target: port, uri: "sip:" + number + "@" + local(port), user: number}
+	startSipp(t, to, "send PUBLISH | Event: "+event+" | Expires: 600 | body "+kind+" "+body+"; recv 200").finished(t)
+}
+
+// pidfOf is what a device of a number shows; each publication is a device of its own.
+func pidfOf(port int, number, tuple, note string) string {
+	return `<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:` + number + "@" + local(port) + `"><tuple id="` + tuple +
+		`"><status><basic>open</basic></status><note>` + note + `</note></tuple></presence>`
+}
+
+// A resource list server brings the presence of two contacts over one subscription, and of a third
+// that is in no list over one of its own (RFC 4662).
+func TestResourceList(t *testing.T) {
+	t.Parallel()
+	s := startProsody(t)
+	port := freePort(t)
+	of := func(last string) string { return "+4466" + last }
+	tables := filepath.Join(t.TempDir(), "tables")
+	if err := os.CopyFS(tables, os.DirFS(presenceTables)); err != nil {
+		t.Fatal(err)
+	}
+	entry := func(number string) string { return `<entry uri="sip:` + number + `@127.0.0.1"/>` }
+	list := `<rls-services xmlns="urn:ietf:params:xml:ns:rls-services"><service uri="sip:romeo-friends@127.0.0.1"><list>` +
+		entry(of("1")) + entry(of("2")) + `</list><packages><package>presence</package></packages></service></rls-services>`
+	row := "1:romeo:" + userDomain + ":" + strings.ReplaceAll(list, ":", `\:`) + ":8:tag:0:index:0\n"
+	file, err := os.OpenFile(filepath.Join(tables, "xcap"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString(row); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	startKamailio(t, "presence.cfg", port, presenceServer{port, tables, true})
+	g := startGateway(t, s, gatewayOptions{trunks: []trunkOptions{
+		{Name: "lists", Prefix: "+44", Address: local(port), Settings: `presence: "on", presence_list: "sip:{user}-friends@` + local(port) + `"`},
+	}})
+	user := newViewer(t, s, "romeo")
+	user.presence(t, "", "", "")
+	publish(t, port, of("1"), "presence", "application/pidf+xml", pidfOf(port, of("1"), "desk", "At the harbour"))
+	for _, n := range []string{"1", "2", "3"} {
+		user.presence(t, "subscribe", jidOf(of(n)), "")
+	}
+	user.sees(t, "what was published before", jidOf(of("1")), shows("", "At the harbour"))
+	for _, n := range []string{"2", "3"} {
+		publish(t, port, of(n), "presence", "application/pidf+xml", pidfOf(port, of(n), "boat", "At sea "+n))
+		user.sees(t, "what is published now", jidOf(of(n)), shows("", "At sea "+n))
+	}
+	_, body, err := g.get("/metrics")
+	for _, want := range []string{"sipxmppgw_presence_lists 1", "sipxmppgw_presence_lists_serving 2"} {
+		if err != nil || !strings.Contains(body, want+"\n") {
+			t.Errorf("no %q, %v", want, err)
+		}
+	}
+}
+
+// A presenceServer is Kamailio as one.
+type presenceServer struct {
+	SIP    int
+	Tables string
+	Lists  bool // it serves lists, too
 }
 
 // presenceTables are those of the presence server, as Kamailio's package has them, all empty.

@@ -26,12 +26,13 @@ var protections = []protection{
 	{"keys, optional and unknown", "preferred", "", true, true, ""},
 	{"keys, mandatory and unknown", "required", "", false, false, ""},
 	{"keys, unwanted and mandatory", "off", "srtp-mand", false, false, ""},
-	{"DTLS on both", "dtls", "dtls_srtp", true, true, "DTLS-SRTP complete"},
+	// It does not mux, and wants an association for RTCP too.
+	{"DTLS on both", "dtls", "dtls_srtp", true, true, "DTLS-SRTP complete (audio/RTCP)"},
 	{"DTLS and unknown", "dtls", "", false, false, ""},
 }
 
 // A trunk protects its media as it is told, by both ways of keying, with a phone of another
-// maker; speech is heard both ways, and where they cannot agree both are told why.
+// maker, and the browser's is protected by each of the profiles; speech is heard both ways, and where they cannot agree both are told why.
 func TestProtection(t *testing.T) {
 	s := startProsody(t)
 	chromium := startBrowser(t, userTone)
@@ -58,6 +59,7 @@ func (p protection) calls(t *testing.T, b *bench, trunk int) {
 		sid := user.answers(t)
 		b.phone.wait(t, "CALL_ESTABLISHED")
 		user.hears(t, sid, phoneTone)
+		user.protects(t, sid, b.gateway.profile("SRTP_AEAD_AES_128_GCM"))
 		talk()
 		b.phone.command(t, "hangup", "")
 		user.ended(t, "terminate", "success")
@@ -78,9 +80,32 @@ func (p protection) calls(t *testing.T, b *bench, trunk int) {
 	b.phone.accepts(t)
 	user.wait(t, "accepted")
 	user.hears(t, sid, phoneTone)
+	user.protects(t, sid, b.gateway.profile("SRTP_AES128_CM_HMAC_SHA1_80"))
 	talk()
 	b.ends(t, user, sid)
 	p.proves(t, b.phone, before)
+}
+
+// Versions of DTLS, as the browser has them.
+const dtls12, dtls13 = "FEFD", "FEFC"
+
+// protects checks how a session is protected: by DTLS 1.2, for the gateway knows no other and the
+// browser knows it beside 1.3 (RFC 9147 section 5.1), and by the profile that the server of the
+// handshake prefers: the gateway in sessions that it begins, and else the browser.
+func (c *client) protects(t *testing.T, sid, want string) {
+	t.Helper()
+	if r := c.reception(t, sid); r.TLS != dtls12 || r.SRTP != want {
+		t.Errorf("%s: DTLS %s and %s; want %s and %s", c.page, r.TLS, r.SRTP, dtls12, want)
+	}
+}
+
+// profile is what a session is protected by, where it is that with the gateway's own relay. rtpengine
+// 10.5 is the server of the handshake in either case, and prefers another.
+func (g *gateway) profile(relays string) string {
+	if g.remote {
+		return "SRTP_AEAD_AES_256_GCM"
+	}
+	return relays
 }
 
 // proves checks what the phone printed of a call.

@@ -88,6 +88,20 @@ func (q *qxmpp) do(t *testing.T, command string) {
 	}
 }
 
+// talksWith calls a phone; both hear each other, and the client hangs up.
+func (q *qxmpp) talksWith(t *testing.T, phone *baresip, contact string) {
+	t.Helper()
+	q.do(t, "call "+contact)
+	phone.accepts(t)
+	q.wait(t, "connected")
+	q.hears(t, phoneTone)
+	talk()
+	q.do(t, "hangup")
+	q.wait(t, "finished")
+	phone.wait(t, "CALL_CLOSED")
+	phone.heard(t, userTone)
+}
+
 // wait takes events until one begins with a word, and returns the rest of it.
 func (q *qxmpp) wait(t *testing.T, word string) string {
 	t.Helper()
@@ -166,15 +180,7 @@ func callsOfQXmpp(t *testing.T, engines []int) {
 
 	if engines == nil { // the next has the same, and each call takes seconds
 		b.perform(t, play{"calls", func(t *testing.T, b *bench) {
-			user.do(t, "call "+contact)
-			phone.accepts(t)
-			user.wait(t, "connected")
-			user.hears(t, phoneTone)
-			talk()
-			user.do(t, "hangup")
-			user.wait(t, "finished")
-			phone.wait(t, "CALL_CLOSED")
-			phone.heard(t, userTone)
+			user.talksWith(t, phone, contact)
 		}})
 	}
 	b.perform(t, play{"calls, and adds its camera", func(t *testing.T, b *bench) {

@@ -34,7 +34,13 @@ const typistPath = "msrp://127.0.0.1:2855/typist1;tcp"
 
 func newTypist(t *testing.T, g *gateway, user, uri string) *typist {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", local(g.phone))
+	return newTypistAt(t, g, g.phone, user, uri)
+}
+
+// newTypistAt has one be at a port of 127.0.0.1.
+func newTypistAt(t *testing.T, g *gateway, port int, user, uri string) *typist {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", local(port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +55,12 @@ func newTypist(t *testing.T, g *gateway, user, uri string) *typist {
 // sends sends a request; a body follows an empty line.
 func (p *typist) sends(method, target, callID, more string) {
 	p.t.Helper()
-	if method != "ACK" {
+	branch := strings.ToLower(method)
+	switch method {
+	case "ACK":
+	case "CANCEL": // of the INVITE that was sent last (RFC 3261 section 9.1)
+		branch = "invite"
+	default:
 		p.seq++
 	}
 	to := "<" + p.uri + ">"
@@ -62,7 +73,7 @@ func (p *typist) sends(method, target, callID, more string) {
 		head += "\n"
 	}
 	text := fmt.Sprintf("%s %s SIP/2.0\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%d\nMax-Forwards: 70\nFrom: \"Otto\" <sip:%s@%s>;tag=otto1\nTo: %s\nCall-ID: %s\nCSeq: %d %s\nContact: <sip:otto@%s>\n%sContent-Length: %d\n\n",
-		method, target, p.sip.LocalAddr(), strings.ToLower(method), p.seq, p.user, p.sip.LocalAddr(), to, callID, p.seq, method, p.sip.LocalAddr(), head, len(body))
+		method, target, p.sip.LocalAddr(), branch, p.seq, p.user, p.sip.LocalAddr(), to, callID, p.seq, method, p.sip.LocalAddr(), head, len(body))
 	if _, err := p.sip.WriteTo([]byte(strings.ReplaceAll(text, "\n", "\r\n")+body), p.to); err != nil {
 		p.t.Fatal(err)
 	}
@@ -88,7 +99,8 @@ func (p *typist) hears(start string) string {
 		if !strings.HasPrefix(text, "SIP/2.0") && strings.Contains(text, " SIP/2.0\r\n") && !strings.HasPrefix(text, "ACK") {
 			var ok strings.Builder
 			ok.WriteString("SIP/2.0 200 OK\r\n")
-			for line := range strings.Lines(text) {
+			head, _, _ := strings.Cut(text, "\r\n\r\n")
+			for line := range strings.Lines(head + "\r\n") {
 				for _, h := range []string{"Via:", "From:", "To:", "Call-ID:", "CSeq:"} {
 					if strings.HasPrefix(line, h) {
 						ok.WriteString(line)
@@ -194,7 +206,7 @@ func withMSRP(t *testing.T) string {
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	s := startProsody(t)
-	g := startGateway(t, s, gatewayOptions{extra: withMSRP(t)})
+	g := startGateway(t, s, gatewayOptions{extra: withMSRP(t), routes: `{from: rooms.` + userDomain + `, to: "+49", trunk: phone}, `})
 	const room = "ops@rooms." + userDomain
 	juliet := &chatter{s.dial(t, "juliet", "desk"), make(chan *element.Element, 100)}
 	juliet.Receive(func(e *element.Element) { juliet.got <- e })
@@ -204,7 +216,14 @@ func TestRoom(t *testing.T) {
 	juliet.reads(t, "c1", "result")
 	juliet.send(t, "<message type='groupchat' to='"+room+"'><subject>Night shift</subject></message>")
 
-	otto := newTypist(t, g, "otto", "sip:ops%40rooms."+userDomain+"@"+local(g.sip))
+	otto := newTypist(t, g, "+49301234567", "sip:ops%40rooms."+userDomain+"@"+local(g.sip))
+	juliet.send(t, "<iq type='set' id='c2' to='"+room+"'><query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>"+
+		"<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var='muc#roomconfig_roomsecret'><value>sesame</value></field></x></query></iq>")
+	juliet.reads(t, "c2", "result")
+	otto.sends("INVITE", otto.uri, "early1", "Content-Type: application/sdp\n\nv=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=message 2855 TCP/MSRP *\na=path:"+typistPath+"\na=setup:active\na=accept-types:message/cpim\na=accept-wrapped-types:text/plain\na=chatroom\n")
+	otto.hears("SIP/2.0 403") // he does not know the password
+	juliet.send(t, "<message to='"+room+"'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='"+jidOf("+49301234567")+"'><reason>need eyes</reason></invite></x></message>")
+	otto.isSent("I invite you to the room sip:ops%40rooms."+userDomain+"@", "need eyes")
 	otto.enters(true)
 	juliet.reads(t, "<presence", room+"/Otto", "participant")
 
@@ -222,7 +241,7 @@ func TestRoom(t *testing.T) {
 	otto.says("said2", otto.uri+";gr=Juliet", "The green one")
 	juliet.reads(t, "type='chat'", room+"/Otto", "The green one")
 	juliet.send(t, "<message type='chat' id='g2' to='"+room+"/Otto'><body>Thanks</body><x xmlns='http://jabber.org/protocol/muc#user'/></message>")
-	otto.reads("SEND", "Thanks", "To: <sip:otto@")
+	otto.reads("SEND", "Thanks", "To: <sip:+49301234567@")
 	otto.types("NICKNAME", "Use-Nickname: \"Ottilie\"\n", "")
 	otto.reads(" 200 ")
 	juliet.reads(t, "<presence", room+"/Ottilie", "participant")

@@ -218,6 +218,9 @@ func (c *compiler) recv(s step) error {
 			attributes += ` auth="true"`
 		}
 		invite := top(c.sent) == "INVITE"
+		if top(c.sent) == "SUBSCRIBE" && status/100 == 2 {
+			attributes += ` rrs="true"` // it makes a dialog
+		}
 		if invite {
 			attributes += ` rrs="true"`
 			for _, provisional := range []int{100, 180, 183} {
@@ -365,7 +368,7 @@ func (c *compiler) request(method string) []string {
 	uri, branch := c.uri, "[branch]"
 	from, to := "From: "+own+ownTag, "To: <"+c.uri+">"
 	number := c.number
-	first := (method == "INVITE" || method == "OPTIONS" || method == "MESSAGE" || method == "PUBLISH") && !c.talking || method == "CANCEL" || method == "ACK" && c.status >= 300 && !c.inside
+	first := (method == "INVITE" || method == "OPTIONS" || method == "MESSAGE" || method == "PUBLISH" || method == "REGISTER" || method == "SUBSCRIBE" && c.status/100 != 2) && !c.talking || method == "NOTIFY" && c.index == 0 || method == "CANCEL" || method == "ACK" && c.status >= 300 && !c.inside
 	if method == "CANCEL" || method == "ACK" && c.status >= 300 {
 		branch = fmt.Sprintf("[branch-%d]", c.index-c.invite)
 	}

@@ -47,16 +47,20 @@ func TestEmbeddedSounds(t *testing.T) {
 
 func runEmbedded(t *testing.T, engine embedded.Engine) {
 	t.Helper()
-	Run(t, func(t *testing.T) Engine { return relay(t, embedded.Options{Engine: engine}) })
+	Run(t, func(t *testing.T) Engine { return relay(t, embedded.Options{Engine: engine, InbandDTMF: true}) })
 }
 
 func relay(t *testing.T, o embedded.Options) Engine {
 	t.Helper()
-	o.AllowLoopback, o.PortMin, o.PortMax, o.Times.Tick = true, 20000, 29999, 20*time.Millisecond
+	o.AllowLoopback, o.PortMin, o.PortMax, o.Times.Tick, o.Times.Report = true, 20000, 29999, 20*time.Millisecond, 200*time.Millisecond
 	r, err := embedded.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	return Engine{Plane: plane[*embedded.Bridge](r.Open), Left: func() int { return r.Counters().Bridges }, Checks: true, Roles: true}
+	return Engine{Plane: plane[*embedded.Bridge](r.Open), Left: func() int { return r.Counters().Bridges }, Checks: true}
+}
+
+func TestEmbeddedSpeech(t *testing.T) {
+	RunSpeech(t, Transcoder{Engine: relay(t, embedded.Options{Transcodes: 50}), Noise: true})
 }

@@ -334,15 +334,21 @@ func (c *Client) Reach(ours *media.ICE) {
 
 // Read takes what comes on the connection until it is closed; Connect starts it.
 func (c *Client) Read() {
+	tellApart(c.Conn, c.hello, c.Media)
+}
+
+// tellApart reads a connection until it is closed, and hands over records of DTLS and all else
+// (RFC 7983); what nobody has taken in time is lost.
+func tellApart(conn net.Conn, hello, rest chan<- []byte) {
 	buf := make([]byte, 2000)
 	for {
-		n, err := c.Conn.Read(buf)
+		n, err := conn.Read(buf)
 		if err != nil {
 			return
 		}
-		to := c.Media
+		to := rest
 		if buf[0] < 64 {
-			to = c.hello
+			to = hello
 		}
 		select {
 		case to <- bytes.Clone(buf[:n]):
@@ -352,8 +358,24 @@ func (c *Client) Read() {
 }
 
 func (c *Client) shake(ctx context.Context, prints []media.Fingerprint, active bool) error {
+	conn, err := newDTLS(&pipe{conn: c.Conn, hello: c.hello, closed: c.closed}, c.Cert, prints, active)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.dtls = conn
+	c.mu.Unlock()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.TX, c.RX, err = contexts(conn, active)
+	return err
+}
+
+// newDTLS makes an association that has not shaken hands.
+func newDTLS(p *pipe, cert tls.Certificate, prints []media.Fingerprint, active bool) (*dtls.Conn, error) {
 	both := []dtls.Option{
-		dtls.WithCertificates(c.Cert),
+		dtls.WithCertificates(cert),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithInsecureSkipVerify(true),
@@ -368,56 +390,42 @@ func (c *Client) shake(ctx context.Context, prints []media.Fingerprint, active b
 			return errors.New("the certificate is not the one that was announced")
 		}),
 	}
-	var conn *dtls.Conn
-	var err error
 	if active {
 		var options []dtls.ClientOption
 		for _, o := range both {
 			options = append(options, o)
 		}
-		conn, err = dtls.ClientWithOptions(&pipe{c: c}, c.Conn.RemoteAddr(), options...)
-	} else {
-		options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
-		for _, o := range both {
-			options = append(options, o)
-		}
-		conn, err = dtls.ServerWithOptions(&pipe{c: c}, c.Conn.RemoteAddr(), options...)
+		return dtls.ClientWithOptions(p, p.conn.RemoteAddr(), options...)
 	}
-	if err != nil {
-		return err
+	options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
+	for _, o := range both {
+		options = append(options, o)
 	}
-	c.mu.Lock()
-	c.dtls = conn
-	c.mu.Unlock()
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	return c.key(conn, active)
+	return dtls.ServerWithOptions(p, p.conn.RemoteAddr(), options...)
 }
 
-// key makes the SRTP contexts of a finished handshake (RFC 5764 section 4.2).
-func (c *Client) key(conn *dtls.Conn, active bool) error {
+// contexts makes the SRTP contexts of a finished handshake (RFC 5764 section 4.2).
+func contexts(conn *dtls.Conn, active bool) (tx, rx *srtp.Context, err error) {
 	chosen, ok := conn.SelectedSRTPProtectionProfile()
 	if !ok {
-		return errors.New("no SRTP profile was agreed")
+		return nil, nil, errors.New("no SRTP profile was agreed")
 	}
 	state, ok := conn.ConnectionState()
 	if !ok {
-		return errors.New("there is no state after the handshake")
+		return nil, nil, errors.New("there is no state after the handshake")
 	}
 	k := srtp.Config{Profile: srtp.ProtectionProfile(chosen)}
-	err := k.ExtractSessionKeysFromDTLS(&state, active)
-	if err != nil {
-		return err
+	if err := k.ExtractSessionKeysFromDTLS(&state, active); err != nil {
+		return nil, nil, err
 	}
-	if c.TX, err = srtp.CreateContext(k.Keys.LocalMasterKey, k.Keys.LocalMasterSalt, k.Profile); err != nil {
-		return err
+	if tx, err = srtp.CreateContext(k.Keys.LocalMasterKey, k.Keys.LocalMasterSalt, k.Profile); err != nil {
+		return nil, nil, err
 	}
-	c.RX, err = srtp.CreateContext(
+	rx, err = srtp.CreateContext(
 		k.Keys.RemoteMasterKey, k.Keys.RemoteMasterSalt, k.Profile,
 		srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow),
 	)
-	return err
+	return tx, rx, err
 }
 
 // Say implements [Peer].
@@ -466,9 +474,11 @@ func (c *Client) Listen(wait time.Duration) (got rtp.Packet, ok bool) {
 	}
 }
 
-// A pipe is the client's DTLS over its ICE connection.
+// A pipe is DTLS over a connection that others use too.
 type pipe struct {
-	c        *Client
+	conn     net.Conn
+	hello    chan []byte // the records that came
+	closed   chan struct{}
 	mu       sync.Mutex
 	deadline *time.Timer
 	late     chan struct{}
@@ -479,18 +489,18 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	late := p.late
 	p.mu.Unlock()
 	select {
-	case d := <-p.c.hello:
-		return copy(b, d), p.c.Conn.RemoteAddr(), nil
+	case d := <-p.hello:
+		return copy(b, d), p.conn.RemoteAddr(), nil
 	case <-late:
 		return 0, nil, os.ErrDeadlineExceeded
-	case <-p.c.closed:
+	case <-p.closed:
 		return 0, nil, net.ErrClosed
 	}
 }
 
-func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) { return p.c.Conn.Write(b) }
+func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) { return p.conn.Write(b) }
 func (p *pipe) Close() error                              { return nil }
-func (p *pipe) LocalAddr() net.Addr                       { return p.c.Conn.LocalAddr() }
+func (p *pipe) LocalAddr() net.Addr                       { return p.conn.LocalAddr() }
 func (p *pipe) SetDeadline(t time.Time) error             { return p.SetReadDeadline(t) }
 func (p *pipe) SetWriteDeadline(time.Time) error          { return nil }
 

@@ -3,7 +3,6 @@
 package mediatest
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -53,6 +52,13 @@ func TestRTPEngineSounds(t *testing.T) {
 	})
 }
 
+// rtpengine makes Opus of two channels, each of which is quieter.
+func TestRTPEngineSpeech(t *testing.T) {
+	at := daemon(t)
+	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: at}}, Transcode: true})
+	RunSpeech(t, Transcoder{Engine: Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, Quieter: 3})
+}
+
 // wave is a WAV file of 16 bits, one channel and 8000 samples a second.
 func wave(pcm []int16) []byte {
 	p := append([]byte("RIFF\x00\x00\x00\x00WAVEfmt "), 16, 0, 0, 0, 1, 0, 1, 0)
@@ -72,7 +78,7 @@ func TestRTPEngineNetworks(t *testing.T) {
 	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t, "in/127.0.0.1", "out/127.0.0.2")}}})
 	for _, calls := range []bool{false, true} {
 		policies := [2]media.Policy{sipPolicy(), jinglePolicy()}
-		policies[0].Network, policies[1].Network = "in", "out"
+		policies[0].Networks, policies[1].Networks = []string{"in"}, []string{"out"}
 		p, c := NewPhone(t, "127.0.0.1"), NewClient(t)
 		var told, shown media.Description
 		client := call.B
@@ -163,6 +169,12 @@ func daemon(t *testing.T, interfaces ...string) string {
 	return at
 }
 
+// A digit is a tone to a phone that knows no events, too where rtpengine may translate.
+func TestRTPEngineTones(t *testing.T) {
+	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}, Transcode: true})
+	digitAsTone(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)})
+}
+
 // Legs that speak different codecs are translated.
 func TestRTPEngineTranscodes(t *testing.T) {
 	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}, Transcode: true})
@@ -213,71 +225,4 @@ func TestRTPEngineTranscodes(t *testing.T) {
 			t.Errorf("1000 Hz is %.2f of what is heard, at %.1f dB", share, level)
 		}
 	}
-}
-
-// A digit that came by signalling is heard as a tone by a phone that knows no events.
-func TestRTPEngineTones(t *testing.T) {
-	at := daemon(t)
-	for _, transcode := range []bool{false, true} {
-		t.Run(fmt.Sprintf("transcode %v", transcode), func(t *testing.T) {
-			e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: at}}, Transcode: transcode})
-			tones := sipPolicy()
-			tones.Tones = true
-			g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, sipPolicy(), tones)
-			a, b := NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
-			b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101))))
-			a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
-			say(t, a, 0, b, 0, 1000)
-			g.Digit(call.B, call.Digit{Key: '5', Length: 200 * time.Millisecond})
-			var heard []int16
-			seq := uint16(1005)
-			until(t, "the digit", func() bool {
-				speak(a, 0, seq, string(bytes.Repeat([]byte{0xff}, 160))) // silence
-				seq++
-				got, ok := b.Listen(20 * time.Millisecond)
-				for i := 0; ok && i < len(got.Payload); i++ {
-					heard = append(heard, audio.DecodePCMU(got.Payload[i]))
-				}
-				last := heard[max(0, len(heard)-800):]
-				low, _ := audio.ToneShare(last, 770)
-				high, _ := audio.ToneShare(last, 1336)
-				return low > 0.2 && high > 0.2 && low+high > 0.9
-			})
-		})
-	}
-}
-
-// Pictures pass beside the sound, on ports of their own, and can be refused.
-func TestRTPEnginePictures(t *testing.T) {
-	e := engineOf(t, rtpengine.Options{Instances: []rtpengine.Instance{{Address: daemon(t)}}})
-	policy := sipPolicy()
-	policy.Video = true
-	g := newRig(t, Engine{Plane: plane[*rtpengine.Bridge](e.Open)}, policy, policy)
-	vp8 := media.Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}
-	var sound, picture [2]*Phone
-	var says [2]media.Description
-	for i := range says {
-		sound[i], picture[i] = NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
-		says[i] = sound[i].Describe(pcmu())
-		video := picture[i].Describe(vp8).Streams[0]
-		video.Kind = media.Video
-		says[i].Streams = append(says[i].Streams, video)
-	}
-	offer := g.Offered(1, call.B, says[0])
-	answer := g.Answered(2, call.A, says[1])
-	for i, d := range []media.Description{answer, offer} {
-		if len(d.Streams) != 2 || d.Streams[1].Rejected {
-			t.Fatalf("side %d is told %+v", i, d)
-		}
-		sound[i].Call(d)
-		picture[i].To = d.Streams[1].Transport.Addr
-	}
-	talk(t, sound[0], 0, sound[1], 0, 1000)
-	talk(t, picture[0], 97, picture[1], 97, 1000)
-	gone := says[0].Clone()
-	gone.Streams[1].Rejected = true
-	if d := g.Joined(3, call.A, gone); d.Streams[0].Rejected || !d.Streams[1].Rejected {
-		t.Errorf("A is answered %+v", d)
-	}
-	talk(t, sound[0], 0, sound[1], 0, 2000)
 }

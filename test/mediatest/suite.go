@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,11 +29,6 @@ type Engine struct {
 	// Checks says that a client is followed by its checks alone; rtpengine 10.5 wants to hear
 	// media, too.
 	Checks bool
-	// Roles says that the roles of ICE stay as they are when a client begins ICE anew. rtpengine
-	// 10.5 takes itself to be led by who restarts (RFC 5245 section 9.1.1.1). A called client that
-	// keeps its role then disagrees, and after the conflict rtpengine nominates nothing in one run
-	// of fifteen.
-	Roles bool
 }
 
 // Run has an engine do what every engine must.
@@ -55,8 +51,10 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"hold", hold},
 		{"phone moves", phoneMoves},
 		{"phone moves, and the other stays", otherStays},
-		{"calling client restarts ICE", func(t *testing.T, e Engine) { clientRestarts(t, e, true) }},
-		{"called client restarts ICE", func(t *testing.T, e Engine) { clientRestarts(t, e, false) }},
+		{"calling client restarts ICE", func(t *testing.T, e Engine) { clientRestarts(t, e, true, false) }},
+		{"calling client restarts ICE by an offer", func(t *testing.T, e Engine) { clientRestarts(t, e, true, true) }},
+		{"called client restarts ICE", func(t *testing.T, e Engine) { clientRestarts(t, e, false, false) }},
+		{"called client restarts ICE by an offer", func(t *testing.T, e Engine) { clientRestarts(t, e, false, true) }},
 		{"the NAT of a callee moves it", func(t *testing.T, e Engine) { clientIsMoved(t, e, false) }},
 		{"the NAT of a caller moves it", func(t *testing.T, e Engine) { clientIsMoved(t, e, true) }},
 		{"what cannot be is refused", refusals},
@@ -64,6 +62,8 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"a change that cannot be changes nothing", changeThatCannotBe},
 		{"a digit is played", digit},
 		{"a digit without a form is handed back", digitWithoutForm},
+		{"a digit is a tone to who knows no events", digitAsTone},
+		{"pictures pass beside the sound", pictures},
 		{"strangers are not heard", strangers},
 		{"a phone takes the place of a phone", phoneTakesPlace},
 		{"clients take the place of a phone", clientTakesPlace},
@@ -82,6 +82,7 @@ func Run(t *testing.T, engine func(t *testing.T) Engine) {
 		{"a client without DTLS is called", plainClientIsCalled},
 		{"a client offers keys", clientOffersKeys},
 		{"a phone has ICE", phoneHasICE},
+		{"what peers report is known", figures},
 		{"release frees all", releaseFreesAll},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, engine(t)) })
@@ -465,23 +466,23 @@ func otherStays(t *testing.T, e Engine) {
 	}
 }
 
-func clientRestarts(t *testing.T, e Engine, calls bool) {
-	if !calls && !e.Roles {
-		t.Skip("of the called client's restart rtpengine makes a conflict of roles, see Engine.Roles")
-	}
+func clientRestarts(t *testing.T, e Engine, calls, offers bool) {
 	side, policies := call.B, [2]media.Policy{sipPolicy(), jinglePolicy()}
 	if calls {
 		side, policies = call.A, [2]media.Policy{jinglePolicy(), sipPolicy()}
 	}
 	g := newRig(t, e, policies[call.A], policies[call.B])
 	a, b := NewPhone(t, "127.0.0.1"), NewClient(t)
+	var had string // our credentials
 	if calls {
 		offer := g.Offered(1, call.B, b.Describe(media.ActPass, pcmu()))
 		a.Call(offer)
 		answer := g.Answered(2, call.A, a.Describe(taken(t, offer, "PCMU")...))
+		had = answer.Streams[0].Transport.ICE.Ufrag
 		connect(t, b, answer, true, answer.Streams[0].Transport.DTLS.Setup == media.Passive)
 	} else {
 		offer := g.Offered(1, call.B, a.Describe(pcmu()))
+		had = offer.Streams[0].Transport.ICE.Ufrag
 		a.Call(g.Answered(2, call.A, b.Describe(media.Active, taken(t, offer, "PCMU")...)))
 		connect(t, b, offer, false, true)
 	}
@@ -495,23 +496,35 @@ func clientRestarts(t *testing.T, e Engine, calls bool) {
 	if b.Ufrag == was {
 		t.Fatal("the client has no new credentials")
 	}
-	bare := b.Trickled() // new credentials first, candidates after
-	candidates := bare.Streams[0].Transport.ICE.Candidates
-	bare.Streams[0].Transport.ICE.Candidates = nil
-	g.Candidates(side, bare)
-	ours := Next[call.MediaCandidates](g)
-	s := ours.Media.Streams[0]
-	if ours.Side != side || s.Name != "0" || s.Transport.ICE.Ufrag == "" || len(s.Transport.ICE.Candidates) != 1 {
-		t.Fatalf("the restart is answered %+v", ours)
+	var tr media.Transport
+	if offers {
+		answer := g.Joined(3, side, b.Describe(media.ActPass, pcmu()))
+		tr = answer.Streams[0].Transport
+		if tr.DTLS.Setup != media.Active && tr.DTLS.Setup != media.Passive {
+			t.Errorf("the offer is answered with the setup %v", tr.DTLS.Setup)
+		}
+	} else {
+		bare := b.Trickled() // new credentials first, candidates after
+		candidates := bare.Streams[0].Transport.ICE.Candidates
+		bare.Streams[0].Transport.ICE.Candidates = nil
+		g.Candidates(side, bare)
+		ours := Next[call.MediaCandidates](g)
+		if ours.Side != side || ours.Media.Streams[0].Name != "0" {
+			t.Fatalf("the restart is answered %+v", ours)
+		}
+		tr = ours.Media.Streams[0].Transport
+		bare.Streams[0].Transport.ICE.Candidates = candidates
+		g.Candidates(side, bare)
 	}
-	bare.Streams[0].Transport.ICE.Candidates = candidates
-	g.Candidates(side, bare)
+	if tr.ICE.Ufrag == "" || tr.ICE.Ufrag == had || len(tr.ICE.Candidates) != 1 {
+		t.Fatalf("the restart is answered %+v", tr.ICE)
+	}
 	chosen := make(chan struct{}, 8)
 	b.Agent.OnSelectedCandidatePairChange(func(ice.Candidate, ice.Candidate) { chosen <- struct{}{} })
-	if err := b.Agent.SetRemoteCredentials(s.Transport.ICE.Ufrag, s.Transport.ICE.Pwd); err != nil {
+	if err := b.Agent.SetRemoteCredentials(tr.ICE.Ufrag, tr.ICE.Pwd); err != nil {
 		t.Fatal(err)
 	}
-	b.Reach(s.Transport.ICE)
+	b.Reach(tr.ICE)
 	select {
 	case <-chosen:
 	case <-time.After(Patience):
@@ -665,6 +678,66 @@ func digitWithoutForm(t *testing.T, e Engine) {
 	if got := Next[call.MediaDigit](g); got.Side != call.A || got.Digit.Key != '#' {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// A digit that came by signalling is heard as a tone by a phone that knows no events.
+func digitAsTone(t *testing.T, e Engine) {
+	tones := sipPolicy()
+	tones.Tones = true
+	g := newRig(t, e, sipPolicy(), tones)
+	a, b := NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
+	b.Call(g.Offered(1, call.B, a.Describe(pcmu(), events(101))))
+	a.Call(g.Answered(2, call.A, b.Describe(pcmu())))
+	say(t, a, 0, b, 0, 1000)
+	g.Digit(call.B, call.Digit{Key: '5', Length: 200 * time.Millisecond})
+	var heard []int16
+	seq := uint16(1005)
+	until(t, "the digit", func() bool {
+		speak(a, 0, seq, strings.Repeat("\xff", 160)) // silence
+		seq++
+		got, ok := b.Listen(20 * time.Millisecond)
+		for i := 0; ok && i < len(got.Payload); i++ {
+			heard = append(heard, audio.DecodePCMU(got.Payload[i]))
+		}
+		last := heard[max(0, len(heard)-800):]
+		low, _ := audio.ToneShare(last, 770)
+		high, _ := audio.ToneShare(last, 1336)
+		return low > 0.2 && high > 0.2 && low+high > 0.9
+	})
+}
+
+// Pictures pass beside the sound, on ports of their own, and can be refused.
+func pictures(t *testing.T, e Engine) {
+	policy := sipPolicy()
+	policy.Video = true
+	g := newRig(t, e, policy, policy)
+	vp8 := media.Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}
+	var sound, picture [2]*Phone
+	var says [2]media.Description
+	for i := range says {
+		sound[i], picture[i] = NewPhone(t, "127.0.0.1"), NewPhone(t, "127.0.0.1")
+		says[i] = sound[i].Describe(pcmu())
+		video := picture[i].Describe(vp8).Streams[0]
+		video.Kind = media.Video
+		says[i].Streams = append(says[i].Streams, video)
+	}
+	offer := g.Offered(1, call.B, says[0])
+	answer := g.Answered(2, call.A, says[1])
+	for i, d := range []media.Description{answer, offer} {
+		if len(d.Streams) != 2 || d.Streams[1].Rejected {
+			t.Fatalf("side %d is told %+v", i, d)
+		}
+		sound[i].Call(d)
+		picture[i].To = d.Streams[1].Transport.Addr
+	}
+	talk(t, sound[0], 0, sound[1], 0, 1000)
+	talk(t, picture[0], 97, picture[1], 97, 1000)
+	gone := says[0].Clone()
+	gone.Streams[1].Rejected = true
+	if d := g.Joined(3, call.A, gone); d.Streams[0].Rejected || !d.Streams[1].Rejected {
+		t.Errorf("A is answered %+v", d)
+	}
+	talk(t, sound[0], 0, sound[1], 0, 2000)
 }
 
 // Once a phone has been heard nobody else is heard in its place (RTP Bleed).

@@ -15,7 +15,7 @@ https_ports = { }
 http_default_host = "{{.Domain}}"
 modules_disabled = { "s2s", "tls", "offline" }
 modules_enabled = {
-	"roster", "saslauth", "disco", "posix", "ping", "carbons", "pep", "websocket", "external_services",
+	"roster", "saslauth", "disco", "posix", "ping", "carbons", "pep", "websocket", "external_services", "version", "time",
 }
 external_services = { { type = "stun", transport = "udp", host = "127.0.0.1", port = {{.STUN}} } }
 external_service_access = { "{{.Domain}}", "{{.Gateway}}" }

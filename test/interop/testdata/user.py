@@ -6,6 +6,12 @@ what comes of each in one line:
     commands                    the nodes that there are
     form                        the form of XEP-0077 as it is shown
     say TEXT                    writes to the gateway
+    write JID TEXT              writes to somebody, who is asked for a receipt (XEP-0184)
+    correct JID TEXT            writes it anew (XEP-0308)
+    link JID URL                sends where a file is (XEP-0066)
+    type JID STATE              says whether one composes (XEP-0085)
+    watch JID                   asks to see somebody's presence
+    show SHOW STATUS            says how one is
     roster                      the contacts that the server keeps for the user, with names
     dial NUMBER                 calls a number (XEP-0353, XEP-0166), until it has answered
     answer                      takes the next call; prints "waiting", and what came of it
@@ -13,7 +19,8 @@ what comes of each in one line:
 
 Calls are signalling alone: no packet of sound is sent.
 
-What the gateway writes is printed as it comes, after "heard ".
+What the gateway writes is printed as it comes, after "heard "; what contacts there write, say of
+themselves and have read, after "heard " and their JID.
 
     user.py JID PASSWORD PORT GATEWAY
 """
@@ -46,14 +53,20 @@ class User(slixmpp.ClientXMPP):
         super().__init__(jid, password)
         self.gateway = gateway
         self.commands = asyncio.Queue()
-        self.proposals, self.answers = asyncio.Queue(), asyncio.Queue()
-        self.peer = self.sid = None
-        for plugin in ("xep_0004", "xep_0030", "xep_0050", "xep_0077"):
+        self.proposals, self.answers, self.presences = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()
+        self.peer = self.sid = self.written = None
+        for plugin in ("xep_0004", "xep_0030", "xep_0050", "xep_0066", "xep_0077", "xep_0085", "xep_0184", "xep_0203", "xep_0308"):
             self.register_plugin(plugin)
         self["xep_0077"].create_account = False
         self["feature_mechanisms"].unencrypted_plain = True
         self.add_event_handler("session_start", self.start)
         self.add_event_handler("message", self.heard)
+        self.add_event_handler("message_error", lambda m: self.told(m, "error %s %s" % (m["error"]["condition"], m["id"])))
+        self.add_event_handler("receipt_received", lambda m: self.told(m, "receipt" if m["receipt"] == self.written else "receipt of another"))
+        for state in ("active", "composing", "paused", "inactive", "gone"):
+            self.add_event_handler("chatstate_" + state, self.composes)
+        for kind in ("available", "unavailable", "subscribed"):
+            self.add_event_handler("presence_" + kind, self.seen)
         self.add_event_handler("failed_auth", lambda _: say("failed_auth"))
         for name in ("propose", "proceed", "reject"):
             self.register_handler(Callback(name, MatchXPath("{jabber:client}message/{%s}%s" % (JMI, name)), self.word))
@@ -77,6 +90,21 @@ class User(slixmpp.ClientXMPP):
     def heard(self, m):
         if m["body"] and m["from"].bare == self.gateway:
             say("heard " + m["body"])
+        elif m["body"]:
+            self.told(m, "says " + m["body"])
+
+    def told(self, stanza, what):
+        if stanza["from"].domain == self.gateway:
+            say("heard %s %s" % (stanza["from"].bare, what))
+
+    def composes(self, m):
+        if not m["body"]:
+            self.told(m, "is " + m["chat_state"])
+
+    def seen(self, p):
+        if p["from"] == self.gateway:
+            self.presences.put_nowait(p)
+        self.told(p, ("is %s %s" % (p["type"], p["status"])).strip())
 
     def word(self, message):
         proposed = message.xml.find("{%s}propose" % JMI) is not None
@@ -141,9 +169,60 @@ class User(slixmpp.ClientXMPP):
         notes = [kind + ": " + text for kind, text in iq["command"]["notes"]]
         return " ".join([iq["command"]["status"]] + notes)
 
+    async def do_result(self, node, *fields):
+        iq = await self["xep_0050"].send_command(self.gateway, node, payload=self.form(fields) if fields else None, timeout=40)
+        values = iq.xml.findall(".//{jabber:x:data}field[@var='text']/{jabber:x:data}value")
+        return "\n".join([iq["command"]["status"]] + [v.text or "" for v in values])
+
+    async def do_subscribe(self):
+        self.send_presence_subscription(pto=self.gateway)
+        return "done"
+
+    async def do_presence(self, *types):
+        """waits until the gateway's own presence is of one of the types"""
+        while True:
+            p = await asyncio.wait_for(self.presences.get(), 40)
+            if p["type"] in types:
+                return "%s %s" % (p["type"], p["status"])
+
     async def do_say(self, text):
         self.send_message(mto=self.gateway, mbody=text, mtype="chat")
         return "said"
+
+    async def writes(self, to, text, **more):
+        m = self.make_message(mto=to, mbody=text, mtype="chat")
+        m["id"] = secrets.token_hex(8)
+        m["chat_state"] = "active"
+        m["request_receipt"] = True
+        for name, value in more.items():
+            m[name]["id" if name == "replace" else "url"] = value
+        if "replace" not in more:
+            self.written = m["id"]
+        m.send()
+        return "written"
+
+    async def do_write(self, to, text):
+        return await self.writes(to, text)
+
+    async def do_correct(self, to, text):
+        return await self.writes(to, text, replace=self.written)
+
+    async def do_link(self, to, url):
+        return await self.writes(to, url, oob=url)
+
+    async def do_type(self, to, state):
+        m = self.make_message(mto=to, mtype="chat")
+        m["chat_state"] = state
+        m.send()
+        return "typed"
+
+    async def do_watch(self, jid):
+        self.send_presence_subscription(jid)
+        return "asked"
+
+    async def do_show(self, show, status):
+        self.send_presence(pshow=show, pstatus=status)
+        return "shown"
 
     async def do_roster(self):
         iq = await self.get_roster()

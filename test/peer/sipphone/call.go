@@ -313,6 +313,19 @@ func (c *Call) Play(ctx context.Context, samples []int16) error {
 	return sender.Play(ctx, samples)
 }
 
+// Text returns what the peer said of text last: the port, and the lines of its SDP; 0 if there is
+// none.
+func (c *Call) Text() (port int, lines []string) {
+	d := c.media.target()
+	if d.text == nil {
+		return 0, nil
+	}
+	if fields := strings.Fields(d.text[0]); len(fields) > 1 {
+		port, _ = strconv.Atoi(fields[1])
+	}
+	return port, d.text
+}
+
 // contact and describe write our side of the dialog.
 func (c *Call) contact() string {
 	transport := ""
@@ -334,7 +347,10 @@ func (c *Call) description(codecs []audio.Codec, direction string) string {
 	d := description{addr: c.media.addr(), codecs: codecs, ptime: c.p.options.PTime, direction: direction}
 	if c.offer != nil {
 		d.others = c.offer.others
+	} else if c.p.options.Text != nil {
+		d.others = []string{"text"}
 	}
+	d.text = c.p.options.Text
 	return d.format(c.p.options.User, c.version)
 }
 

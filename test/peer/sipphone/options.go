@@ -23,6 +23,7 @@ type Options struct {
 
 	Codecs    []audio.Codec // offered and accepted, best first; default PCMU, PCMA and telephone-event
 	PTime     time.Duration // of what is sent and asked for; default 20 ms
+	Text      []string      // lines of SDP about text, offered and answered with; nil refuses it (RFC 4103)
 	T1        time.Duration // round-trip time estimate (RFC 3261 section 17.1.1.1); default 500 ms
 	Behaviour Behaviour
 

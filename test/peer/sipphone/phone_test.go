@@ -496,7 +496,7 @@ func TestDescriptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.addr.String() != "10.0.0.2:4000" || d.rtcp.Port() != 5001 || d.direction != "sendonly" || d.ptime != 30*time.Millisecond || d.others != 1 {
+	if d.addr.String() != "10.0.0.2:4000" || d.rtcp.Port() != 5001 || d.direction != "sendonly" || d.ptime != 30*time.Millisecond || len(d.others) != 1 {
 		t.Errorf("got %+v", d)
 	}
 	if len(d.codecs) != 3 || !d.codecs[2].Same(audio.Opus) || d.codecs[1].Name != "PCMA" {

@@ -18,8 +18,9 @@ type description struct {
 	codecs    []audio.Codec
 	ptime     time.Duration
 	direction string
-	profile   string // such as RTP/AVP
-	others    int    // media other than the first audio
+	profile   string   // such as RTP/AVP
+	others    []string // kinds of media other than the first audio
+	text      []string // lines of the first about text, without line ends; nil for none
 }
 
 // format writes a description; version is that of the o= line.
@@ -46,8 +47,14 @@ func (d *description) format(user string, version int) string {
 		}
 	}
 	fmt.Fprintf(&b, "a=ptime:%d\r\na=%s\r\n", d.ptime.Milliseconds(), d.direction)
-	for range d.others {
-		b.WriteString("m=video 0 RTP/AVP 96\r\n") // refused; the answer has as many lines as the offer
+	text := d.text
+	for _, kind := range d.others { // the answer has as many lines as the offer
+		if kind == "text" && text != nil {
+			b.WriteString(strings.Join(text, "\r\n") + "\r\n")
+			text = nil
+			continue
+		}
+		fmt.Fprintf(&b, "m=%s 0 RTP/AVP 96\r\n", kind) // refused
 	}
 	return b.String()
 }
@@ -98,7 +105,10 @@ func parse(text string) (*description, error) {
 			}
 			if fields[0] != "audio" || formats != nil {
 				in = "other"
-				d.others++
+				d.others = append(d.others, fields[0])
+				if fields[0] == "text" && d.text == nil {
+					in, d.text = "text", []string{line}
+				}
 				continue
 			}
 			in = "audio"
@@ -122,7 +132,10 @@ func parse(text string) (*description, error) {
 				host = addr
 			}
 		case "a":
-			if in == "other" {
+			if in == "text" {
+				d.text = append(d.text, line)
+			}
+			if in == "other" || in == "text" {
 				continue
 			}
 			name, rest, _ := strings.Cut(value, ":")

@@ -1,6 +1,7 @@
 package xmppserver
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strconv"
@@ -207,6 +208,11 @@ func (s *Server) serverIQ(e *element.Element, u *user) {
 			services.Add(element.New("", "service", "type", "stun", "host", host, "port", port, "transport", "udp"))
 		}
 		answer.Add(services)
+	case kind == "get" && payload.Is(nsVersion, "query") && u == nil:
+		answer.Add(element.New(nsVersion, "query").Add(element.New("", "name").AddText(cmp.Or(s.options.Program, "xmppserver"))))
+	case kind == "get" && payload.Is(nsTime, "time") && u == nil:
+		now := time.Now().Add(s.options.Ahead).UTC().Format(time.RFC3339)
+		answer.Add(element.New(nsTime, "time").Add(element.New("", "utc").AddText(now)))
 	case kind == "set" && payload.Is(nsSession, "session"):
 	case kind == "set" && own && (payload.Is(nsCarbons, "enable") || payload.Is(nsCarbons, "disable")):
 		if session := u.session(e.Attr("from")); session != nil {

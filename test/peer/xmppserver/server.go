@@ -35,6 +35,8 @@ const (
 	nsHints      = "urn:xmpp:hints"
 	nsDelay      = "urn:xmpp:delay"
 	nsExtdisco   = "urn:xmpp:extdisco:2"
+	nsVersion    = "jabber:iq:version"
+	nsTime       = "urn:xmpp:time"
 	nsSession    = "urn:ietf:params:xml:ns:xmpp-session"
 	nsJMI        = "urn:xmpp:jingle-message:0"
 )
@@ -47,6 +49,8 @@ type Options struct {
 	StanzaLimit  int               // in bytes, for what a component sends; default 512 KiB
 	StoreOffline bool              // keep messages for users that are away; else they are returned as errors
 	STUN         string            // host:port of a STUN server that it names (XEP-0215); may be empty
+	Program      string            // that it says it is (XEP-0092); default xmppserver
+	Ahead        time.Duration     // of the clock of this machine, by which it says its time (XEP-0202)
 
 	// Trace is told of every stanza at the server's edge, in order. It must return soon and
 	// not call the server.
