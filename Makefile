@@ -51,7 +51,7 @@ deps: ## install the real peers (Debian packages, npm packages); as root
 
 interop: ## tests with real peers: Prosody, ejabberd, Kamailio, baresip, SIPp, SIPVicious, Chromium, QXmpp, slixmpp, rtpengine
 	@sh test/interop/deps.sh check || { [ -z "$$CI" ] && exit 0; exit 1; }; \
-	go test -tags interop -count 1 -timeout 20m -v $(TAGGED)
+	go test -tags interop -count 1 -parallel 3 -timeout 20m -v $(TAGGED)
 
 conformance: ## one line for each of the 172 statements
 	go run ./test/conformance
