@@ -247,7 +247,7 @@ func (s *socket) own(h *hop, p []byte, ts uint32, begins bool, now int64) {
 	binary.BigEndian.PutUint32(p[4:], ts)
 	binary.BigEndian.PutUint32(p[8:], o.ssrc)
 	o.again = true // what the peer says after it is a talk spurt of its own
-	o.stamped(ts, now)
+	o.stamped(ts, h.clock, now)
 	s.transmit(h, p, len(p)-headerLen)
 }
 

@@ -154,6 +154,7 @@ type outflow struct {
 	lastAt  int64
 	passed  int64 // when a packet of the other end's peer was passed on last
 	stamp   tally // the last timestamp, and its time in milliseconds; 32 bits each
+	rate    tally // of the timestamps, in hertz
 	packets tally
 	octets  tally
 }
@@ -173,14 +174,23 @@ func (o *outflow) next(in *inflow, seq uint16, ts uint32, now int64) (outSeq uin
 	outSeq, outTS = seq+o.seqOff, ts+o.tsOff
 	if begins || int16(outSeq-o.lastSeq) > 0 {
 		o.lastSeq, o.lastTS, o.lastAt = outSeq, outTS, now
-		o.stamped(outTS, now)
+		o.stamped(outTS, clock, now)
 	}
 	return outSeq, outTS, begins
 }
 
 // stamped notes what was sent when, for reports.
-func (o *outflow) stamped(ts uint32, now int64) {
+func (o *outflow) stamped(ts, clock uint32, now int64) {
 	o.stamp.Store(int64(ts)<<32 | int64(uint32(now/1e6)))
+	o.rate.Store(int64(clock))
+}
+
+// told returns the timestamp of now in the stream, as at does, and may be called from any
+// goroutine. It is not ok while nothing was sent.
+func (o *outflow) told(now int64) (ts uint32, ok bool) {
+	stamp := uint64(o.stamp.Load())
+	age := int32(uint32(now/1e6) - uint32(stamp)) // in milliseconds; the packet may be newer than now
+	return uint32(stamp>>32) + uint32(int64(age)*o.rate.Load()/1000), stamp != 0
 }
 
 // at returns the timestamp of now in the stream.

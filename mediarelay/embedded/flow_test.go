@@ -86,6 +86,30 @@ func TestOutflow(t *testing.T) {
 	check("another clock", 2, 40051, 8967, 3*second+second/50, 1007, 22760, true)
 }
 
+// Reports tell when they are sent, and the timestamp of then, though nothing was sent for long.
+func TestToldTimestamp(t *testing.T) {
+	o := &outflow{}
+	if _, ok := o.told(1); ok {
+		t.Error("there is a timestamp before there is a packet")
+	}
+	ms := int64(time.Millisecond)
+	const late = 1 << 33 // milliseconds, of which 32 bits are kept
+	o.stamped(0xffffff00, 48000, (late+1000)*ms)
+	for _, tt := range []struct {
+		now  int64 // in milliseconds after late
+		want uint32
+	}{
+		{1000, 0xffffff00},
+		{1020, 704},
+		{999, 0xffffff00 - 48}, // the packet came while the report was made
+		{1000 + 3600*1000, 172_800_000 - 256},
+	} {
+		if got, ok := o.told((late + tt.now) * ms); got != tt.want || !ok {
+			t.Errorf("at %d ms: got %d, want %d", tt.now, got, tt.want)
+		}
+	}
+}
+
 func TestLatch(t *testing.T) {
 	peer, alias, thief := "192.0.2.1:4000", "192.0.2.1:5000", "198.51.100.9:4000"
 	hiddenPeer := "10.0.0.1:4000"

@@ -74,8 +74,8 @@ func voice(m *rtcp.VoIPMetricsReportBlock) media.Voice {
 	return v
 }
 
-// stamps remember when our last sender reports went out. The time that a report tells is
-// that of the last packet, which may be long ago, and its echo is the peer's word.
+// stamps remember when our last sender reports went out, by the relay's clock: that of the
+// machine, which they tell, may be set meanwhile, and an echo is the peer's word.
 type stamps struct {
 	sent [4]atomic.Uint64 // the middle of the told time, and the moment; 0 for none
 	next int              // belongs to the bridge's goroutine
@@ -98,12 +98,12 @@ func (s *stamps) trip(echo, kept, now uint32) (trip time.Duration, ok bool) {
 		if uint32(stamp>>32) != echo {
 			continue
 		}
-		d := time.Duration(now-uint32(stamp)-kept) * time.Second / 65536 // what is negative wraps
-		if d < maxTrip && (!ok || d < trip) {
-			trip, ok = d, true
+		trip = time.Duration(now-uint32(stamp)-kept) * time.Second / 65536 // what is negative wraps
+		if trip < maxTrip {
+			return trip, true
 		}
 	}
-	return trip, ok
+	return 0, false
 }
 
 // spoken returns the codec that the peer is sent while the other one speaks heard, which is nil

@@ -215,19 +215,16 @@ func (l *lane) reports(cname string) []rtcp.Packet {
 		Source: l.out.ssrc,
 		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
 	}}}
-	stamp := uint64(l.out.stamp.Load())
-	if stamp == 0 {
+	ts, ok := l.out.told(now)
+	if !ok {
 		return []rtcp.Packet{&rtcp.ReceiverReport{SSRC: l.out.ssrc, Reports: about}, name}
 	}
-	// The report's time and timestamp are those of the last packet, so that no clock
-	// rate is needed to tell one from the other.
-	age := time.Duration(uint32(now/1e6)-uint32(stamp)) * time.Millisecond
-	told := ntp(time.Now().Add(-age))
+	told := ntp(time.Now())
 	l.stamps.note(uint32(told>>16), units(now))
 	return []rtcp.Packet{&rtcp.SenderReport{
 		SSRC:        l.out.ssrc,
 		NTPTime:     told,
-		RTPTime:     uint32(stamp >> 32),
+		RTPTime:     ts,
 		PacketCount: uint32(l.out.packets.Load()),
 		OctetCount:  uint32(l.out.octets.Load()),
 		Reports:     about,

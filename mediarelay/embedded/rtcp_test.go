@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"math"
 	"net"
 	"testing"
 	"time"
@@ -74,6 +75,18 @@ func TestReports(t *testing.T) {
 				if sr.PacketCount != 1 || sr.OctetCount != 7 {
 					t.Errorf("A is told of %d packets and %d octets", sr.PacketCount, sr.OctetCount)
 				}
+				// Nothing is sent since; the reports tell when they are sent all the same.
+				later := sr
+				for later.NTPTime < sr.NTPTime+1<<30 {
+					if next, ok := hearReports(t, control)[0].(*rtcp.SenderReport); ok {
+						later = next
+					}
+				}
+				passed := float64(later.NTPTime-sr.NTPTime) / (1 << 32) // seconds
+				if ticks := float64(later.RTPTime - sr.RTPTime); math.Abs(ticks-8000*passed) > 400 {
+					t.Errorf("%.3f s later the timestamp is %v further", passed, ticks)
+				}
+				sr = later
 				// A answers at once: the round trip is short but not nothing.
 				rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: a.SSRC, Reports: []rtcp.ReceptionReport{{
 					SSRC: sr.SSRC, LastSenderReport: uint32(sr.NTPTime >> 16),

@@ -209,7 +209,7 @@ func (s *socket) speak(rt *route, now int64) {
 		binary.BigEndian.PutUint32(p[4:], ts)
 		binary.BigEndian.PutUint32(p[8:], o.ssrc)
 		o.again, o.passed = true, now
-		o.stamped(ts, now)
+		o.stamped(ts, t.clock, now)
 		s.transmit(h, p, len(p)-headerLen)
 	}
 	t.ready = 0
