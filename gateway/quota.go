@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"sipxmppgw/gateway/call"
 )
 
@@ -32,10 +34,10 @@ type quotas struct {
 }
 
 type usage struct {
-	calls  int
-	tokens float64 // calls that may begin now
-	at     time.Time
-	talk   talk
+	calls int
+	pace  *rate.Limiter // at which calls may begin
+	at    time.Time     // when it was asked for last
+	talk  talk
 }
 
 func newQuotas(limits map[string]Quota, zone *time.Location) *quotas {
@@ -52,7 +54,7 @@ func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 		if limit.Day > 0 && u.talk.sum(now, q.zone) >= limit.Day {
 			return &call.Refusal{Cause: call.Overloaded, Detail: call.Detail{Text: usedUp}}
 		}
-		if limit.Calls > 0 && u.calls >= limit.Calls || limit.Rate > 0 && u.tokens < 1 {
+		if limit.Calls > 0 && u.calls >= limit.Calls || limit.Rate > 0 && u.pace.TokensAt(now) < 1 {
 			reason := limit.Reason
 			if reason == "" {
 				reason = "too many calls"
@@ -62,7 +64,7 @@ func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 	}
 	for _, name := range names {
 		q.used[name].calls++
-		q.used[name].tokens--
+		q.used[name].pace.AllowN(now, 1)
 	}
 	return nil
 }
@@ -70,7 +72,7 @@ func (q *quotas) take(now time.Time, names ...string) *call.Refusal {
 // room reports whether a quota has a place for one more.
 func (q *quotas) room(now time.Time, name string) bool {
 	limit, u := q.limit(name), q.of(now, name)
-	return (limit.Calls == 0 || u.calls < limit.Calls) && (limit.Rate == 0 || u.tokens >= 1)
+	return (limit.Calls == 0 || u.calls < limit.Calls) && (limit.Rate == 0 || u.pace.TokensAt(now) >= 1)
 }
 
 // limit returns that of a name or, if it has none of its own, that of all that begin so up
@@ -86,22 +88,23 @@ func (q *quotas) limit(name string) Quota {
 	return q.limits[group+"/"]
 }
 
-// of returns the usage of a name, with the tokens that time has brought.
+// of returns the usage of a name, with the pace of now: another configuration may have come.
 func (q *quotas) of(now time.Time, name string) *usage {
 	limit := q.limit(name)
-	burst := float64(limit.Burst)
-	if limit.Burst == 0 {
-		burst = max(limit.Rate, 1)
+	most := limit.Burst
+	if most == 0 {
+		most = max(int(limit.Rate), 1)
 	}
 	u := q.used[name]
 	if u == nil && len(q.used) >= maxUsages {
 		q.sweep(now)
 	}
 	if u == nil {
-		u = &usage{tokens: burst, at: now}
+		u = &usage{pace: rate.NewLimiter(rate.Limit(limit.Rate), most)}
 		q.used[name] = u
 	}
-	u.tokens = min(burst, u.tokens+now.Sub(u.at).Seconds()*limit.Rate)
+	u.pace.SetLimitAt(now, rate.Limit(limit.Rate))
+	u.pace.SetBurstAt(now, most)
 	u.at = now
 	return u
 }

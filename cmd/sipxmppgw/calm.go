@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Of lines that say the same so many are written a second, and so many at once.
@@ -29,9 +31,8 @@ type said struct {
 }
 
 type words struct {
-	tokens float64
-	last   time.Time
-	out    int // lines left out since the last one written
+	*rate.Limiter
+	out int // lines left out since the last one written
 }
 
 func newCalm(h slog.Handler) calm { return calm{Handler: h, said: &said{what: map[string]*words{}}} }
@@ -77,16 +78,13 @@ func (s *said) again(message string, now time.Time) (out int, ok bool) {
 	defer s.mu.Unlock()
 	w := s.what[message]
 	if w == nil {
-		w = &words{tokens: calmBurst, last: now}
+		w = &words{Limiter: rate.NewLimiter(calmRate, calmBurst)}
 		s.what[message] = w
 	}
-	w.tokens = min(calmBurst, w.tokens+now.Sub(w.last).Seconds()*calmRate)
-	w.last = now
-	if w.tokens < 1 {
+	if !w.AllowN(now, 1) {
 		w.out++
 		return 0, false
 	}
-	w.tokens--
 	out, w.out = w.out, 0
 	return out, true
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/time/rate"
+
 	"sipxmppgw/config"
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/control"
@@ -41,13 +43,7 @@ type staff struct {
 
 	running chan struct{} // has room for those that are under way
 	mu      sync.Mutex
-	last    map[string]*spending // by bare JID
-}
-
-// A spending is how many orders somebody has left.
-type spending struct {
-	left float64
-	at   time.Time
+	paces   map[string]*rate.Limiter // by bare JID
 }
 
 var _ jingle.Desk = (*staff)(nil)
@@ -59,7 +55,7 @@ func (t *tenant) newStaff() *staff {
 		whole: t == t.d.tenants[0], desk: func() *control.Desk { return t.d.desk }, announce: t.d.announce, log: t.log,
 		names:   func() []string { return t.now.Load().XMPP.Administrators },
 		config:  func() ([]config.Setting, error) { return config.Show(t.d.file) },
-		running: make(chan struct{}, maxOrders), last: map[string]*spending{},
+		running: make(chan struct{}, maxOrders), paces: map[string]*rate.Limiter{},
 	}
 	if !s.whole {
 		own := t.newDesk()
@@ -125,23 +121,17 @@ func (s *staff) Do(c *accounts.Command, ask accounts.Ask, done func(accounts.Rep
 func (s *staff) spend(who string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.last[who]
-	if l == nil {
-		for other := range s.last { // who is no administrator any more needs no place
+	pace := s.paces[who]
+	if pace == nil {
+		for other := range s.paces { // who is no administrator any more needs no place
 			if !s.Known(other) {
-				delete(s.last, other)
+				delete(s.paces, other)
 			}
 		}
-		l = &spending{left: orderBurst, at: now}
-		s.last[who] = l
+		pace = rate.NewLimiter(rate.Every(ordersEvery), orderBurst)
+		s.paces[who] = pace
 	}
-	l.left = min(orderBurst, l.left+now.Sub(l.at).Seconds()/ordersEvery.Seconds())
-	l.at = now
-	if l.left < 1 {
-		return false
-	}
-	l.left--
-	return true
+	return pace.AllowN(now, 1)
 }
 
 // carryOut runs an order and answers.

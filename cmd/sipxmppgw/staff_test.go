@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	accounts "sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/control"
 	"sipxmppgw/gateway/translate"
@@ -230,13 +232,13 @@ func TestTheGatewayIsSeenToGo(t *testing.T) {
 // TestOrdersAreBounded: in number at once and by time, and in what is answered.
 func TestOrdersAreBounded(t *testing.T) {
 	now := time.Unix(0, 0)
-	s := &staff{names: func() []string { return []string{"a@example.org"} }, last: map[string]*spending{"gone@example.org": {}}}
+	s := &staff{names: func() []string { return []string{"a@example.org"} }, paces: map[string]*rate.Limiter{"gone@example.org": {}}}
 	n := 0
 	for s.spend("a@example.org", now) {
 		n++
 	}
-	if n != orderBurst || len(s.last) != 1 {
-		t.Errorf("%d orders at once, of %d", n, len(s.last))
+	if n != orderBurst || len(s.paces) != 1 {
+		t.Errorf("%d orders at once, of %d", n, len(s.paces))
 	}
 	if !s.spend("a@example.org", now.Add(ordersEvery)) || s.spend("a@example.org", now.Add(ordersEvery)) {
 		t.Error("later there is not one")
@@ -266,7 +268,7 @@ func TestLevelByOrder(t *testing.T) {
 	})
 	s := &staff{
 		desk: func() *control.Desk { return desk }, whole: true, names: func() []string { return []string{"a@example.org"} },
-		running: make(chan struct{}, maxOrders), last: map[string]*spending{}, log: slog.New(slog.DiscardHandler),
+		running: make(chan struct{}, maxOrders), paces: map[string]*rate.Limiter{}, log: slog.New(slog.DiscardHandler),
 	}
 	var chat accounts.Chat
 	for _, said := range []string{"log level sip debug for 10m", "log sip info", "log", "log sip debug for ever"} {

@@ -4,12 +4,14 @@ import (
 	"container/heap"
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 func (o *Office) dest(name string) *dest {
 	d := o.dests[name]
 	if d == nil { // as many as there are trunks
-		d = &dest{}
+		d = &dest{pace: rate.NewLimiter(rate.Limit(o.limits.PerDest), int(o.limits.PerDest))}
 		o.dests[name] = d
 	}
 	return d
@@ -131,37 +133,16 @@ func (o *Office) compact() {
 	heap.Init(&o.alarms)
 }
 
-// A bucket gives so many tokens a second.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-func (b *bucket) take(now time.Time, rate float64, burst int) bool {
-	if b.at.IsZero() {
-		b.tokens = float64(burst)
-	} else {
-		b.tokens = min(float64(burst), b.tokens+now.Sub(b.at).Seconds()*rate)
-	}
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
-
-// sender returns the bucket of a sender. When there are too many, those are forgotten that
-// have been silent long enough to be full again, or else any.
-func (o *Office) sender(from string) *bucket {
-	b := o.senders[from]
-	if b != nil {
-		return b
+// sender returns the pace of a sender. When there are too many, those are forgotten that
+// have been silent long enough to begin anew, or else any.
+func (o *Office) sender(from string) *rate.Limiter {
+	pace := o.senders[from]
+	if pace != nil {
+		return pace
 	}
 	if len(o.senders) >= maxSenders {
-		full := time.Duration(float64(o.limits.Burst) / o.limits.Rate * float64(time.Second))
 		for k, old := range o.senders {
-			if o.now.Sub(old.at) >= full {
+			if old.TokensAt(o.now) >= float64(o.limits.Burst) {
 				delete(o.senders, k)
 			}
 		}
@@ -172,9 +153,9 @@ func (o *Office) sender(from string) *bucket {
 			delete(o.senders, k)
 		}
 	}
-	b = &bucket{}
-	o.senders[from] = b
-	return b
+	pace = rate.NewLimiter(rate.Limit(o.limits.Rate), o.limits.Burst)
+	o.senders[from] = pace
+	return pace
 }
 
 // A memory keeps values for a while, the newest of them if there are too many.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Limits bound what senders may do, and how long messages are kept.
@@ -133,7 +135,7 @@ type Office struct {
 	items   map[string]*item // by key
 	octets  int              // of their text
 	dests   map[string]*dest // by trunk
-	senders map[string]*bucket
+	senders map[string]*rate.Limiter
 	seen    memory[string, struct{}]
 	recent  memory[about, Message]
 	alarms  alarms
@@ -185,7 +187,7 @@ type dest struct {
 	probing *item
 	since   time.Time // of the last success
 	waiting []pairKey
-	bucket  bucket
+	pace    *rate.Limiter
 	timed   bool // an alarm is set
 }
 
@@ -193,7 +195,7 @@ type dest struct {
 func NewOffice(l Limits) *Office {
 	return &Office{
 		limits: l.withDefaults(), pairs: map[pairKey]*pair{}, items: map[string]*item{}, dests: map[string]*dest{},
-		senders: map[string]*bucket{}, seen: newMemory[string, struct{}](65536), recent: newMemory[about, Message](maxRecent),
+		senders: map[string]*rate.Limiter{}, seen: newMemory[string, struct{}](65536), recent: newMemory[about, Message](maxRecent),
 	}
 }
 
@@ -349,7 +351,7 @@ func (o *Office) fits(k pairKey, p *pair, m Message, hash string) (Outcome, bool
 	case m.Report:
 	case m.Hops >= o.limits.Hops:
 		return Outcome{Result: Refused, Status: 482, Condition: "not-acceptable", Type: "modify", Text: "the message goes round in circles"}, false
-	case !o.sender(k.from).take(o.now, o.limits.Rate, o.limits.Burst):
+	case !o.sender(k.from).AllowN(o.now, 1):
 		flood.Text = "too many messages"
 		return flood, false
 	case o.now.Before(p.suspended):
@@ -540,7 +542,7 @@ func (o *Office) remember(m Message) {
 func (o *Office) free(d *dest, k pairKey, p *pair, it *item) bool {
 	switch {
 	case d.away && (d.probing != nil || o.now.Before(d.until)):
-	case k.way == ToSIP && !d.bucket.take(o.now, o.limits.PerDest, int(o.limits.PerDest)):
+	case k.way == ToSIP && !d.pace.AllowN(o.now, 1):
 		if !d.timed {
 			d.timed = true
 			heap.Push(&o.alarms, alarm{o.now.Add(time.Duration(float64(time.Second) / o.limits.PerDest)), retry, it.Trunk, k, 0})

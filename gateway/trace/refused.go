@@ -3,6 +3,8 @@ package trace
 import (
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Refused begins the ids of calls that were not begun. Anyone can cause any number of those, so
@@ -23,8 +25,7 @@ const (
 type refusals struct {
 	all    []*recorded // oldest first
 	octets int
-	left   float64 // that may be kept now
-	at     time.Time
+	pace   *rate.Limiter // at which more are kept
 }
 
 // Refuse makes room for the messages of a call that was not begun; false says that there is none
@@ -33,14 +34,9 @@ func (r *Recorder) Refuse(call string, at time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.refused
-	if !s.at.IsZero() {
-		s.left = min(refusedBurst, s.left+max(0, at.Sub(s.at)).Seconds()/refusedEvery.Seconds())
-	}
-	s.at = at
-	if s.left < 1 {
+	if !s.pace.AllowN(at, 1) {
 		return false
 	}
-	s.left--
 	if len(s.all) == maxRefused {
 		s.octets -= s.all[0].octets
 		s.all = slices.Delete(s.all, 0, 1)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A Message is one SIP message or stanza as it crossed the wire.
@@ -93,7 +95,7 @@ type recorded struct {
 // goroutine that adds it; it must not wait, and may be nil.
 func NewRecorder(l Limits, sink func(call string, m Message)) *Recorder {
 	l.Calls, l.Octets = max(l.Calls, 1), max(l.Octets, maxOctets)
-	return &Recorder{limits: l, sink: sink, calls: map[string]*list.Element{}, live: list.New(), ended: list.New(), refused: refusals{left: refusedBurst}}
+	return &Recorder{limits: l, sink: sink, calls: map[string]*list.Element{}, live: list.New(), ended: list.New(), refused: refusals{pace: rate.NewLimiter(rate.Every(refusedEvery), refusedBurst)}}
 }
 
 // Begin makes room for a call.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+	"golang.org/x/time/rate"
 
 	"sipxmppgw/signaling/gate"
 )
@@ -219,12 +220,12 @@ var everyone = netip.IPv4Unspecified()
 func (s *Stack) inTime(from arrival, raw []byte) bool {
 	switch {
 	case !from.known:
-		return s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) &&
-			(s.screen() == nil || s.meter.take(everyone, s.limits.StrangersRate, int(2*s.limits.StrangersRate)))
+		return s.meter.take(from.remote.Addr(), rate.Limit(s.limits.StrangerRate), s.limits.StrangerBurst) &&
+			(s.screen() == nil || s.meter.take(everyone, rate.Limit(s.limits.StrangersRate), int(2*s.limits.StrangersRate)))
 	case bytes.HasPrefix(raw, []byte("SIP/")):
 		return true
 	default:
-		return s.meter.take(from.remote.Addr(), s.limits.KnownRate, s.limits.KnownBurst)
+		return s.meter.take(from.remote.Addr(), rate.Limit(s.limits.KnownRate), s.limits.KnownBurst)
 	}
 }
 
@@ -301,7 +302,7 @@ func (g *packetGuard) ReadFrom(b []byte) (int, net.Addr, error) {
 			continue // keepalive
 		}
 		if isSTUN(buf[:n]) {
-			if (from.known || s.screen() == nil) && s.meter.take(from.remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) {
+			if (from.known || s.screen() == nil) && s.meter.take(from.remote.Addr(), rate.Limit(s.limits.StrangerRate), s.limits.StrangerBurst) {
 				p.stun(buf[:n], from.remote)
 			}
 			continue
@@ -393,7 +394,7 @@ func (g *listenGuard) Accept() (net.Conn, error) {
 			inner = tls.Server(inner, p.secure)
 		}
 		c := newConn(s, p, inner, p.transport, known)
-		hasty := (!in || s.screen() != nil && !known) && !s.meter.take(remote.Addr(), s.limits.StrangerRate, s.limits.StrangerBurst) // each handshake costs us
+		hasty := (!in || s.screen() != nil && !known) && !s.meter.take(remote.Addr(), rate.Limit(s.limits.StrangerRate), s.limits.StrangerBurst) // each handshake costs us
 		if hasty {
 			s.count.connsOver.Add(1)
 			inner.Close()

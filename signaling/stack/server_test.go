@@ -283,8 +283,8 @@ func TestMeterForgets(t *testing.T) {
 			t.Errorf("%v may not go on", a)
 		}
 	}
-	if len(m.buckets) != 3 || m.order.Len() != 3 {
-		t.Errorf("%d sources are remembered, want 3", len(m.buckets))
+	if len(m.paces) != 3 || m.order.Len() != 3 {
+		t.Errorf("%d sources are remembered, want 3", len(m.paces))
 	}
 	one, two := netip.MustParseAddr("2001:db8:1:2::1"), netip.MustParseAddr("2001:db8:1:2::2")
 	if !m.take(one, 1, 1) || m.take(two, 1, 1) {
