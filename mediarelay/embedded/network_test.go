@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"net/netip"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -23,6 +25,16 @@ func addresses(all ...string) (list []netip.Addr) {
 		list = append(list, netip.MustParseAddr(a))
 	}
 	return list
+}
+
+// ownAddress is one of this machine where no other process of these tests has ports. Linux has all
+// of 127.0.0.0/8; elsewhere it is the usual one.
+func ownAddress() netip.Addr {
+	if runtime.GOOS != "linux" {
+		return netip.MustParseAddr("127.0.0.1")
+	}
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, byte(1 + pid>>16), byte(pid >> 8), byte(pid)})
 }
 
 // A leg without ICE is in the network that its policy names, or in the first, and is told the

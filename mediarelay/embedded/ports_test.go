@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 // not keep a call from the other half.
 func TestPortsOfAnotherProgram(t *testing.T) {
 	const first, last = 32100, 32419
+	own := ownAddress()
 	for name, taken := range map[string]func(int) bool{
 		"in a row":       func(port int) bool { return port < (first+last)/2 },
 		"here and there": func(port int) bool { return port%4 == 0 },
@@ -20,7 +22,7 @@ func TestPortsOfAnotherProgram(t *testing.T) {
 				if !taken(port) {
 					continue
 				}
-				c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 9), Port: port})
+				c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own, uint16(port))))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -31,7 +33,7 @@ func TestPortsOfAnotherProgram(t *testing.T) {
 			p.next = 0 // at the other's
 			w := r.engine.worker()
 			defer w.leave()
-			b, err := p.bind(w, addresses("127.0.0.9"), true, false)
+			b, err := p.bind(w, []netip.Addr{own}, true, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -339,6 +340,7 @@ func TestConsentLost(t *testing.T) {
 func TestPortsUsedUp(t *testing.T) {
 	r := newRelay(t, func(o *Options) {
 		o.PortMin, o.PortMax, o.Rest, o.OwnPorts = 31000, 31009, 3*time.Second, true
+		o.Addresses = []netip.Addr{ownAddress()}
 	})
 	var open []*Bridge
 	none := func(call.Event) {}
