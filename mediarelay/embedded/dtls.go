@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"math/big"
 	"net"
 	"net/netip"
@@ -175,14 +176,15 @@ func newAssociation(t *transport, checks *mux) *association {
 	}
 }
 
-// associations returns those that a transport has.
-func (t *transport) associations() (all []*association) {
-	for _, a := range []*association{t.assoc.Load(), t.reportAssoc.Load()} {
-		if a != nil {
-			all = append(all, a)
+// associations are those that a transport has.
+func (t *transport) associations() iter.Seq[*association] {
+	return func(yield func(*association) bool) {
+		for _, a := range [...]*association{t.assoc.Load(), t.reportAssoc.Load()} {
+			if a != nil && !yield(a) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 // deliver takes a record from the network. It never waits. With ICE it may come from any

@@ -134,7 +134,7 @@ func (t *transport) close() {
 	if t.ice != nil {
 		t.ice.close()
 	}
-	for _, a := range t.associations() {
+	for a := range t.associations() {
 		a.close()
 	}
 	t.ports.close()
@@ -290,7 +290,7 @@ func (t *transport) expectAnew(fresh []media.Fingerprint) {
 		return
 	}
 	t.expect = fresh
-	old := t.associations()
+	old := slices.Collect(t.associations())
 	if !slices.ContainsFunc(old, func(a *association) bool { return a.begun }) {
 		return
 	}
@@ -361,7 +361,7 @@ func (t *transport) unconnected() {
 
 // watch looks at what ends by time.
 func (t *transport) watch(now time.Time) {
-	for _, a := range t.associations() {
+	for a := range t.associations() {
 		if a.conn != nil && t.heardSince(a) {
 			a.rest()
 		}
