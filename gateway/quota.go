@@ -88,7 +88,7 @@ func (q *quotas) limit(name string) Quota {
 	return q.limits[group+"/"]
 }
 
-// of returns the usage of a name, with the pace of now: another configuration may have come.
+// of returns the usage of a name. What another configuration says of its pace begins anew.
 func (q *quotas) of(now time.Time, name string) *usage {
 	limit := q.limit(name)
 	most := limit.Burst
@@ -100,11 +100,12 @@ func (q *quotas) of(now time.Time, name string) *usage {
 		q.sweep(now)
 	}
 	if u == nil {
-		u = &usage{pace: rate.NewLimiter(rate.Limit(limit.Rate), most)}
+		u = &usage{}
 		q.used[name] = u
 	}
-	u.pace.SetLimitAt(now, rate.Limit(limit.Rate))
-	u.pace.SetBurstAt(now, most)
+	if pace := rate.Limit(limit.Rate); u.pace == nil || u.pace.Limit() != pace || u.pace.Burst() != most {
+		u.pace = rate.NewLimiter(pace, most)
+	}
 	u.at = now
 	return u
 }

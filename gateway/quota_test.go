@@ -50,6 +50,33 @@ func TestQuotas(t *testing.T) {
 	}
 }
 
+// What another configuration says holds from then on.
+func TestQuotasChange(t *testing.T) {
+	q := newQuotas(map[string]Quota{"office": {}}, nil)
+	now := time.Unix(0, 0)
+	for range 100 {
+		if r := q.take(now, "office"); r != nil {
+			t.Fatalf("refused without a limit: %v", r)
+		}
+	}
+	for _, limit := range []Quota{{Rate: 10, Burst: 5}, {Rate: 10, Burst: 7}, {Rate: 20, Burst: 7}} {
+		q.limits = map[string]Quota{"office": limit}
+		begun := func() (n int) {
+			for q.take(now, "office") == nil {
+				n++
+			}
+			return n
+		}
+		if n := begun(); n != limit.Burst {
+			t.Errorf("%+v: %d calls begin at once", limit, n)
+		}
+		now = now.Add(200 * time.Millisecond)
+		if n := begun(); n != int(limit.Rate)/5 {
+			t.Errorf("%+v: %d calls begin in 200 ms", limit, n)
+		}
+	}
+}
+
 // Accounts come and go: they share one limit, each for itself, and are forgotten.
 func TestQuotasOfAGroup(t *testing.T) {
 	q := newQuotas(map[string]Quota{"account/": {Calls: 1}, "office": {Calls: 1}}, nil)

@@ -452,6 +452,27 @@ func TestOfficeSuspends(t *testing.T) {
 	}
 }
 
+// A SIP peer is not sent more in a second than it may be, whoever writes; the rest comes later.
+func TestPaceOfASIPPeer(t *testing.T) {
+	d := newDesk(t, Limits{PerDest: 2})
+	for i := range 10 {
+		m := toSIP(fmt.Sprint(i))
+		m.From = Address{URI: fmt.Sprintf("sip:%d@gw", i), JID: fmt.Sprintf("%d@example.org", i)}
+		d.step(Take{m})
+	}
+	went := 0
+	for second, want := range []int{2, 4, 6, 8, 10} {
+		for len(d.under) > 0 {
+			d.settle(Outcome{})
+			went++
+		}
+		if went != want {
+			t.Errorf("%d went within %d s, want %d", went, second, want)
+		}
+		d.wait(time.Second)
+	}
+}
+
 // What is remembered of any number of senders and messages has an end.
 func TestOfficeIsBounded(t *testing.T) {
 	d := newDesk(t, Limits{Total: 3})

@@ -94,15 +94,15 @@ func TestToldTimestamp(t *testing.T) {
 	}
 	ms := int64(time.Millisecond)
 	const late = 1 << 33 // milliseconds, of which 32 bits are kept
-	o.stamped(0xffffff00, 48000, (late+1000)*ms)
+	o.stamped(0xffffff00, 44100, (late+1000)*ms)
 	for _, tt := range []struct {
 		now  int64 // in milliseconds after late
 		want uint32
 	}{
 		{1000, 0xffffff00},
-		{1020, 704},
-		{999, 0xffffff00 - 48}, // the packet came while the report was made
-		{1000 + 3600*1000, 172_800_000 - 256},
+		{1020, 626},
+		{999, 0xffffff00 - 44}, // the packet came while the report was made
+		{1000 + 3600*1000, 158_760_000 - 256},
 	} {
 		if got, ok := o.told((late + tt.now) * ms); got != tt.want || !ok {
 			t.Errorf("at %d ms: got %d, want %d", tt.now, got, tt.want)
