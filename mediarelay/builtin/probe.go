@@ -20,6 +20,7 @@ const (
 	burstOn    = 240 * time.Millisecond
 	burstOff   = 160 * time.Millisecond
 	burstLevel = -12 // dBm0
+	leadIn     = int(time.Second / frame)
 	probeKeys  = "42#"
 	keyOn      = 5   // packets
 	keyOff     = 5   // packets
@@ -110,17 +111,25 @@ func (p *Probe) Wait(ctx context.Context) (Heard, call.Cause, call.Detail, error
 
 func (p *Probe) start(l *line) { go p.run(l) } // ends with stop
 
-// run says the bursts, then the digits, and nothing after that.
+// run says the bursts, then the digits, and nothing after that. It begins when something has come
+// back, since the other leg's media may be a moment later than ours; where nothing does, after leadIn.
 func (p *Probe) run(l *line) {
 	t := time.NewTicker(frame)
 	defer t.Stop()
 	on, off := int(burstOn/frame), int(burstOff/frame)
 	var tone []int16
-	for n := 0; ; n++ {
+	for n := -leadIn; ; n++ { // below 0 it waits
 		select {
 		case <-p.done:
 			return
 		case <-t.C:
+		}
+		if n < 0 && p.hears() {
+			n = 0
+		}
+		if n < 0 {
+			l.say(make([]int16, inFrame))
+			continue
 		}
 		i, at := n/(on+off), n%(on+off)
 		switch {
@@ -137,6 +146,13 @@ func (p *Probe) run(l *line) {
 			l.say(make([]int16, inFrame))
 		}
 	}
+}
+
+// hears reports whether anything has come.
+func (p *Probe) hears() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard.Packets > 0
 }
 
 // presses sends what is due of the digits; false if that is nothing.
