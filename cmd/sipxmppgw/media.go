@@ -56,6 +56,7 @@ func (d *daemon) openRelay(parts []config.Config, local netip.Addr) error {
 		at = o.Networks[0].Addresses
 	}
 	d.relayAt = at[0]
+	embedded.TuneProcess()
 	if d.relay, err = embedded.New(o); err != nil {
 		return fmt.Errorf("media: %w", err)
 	}

@@ -3,19 +3,31 @@ package srtp
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/binary"
 )
 
-// derive returns n octets of key material for a label (RFC 3711 section 4.3.1). A key is
+// A derivation makes session keys of a master key and salt (RFC 3711 section 4.3.1). A key is
 // never derived anew.
-func derive(key, salt []byte, label byte, n int) ([]byte, error) {
+type derivation struct {
+	block cipher.Block
+	salt  [aes.BlockSize]byte // and the counter
+}
+
+func newDerivation(key, salt []byte) (*derivation, error) {
 	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	iv := make([]byte, aes.BlockSize)
-	copy(iv, salt)
+	d := &derivation{block: block}
+	copy(d.salt[:], salt)
+	return d, err
+}
+
+// key returns n octets of key material for a label.
+func (d *derivation) key(label byte, n int) []byte {
+	iv := d.salt
 	iv[7] ^= label
-	out := make([]byte, n)
-	cipher.NewCTR(block, iv).XORKeyStream(out, out)
-	return out, nil
+	out := make([]byte, (n+aes.BlockSize-1)/aes.BlockSize*aes.BlockSize)
+	for i := 0; i < n; i += aes.BlockSize {
+		binary.BigEndian.PutUint16(iv[14:], uint16(i/aes.BlockSize))
+		d.block.Encrypt(out[i:], iv[:])
+	}
+	return out[:n]
 }

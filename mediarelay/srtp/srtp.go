@@ -130,20 +130,13 @@ func newTransform(p Profile, key, salt []byte, report bool) (transform, error) {
 			s.tag = cmTag
 		}
 	}
-	cipherKey, err := derive(key, salt, first, s.key)
+	d, err := newDerivation(key, salt)
 	if err != nil {
 		return nil, err
 	}
-	cipherSalt, err := derive(key, salt, first+2, s.salt)
-	if err != nil {
-		return nil, err
-	}
+	cipherKey, cipherSalt := d.key(first, s.key), d.key(first+2, s.salt)
 	if s.gcm {
 		return newGalois(cipherKey, cipherSalt)
 	}
-	auth, err := derive(key, salt, first+1, authKey)
-	if err != nil {
-		return nil, err
-	}
-	return newCounter(cipherKey, auth, cipherSalt, s.tag)
+	return newCounter(cipherKey, d.key(first+1, authKey), cipherSalt, s.tag)
 }

@@ -56,6 +56,7 @@ func serveRelay(host, engine, profile string) {
 	if engine == "portable" {
 		o.Engine = embedded.EnginePortable
 	}
+	embedded.TuneProcess() // as the gateway does
 	r, err := embedded.New(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,38 @@
+package embedded
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Threads that come later have their slice from the one that starts them.
+func TestThreadsAskForShortSlices(t *testing.T) {
+	if a, err := unix.SchedGetAttr(0, 0); err != nil || a.Runtime == 0 {
+		t.Skip("this kernel gives all threads the same slice: it is older than 6.12")
+	}
+	TuneProcess()
+	const threads = 20
+	got := make(chan time.Duration)
+	done := make(chan struct{})
+	defer close(done)
+	for range threads {
+		go func() { // until the test is over
+			runtime.LockOSThread() // and never unlocked: the thread ends with it
+			a, err := unix.SchedGetAttr(0, 0)
+			if err != nil {
+				t.Error(err)
+				a = &unix.SchedAttr{}
+			}
+			got <- time.Duration(a.Runtime)
+			<-done
+		}()
+	}
+	for range threads {
+		if d := <-got; d != slice {
+			t.Fatalf("a thread runs for %v, not %v", d, slice)
+		}
+	}
+}
