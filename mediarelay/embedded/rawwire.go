@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	batchMax   = 64 // datagrams that go through one system call
-	batchTurns = 4  // batches of a shared wire in a turn, lest it falls behind the others
-	turnMax    = 16 // that are read of another wire in a turn
+	batchMax   = 64   // datagrams that go through one system call
+	batchTurns = 4    // batches of a shared wire in a turn, lest it falls behind the others
+	mixedMax   = 1024 // that are read in a turn of a socket that is not clean yet
 )
 
 // A rawWire is a wire of a thread. Its file descriptor is closed under mu by the thread,
@@ -170,38 +170,32 @@ func (w *rawWire) shut() {
 	w.fd = -1
 }
 
-// read takes what has come. Of a shared wire what is left is there in the next turn: of
-// others the kernel tells when something comes, and not while there is something, for to ask
-// a socket that is empty costs it less than to look after one that may be.
+// read takes what has come: one datagram, or a batch on a shared wire. What is left is
+// there in the next turn.
 func (t *thread) read(w *rawWire, now int64) {
-	if w.out != nil {
+	switch {
+	case w.out != nil:
 		for range batchTurns {
 			if t.readBatch(w, now) < batchMax {
 				return
 			}
 		}
-		return
-	}
-	for range turnMax {
-		if t.readOne(w, now) == unix.EAGAIN {
-			w.mixed = false
-			return
+	case !w.peer.IsValid():
+		t.readFrom(w, now)
+	case w.mixed:
+		for range mixedMax {
+			if t.readFrom(w, now) == unix.EAGAIN {
+				w.mixed = false
+				return
+			}
+		}
+	default:
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
+			uintptr(unsafe.Pointer(&t.buf[0])), maxPacket, 0, 0, 0)
+		if errno == 0 {
+			w.to.packet(t.buf[:], int(n), w.peer, now)
 		}
 	}
-	t.control(unix.EPOLL_CTL_MOD, w) // by which the kernel looks again
-}
-
-// readOne takes one datagram, of the peer alone where there is no doubt of it.
-func (t *thread) readOne(w *rawWire, now int64) unix.Errno {
-	if w.mixed || !w.peer.IsValid() {
-		return t.readFrom(w, now)
-	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd),
-		uintptr(unsafe.Pointer(&t.buf[0])), maxPacket, 0, 0, 0)
-	if errno == 0 {
-		w.to.packet(t.buf[:], int(n), w.peer, now)
-	}
-	return errno
 }
 
 // readFrom takes one datagram of whoever has sent it.

@@ -304,16 +304,8 @@ func (t *thread) watch(w *rawWire) {
 		t.watched = append(t.watched, watched{})
 	}
 	t.watched[at], w.slot = watched{w, w.socket}, at
-	t.control(unix.EPOLL_CTL_ADD, w)
-}
-
-// control tells epoll of a wire that has its slot.
-func (t *thread) control(op int, w *rawWire) {
-	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(w.slot)}
-	if w.out == nil {
-		e.Events |= unix.EPOLLET
-	}
-	unix.EpollCtl(t.epoll, op, int(w.fd), &e) // it cannot fail but for want of memory
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(at)}
+	unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, int(w.fd), &e) // it cannot fail but for want of memory
 }
 
 // forget closes a wire that is watched.
