@@ -19,8 +19,8 @@ import (
 const (
 	burstOn    = 240 * time.Millisecond
 	burstOff   = 160 * time.Millisecond
-	burstLevel = -12 // dBm0
-	leadIn     = int(time.Second / frame)
+	burstLevel = -12                      // dBm0
+	leadIn     = int(time.Second / frame) // packets
 	probeKeys  = "42#"
 	keyOn      = 5   // packets
 	keyOff     = 5   // packets

@@ -9,9 +9,9 @@ import (
 )
 
 // slice is how long a thread of ours wants to run at a time. A kernel that plans by deadlines
-// (EEVDF, from 6.12) has a thread that wakes go before one that has asked for more, and most
-// ask for nothing and get some milliseconds: so long a packet would wait behind them. What a
-// burst of packets takes is less than this.
+// and can be asked for a slice (EEVDF, from 6.12) has a thread that wakes go before one that
+// has asked for more, and most ask for nothing and get a millisecond or more: so long a packet
+// would wait behind them. What a burst of packets takes is less than this.
 const slice = 500 * time.Microsecond
 
 // shortenSlices asks for it, for every thread there is; later ones have it from those that
@@ -26,7 +26,7 @@ func shortenSlices() {
 }
 
 // shortened asks for every thread that has not been, and reports whether there was one.
-func shortened() (any bool) {
+func shortened() (found bool) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return false
@@ -42,8 +42,8 @@ func shortened() (any bool) {
 		}
 		a.Runtime = uint64(slice)
 		if unix.SchedSetAttr(id, a, 0) == nil {
-			any = true
+			found = true
 		}
 	}
-	return any
+	return found
 }
