@@ -93,7 +93,7 @@ func TestStrangerWhoKnowsTheUfrag(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.Connected(call.B)
-			talk(t, a, 0, b, 0)
+			reach(t, a, b)
 			for _, stop := range stops {
 				if sent, answered := stop(); sent == 0 || answered {
 					t.Errorf("after %d checks the stranger was answered: %v", sent, answered)
