@@ -315,7 +315,7 @@ func startWhole(t *testing.T, more string) *whole {
 		t.Fatal(err)
 	}
 	w.client = jinglephone.New(session, conversations)
-	t.Cleanup(w.client.Close)
+	t.Cleanup(func() { leave(w.client) })
 	w.process = start(t, "run", "--config", write(t, minimal(w.server.Addr(), processSecret, w.phone.Addr(), freePorts+more)))
 	w.page = "http://" + w.said(`msg="operator's pages" address=(\S+)`)
 	w.uri = "sip:" + number(0) + "@" + w.said(`msg="sip side" sockets="udp:(\S+)`)

@@ -66,7 +66,7 @@ func (w *world) returningClient(o jinglephone.Options) (*jinglephone.Phone, *ret
 	}
 	r := &returning{session: session}
 	p := jinglephone.New(r, o)
-	w.t.Cleanup(p.Close)
+	w.t.Cleanup(func() { leave(p) })
 	return p, r
 }
 

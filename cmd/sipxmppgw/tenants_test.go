@@ -87,7 +87,7 @@ func (p *tenants) otherClient(resource string) *jinglephone.Phone {
 		p.t.Fatal(err)
 	}
 	c := jinglephone.New(session, conversations)
-	p.t.Cleanup(c.Close)
+	p.t.Cleanup(func() { leave(c) })
 	return c
 }
 

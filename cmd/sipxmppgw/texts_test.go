@@ -69,7 +69,7 @@ func scribes(t *testing.T, features []string, trunk, profile string, attributes 
 	}
 	s.user = session
 	s.app = jinglephone.New(session, jinglephone.Options{Codecs: speech, Behaviour: jinglephone.Conversations(), Features: features})
-	t.Cleanup(s.app.Close)
+	t.Cleanup(func() { leave(s.app) })
 	s.app.Subscribe(contact(0))
 	select {
 	case <-s.told:

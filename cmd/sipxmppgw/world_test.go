@@ -329,8 +329,16 @@ func (w *world) client(user int, resource string, o jinglephone.Options) *jingle
 		w.t.Fatal(err)
 	}
 	p := jinglephone.New(session, o)
-	w.t.Cleanup(p.Close)
+	w.t.Cleanup(func() { leave(p) })
 	return p
+}
+
+// leave has a client end its calls, and closes it.
+func leave(p *jinglephone.Phone) {
+	for _, c := range p.Calls() {
+		c.HangUp()
+	}
+	p.Close()
 }
 
 // uri is where a SIP phone dials a user: at the gateway's own address.
