@@ -210,4 +210,11 @@ func TestPool(t *testing.T) {
 	if used, resting := p.count(); used != 8 || resting != 2 {
 		t.Errorf("%d used, %d resting", used, resting)
 	}
+	if p.spares(1) {
+		t.Error("a port that rests counts as free")
+	}
+	p.give(30002, true, 0)
+	if !p.spares(2) || p.spares(3) {
+		t.Error("there are not two ports free")
+	}
 }

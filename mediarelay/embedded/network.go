@@ -103,10 +103,7 @@ func (r *Relay) external(local netip.Addr, own []netip.Addr) netip.Addr {
 
 // room reports whether a network of a leg has ports for one more call.
 func (r *Relay) room(p media.Policy) bool {
-	return slices.ContainsFunc(r.networksOf(p), func(n *network) bool {
-		used, resting := n.pool.count()
-		return len(n.pool.ports)-used-resting >= openMin
-	})
+	return slices.ContainsFunc(r.networksOf(p), func(n *network) bool { return n.pool.spares(openMin) })
 }
 
 // A bound is the ports of one transport: a binding in each network. Shares of a port are one

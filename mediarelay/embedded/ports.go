@@ -95,6 +95,22 @@ func (p *pool) give(number uint16, pair bool, rest time.Duration) {
 	}
 }
 
+// spares reports whether that many ports are free. It begins where the next search will, where
+// they most likely are: not every call shall have all ports looked at.
+func (p *pool) spares(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for i := range p.ports {
+		if p.free((p.next+i)%len(p.ports), now) {
+			if n--; n == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // count returns how many ports are used, and how many are free but resting.
 func (p *pool) count() (used, resting int) {
 	p.mu.Lock()
