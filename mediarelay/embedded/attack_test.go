@@ -26,12 +26,16 @@ func spray(t *testing.T, ip string, to netip.AddrPort, packets func(i int) []byt
 	work.Go(func() { // until cancel
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
-		for ctx.Err() == nil {
+		for {
 			for range 5 {
 				c.WriteToUDPAddrPort(packets(sent), to)
 				sent++
 			}
-			<-tick.C
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
 		}
 	})
 	return func() (int, bool) {

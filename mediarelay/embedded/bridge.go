@@ -34,6 +34,7 @@ type Bridge struct {
 	released chan struct{}
 	tick     chan time.Time // one slot: it is time to look
 	beat     int            // of the pulse
+	rests    atomic.Int64   // until when nothing ends by time, on the relay's clock
 
 	reported   time.Time
 	share      *Share
@@ -181,6 +182,7 @@ func (b *Bridge) run() {
 				b.take(in)
 				b.flush()
 			}
+			b.rests.Store(0) // what was asked may end by time
 		case now := <-b.tick:
 			b.watch(now)
 			b.flush()
@@ -375,17 +377,19 @@ func (b *Bridge) candidates(in candidatesInput) {
 
 // watch looks at all that takes time.
 func (b *Bridge) watch(now time.Time) {
-	again := false
+	again, rests := false, int64(never)
 	for _, e := range b.ends {
 		for _, t := range e.transports {
 			t.watch(now)
 			again = again || t.lost && !t.known
 			t.known = t.lost
 		}
-		e.silence()
-		e.attend()
+		rests = min(rests, e.silence(), e.attend())
 		if e.lanes[media.Video].owes() {
 			b.keyframe(e.side.Other())
+		}
+		if !e.settled() {
+			rests = 0
 		}
 	}
 	if again {
@@ -395,6 +399,18 @@ func (b *Bridge) watch(now time.Time) {
 		b.reported = now
 		b.report()
 	}
+	b.rests.Store(min(rests, int64(b.reported.Sub(b.relay.began)+b.relay.options.Times.Report)))
+}
+
+// settled reports whether nothing is going on at an end but speech, which has a time to end of its
+// own. What changes that is an input.
+func (e *end) settled() bool {
+	for _, t := range e.transports {
+		if !t.settled() {
+			return false
+		}
+	}
+	return !e.lanes[media.Video].live()
 }
 
 // wire gives every socket its route anew, and tells which ends have become ready.

@@ -11,8 +11,9 @@ const (
 )
 
 // A pulse tells bridges once in a tick that it is time to look at what ends by time: some of
-// them with each beat. To wake a thread that sleeps costs more than what a bridge has to
-// look at, so that many are woken together; but not all, lest packets wait.
+// them with each beat, but for those that know that nothing does so soon. To wake a thread that
+// sleeps costs more than what a bridge has to look at, so that many are woken together; but not
+// all, lest packets wait.
 type pulse struct {
 	every time.Duration
 	work  *sync.WaitGroup
@@ -47,6 +48,9 @@ func (p *pulse) beat(beat int, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for b := range p.bridges[beat] {
+		if now.Sub(b.relay.began) < time.Duration(b.rests.Load()) {
+			continue
+		}
 		select {
 		case b.tick <- now:
 		default: // it has not done with the last

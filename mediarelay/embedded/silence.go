@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -9,15 +10,19 @@ import (
 	"sipxmppgw/gateway/media"
 )
 
+// never is when what can end only by what somebody does ends by time.
+const never = math.MaxInt64
+
 // silence tells when the peer of an end without ICE has been silent for too long (RELIABILITY
 // 7 row 14), again when that goes on as long, and when it is over. Ends with ICE have consent
 // for that. On hold, RTCP counts as life too; a side that holds need not play anything, and one
-// that is held need not speak.
-func (e *end) silence() {
+// that is held need not speak. It returns when it will be too long if nothing more comes, on the
+// relay's clock; 0 if it is to be asked before.
+func (e *end) silence() (due int64) {
 	l := e.lanes[media.Audio]
 	t := l.t
 	if !l.live() || t.ice != nil || !t.connected || t.failed {
-		return
+		return never
 	}
 	times := &e.b.relay.options.Times
 	limit := times.Silence
@@ -48,6 +53,10 @@ func (e *end) silence() {
 		e.silent, t.checkedAt = true, e.b.relay.now()
 		e.b.tell(call.MediaSilent{Side: e.side})
 	}
+	if e.silent || l.in.first.Load() == 0 {
+		return 0
+	}
+	return last + int64(limit)
 }
 
 // Listen posts MediaSilent if nothing was heard of side's peer for as long as makes a gap: no
@@ -87,13 +96,13 @@ type attention struct {
 }
 
 // attend looks whether the peer is heard while both sides are connected, nobody holds and
-// nobody rings. No call ends by it: see silence.
-func (e *end) attend() {
+// nobody rings. No call ends by it: see silence, whose result it has.
+func (e *end) attend() (due int64) {
 	a, l := &e.attention, e.lanes[media.Audio]
 	now := e.b.relay.now()
 	if !e.due() {
 		a.since, a.quiet = 0, false
-		return
+		return never
 	}
 	if a.since == 0 {
 		a.since = now
@@ -109,11 +118,14 @@ func (e *end) attend() {
 	silent := time.Duration(now - last)
 	if silent < limit {
 		a.quiet = false
-		return
+		if first {
+			return 0
+		}
+		return last + int64(limit)
 	}
 	a.longest.Store(max(a.longest.Load(), int64(silent)))
 	if a.quiet {
-		return
+		return 0
 	}
 	a.quiet = true
 	if first {
@@ -125,6 +137,7 @@ func (e *end) attend() {
 		a.told = true
 		e.b.relay.options.Log.Info("nothing is heard", "call", e.b.id, "leg", e.side, "never", first, "silent_ms", silent.Milliseconds())
 	}
+	return 0
 }
 
 // due reports whether the peer should be heard.

@@ -381,3 +381,26 @@ func TestPortsUsedUp(t *testing.T) {
 	}
 	eventually(t, "rest", func() bool { return !refused() })
 }
+
+// A call in which both speak is not looked at before its next report is due, or one of them would
+// be silent for too long.
+func TestCallThatRests(t *testing.T) {
+	const report = 3 * time.Second
+	t.Run("phones", func(t *testing.T) {
+		g, a, b := phones(t, media.SendRecv, func(o *Options) { o.Times = Times{Report: report, Tick: 10 * time.Millisecond} }, pcmu())
+		talk(t, a, 0, b, 0)
+		eventually(t, "rest", func() bool { return g.rests.Load() > g.relay.now()+int64(report/2) })
+		if until := g.rests.Load(); until > g.relay.now()+int64(report) {
+			t.Error("its report will be late")
+		}
+	})
+	t.Run("silence before the report", func(t *testing.T) {
+		const gap = 500 * time.Millisecond
+		g, a, b := phones(t, media.SendRecv, func(o *Options) {
+			o.Times = Times{Report: time.Hour, Gap: gap, Tick: 10 * time.Millisecond}
+		}, pcmu())
+		talk(t, a, 0, b, 0)
+		eventually(t, "rest", func() bool { return g.rests.Load() > 0 })
+		eventually(t, "the silence to be noticed", func() bool { return g.Stats()[call.A].Silence.Gaps == 1 })
+	})
+}

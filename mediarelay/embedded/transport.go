@@ -374,6 +374,16 @@ func (t *transport) watch(now time.Time) {
 	}
 }
 
+// settled reports whether nothing that watch looks at is to be waited for.
+func (t *transport) settled() bool {
+	for a := range t.associations() {
+		if a.conn != nil {
+			return false
+		}
+	}
+	return t.deadline.IsZero() && t.closedAt.IsZero()
+}
+
 // way returns the wire that media is sent from: that of all who share it, if it is shared.
 func (t *transport) way() wire {
 	if h, ok := t.via.wire.(*share); ok {
