@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -22,21 +23,19 @@ var errPorts = errors.New("no media port is free")
 type pool struct {
 	min, max int
 	rest     time.Duration
+	began    time.Time
 
 	mu    sync.Mutex
-	ports []port // of min and up
-	next  int    // where the next search begins
+	ports []time.Duration // of min and up: when each may be used, since the pool began; or used
+	next  int             // where the next search begins
 }
 
-// A port is one number of the range.
-type port struct {
-	used bool
-	from time.Time // when it may be used again
-}
+// used is what is noted of a port that is.
+const used time.Duration = math.MaxInt64
 
 func newPool(n Network, rest time.Duration) *pool {
-	p := &pool{min: int(n.PortMin), max: int(n.PortMax), rest: rest}
-	p.ports = make([]port, p.max-p.min+1)
+	p := &pool{min: int(n.PortMin), max: int(n.PortMax), rest: rest, began: time.Now()}
+	p.ports = make([]time.Duration, p.max-p.min+1)
 	p.next = rand.IntN(len(p.ports)) // guessing where a call will be shall not be easy
 	return p
 }
@@ -46,7 +45,7 @@ func newPool(n Network, rest time.Duration) *pool {
 func (p *pool) take(pair bool) (number uint16, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := time.Since(p.began)
 	spare := -1
 	for i := range p.ports {
 		at := (p.next + i) % len(p.ports)
@@ -61,11 +60,11 @@ func (p *pool) take(pair bool) (number uint16, ok bool) {
 		whole := p.free(mate, now)
 		switch {
 		case pair && even && whole:
-			p.ports[at].used, p.ports[mate].used = true, true
+			p.ports[at], p.ports[mate] = used, used
 			p.next = at + 2
 			return uint16(p.min + at), true
 		case !pair && !whole:
-			p.ports[at].used = true
+			p.ports[at] = used
 			return uint16(p.min + at), true
 		case !pair && spare < 0:
 			spare = at
@@ -74,13 +73,13 @@ func (p *pool) take(pair bool) (number uint16, ok bool) {
 	if spare < 0 {
 		return 0, false
 	}
-	p.ports[spare].used = true
+	p.ports[spare] = used
 	p.next = spare + 1
 	return uint16(p.min + spare), true
 }
 
-func (p *pool) free(at int, now time.Time) bool {
-	return at >= 0 && at < len(p.ports) && !p.ports[at].used && !now.Before(p.ports[at].from)
+func (p *pool) free(at int, now time.Duration) bool {
+	return at >= 0 && at < len(p.ports) && p.ports[at] <= now
 }
 
 // give takes a port or a pair back; it rests for that long.
@@ -88,10 +87,10 @@ func (p *pool) give(number uint16, pair bool, rest time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := int(number) - p.min
-	from := time.Now().Add(rest)
-	p.ports[at] = port{from: from}
+	from := time.Since(p.began) + rest
+	p.ports[at] = from
 	if pair {
-		p.ports[at+1] = port{from: from}
+		p.ports[at+1] = from
 	}
 }
 
@@ -100,7 +99,7 @@ func (p *pool) give(number uint16, pair bool, rest time.Duration) {
 func (p *pool) spares(n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := time.Since(p.began)
 	for i := range p.ports {
 		if p.free((p.next+i)%len(p.ports), now) {
 			if n--; n == 0 {
@@ -112,19 +111,19 @@ func (p *pool) spares(n int) bool {
 }
 
 // count returns how many ports are used, and how many are free but resting.
-func (p *pool) count() (used, resting int) {
+func (p *pool) count() (taken, resting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	for i := range p.ports {
+	now := time.Since(p.began)
+	for _, from := range p.ports {
 		switch {
-		case p.ports[i].used:
-			used++
-		case now.Before(p.ports[i].from):
+		case from == used:
+			taken++
+		case from > now:
 			resting++
 		}
 	}
-	return used, resting
+	return taken, resting
 }
 
 // A binding is the ports of one transport in a network: a socket for each address, and for a
