@@ -96,7 +96,8 @@ type attention struct {
 }
 
 // attend looks whether the peer is heard while both sides are connected, nobody holds and
-// nobody rings. No call ends by it: see silence, whose result it has.
+// nobody rings. No call ends by it: see silence. It returns when the next gap will be noticed,
+// as silence does.
 func (e *end) attend() (due int64) {
 	a, l := &e.attention, e.lanes[media.Audio]
 	now := e.b.relay.now()
