@@ -394,6 +394,14 @@ func TestCallThatRests(t *testing.T) {
 			t.Error("its report will be late")
 		}
 	})
+	t.Run("silence for too long before the report", func(t *testing.T) {
+		g, a, b := phones(t, media.SendRecv, func(o *Options) {
+			o.Times = Times{Report: time.Hour, Gap: time.Hour, Silence: 500 * time.Millisecond, Tick: 10 * time.Millisecond}
+		}, pcmu())
+		talk(t, a, 0, b, 0)
+		eventually(t, "rest", func() bool { return g.rests.Load() > 0 })
+		silent(g, call.A)
+	})
 	t.Run("silence before the report", func(t *testing.T) {
 		const gap = 500 * time.Millisecond
 		g, a, b := phones(t, media.SendRecv, func(o *Options) {
