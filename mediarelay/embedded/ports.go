@@ -26,12 +26,12 @@ type pool struct {
 	began    time.Time
 
 	mu    sync.Mutex
-	ports []time.Duration // of min and up: when each may be used, since the pool began; or used
+	ports []time.Duration // of min and up: when each may be used, since the pool began; or inUse
 	next  int             // where the next search begins
 }
 
-// used is what is noted of a port that is.
-const used time.Duration = math.MaxInt64
+// inUse is what is noted of a port that is.
+const inUse time.Duration = math.MaxInt64
 
 func newPool(n Network, rest time.Duration) *pool {
 	p := &pool{min: int(n.PortMin), max: int(n.PortMax), rest: rest, began: time.Now()}
@@ -60,11 +60,11 @@ func (p *pool) take(pair bool) (number uint16, ok bool) {
 		whole := p.free(mate, now)
 		switch {
 		case pair && even && whole:
-			p.ports[at], p.ports[mate] = used, used
+			p.ports[at], p.ports[mate] = inUse, inUse
 			p.next = at + 2
 			return uint16(p.min + at), true
 		case !pair && !whole:
-			p.ports[at] = used
+			p.ports[at] = inUse
 			return uint16(p.min + at), true
 		case !pair && spare < 0:
 			spare = at
@@ -73,7 +73,7 @@ func (p *pool) take(pair bool) (number uint16, ok bool) {
 	if spare < 0 {
 		return 0, false
 	}
-	p.ports[spare] = used
+	p.ports[spare] = inUse
 	p.next = spare + 1
 	return uint16(p.min + spare), true
 }
@@ -111,19 +111,19 @@ func (p *pool) spares(n int) bool {
 }
 
 // count returns how many ports are used, and how many are free but resting.
-func (p *pool) count() (taken, resting int) {
+func (p *pool) count() (used, resting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Since(p.began)
 	for _, from := range p.ports {
 		switch {
-		case from == used:
-			taken++
+		case from == inUse:
+			used++
 		case from > now:
 			resting++
 		}
 	}
-	return taken, resting
+	return used, resting
 }
 
 // A binding is the ports of one transport in a network: a socket for each address, and for a
