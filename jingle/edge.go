@@ -11,6 +11,7 @@ import (
 
 	"sipxmppgw/gateway"
 	"sipxmppgw/gateway/account"
+	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
 	"sipxmppgw/jingle/component"
@@ -135,6 +136,7 @@ type Edge struct {
 	legs  map[key]*leg
 	users map[string]*user // by bare JID, those with calls or recent proposals
 	ended recent[key, struct{}]
+	spoke recent[call.ID, parted]
 	names recent[string, string] // of SIP users, by bare JID
 	langs recent[string, account.Lang]
 	talks account.Chat
@@ -174,6 +176,7 @@ func New(opt Options) *Edge {
 		legs:  make(map[key]*leg),
 		users: make(map[string]*user),
 		ended: newRecent[key, struct{}](4096),
+		spoke: newRecent[call.ID, parted](maxSpoke),
 		names: newRecent[string, string](4096),
 		langs: newRecent[string, account.Lang](4096),
 

@@ -46,6 +46,7 @@ type leg struct {
 	lost   atomic.Bool            // that device is gone
 	types  atomic.Bool            // it has shown what it types (XEP-0301), so it can be shown what is typed
 	to     string                 // where the request came to that is being answered
+	talked bool                   // the session was accepted
 	timers [9]timer
 }
 
@@ -195,6 +196,7 @@ func (l *leg) step(input any) []call.Event {
 	}
 	outputs, events := l.s.Step(in)
 	l.state.Store(uint32(l.s.State()))
+	l.talked = l.talked || l.inState() == session.Accepted
 	if peer := l.s.Peer(); peer != l.device() {
 		l.peer.Store(&peer)
 		l.lost.Store(false)
@@ -205,6 +207,7 @@ func (l *leg) step(input any) []call.Event {
 	for i, e := range events {
 		switch e := e.(type) {
 		case call.LegEnded:
+			l.part()
 			l.e.remove(l)
 		case call.LegTransfer:
 			events[i] = l.named(e)

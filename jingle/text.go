@@ -2,6 +2,7 @@ package jingle
 
 import (
 	"strings"
+	"time"
 
 	"gosrc.io/xmpp/stanza"
 
@@ -13,10 +14,25 @@ import (
 	"sipxmppgw/jingle/wire"
 )
 
+const (
+	// parting is how long after a device's leg has ended it is still told what was typed last: the
+	// SIP side closes its line when the phone has answered BYE. A device that has handed its call to
+	// somebody else shall not read what they are told.
+	parting  = 5 * time.Second
+	maxSpoke = 256 // legs that are kept for it
+)
+
+// A parted leg is one that had text, and when it ended.
+type parted struct {
+	leg *leg
+	at  time.Time
+}
+
 // Type has the device that has a call shown what the SIP side types as it does (XEP-0301), if it
-// can, and each line as a message in any case. It does not wait.
-func (e *Edge) Type(id call.ID, said []typed.Said) {
-	l := e.talking(id)
+// can, and each line as a message in any case. What is said last goes to the device that has just
+// hung up, too. It does not wait.
+func (e *Edge) Type(id call.ID, said []typed.Said, last bool) {
+	l := e.talking(id, last)
 	if l == nil {
 		return // it is not answered yet, or over
 	}
@@ -40,8 +56,9 @@ func (e *Edge) Type(id call.ID, said []typed.Said) {
 	}
 }
 
-// talking is the leg of a call that somebody has taken, or made; nil if there is none.
-func (e *Edge) talking(id call.ID) *leg {
+// talking is the leg of a call that somebody has taken, or made or, if that may be, has just ended;
+// nil if there is none.
+func (e *Edge) talking(id call.ID, ended bool) *leg {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, l := range e.legs {
@@ -49,7 +66,21 @@ func (e *Edge) talking(id call.ID) *leg {
 			return l
 		}
 	}
+	if p, ok := e.spoke.get(id); ok && ended && time.Since(p.at) < parting {
+		return p.leg
+	}
 	return nil
+}
+
+// part keeps a leg that ends for the last line of its call.
+func (l *leg) part() {
+	in := l.inbox()
+	if !l.talked || in == nil || l.e.opt.Texts == nil || l.e.opt.Texts.Of(in.Call()) == nil {
+		return
+	}
+	l.e.mu.Lock()
+	defer l.e.mu.Unlock()
+	l.e.spoke.put(in.Call(), parted{l, time.Now()})
 }
 
 // types has what a user writes in a call with text go there; false says that it goes as messages

@@ -74,7 +74,8 @@ func (t *tenant) openText(policy media.Policy, id call.ID) (signaling.TextLine, 
 		return nil, err
 	}
 	line := typing.New(typing.Options{
-		Conn: conn, Told: at, Policy: policy, Say: func(said []typed.Said) { t.xmpp.Type(id, said) }, Log: areaOf(t.log, "media"),
+		Conn: conn, Told: at, Policy: policy, Log: areaOf(t.log, "media"),
+		Say: func(said []typed.Said, last bool) { t.xmpp.Type(id, said, last) },
 	})
 	closed := t.texts.Open(id, line)
 	return textLine{line, sync.OnceFunc(func() {

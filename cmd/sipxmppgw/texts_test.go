@@ -341,6 +341,18 @@ func TestTextOutlastsHold(t *testing.T) {
 	}
 }
 
+// Who hangs up still gets what the phone had typed and not ended.
+func TestTextOutlastsTheCall(t *testing.T) {
+	t.Parallel()
+	s := scribes(t, seeing, "", "RTP/AVP")
+	sip, user := s.w.dial(0, s.app, 0)
+	s.answered(sip, user)
+	s.types("one moment", false)
+	s.sees("<t[^>]*>one moment</t>")
+	hangUp(t, user, sip)
+	s.sees("<body>one moment</body>")
+}
+
 // A call without text has none in its record, nor has one whose peer refused it.
 func TestTextThatWasNot(t *testing.T) {
 	t.Parallel()

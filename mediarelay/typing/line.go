@@ -28,9 +28,9 @@ type Options struct {
 	Conn   net.PacketConn // UDP, the line's own
 	Told   netip.AddrPort // where the peer is told that it is
 	Policy media.Policy   // of the leg to the peer
-	// Say tells the user what the peer types: on the line's goroutine, and at the end on that of
-	// whoever closes it. It must not wait.
-	Say func([]typed.Said)
+	// Say tells the user what the peer types: on the line's goroutine and, what is said last, on
+	// that of whoever closes it. It must not wait.
+	Say func(said []typed.Said, last bool)
 	Log *slog.Logger
 }
 
@@ -240,7 +240,7 @@ func (l *Line) Close() {
 	}
 	l.typist.Read(l.receiver.Flush())
 	if said := l.typist.Close(l.now()); len(said) > 0 {
-		l.o.Say(said)
+		l.o.Say(said, true)
 	}
 }
 
@@ -270,7 +270,7 @@ func (l *Line) run() {
 		}
 		l.mu.Unlock()
 		if len(said) > 0 {
-			l.o.Say(said)
+			l.o.Say(said, false)
 		}
 	}
 }

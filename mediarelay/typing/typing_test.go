@@ -75,7 +75,7 @@ func pair(t *testing.T, p media.Policy) (l *Line, peer *net.UDPConn, said func()
 	peer = open()
 	t.Cleanup(func() { peer.Close() })
 	words := make(chan string, 100)
-	l = New(Options{Conn: conn, Told: conn.LocalAddr().(*net.UDPAddr).AddrPort(), Policy: p, Say: func(all []typed.Said) {
+	l = New(Options{Conn: conn, Told: conn.LocalAddr().(*net.UDPAddr).AddrPort(), Policy: p, Say: func(all []typed.Said, _ bool) {
 		for _, s := range all {
 			if s.Edit == nil {
 				words <- s.Body
