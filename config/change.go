@@ -268,8 +268,8 @@ func (d *differ) first(path string, v reflect.Value) bool {
 		return v.String() == "" || d.from.Console.Token == ""
 	case strings.HasSuffix(path, ".dtmf"):
 		return v.String() == "inband" && !inband
-	case strings.HasSuffix(path, "].video") && strings.Contains(path, "trunks["):
-		return v.Bool() && !slices.ContainsFunc(own.Trunks, func(t Trunk) bool { return t.Video }) // clients were told
+	case strings.HasSuffix(path, "].video"): // of a trunk or a phone
+		return v.Bool() && !own.HasVideo() // clients were told
 	}
 	return false
 }

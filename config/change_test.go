@@ -73,6 +73,12 @@ tenants:
 			func(c Config) bool { return len(c.Phones) == 0 && c.SIP.Domain == "" },
 		},
 		{
+			"a new phone, and the first pictures",
+			[2]string{"routes:", "phones: [{user: desk, password: a-long-w0rd, jid: juliet@example.org, video: true}]\nroutes:"},
+			"phones[desk]: nothing -> there\nphones[desk].video needs a restart: not applied",
+			func(c Config) bool { return len(c.Phones) == 1 && !c.Phones[0].Video },
+		},
+		{
 			"a secret",
 			[2]string{"0ld", "n3w"},
 			"trunks[office].password: [redacted] -> [redacted]",

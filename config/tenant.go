@@ -84,6 +84,12 @@ func (c Config) Each() []Config {
 	return all
 }
 
+// HasVideo reports whether video is bridged, to a trunk or a phone of the component.
+func (c Config) HasVideo() bool {
+	return slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.Video }) ||
+		slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.Video })
+}
+
 // each has f look at the configuration as each component sees it, and change it.
 func (r *reader) each(c *Config, f func(*Config)) {
 	f(c)
@@ -124,7 +130,7 @@ func (r *reader) apart(c *Config) {
 		}
 		if own.Media.Engine != "rtpengine" {
 			ports += own.Calls.Max * portsPerCall
-			if slices.ContainsFunc(own.Trunks, func(t Trunk) bool { return t.Video }) {
+			if own.HasVideo() {
 				ports += own.Calls.Max * portsPerCall
 			}
 		}

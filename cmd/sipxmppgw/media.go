@@ -312,7 +312,7 @@ func xmppPolicy(c config.Config) media.Policy {
 	}
 	return media.Policy{
 		ICE: true, DTLS: c.XMPP.DTLS != "off", Bundle: true, RTCPMux: true, G711: true, Codecs: media.DefaultCodecs(),
-		Video:     slices.ContainsFunc(c.Trunks, func(t config.Trunk) bool { return t.Video }),
+		Video:     c.HasVideo(),
 		Transcode: transcodesOf(c) > 0, Tones: c.Media.InbandDTMF,
 		Networks: networks,
 	}

@@ -26,13 +26,13 @@ func TestPhones(t *testing.T) {
 	g := startGateway(t, s, gatewayOptions{template: "phones.yaml", values: map[string]any{
 		"TLS": tls, "WS": ws, "OldHash": fmt.Sprintf("%x", md5.Sum([]byte("old:"+sipDomain+":s3cret"))), "Certificate": own, "Key": own, "CA": i.ca,
 		"Registered": []registered{
-			{"udp", "pw-udp", "number: '+4930777'"}, {"tcp", "pw-tcp", ""}, {"tls", "pw-tls", ""}, {"web", "pw-web", "srtp: dtls, ice: true"},
+			{"udp", "pw-udp", "number: '+4930777'"}, {"tcp", "pw-tcp", "video: true"}, {"tls", "pw-tls", ""}, {"web", "pw-web", "srtp: dtls, ice: true"},
 		},
 	}})
 	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
 	for _, o := range []phoneOptions{
 		{user: "udp", password: "pw-udp", proxy: g.sip},
-		{user: "tcp", password: "pw-tcp", proxy: g.sip, transport: "tcp"},
+		{user: "tcp", password: "pw-tcp", proxy: g.sip, transport: "tcp", video: true},
 		{user: "tls", password: "pw-tls", proxy: tls, transport: "tls", port: freePorts(t, 2), certificate: i.issue(t, "phone.example.test"), ca: i.ca},
 	} {
 		o.domain = sipDomain
@@ -46,6 +46,9 @@ func TestPhones(t *testing.T) {
 			if o.user == "udp" {
 				t.Run("by its numbers", func(t *testing.T) { b.perform(t, play{"", calledByNumber}) })
 				t.Run("calls a number, and sends a user on", func(t *testing.T) { b.perform(t, play{"", callsOut}) })
+			}
+			if o.video {
+				t.Run("sees, and is seen", func(t *testing.T) { b.perform(t, play{"", seesAndIsSeen}) })
 			}
 			if text := since(g.log, before); strings.Contains(text, "sip_reject") || !strings.Contains(text, "phone registered") {
 				t.Errorf("the gateway printed\n%s", text)
@@ -110,6 +113,17 @@ func callsAndIsCalled(t *testing.T, b *bench) {
 	b.phone.wait(t, "CALL_INCOMING")
 	b.phone.command(t, "hangup", "")
 	user.ended(t, "reject", "busy")
+}
+
+// seesAndIsSeen has the phone called with pictures; no trunk has any.
+func seesAndIsSeen(t *testing.T, b *bench) {
+	user := b.login(t)
+	var sid string
+	user.do(t, &sid, "initiate", jidOf(b.phone.user)+"/sip", "video-to-a-registered-phone", true)
+	b.phone.accepts(t)
+	user.wait(t, "accepted")
+	b.talksAndSees(t, user, sid)
+	b.ends(t, user, sid)
 }
 
 // calledByNumber has the phone called by its own number and by one that a route gives it.
