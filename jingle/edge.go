@@ -136,8 +136,8 @@ type Edge struct {
 	legs  map[key]*leg
 	users map[string]*user // by bare JID, those with calls or recent proposals
 	ended recent[key, struct{}]
-	spoke recent[call.ID, parted]
-	names recent[string, string] // of SIP users, by bare JID
+	spoke recent[call.ID, parted] // calls with text whose last line may still come
+	names recent[string, string]  // of SIP users, by bare JID
 	langs recent[string, account.Lang]
 	talks account.Chat
 

@@ -20,6 +20,7 @@ import (
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/media"
 	"sipxmppgw/gateway/translate"
+	"sipxmppgw/gateway/typed"
 	"sipxmppgw/jingle/component"
 	"sipxmppgw/test/golden"
 )
@@ -66,6 +67,12 @@ type world struct {
 
 	refused []gateway.Refused
 }
+
+// mute is the text of a call whose user writes none.
+type mute struct{}
+
+func (mute) Edit(typed.Edit)  {}
+func (mute) Body(string) bool { return false }
 
 // A fakeCall is a call with nothing behind it: a queue of what its leg was given.
 type fakeCall struct {
@@ -293,6 +300,14 @@ func (w *world) line(line string) {
 		}
 	case "active":
 		w.say("    %d\n", w.e.Active())
+	case "texts": // calls with text
+		w.e.opt.Texts = &gateway.Texts{}
+		for _, id := range words[1:] {
+			w.e.opt.Texts.Open(call.ID("call-"+id), mute{})
+		}
+	case "types": // the other side of a call, a line
+		last := words[2] == "last:"
+		w.e.Type(call.ID("call-"+words[1]), []typed.Said{{Body: strings.Join(words[3:], " ")}}, last)
 	case "dial":
 		w.dial(words[1], words[2], strings.Join(words[3:], " "))
 	case "call":

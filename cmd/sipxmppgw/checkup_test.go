@@ -77,26 +77,21 @@ func TestWhatTheMachineSays(t *testing.T) {
 // Each network's ports are looked at, at each of its addresses.
 func TestThePortsOfEachNetwork(t *testing.T) {
 	t.Parallel()
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.LocalAddr().(*net.UDPAddr).Port
-	free.Close()
-	taken, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.2:%d", port))
+	taken, err := net.ListenPacket("udp", "127.0.9.2:0") // as long as it is, nobody gets the port at all addresses
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	port := taken.LocalAddr().(*net.UDPAddr).Port
 	d := &doctor{ctx: context.Background()}
-	for i, a := range []string{"127.0.0.1", "127.0.0.2"} {
+	for i, a := range []string{"127.0.9.1", "127.0.9.2"} {
 		d.c.Media.Networks = append(d.c.Media.Networks, config.MediaNetwork{Name: fmt.Sprint("n", i), Addresses: []netip.Addr{netip.MustParseAddr(a)}, PortMin: port, PortMax: port})
 	}
 	d.mediaPorts()
 	got := findingLines(d.all)
 	for _, want := range []string{
-		fmt.Sprintf("ok ports media ports %d to %d of 127.0.0.1: 1 of 1 are free", port, port),
-		fmt.Sprintf("fail ports media ports %d to %d of 127.0.0.2: none can be had", port, port),
+		fmt.Sprintf("ok ports media ports %d to %d of 127.0.9.1: 1 of 1 are free", port, port),
+		fmt.Sprintf("fail ports media ports %d to %d of 127.0.9.2: none can be had", port, port),
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

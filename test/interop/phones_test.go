@@ -47,8 +47,10 @@ func TestPhones(t *testing.T) {
 				t.Run("by its numbers", func(t *testing.T) { b.perform(t, play{"", calledByNumber}) })
 				t.Run("calls a number, and sends a user on", func(t *testing.T) { b.perform(t, play{"", callsOut}) })
 			}
-			if o.video {
-				t.Run("sees, and is seen", func(t *testing.T) { b.perform(t, play{"", seesAndIsSeen}) })
+			if o.video { // no trunk has any
+				t.Run("sees, and is seen", func(t *testing.T) {
+					b.perform(t, play{"", func(t *testing.T, b *bench) { b.calledWithPictures(t, o.user) }})
+				})
 			}
 			if text := since(g.log, before); strings.Contains(text, "sip_reject") || !strings.Contains(text, "phone registered") {
 				t.Errorf("the gateway printed\n%s", text)
@@ -113,17 +115,6 @@ func callsAndIsCalled(t *testing.T, b *bench) {
 	b.phone.wait(t, "CALL_INCOMING")
 	b.phone.command(t, "hangup", "")
 	user.ended(t, "reject", "busy")
-}
-
-// seesAndIsSeen has the phone called with pictures; no trunk has any.
-func seesAndIsSeen(t *testing.T, b *bench) {
-	user := b.login(t)
-	var sid string
-	user.do(t, &sid, "initiate", jidOf(b.phone.user)+"/sip", "video-to-a-registered-phone", true)
-	b.phone.accepts(t)
-	user.wait(t, "accepted")
-	b.talksAndSees(t, user, sid)
-	b.ends(t, user, sid)
 }
 
 // calledByNumber has the phone called by its own number and by one that a route gives it.
