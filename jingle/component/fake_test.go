@@ -148,6 +148,9 @@ type fake struct {
 	pings atomic.Int32
 	echo  atomic.Bool   // pings are sent back, as servers do
 	ended chan struct{} // closed when the stream or the connection has ended
+	stays time.Duration // before it ends its stream as well
+	last  string        // to be written then
+	late  error         // of writing that
 	bye   string        // what came at the end: "", "</stream:stream>", or with an error before it
 }
 
@@ -201,6 +204,9 @@ func (f *fake) read() {
 		switch t := t.(type) {
 		case xml.EndElement:
 			f.bye += endOfStream
+			if time.Sleep(f.stays); f.last != "" {
+				f.late = f.write(f.last)
+			}
 			f.Conn.Close()
 			return
 		case xml.StartElement:

@@ -24,6 +24,7 @@ type link struct {
 	conn  net.Conn
 	limit int           // stanzas in queue
 	wake  chan struct{} // something is queued, or the link has ended
+	heard chan struct{} // closed by the reader when it has heard the last
 	done  chan struct{} // closed when run has returned
 
 	mu    sync.Mutex
@@ -40,6 +41,7 @@ func newLink(conn net.Conn, limit int) *link {
 		conn:  conn,
 		limit: limit,
 		wake:  make(chan struct{}, 1),
+		heard: make(chan struct{}),
 		done:  make(chan struct{}),
 	}
 }
@@ -60,8 +62,8 @@ func (l *link) send(raw []byte) error {
 	return nil
 }
 
-// end closes the link, once what is queued and then last are written. Without last it is
-// closed at once. Only the first call counts.
+// end closes the link, once what is queued and then last are written and the server has ended its
+// stream. Without last it is closed at once. Only the first call counts.
 func (l *link) end(last string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,7 +143,7 @@ func (l *link) run(every time.Duration, ping func(), wrote func([]byte)) {
 		batch, ended, deadline := l.take()
 		if len(batch) == 0 {
 			if ended {
-				l.conn.Write([]byte(l.last)) // whether it arrives or not, the socket is closed
+				l.part(deadline)
 				return
 			}
 			select {
@@ -164,5 +166,20 @@ func (l *link) run(every time.Duration, ping func(), wrote func([]byte)) {
 			ping()
 		default:
 		}
+	}
+}
+
+// part writes the last words, and lets the server end its stream, too, before the socket is closed
+// (RFC 6120 section 4.4): a server that still has something to write to a socket that is gone gives
+// up the connection with all that it has not read of it. The deadline stands even so.
+func (l *link) part(deadline time.Time) {
+	if _, err := l.conn.Write([]byte(l.last)); err != nil || l.last == "" {
+		return
+	}
+	t := time.NewTimer(time.Until(deadline))
+	defer t.Stop()
+	select {
+	case <-l.heard:
+	case <-t.C:
 	}
 }

@@ -44,7 +44,8 @@ func streamErrorOf(n stanza.Node) error {
 }
 
 // Run connects, and again whenever the connection is lost, until ctx ends. What is queued
-// then has two seconds to be written. It returns the cause of ctx's end.
+// then has two seconds to be written, and the server has them to end its stream. Run returns the
+// cause of ctx's end.
 //
 // A stream runs once, on one goroutine, which is that of the routes as well.
 func (s *Stream) Run(ctx context.Context) error {
@@ -134,6 +135,7 @@ func (s *Stream) connect(ctx context.Context) (Cause, error) {
 	stop()
 	s.link.Store(nil)
 	l.end(lastWords(err))
+	close(l.heard)
 	<-l.done
 	s.failAll()
 	return causeOf(err, true), err

@@ -622,6 +622,27 @@ func TestWhatIsQueuedIsWrittenAtTheEnd(t *testing.T) {
 	})
 }
 
+// A server that has something to say after our end can say it: it would give up the connection with
+// all that it has not read of it.
+func TestTheServerEndsItsStreamToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, Options{})
+		f := w.accept()
+		f.stays, f.last = time.Second, fmt.Sprintf("<message id='late' from='%s' to='%s'/>", peer, number)
+		before := time.Now()
+		w.stop()
+		if <-f.ended; f.late != nil {
+			t.Errorf("the server could not write any more: %v", f.late)
+		}
+		if s := w.one(); s.Id != "late" {
+			t.Errorf("got %+v", s)
+		}
+		if d := time.Since(before); d != time.Second {
+			t.Errorf("stopped after %v, want when the server has ended its stream", d)
+		}
+	})
+}
+
 // stuck is a server that shakes hands and then does not read.
 func stuck(w *world) *fake {
 	f := <-w.conns
@@ -675,6 +696,20 @@ func TestServerThatDoesNotReadTheEnd(t *testing.T) {
 		if d := time.Since(before); d > endTime {
 			t.Errorf("stopped after %v, want %v at most", d, endTime)
 		}
+	})
+}
+
+func TestServerThatDoesNotEndItsStream(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := start(t, Options{})
+		f := w.accept()
+		f.stays = time.Hour
+		before := time.Now()
+		w.stop()
+		if d := time.Since(before); d != endTime {
+			t.Errorf("stopped after %v, want %v", d, endTime)
+		}
+		<-f.ended
 	})
 }
 
