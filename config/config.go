@@ -586,6 +586,12 @@ type Accounts struct {
 	MaxCalls int `yaml:"max_calls"`
 	// NumberFormat is how their servers want numbers, as in a trunk. Default plus.
 	NumberFormat string `yaml:"number_format"`
+	// Video says that video is bridged where both sides have a codec in common. Default false.
+	Video bool `yaml:"video"`
+	// SRTP says how the media of their calls is protected: off, preferred or required, as with a
+	// trunk; or auto, which is preferred for those that their users want over TLS, and off for
+	// others. A user may say otherwise for an account. Default auto.
+	SRTP string `yaml:"srtp"`
 	// Voicemail asks their servers about mailboxes (RFC 3842), and leaves users a message when
 	// something has changed there. Default true.
 	Voicemail bool `yaml:"voicemail"`

@@ -135,6 +135,7 @@ func TestOneProblem(t *testing.T) {
 		{"accounts without a store", smallest + "accounts: {allow: [example.org]}\n", "f.yaml:11: accounts.allow: needs store.file and store.key_file"},
 		{"accounts of a strange domain", smallest + "store: {file: a, key_file: b}\naccounts: {allow: ['a b']}\n", `f.yaml:12: accounts.allow[0]: "a b" is not a domain`},
 		{"no account at all", smallest + "accounts: {per_user: 0}\n", "f.yaml:11: accounts.per_user: 0 is not between 1 and 100"},
+		{"SRTP of accounts of no kind", smallest + "accounts: {srtp: dtls}\n", `f.yaml:11: accounts.srtp: "dtls" is none of auto, off`},
 		{"a language that there is not", smallest + "accounts: {language: tlh}\n", `f.yaml:11: accounts.language: "tlh" is none of en, de`},
 		{"a registration of nobody", strings.Replace(smallest, "    address:", "    register: {domain: voip.example}\n    address:", 1), "trunks[0].register.user: is missing"},
 		{"a registration of a whole address", strings.Replace(smallest, "    address:", "    register: {user: a@b}\n    address:", 1), `f.yaml:6: trunks[0].register.user: "a@b" is not what stands before an @`},

@@ -456,6 +456,9 @@ func (r *reader) accounts(c *Config) {
 	r.between("accounts.per_user", a.PerUser, 1, 100)
 	r.between("accounts.max", a.Max, 1, maxAccounts)
 	r.between("accounts.max_calls", a.MaxCalls, 1, 1000)
+	if a.SRTP != "" {
+		r.oneOf("accounts.srtp", a.SRTP, "auto", "off", "preferred", "required")
+	}
 	r.oneOf("accounts.number_format", a.NumberFormat, "plus", "digits", "international", "national", "as_dialled")
 	r.span("accounts.keep_calls", a.KeepCalls, 0, 8760*time.Hour)
 	r.oneOf("accounts.language", a.Language, languages...)

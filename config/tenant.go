@@ -84,9 +84,10 @@ func (c Config) Each() []Config {
 	return all
 }
 
-// HasVideo reports whether video is bridged, to a trunk or a phone of the component.
+// HasVideo reports whether video is bridged, to a trunk, a phone or a user's account of the
+// component.
 func (c Config) HasVideo() bool {
-	return slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.Video }) ||
+	return c.Accounts.Video && len(c.Accounts.Allow) > 0 || slices.ContainsFunc(c.Trunks, func(t Trunk) bool { return t.Video }) ||
 		slices.ContainsFunc(c.Phones, func(p Phone) bool { return p.Video })
 }
 

@@ -21,7 +21,10 @@ func (r *Routes) line(user translate.JID) (account.Account, TrunkRoute, bool) {
 	if len(own) == 0 {
 		return account.Account{}, TrunkRoute{}, false
 	}
-	trunk := r.Account
+	var trunk TrunkRoute
+	if r.Account != nil {
+		trunk = r.Account(own[0])
+	}
 	trunk.Name, trunk.Domain = own[0].Trunk(), own[0].Domain
 	return own[0], trunk, true
 }

@@ -60,8 +60,8 @@ type Routes struct {
 	NoAnswer time.Duration
 	// Accounts are the users' own, and how they want to be called; nil for none.
 	Accounts *account.Book
-	// Account is what all accounts have in common as trunks.
-	Account TrunkRoute
+	// Account is what an account is as a trunk, but for its name and domain; nil if there are none.
+	Account func(account.Account) TrunkRoute
 	// Names returns what someone on the SIP side is called; nil knows nobody.
 	Names func(uri translate.URI) string
 	// Persons are those with an address in both worlds; nil if nobody is known. RingPersons says

@@ -84,7 +84,7 @@ func (t *tenant) openAccounts() error {
 	defer cancel()
 	var err error
 	t.accounts, err = accounts.Open(ctx, accounts.Options{
-		Store: t.store, Sealer: t.d.sealer, Lines: sipLines{t, accountPolicy(c)},
+		Store: t.store, Sealer: t.d.sealer, Lines: sipLines{t},
 		Allow: c.Accounts.Allow, Servers: c.Accounts.Servers, Max: c.Accounts.PerUser, MaxAll: c.Accounts.Max,
 		Reachable: func(host string) bool { return c.Accounts.PrivateServers || publicHost(host) },
 		Keep:      c.Accounts.KeepCalls,
@@ -132,9 +132,19 @@ func people(p *gateway.Persons) accounts.People {
 	return p
 }
 
-// accountPolicy is what the media of accounts may be: their servers are anywhere.
-func accountPolicy(c config.Config) media.Policy {
-	return trunkPolicy(c, config.Trunk{NAT: true, Codecs: []string{"opus", "G722", "PCMA", "PCMU"}})
+// accountPolicy is what the media of an account may be: its server is anywhere.
+func accountPolicy(c config.Config, a accounts.Account) media.Policy {
+	t := config.Trunk{NAT: true, Codecs: []string{"opus", "G722", "PCMA", "PCMU"}, Video: c.Accounts.Video, SRTP: a.SRTP}
+	if _, err := netip.ParseAddr(strings.Trim(a.Host, "[]")); err == nil {
+		t.Address = a.Host
+	}
+	if t.SRTP == "" {
+		t.SRTP = c.Accounts.SRTP
+	}
+	if (t.SRTP == "" || t.SRTP == "auto") && a.Over == "tls" {
+		t.SRTP = "preferred" // keys in SDP are as safe as the way that they go
+	}
+	return trunkPolicy(c, t)
 }
 
 // contactsOf reads the files of contacts; nil if there are none.
@@ -201,16 +211,13 @@ func numbersOf(m *translate.Mapping, owner string) []string {
 }
 
 // sipLines are the SIP side as the accounts see it.
-type sipLines struct {
-	t      *tenant
-	policy media.Policy
-}
+type sipLines struct{ t *tenant }
 
 // Join implements [accounts.Lines].
 func (l sipLines) Join(a accounts.Account, told func(accounts.Standing)) error {
 	return l.t.d.sip.Join(signaling.Trunk{
 		Name: a.Trunk(), Next: serverOf(a),
-		Username: a.User, Password: a.Password, Policy: l.policy, Tenant: l.t.sip, Text: signaling.TakeText,
+		Username: a.User, Password: a.Password, Policy: accountPolicy(l.t.c, a), Tenant: l.t.sip, Text: signaling.TakeText,
 	}, signaling.Binding{AOR: a.AOR()}, func(s signaling.Standing) { told(standingOf(s)) })
 }
 

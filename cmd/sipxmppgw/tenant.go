@@ -216,7 +216,9 @@ func (t *tenant) furnish(routes *gateway.Routes, c config.Config) {
 	}
 	if t.accounts != nil {
 		routes.Accounts = t.accounts
-		routes.Account = gateway.TrunkRoute{Policy: accountPolicy(c), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
+		routes.Account = func(a accounts.Account) gateway.TrunkRoute {
+			return gateway.TrunkRoute{Policy: accountPolicy(c, a), Numbers: translate.NumberForm(c.Accounts.NumberFormat)}
+		}
 	}
 }
 

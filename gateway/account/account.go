@@ -34,6 +34,7 @@ type Account struct {
 	Name     string // that others are shown; may be empty
 	Number   string // that it is called by, as the user wrote it; may be empty
 	Password string
+	SRTP     string // how its media is protected: off, preferred or required; empty if the user did not say
 }
 
 // AOR is the account's SIP address.
@@ -55,11 +56,12 @@ type kept struct {
 	Name   string `json:"name,omitempty"`
 	Number string `json:"number,omitempty"`
 	Secret []byte `json:"secret"` // sealed for the row
+	SRTP   string `json:"srtp,omitempty"`
 }
 
 func (a Account) row(s *store.Sealer) store.Row {
 	value, _ := json.Marshal(kept{ // plain values
-		a.User, a.Domain, a.Host, a.Port, a.Over, a.Name, a.Number, s.Seal(a.ID, []byte(a.Password)),
+		a.User, a.Domain, a.Host, a.Port, a.Over, a.Name, a.Number, s.Seal(a.ID, []byte(a.Password)), a.SRTP,
 	})
 	return store.Row{Kind: store.Accounts, Key: a.ID, Owner: a.Owner, Value: value}
 }
@@ -73,7 +75,7 @@ func accountOf(r store.Row, s *store.Sealer) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	return Account{r.Key, r.Owner, k.User, k.Domain, k.Host, k.Port, k.Over, k.Name, k.Number, string(password)}, nil
+	return Account{r.Key, r.Owner, k.User, k.Domain, k.Host, k.Port, k.Over, k.Name, k.Number, string(password), k.SRTP}, nil
 }
 
 // Wishes are how a user wants to be called.
@@ -116,6 +118,9 @@ const (
 // parse reads an account that a user typed.
 func parse(owner string, v map[string]string) (Account, *Problem) {
 	a := Account{Owner: owner, Password: v["password"], Name: translate.CleanName(v["name"]), Number: strings.TrimSpace(v["number"])}
+	if v["srtp"] != asUsual {
+		a.SRTP = v["srtp"]
+	}
 	user, over, fine := splitTransport(strings.TrimSpace(v["username"]))
 	server, ok := v["server"], fine
 	if server != "" {

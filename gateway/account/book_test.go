@@ -165,7 +165,7 @@ func TestAccountIsCheckedBeforeItIsKept(t *testing.T) {
 		if all := rows(t, kept, store.Accounts); len(all) != 0 || len(d.lines.up) != 0 || d.told() != "" {
 			t.Errorf("%v are kept, %v", all, d.lines.up)
 		}
-		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame", "number", "+49 30 1")
+		d.says("The account works.", "add-account", translate.EN, "username", "mira@voip.example", "password", "sesame", "number", "+49 30 1", "srtp", "required")
 		if got := d.told(); got != "juliet@example.org new=true up=true gone=false" {
 			t.Errorf("told %q", got)
 		}
@@ -196,7 +196,7 @@ func TestAccountIsCheckedBeforeItIsKept(t *testing.T) {
 		if got := d.told(); got != "juliet@example.org new=false up=true gone=false" {
 			t.Errorf("told %q", got)
 		}
-		if a, ok := d.b.Owner(own[0].Trunk()); !ok || a.Password != "sesame" || a.Owner != juliet {
+		if a, ok := d.b.Owner(own[0].Trunk()); !ok || a.Password != "sesame" || a.Owner != juliet || a.SRTP != "required" {
 			t.Errorf("it is there: %v", ok)
 		}
 		d.says("The account was removed: mira@voip.example", "remove-account", translate.EN)

@@ -71,6 +71,9 @@ func Register() *Command { return CommandOf("add-account") }
 
 var switches = []Option{{"on", on}, {"off", off}}
 
+// asUsual says that the operator's setting is as good.
+const asUsual = "auto"
+
 var commands = []Command{
 	{
 		Node: "add-account", Words: Text{"add", "neu", "ajouter", "añadir"}, Name: Text{"Add a SIP account", "SIP-Konto anlegen", "Ajouter un compte SIP", "Añadir una cuenta SIP"},
@@ -80,6 +83,12 @@ var commands = []Command{
 			{Name: "server", Label: Text{"SIP server, if it is not in the address", "SIP-Server, falls nicht in der Adresse", "Serveur SIP, s’il n’est pas dans l’adresse", "Servidor SIP, si no está en la dirección"}},
 			{Name: "name", Legacy: "name", Label: Text{"Your name, as others shall see it", "Dein Name, wie andere ihn sehen sollen", "Votre nom, tel que les autres le verront", "Su nombre, como lo verán los demás"}},
 			{Name: "number", Legacy: "phone", Label: Text{"Telephone number of the account", "Telefonnummer des Kontos", "Numéro de téléphone du compte", "Número de teléfono de la cuenta"}},
+			{Name: "srtp", Shape: Choice, Label: Text{"Encryption of calls (SRTP)", "Verschlüsselung von Anrufen (SRTP)", "Chiffrement des appels (SRTP)", "Cifrado de las llamadas (SRTP)"}, Choices: []Option{
+				{asUsual, Text{"automatic", "automatisch", "automatique", "automático"}},
+				{"off", off},
+				{"preferred", Text{"preferred", "bevorzugt", "préféré", "preferido"}},
+				{"required", Text{"required", "verlangt", "exigé", "exigido"}},
+			}},
 		},
 		run: (*Book).add,
 	},

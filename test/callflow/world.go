@@ -253,7 +253,7 @@ func newWorld(t *testing.T, set settings) *world {
 	routes := &gateway.Routes{
 		Mapping: &mapping, Hosts: []string{"192.0.2.10"}, Table: table, XMPP: xmppPolicy, NoAnswer: set.noAnswer,
 		Trunks:  []gateway.TrunkRoute{{Name: "trunk", Trusted: set.trusted, Early: set.early, Policy: sipPolicy, Refer: set.refer}},
-		Account: gateway.TrunkRoute{Policy: sipPolicy},
+		Account: func(account.Account) gateway.TrunkRoute { return gateway.TrunkRoute{Policy: sipPolicy} },
 	}
 	if set.second {
 		routes.Trunks = append(routes.Trunks, gateway.TrunkRoute{Name: "second", Domain: "second.example", Early: set.early, Policy: sipPolicy})

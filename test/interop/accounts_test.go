@@ -359,3 +359,37 @@ func TestRegistrarsThatRefuse(t *testing.T) {
 		p.finished(t)
 	}
 }
+
+// An account has pictures where the operator lets it, and keys in SDP where its user wants them, for
+// that is what its server, or who is called there, insists on.
+func TestAccountWithPictures(t *testing.T) {
+	s := startProsody(t)
+	registrar, out := freePort(t), freePorts(t, 2)
+	g := startGateway(t, s, gatewayOptions{extra: fmt.Sprintf(`store: {file: store.sqlite, key_file: store.key}
+accounts: {allow: [%s], private_servers: true, video: true}`, userDomain)})
+	startRegistrar(t, registrar, g.sip, map[string]int{outNumber: out})
+	romeo := moveIn(t, s, "romeo")
+	romeo.writes(t, "add mira@voip.test opensesame "+local(registrar)+" - - required")
+	romeo.hears(t, "message chat: The account works.")
+	romeo.phone.Close() // the browser is called
+	b := &bench{server: s, gateway: g, browser: startBrowser(t, userTone)}
+	b.phone = startPhone(t, phoneOptions{user: outNumber, port: out, proxy: registrar, video: true, encryption: "srtp-mand"})
+	t.Run("calls", func(t *testing.T) {
+		b.perform(t, play{"", func(t *testing.T, b *bench) {
+			b.calledWithPictures(t, outNumber)
+			if err := b.phone.printed(0, "SRTP is Enabled"); err != nil {
+				t.Error(err)
+			}
+		}})
+	})
+	t.Run("is called", func(t *testing.T) {
+		b.perform(t, play{"", func(t *testing.T, b *bench) {
+			user := b.login(t)
+			b.phone.dial(t, "sip:mira@voip.test")
+			sid := user.answers(t)
+			b.phone.wait(t, "CALL_ESTABLISHED")
+			b.talksAndSees(t, user, sid)
+			b.ends(t, user, sid)
+		}})
+	})
+}
