@@ -111,9 +111,9 @@ func (e *Edge) registration(owner string, l account.Lang) stanza.Node {
 	n := wire.Element(wire.NSRegister, "query")
 	if own := e.opt.Accounts.Accounts(owner); len(own) > 0 {
 		n.Nodes = append(n.Nodes, wire.Element(wire.NSRegister, "registered"))
-		known = map[string]string{"username": own[0].Title(), "name": own[0].Name, "number": own[0].Number}
-		if own[0].Host != own[0].Domain {
-			known["server"] = own[0].Host
+		known = map[string]string{
+			"username": own[0].Title(), "name": own[0].Name, "number": own[0].Number,
+			"server": own[0].Server(), "srtp": own[0].SRTP,
 		}
 	}
 	n.Nodes = append(n.Nodes, wire.Text(wire.NSRegister, "instructions", command.Name.In(l)))

@@ -207,6 +207,11 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 		}
 	}
 	add := func(nodes ...stanza.Node) { st.Nodes = append(st.Nodes, nodes...) }
+	// Those who do not want to be known are told apart by the resource. All others write and type
+	// as the same: some clients take the one for the end of the other only then.
+	if m.Kind != message.Notice && !m.From.Anonymous {
+		st.From = bareOf(m.From.JID)
+	}
 	switch m.Kind {
 	case message.Typing:
 		state := translate.ChatStateOf(m.Composing)
@@ -223,9 +228,6 @@ func (e *Edge) stanzaOf(m message.Message) component.Stanza {
 	default:
 		if m.Type != "" {
 			st.Type = stanza.StanzaType(m.Type)
-		}
-		if !m.From.Anonymous { // those who do not want to be known are told apart by the resource
-			st.From = bareOf(m.From.JID)
 		}
 		body := m.Body
 		if m.Again {

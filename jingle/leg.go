@@ -47,7 +47,7 @@ type leg struct {
 	types  atomic.Bool            // it has shown what it types (XEP-0301), so it can be shown what is typed
 	to     string                 // where the request came to that is being answered
 	talked bool                   // the session was accepted
-	timers [9]timer
+	timers [session.Timers]timer
 }
 
 type timer struct {

@@ -43,6 +43,21 @@ func (a Account) AOR() string { return "sip:" + a.User + "@" + a.Domain }
 // Title is the account's address as people write it.
 func (a Account) Title() string { return a.User + "@" + a.Domain }
 
+// Server is where the account is, as its user would write it: empty if its address says it.
+func (a Account) Server() string {
+	server := a.Host
+	if a.Port != 0 {
+		server += ":" + strconv.Itoa(int(a.Port))
+	}
+	switch {
+	case a.Over != "":
+		return server + ";transport=" + a.Over
+	case server == a.Domain:
+		return ""
+	}
+	return server
+}
+
 // Trunk is the name of the account's trunk.
 func (a Account) Trunk() string { return Prefix + a.ID }
 

@@ -143,8 +143,14 @@ func (c *Call) Step(e Event) (actions []Action, ok bool) {
 	if r == nil {
 		return nil, false
 	}
-	if _, isEnd := e.(LegEnded); isEnd {
-		c.open[sideOf(e)] = false
+	if end, isEnd := e.(LegEnded); isEnd {
+		c.open[end.Side] = false
+		if end.Cause == Cancelled && end.Side != C && c.state >= Active && c.state <= Seating {
+			// COMPAT(Dino 0.4, strophe.jingle): they hang up by that word, but only what was not
+			// answered can be cancelled.
+			end.Cause = Normal
+			e = end
+		}
 	}
 	c.state = r.next
 	if r.do != nil {

@@ -491,6 +491,9 @@ func (w *walk) after(e Event, before State, late bool) {
 		} else if c := reflect.ValueOf(e).FieldByName("Cause"); c.IsValid() {
 			cause = c.Interface().(Cause)
 		}
+		if end, is := e.(LegEnded); is && end.Side != C && cause == Cancelled && before >= Active && before < PickingUp {
+			cause = Normal // it was answered
+		}
 		w.cause = &cause
 	}
 }

@@ -172,7 +172,7 @@ func (s *Session) update(offer media.Description) {
 			removed = append(removed, wire.Content{Name: own.Name})
 		default:
 			own.Direction = o.Direction
-			if said := theirs.Direction.And(o.Direction.Reverse()); said != s.wire[own.Name] {
+			if said := theirs.Direction.And(o.Direction.Reverse()); said != s.wire[own.Name] && s.modifiable(own.Name, said) {
 				modified = append(modified, s.modify(own.Name, said))
 			}
 		}
@@ -256,6 +256,23 @@ func (s *Session) unused(name string) string {
 func (s *Session) modify(name string, said media.Direction) wire.Content {
 	s.wire[name] = said
 	return wire.Content{Name: name, Stream: media.Stream{Direction: s.asInitiator(said)}}
+}
+
+// modifiable reports whether the peer can be told what both sides want of a content.
+// COMPAT(Conversations 2.12, Cheogram): end the call (failed-application) over a content-modify
+// that takes their own sending away. Of a hold they get session-info alone, and what they send
+// then stays here.
+func (s *Session) modifiable(name string, said media.Direction) bool {
+	return !s.literal() || s.wire[name].Sends() && said.Sends()
+}
+
+// literal reports whether the peer takes little but what it expects: Conversations and those that
+// were made from it, which name the options of their ICE in a namespace of their own.
+func (s *Session) literal() bool {
+	for _, o := range s.remote.Streams {
+		s.options = s.options || o.Transport.ICE != nil && o.Transport.ICE.Trickle
+	}
+	return s.options
 }
 
 // asInitiator returns a direction of the peer as the initiator of the session sees it.

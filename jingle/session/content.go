@@ -37,7 +37,8 @@ func (s *Session) added(r Request) {
 	for i, c := range r.Jingle.Contents {
 		if reason := s.addable(c, grouped(r.Jingle, c.Name)); reason != "" {
 			word = reason
-			no = append(no, wire.Content{Creator: c.Creator, Name: c.Name})
+			c.Stream = media.Stream{Kind: c.Stream.Kind, Direction: c.Stream.Direction, Transport: nothing()}
+			no = append(no, c)
 			continue
 		}
 		s.open(said.Streams[i], c.Creator)
@@ -140,7 +141,7 @@ func (s *Session) take(place int, o media.Stream, whole media.Description) {
 	if len(o.Codecs) == 0 {
 		theirs.Rejected = true
 		s.ask(aboutOther, wire.Jingle{
-			Action: wire.ContentReject, Contents: []wire.Content{{Name: o.Name}}, Reason: &wire.Reason{Name: "incompatible-parameters"},
+			Action: wire.ContentReject, Contents: []wire.Content{s.stub(theirs.Kind, o.Name)}, Reason: &wire.Reason{Name: "incompatible-parameters"},
 		})
 		return
 	}
@@ -150,8 +151,20 @@ func (s *Session) take(place int, o media.Stream, whole media.Description) {
 	s.settle(&answer, theirs)
 	s.local.Streams[place] = answer
 	s.local.Streams[place].Direction = wanted(o.Direction, theirs.Direction)
-	s.wire[o.Name] = answer.Direction.Reverse()
+	said := answer.Direction.Reverse()
+	if !s.literal() {
+		s.wire[o.Name] = said
+		s.offerContent(wire.ContentAccept, answer, whole)
+		return
+	}
+	// COMPAT(Conversations 2.12): ends the call over an answer that has other senders than what it
+	// has added, but lets them be modified afterwards.
+	answer.Direction = theirs.Direction.Reverse()
+	s.wire[o.Name] = theirs.Direction
 	s.offerContent(wire.ContentAccept, answer, whole)
+	if said != theirs.Direction && s.modifiable(o.Name, said) {
+		s.ask(aboutOther, wire.Jingle{Action: wire.ContentModify, Contents: []wire.Content{s.modify(o.Name, said)}})
+	}
 }
 
 // settle says who begins DTLS on a transport that the peer offers: whoever began it on the
@@ -321,7 +334,7 @@ func (s *Session) rejectAdded(cause call.Cause) {
 	}
 	var no []wire.Content
 	for _, name := range slices.Clone(s.adding) {
-		no = append(no, wire.Content{Name: name})
+		no = append(no, s.stub(s.remote.Stream(name).Kind, name))
 		s.drop(name)
 	}
 	s.ask(aboutOther, wire.Jingle{Action: wire.ContentReject, Contents: no, Reason: &reason})
@@ -335,10 +348,22 @@ func (s *Session) withdraw() {
 	}
 	var back []wire.Content
 	for _, name := range s.change.added {
-		back = append(back, wire.Content{Name: name})
+		back = append(back, s.stub(s.local.Stream(name).Kind, name))
 	}
 	s.ask(aboutOther, wire.Jingle{Action: wire.ContentRemove, Contents: back, Reason: &wire.Reason{Name: "timeout"}})
 	s.refuseAdded()
+}
+
+// nothing is a transport with nothing in it.
+func nothing() media.Transport { return media.Transport{ICE: &media.ICE{}} }
+
+// stub returns a content that is refused or withdrawn: as it was offered, but for what is in it.
+// COMPAT(Conversations 2.12, Cheogram): end the call over one without media, senders and transport.
+func (s *Session) stub(k media.Kind, name string) wire.Content {
+	return wire.Content{
+		Name: name, App: wire.NSRTP, Net: wire.NSICE,
+		Stream: media.Stream{Kind: k, Direction: s.asInitiator(s.wire[name]), Transport: nothing()},
+	}
 }
 
 // refuseAdded notes that the peer does not take what we added.

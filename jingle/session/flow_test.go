@@ -146,7 +146,7 @@ func (p *player) input(w []string) Input {
 	}
 	switch w[0] {
 	case "timer":
-		for t := range timers {
+		for t := range Timers {
 			if t.String() == arg(1) {
 				return Fired{t}
 			}

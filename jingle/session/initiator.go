@@ -53,6 +53,9 @@ func (s *Session) initiateAnswered(e *wire.Error) {
 	switch {
 	case e == nil:
 		s.learn()
+		if s.state == Initiated && !s.proposed() && !s.rung {
+			s.start(TimerMute) // it rings; libpurple and Gajim do not say so
+		}
 	case e.Jingle == wire.TieBreak.Jingle:
 		s.end(call.Conflict, call.Detail{Text: e.Text})
 	case s.state == Initiated:

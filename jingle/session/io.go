@@ -129,15 +129,16 @@ const (
 	TimerAdd                 // for the other side to take what the peer wants to add
 	TimerAdded               // for the peer to take what we add
 	TimerFinish              // for session-terminate after the peer's finish
-	timers
+	TimerMute                // a device that was called without a proposal rings, though it does not say so
+	Timers                   // how many there are
 )
 
-var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry", "add", "added", "finish"}
+var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry", "add", "added", "finish", "mute"}
 
 // String returns the timer's name.
-func (t Timer) String() string { return timerNames[min(t, timers-1)] }
+func (t Timer) String() string { return timerNames[min(t, Timers-1)] }
 
-var times = [timers]time.Duration{
+var times = [Timers]time.Duration{
 	TimerRing:   4 * time.Second,  // clients give up after 6 (section 2.3)
 	TimerInit:   15 * time.Second, // T_sess
 	TimerAccept: 20 * time.Second, // T_acc
@@ -147,6 +148,7 @@ var times = [timers]time.Duration{
 	TimerAdd:    10 * time.Second, // section 2.10
 	TimerAdded:  20 * time.Second, // a person may be asked
 	TimerFinish: 2 * time.Second,
+	TimerMute:   2 * time.Second, // before T_alert, so that the caller hears that it rings
 }
 
 // An Output is what the session wants done. Outputs are carried out in order.

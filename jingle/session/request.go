@@ -196,7 +196,7 @@ func (s *Session) modified(r Request) {
 	for _, c := range said.Streams {
 		theirs := s.remote.Stream(c.Name)
 		if theirs.Rejected {
-			if c.Direction != media.Inactive { // it stays as it is
+			if c.Direction != media.Inactive && s.modifiable(c.Name, media.Inactive) { // it stays as it is
 				back = append(back, s.modify(c.Name, media.Inactive))
 			}
 			continue
@@ -212,7 +212,7 @@ func (s *Session) modified(r Request) {
 		if own == nil || own.Rejected || s.change != nil {
 			continue
 		}
-		if both := c.Direction.And(own.Direction.Reverse()); both != c.Direction {
+		if both := c.Direction.And(own.Direction.Reverse()); both != c.Direction && s.modifiable(c.Name, both) {
 			back = append(back, s.modify(c.Name, both))
 		}
 	}

@@ -80,7 +80,7 @@ type Session struct {
 	away    bool // the peer's resource has left
 	probing Ref  // of the ping under way; 0 for none
 	known   bool // the peer has the session, so it can be sent more than its beginning
-	running [timers]bool
+	running [Timers]bool
 
 	local  media.Description   // what we last said
 	remote media.Description   // what the peer last said
@@ -91,6 +91,7 @@ type Session struct {
 	asked    map[Ref]question
 	ref      Ref
 	change   *change                    // ours, that the peer has not answered
+	options  bool                       // the peer has named options of its ICE; see literal
 	onHold   bool                       // the peer said hold
 	wire     map[string]media.Direction // what senders says to the peer, by content
 	made     map[string]wire.Role       // who created a content that was not there from the beginning
@@ -116,6 +117,7 @@ const (
 	aboutAccept
 	aboutChange
 	aboutAdd
+	aboutDigit
 )
 
 // Bounds of what is kept for a peer.
@@ -231,7 +233,7 @@ func (s *Session) command(in Input) {
 // digit sends the peer a key by XEP-0181. One whose session does not go on yet hears none.
 func (s *Session) digit(d call.Digit) {
 	if s.state == Accepted && d.Length > 0 && !s.opt.NoTones {
-		s.ask(aboutOther, wire.Jingle{
+		s.ask(aboutDigit, wire.Jingle{
 			Action: wire.SessionInfo, Info: wire.Info{Kind: wire.InfoDTMF, Key: d.Key, Length: d.Length},
 		})
 	}
@@ -292,7 +294,7 @@ func (s *Session) finish(reason wire.Reason) {
 
 // end is the end: timers stop, and the call is told. It is the last thing of every session.
 func (s *Session) end(cause call.Cause, detail call.Detail) {
-	for t := range timers {
+	for t := range Timers {
 		s.stop(t)
 	}
 	s.state = Ended
@@ -322,6 +324,9 @@ func (s *Session) close(cause call.Cause, detail call.Detail) {
 	case s.state == Initiated && s.role == wire.Initiator:
 		if givesUp(cause) {
 			reason = givenUp
+			if !s.proposed() && !protected(s.local) {
+				reason.Name = "success" // COMPAT(Gajim 1.7): after a cancel it takes no other call
+			}
 		}
 		s.terminate(reason)
 		if s.proposed() {
@@ -332,6 +337,16 @@ func (s *Session) close(cause call.Cause, detail call.Detail) {
 		s.finish(reason)
 	}
 	s.end(cause, detail)
+}
+
+// protected reports whether any media of a description is by DTLS-SRTP.
+func protected(d media.Description) bool {
+	for _, o := range d.Streams {
+		if o.Transport.DTLS != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // givesUp reports whether a caller that ends its call for this cause has given up.
@@ -380,6 +395,10 @@ func (s *Session) fired(t Timer) {
 		s.rejectAdded(call.Unsupported)
 	case TimerAdded:
 		s.withdraw()
+	case TimerMute:
+		if s.state == Initiated {
+			s.heard()
+		}
 	case TimerFinish:
 		s.terminate(s.finished.OrSuccess())
 		s.end(s.causeOf(s.finished))
@@ -398,6 +417,8 @@ func (s *Session) response(r Response) {
 		s.probing = 0
 	}
 	switch {
+	case r.Silent && about == aboutDigit:
+		// COMPAT(Dino 0.4): it answers nothing at all to a session-info that it does not know.
 	case r.Silent:
 		cause, detail := s.opt.Words.Error(wire.Error{})
 		s.fail("connectivity-error", cause, detail)

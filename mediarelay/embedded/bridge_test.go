@@ -567,7 +567,7 @@ func TestOtherStreamsAreRefused(t *testing.T) {
 		own.Streams[0],
 	)
 	offer := g.Offered(1, call.B, own)
-	if len(offer.Streams) != 1 || offer.Bundle != nil {
+	if len(offer.Streams) != 1 || len(offer.Bundle) != 1 {
 		t.Errorf("B is offered %+v", offer)
 	}
 	answer := g.Answered(2, call.A, mediatest.NewClient(t).Describe(media.Active, pcmu()))

@@ -225,23 +225,23 @@ func (e *end) offerAfter(o *end) (d media.Description, cause call.Cause, text st
 	if e.local.Empty() && e.remote.Empty() {
 		e.began = true
 	}
+	// A peer that has spoken without a group does not bundle (RFC 8843 section 7.3): what is
+	// added has a transport of its own.
+	bundles := e.policy.Bundle && (e.remote.Empty() || len(e.remote.Bundle) > 0)
 	d = e.local.Clone()
 	e.suggest(&d, media.Audio, codecs, o)
 	if pictures := o.heard(media.Video); pictures != nil && e.policy.Video && o.policy.Video {
-		if e.carry(media.Video, e.policy.Bundle && e.lanes[media.Audio].t.mayMux()) { // RFC 8843 section 9.3
+		if e.carry(media.Video, bundles && e.lanes[media.Audio].t.mayMux()) { // RFC 8843 section 9.3
 			e.suggest(&d, media.Video, media.Number(media.PassCodecs(pictures), codecs), o)
 		}
 	}
 	d.Bundle = nil
-	if e.policy.Bundle {
+	if bundles {
 		for _, s := range d.Streams {
 			if !s.Rejected {
-				d.Bundle = append(d.Bundle, s.Name)
+				d.Bundle = append(d.Bundle, s.Name) // of one, too: others may join it later
 			}
 		}
-	}
-	if len(d.Bundle) < 2 {
-		d.Bundle = nil
 	}
 	for _, l := range e.lanes {
 		if l.slot < 0 || d.Streams[l.slot].Rejected {
@@ -370,7 +370,8 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 			continue
 		}
 		if l.kind == media.Video && l.t == e.lanes[media.Audio].t && !e.bundles(answer, s) {
-			continue // a transport of its own, which we did not offer
+			e.b.without(e.side, "the client does not bundle them, and was offered no transport of their own")
+			continue
 		}
 		if l.kind == media.Video && l.t != e.lanes[media.Audio].t {
 			if _, text := e.acceptableAnswer(l, *s); text != "" {

@@ -202,7 +202,9 @@ func TestPicturesAreAdded(t *testing.T) {
 	g := newRig(t, sip, jingle, nil)
 	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
 	g.Offered(1, call.B, a.Describe(pcmu()))
-	g.Answered(2, call.A, b.Describe(media.Active, pcmu()))
+	first := b.Describe(media.Active, pcmu())
+	first.Bundle = []string{"0"}
+	g.Answered(2, call.A, first)
 	more := a.Describe(pcmu())
 	v := more.Streams[0]
 	v.Kind, v.Codecs = media.Video, []media.Codec{{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1}}
