@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
@@ -155,7 +157,7 @@ func (p *Mail) Send(q Query, m message.Message) error {
 	if q.Edge == XMPP {
 		m.From.JID = jid
 		m.Trunk = t.Trunk
-		if !p.served.Load().trunks[t.Trunk] {
+		if !p.served.Load().trunks[t.Trunk] && !strings.HasPrefix(t.Trunk, account.Prefix) {
 			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
 			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{
 				Status: 501, Text: "the trunk " + t.Trunk + " takes no messages, only calls", Elsewhere: p.elsewhere(jid, t.To.JID),

@@ -449,3 +449,25 @@ func TestHowAServerIsSpokenTo(t *testing.T) {
 		}
 	}
 }
+
+// TestServerReadsAsWritten: what a form shows of an account means the same account again.
+func TestServerReadsAsWritten(t *testing.T) {
+	for _, tt := range []struct{ user, server, want string }{
+		{"mira@voip.example", "", ""},
+		{"mira@voip.example", "voip.example", ""},
+		{"mira@voip.example:5090", "", "voip.example:5090"},
+		{"mira@voip.example", "edge.voip.example", "edge.voip.example"},
+		{"mira@voip.example", "192.0.2.1:5090", "192.0.2.1:5090"},
+		{"mira@voip.example", "[2001:db8::1]:5061;transport=tls", "[2001:db8::1]:5061;transport=tls"},
+		{"sips:mira@voip.example", "", "voip.example;transport=tls"},
+		{"mira@voip.example;transport=tcp", "", "voip.example;transport=tcp"},
+	} {
+		a, p := parse(juliet, map[string]string{"username": tt.user, "server": tt.server, "password": "sesame"})
+		if p != nil || a.Server() != tt.want {
+			t.Errorf("%+v: %q, %+v", tt, a.Server(), p)
+		}
+		if again, p := parse(juliet, map[string]string{"username": a.Title(), "server": a.Server(), "password": "sesame"}); p != nil || again != a {
+			t.Errorf("%+v: got %+v, not %+v", tt, again, a)
+		}
+	}
+}

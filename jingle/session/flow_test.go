@@ -146,7 +146,7 @@ func (p *player) input(w []string) Input {
 	}
 	switch w[0] {
 	case "timer":
-		for t := range Timers {
+		for t := range timers {
 			if t.String() == arg(1) {
 				return Fired{t}
 			}
@@ -354,6 +354,8 @@ func (p *player) content(action wire.Action, word string) wire.Content {
 			c.App, s.Kind = "urn:xmpp:jingle:apps:file-transfer:5", media.Other
 		case "ibb":
 			c.Net, s.Transport = "urn:xmpp:jingle:transports:ibb:1", media.Transport{}
+		case "option": // of ICE, in the namespace of Conversations
+			s.Transport.ICE.Trickle = true
 		case "early":
 			c.Disposition = "early-session"
 		}
@@ -378,15 +380,17 @@ func ours(t *testing.T, words []string) media.Description {
 		s := stream(t, w)
 		ice := s.Transport.ICE
 		ice.Ufrag, ice.Pwd = "gw", "pwd"
+		s.Transport.DTLS = &media.DTLS{Setup: media.ActPass, Fingerprints: []media.Fingerprint{{Hash: "sha-256", Value: "BB"}}}
 		for _, part := range strings.Split(w, ":")[1:] {
 			switch name, value, _ := strings.Cut(part, "="); name {
 			case "u":
 				ice.Ufrag = value
 			case "p":
 				ice.Pwd = value
+			case "plain":
+				s.Transport.DTLS = nil
 			}
 		}
-		s.Transport.DTLS = &media.DTLS{Setup: media.ActPass, Fingerprints: []media.Fingerprint{{Hash: "sha-256", Value: "BB"}}}
 		d.Streams = append(d.Streams, s)
 	}
 	return d

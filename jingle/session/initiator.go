@@ -101,6 +101,7 @@ func (s *Session) heard() {
 		return
 	}
 	s.rung = true
+	s.stop(TimerMute)
 	if s.state == Proposed {
 		s.start(TimerReject)
 	}
@@ -217,6 +218,7 @@ func (s *Session) accepted(r Request) {
 	}
 	s.result(r)
 	s.stop(TimerAccept)
+	s.stop(TimerMute)
 	s.state = Accepted
 	s.remote = answer
 	for i := range s.remote.Streams {

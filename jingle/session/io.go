@@ -130,15 +130,18 @@ const (
 	TimerAdded               // for the peer to take what we add
 	TimerFinish              // for session-terminate after the peer's finish
 	TimerMute                // a device that was called without a proposal rings, though it does not say so
-	Timers                   // how many there are
+	timers
 )
+
+// Timers is how many there are.
+const Timers = int(timers)
 
 var timerNames = [...]string{"ring", "init", "accept", "reject", "gone", "retry", "add", "added", "finish", "mute"}
 
 // String returns the timer's name.
-func (t Timer) String() string { return timerNames[min(t, Timers-1)] }
+func (t Timer) String() string { return timerNames[min(t, timers-1)] }
 
-var times = [Timers]time.Duration{
+var times = [timers]time.Duration{
 	TimerRing:   4 * time.Second,  // clients give up after 6 (section 2.3)
 	TimerInit:   15 * time.Second, // T_sess
 	TimerAccept: 20 * time.Second, // T_acc

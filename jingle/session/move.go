@@ -66,7 +66,7 @@ func (s *Session) migrate(m Migrate) {
 		To:  s.peer,
 		JMI: wire.JMI{Signal: wire.Finish, ID: s.opt.SID, Reason: &expired, Migrated: m.ID},
 	})
-	for t := range Timers {
+	for t := range timers {
 		s.stop(t)
 	}
 	if s.change != nil {

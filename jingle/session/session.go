@@ -80,7 +80,7 @@ type Session struct {
 	away    bool // the peer's resource has left
 	probing Ref  // of the ping under way; 0 for none
 	known   bool // the peer has the session, so it can be sent more than its beginning
-	running [Timers]bool
+	running [timers]bool
 
 	local  media.Description   // what we last said
 	remote media.Description   // what the peer last said
@@ -294,7 +294,7 @@ func (s *Session) finish(reason wire.Reason) {
 
 // end is the end: timers stop, and the call is told. It is the last thing of every session.
 func (s *Session) end(cause call.Cause, detail call.Detail) {
-	for t := range Timers {
+	for t := range timers {
 		s.stop(t)
 	}
 	s.state = Ended

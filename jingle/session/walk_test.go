@@ -48,7 +48,7 @@ type walk struct {
 
 	iqs     int
 	refs    []Ref
-	running [Timers]bool
+	running [timers]bool
 	once    map[string]int
 	ended   int
 	updates int // of ours without an outcome
@@ -125,7 +125,7 @@ func (w *walk) input() Input {
 		}
 		return resp
 	case 11:
-		return Fired{Timer(r.IntN(int(Timers)))}
+		return Fired{Timer(r.IntN(int(timers)))}
 	case 12:
 		return Ring{}
 	case 13, 14:

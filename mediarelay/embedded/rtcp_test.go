@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"fmt"
 	"math"
 	"net"
 	"testing"
@@ -195,15 +196,25 @@ func TestPictures(t *testing.T) {
 }
 
 // Pictures that come in a running session: one side is answered at once, the other is
-// asked, and what it takes is given back, in the same slot (RFC 3264 section 8.1).
+// asked, and what it takes is given back, in the same slot (RFC 3264 section 8.1). They share the
+// transport of the speech with a peer that has taken the group of the offer; another has one of
+// its own for them (RFC 8843 section 7.3).
 func TestPicturesAreAdded(t *testing.T) {
+	for _, group := range [][]string{{"0"}, nil} {
+		t.Run(fmt.Sprint("group ", group), func(t *testing.T) { picturesAreAdded(t, group) })
+	}
+}
+
+func picturesAreAdded(t *testing.T, group []string) {
 	sip, jingle := sipPolicy(), jinglePolicy()
 	sip.Video, jingle.Video = true, true
 	g := newRig(t, sip, jingle, nil)
-	a, b := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t)
-	g.Offered(1, call.B, a.Describe(pcmu()))
+	a, b, sight := mediatest.NewPhone(t, "127.0.0.1"), mediatest.NewClient(t), mediatest.NewClient(t)
+	if offer := g.Offered(1, call.B, a.Describe(pcmu())); len(offer.Bundle) != 1 {
+		t.Errorf("B is offered the group %v", offer.Bundle)
+	}
 	first := b.Describe(media.Active, pcmu())
-	first.Bundle = []string{"0"}
+	first.Bundle = group
 	g.Answered(2, call.A, first)
 	more := a.Describe(pcmu())
 	v := more.Streams[0]
@@ -213,11 +224,15 @@ func TestPicturesAreAdded(t *testing.T) {
 		t.Fatalf("A is answered %+v", got)
 	}
 	offer := g.Offered(4, call.B, more)
-	if len(offer.Streams) != 2 || offer.Streams[1].Name != "1" || len(offer.Bundle) != 2 {
+	if len(offer.Streams) != 2 || offer.Streams[1].Name != "1" || len(offer.Bundle) != 2*len(group) ||
+		(offer.Streams[0].Transport.ICE.Ufrag == offer.Streams[1].Transport.ICE.Ufrag) != (group != nil) {
 		t.Fatalf("B is offered %+v", offer)
 	}
 	answer := b.Describe(media.Active, pcmu())
 	w := answer.Streams[0]
+	if group == nil {
+		w = sight.Describe(media.Active, pcmu()).Streams[0]
+	}
 	w.Name, w.Kind, w.Codecs = "1", media.Video, offer.Streams[1].Codecs
 	answer.Streams = append(answer.Streams, w) // and no word of a bundle
 	g.Answered(5, call.A, answer)
