@@ -38,9 +38,17 @@ func TestPolicyOfAnAccount(t *testing.T) {
 		operator, user, over string
 		want                 kept
 	}{
-		{"", "", "", kept{}}, {"auto", "", "tcp", kept{}}, {"", "", "tls", kept{true, true}}, {"auto", "", "tls", kept{true, true}},
-		{"off", "", "tls", kept{}}, {"preferred", "", "", kept{true, true}}, {"required", "", "", kept{true, false}},
-		{"", "off", "tls", kept{}}, {"required", "off", "tls", kept{}}, {"off", "preferred", "udp", kept{true, true}}, {"", "required", "", kept{true, false}},
+		{"", "", "", kept{}},
+		{"auto", "", "tcp", kept{}},
+		{"", "", "tls", kept{true, true}},
+		{"auto", "", "tls", kept{true, true}},
+		{"off", "", "tls", kept{}},
+		{"preferred", "", "", kept{true, true}},
+		{"required", "", "", kept{true, false}},
+		{"", "off", "tls", kept{}},
+		{"required", "off", "tls", kept{}},
+		{"off", "preferred", "udp", kept{true, true}},
+		{"", "required", "", kept{true, false}},
 	} {
 		p := accountPolicy(config.Config{Accounts: config.Accounts{SRTP: tt.operator}}, accounts.Account{Host: "voip.example", Over: tt.over, SRTP: tt.user})
 		if got := (kept{p.SDES, p.Clear}); got != tt.want || p.DTLS || p.ICE || p.Video || !p.Behind {
