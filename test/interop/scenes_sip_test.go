@@ -429,7 +429,7 @@ var answers = []scene{
 		user.do(t, nil, "retract", jidOf(s.number), sid)
 		user.ended(t, "terminate", "cancel")
 		call.finished(t)
-	}, "cancelled by xmpp"},
+	}, "normal by xmpp"},
 	{"an INVITE without SDP is answered with our offer", "codecs: [PCMA]", false, func(t *testing.T, s *stage) {
 		user := s.login(t)
 		call := s.sippCalls(t, `
