@@ -204,7 +204,8 @@ func (f *fake) read() {
 		switch t := t.(type) {
 		case xml.EndElement:
 			f.bye += endOfStream
-			if time.Sleep(f.stays); f.last != "" {
+			time.Sleep(f.stays) // of the bubble's time: it ends when all else waits
+			if f.last != "" {
 				f.late = f.write(f.last)
 			}
 			f.Conn.Close()

@@ -267,7 +267,7 @@ func (s *Session) modifiable(name string, said media.Direction) bool {
 }
 
 // literal reports whether the peer takes little but what it expects: Conversations and those that
-// were made from it, which name the options of their ICE in a namespace of their own.
+// were made from it, which name options of their ICE (trickle) in each transport.
 func (s *Session) literal() bool {
 	for _, o := range s.remote.Streams {
 		s.options = s.options || o.Transport.ICE != nil && o.Transport.ICE.Trickle

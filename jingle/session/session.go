@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 
 	"sipxmppgw/gateway/call"
@@ -341,12 +342,7 @@ func (s *Session) close(cause call.Cause, detail call.Detail) {
 
 // protected reports whether any media of a description is by DTLS-SRTP.
 func protected(d media.Description) bool {
-	for _, o := range d.Streams {
-		if o.Transport.DTLS != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.Streams, func(o media.Stream) bool { return o.Transport.DTLS != nil })
 }
 
 // givesUp reports whether a caller that ends its call for this cause has given up.
