@@ -361,6 +361,7 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 	}
 	var agreed [2][]media.Codec
 	var said [2]*media.Stream
+	divided := false // what was offered as a bundle
 	for k, l := range e.lanes {
 		if l.slot < 0 || l.slot >= len(e.local.Streams) || e.local.Streams[l.slot].Rejected {
 			continue
@@ -370,8 +371,11 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 			continue
 		}
 		if l.kind == media.Video && l.t == e.lanes[media.Audio].t && !e.bundles(answer, s) {
-			e.b.without(e.side, "the client does not bundle them, and was offered no transport of their own")
-			continue
+			if text := e.twinned(*s); text != "" {
+				e.b.without(e.side, text)
+				continue
+			}
+			divided = true
 		}
 		if l.kind == media.Video && l.t != e.lanes[media.Audio].t {
 			if _, text := e.acceptableAnswer(l, *s); text != "" {
@@ -398,6 +402,12 @@ func (e *end) accept(answer media.Description, o *end) (cause call.Cause, text s
 	// Of several answers before the last the newest that is heard counts.
 	t.forks = (early || t.forks) && (o.ringing || !o.told)
 	e.remote = answer
+	if divided && agreed[media.Video] != nil {
+		if err := e.twin(e.lanes[media.Video], *said[media.Video].Transport.ICE); err != nil {
+			e.b.without(e.side, err.Error())
+			agreed[media.Video] = nil
+		}
+	}
 	for k, l := range e.lanes {
 		l.agreed = agreed[k]
 		if l.agreed == nil {

@@ -174,7 +174,7 @@ func FuzzSTUN(f *testing.F) {
 	mine := netip.MustParseAddrPort("127.0.0.2:9")
 	buf := make([]byte, bufferLen)
 	f.Fuzz(func(t *testing.T, p []byte, port uint16) {
-		l := &line{wire: &tap{}, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
+		l := &line{wire: &tap{}, names: map[string]secret{}, asked: map[transaction]*socket{}}
 		var calls [2]*socket
 		for i, name := range []string{"ufra", "ufrb"} {
 			h := &share{line: l}
@@ -210,8 +210,8 @@ func FuzzSTUN(f *testing.F) {
 				t.Fatal("packets were kept")
 			}
 		}
-		if len(l.asked) > 0 || len(l.ufrags) != len(calls) {
-			t.Fatalf("%d checks of ours and %d ufrags", len(l.asked), len(l.ufrags))
+		if len(l.asked) > 0 || len(l.names) != len(calls) {
+			t.Fatalf("%d checks of ours and %d names", len(l.asked), len(l.names))
 		}
 	})
 }

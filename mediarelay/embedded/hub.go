@@ -47,7 +47,7 @@ func (r *Relay) hubOf(w worker) (*hub, error) {
 		}
 		var lines []*line
 		for _, w := range b.rtp {
-			l := &line{wire: w, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
+			l := &line{wire: w, names: map[string]secret{}, asked: map[transaction]*socket{}}
 			lines = append(lines, l)
 			w.start(l) // until closeHubs
 		}
@@ -95,14 +95,14 @@ type line struct {
 	drops   drops // of what nobody owns
 	buckets [lineBuckets]atomic.Pointer[[]claim]
 
-	mu     sync.Mutex
-	ufrags map[string]secret // ours
-	asked  map[transaction]*socket
-	order  [askedMax]transaction // in which they were asked
-	next   int
+	mu    sync.Mutex
+	names map[string]secret // our ufrags; with that of the peer for a twin
+	asked map[transaction]*socket
+	order [askedMax]transaction // in which they were asked
+	next  int
 }
 
-// A secret is the password that goes with a ufrag, and whose it is.
+// A secret is the password that goes with a name, and whose it is.
 type secret struct {
 	s   *socket
 	pwd string
@@ -178,8 +178,12 @@ func (l *line) checked(p []byte, from netip.AddrPort, owner *socket) *socket {
 	case p[1]&0x10 != 0: // an indication
 		return owner
 	}
-	ours, _, _ := bytes.Cut(username(p), []byte{':'})
-	known := l.ufrags[string(ours)]
+	name := username(p)
+	known, twin := l.names[string(name)]
+	if !twin {
+		ours, _, _ := bytes.Cut(name, []byte{':'})
+		known = l.names[string(ours)]
+	}
 	s := known.s
 	if s == nil || owner == s {
 		return s
@@ -213,29 +217,30 @@ func (l *line) claim(from netip.AddrPort, s *socket) bool {
 	return true
 }
 
-// free makes nothing a socket's any more. mu is held.
-func (l *line) free(s *socket) {
+// drop makes claims nobody's, and returns how many there were. mu is held.
+func (l *line) drop(which func(claim) bool) (n int) {
 	for i := range l.buckets {
 		was := l.buckets[i].Load()
-		if was == nil {
+		if was == nil || !slices.ContainsFunc(*was, which) {
 			continue
 		}
-		var list []claim
-		for _, c := range *was {
-			if c.s != s {
-				list = append(list, c)
-			}
-		}
-		switch {
-		case len(list) == 0:
+		list := slices.DeleteFunc(slices.Clone(*was), which)
+		n += len(*was) - len(list)
+		if len(list) == 0 {
 			l.buckets[i].Store(nil)
-		case len(list) < len(*was):
+		} else {
 			l.buckets[i].Store(&list)
 		}
 	}
-	for u, of := range l.ufrags {
+	return n
+}
+
+// free makes nothing a socket's any more. mu is held.
+func (l *line) free(s *socket) {
+	l.drop(func(c claim) bool { return c.s == s })
+	for u, of := range l.names {
 		if of.s == s {
-			delete(l.ufrags, u)
+			delete(l.names, u)
 		}
 	}
 	for id, of := range l.asked {
@@ -275,17 +280,17 @@ func (h *share) close() {
 }
 
 // know takes credentials of the socket's agent.
-func (h *share) know(ufrag, pwd string) {
+func (h *share) know(name, pwd string) {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
-	h.line.ufrags[ufrag] = secret{h.s, pwd}
+	h.line.names[name] = secret{h.s, pwd}
 }
 
-func (h *share) unknow(ufrag string) {
+func (h *share) unknow(name string) {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
-	if h.line.ufrags[ufrag].s == h.s {
-		delete(h.line.ufrags, ufrag)
+	if h.line.names[name].s == h.s {
+		delete(h.line.names, name)
 	}
 }
 

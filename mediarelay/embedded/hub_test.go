@@ -114,7 +114,7 @@ func TestStrangerWhoKnowsTheUfrag(t *testing.T) {
 
 // A peer may come from ever other addresses; those of the longest ago are given up for it.
 func TestPeerOfManyAddresses(t *testing.T) {
-	l := &line{wire: &tap{}, ufrags: map[string]secret{}, asked: map[transaction]*socket{}}
+	l := &line{wire: &tap{}, names: map[string]secret{}, asked: map[transaction]*socket{}}
 	h := &share{line: l}
 	s := &socket{t: &transport{}, wire: h}
 	s.lead, h.s = s, s

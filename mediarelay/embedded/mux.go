@@ -27,6 +27,7 @@ type mux struct {
 	mu      sync.Mutex
 	side    *iceSide          // nil for none
 	own     credentials       // that the agent has
+	id      string            // that the line knows it by: our ufrag, for a twin with the peer's
 	remotes map[way]time.Time // when the peer checked last
 	asked   []netip.AddrPort  // that have been sent checks
 }
@@ -59,21 +60,27 @@ func (m *mux) serve(i *iceSide) {
 
 // know takes our credentials in place of those there were, whose remotes are none any more.
 func (m *mux) know(own credentials) {
-	m.mu.Lock()
-	was := m.own
-	m.own = own
-	clear(m.remotes)
-	m.asked = nil
-	m.mu.Unlock()
+	was := m.name(own, own.ufrag)
 	for _, s := range m.sockets {
 		h, ok := s.wire.(*share)
-		if ok && was.ufrag != "" {
-			h.unknow(was.ufrag)
+		if ok && was != "" {
+			h.unknow(was)
 		}
 		if ok && own.ufrag != "" {
 			h.know(own.ufrag, own.pwd)
 		}
 	}
+}
+
+// name takes our credentials, and returns what the line knows the mux by so far.
+func (m *mux) name(own credentials, id string) (was string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was = m.id
+	m.own, m.id = own, id
+	clear(m.remotes)
+	m.asked = nil
+	return was
 }
 
 // knows reports whether an address has checked in with our ufrag.

@@ -429,6 +429,81 @@ func TestStreamsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// COMPAT(Dino): the same client is offered a bundle, with the same credentials for all, and
+// answers with a transport for each: their checks tell them apart, whenever they come.
+func TestABundleThatIsDivided(t *testing.T) {
+	t.Parallel()
+	for _, early := range []bool{false, true} {
+		name := "the answer comes first"
+		if early {
+			name = "the checks come first"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, videoPolicy(), clientPolicy(true), nil)
+			a, sound, sight := newWatcher(t), mediatest.NewClient(t), mediatest.NewClient(t)
+			offer := g.Offered(1, call.B, a.Describe(nil, vp8(97)))
+			if len(offer.Bundle) != 2 || offer.Streams[0].Transport.ICE.Ufrag != offer.Streams[1].Transport.ICE.Ufrag {
+				t.Fatalf("B is offered %+v", offer)
+			}
+			connected := make(chan error, 2)
+			begin := func() {
+				go func() { connected <- connect(sight, only(passive(offer), media.Video), false) }()
+				go func() { connected <- connect(sound, only(passive(offer), media.Audio), false) }()
+			}
+			answer := pictured(sound.Describe(media.Active, pcmu()), sight.Describe(media.Active, offer.Streams[1].Codecs...), offer.Streams[1].Name)
+			if early {
+				begin()
+				for _, c := range []*mediatest.Client{sight, sound} { // until it has been heard
+					eventually(t, "a check", func() bool { return g.claimed(call.B, c) })
+				}
+			}
+			a.Call(g.Answered(2, call.A, answer))
+			if !early {
+				begin()
+			}
+			for range 2 {
+				if err := <-connected; err != nil {
+					t.Fatal(err)
+				}
+			}
+			g.Connected(call.B)
+			talk(t, a.phone, 0, sound, 0)
+			var n uint16
+			eventually(t, "a picture at A", func() bool { // the handshake ends here before it does there
+				n++
+				sight.Say(offer.Streams[1].Codecs[0].PT, n, 1, "picture")
+				p, _ := a.watch(10 * time.Millisecond)
+				return p != nil && string(p.Payload) == "picture"
+			})
+			a.screen.Say(97, 1, 1, "picture")
+			if p := sight.Hear(); string(p.Payload) != "picture" {
+				t.Errorf("B saw %q", p.Payload)
+			}
+			if !g.ends[call.B].transports[1].shared() {
+				t.Error("the pictures have a port of their own")
+			}
+			again := g.Offered(3, call.B, a.Describe(nil, vp8(97)))
+			if len(again.Bundle) != 0 || again.Streams[0].Transport.ICE.Ufrag != again.Streams[1].Transport.ICE.Ufrag {
+				t.Errorf("B is offered again %+v", again)
+			}
+		})
+	}
+}
+
+// claimed reports whether an address of a client is somebody's.
+func (g *rig) claimed(side call.Side, c *mediatest.Client) bool {
+	for _, s := range g.ends[side].transports[0].sockets {
+		h, ok := s.wire.(*share)
+		for _, k := range c.Found {
+			if ok && h.line.owner(k.Addr) != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // lines takes the lines of a log that tell of media that failed.
 type lines chan string
 

@@ -27,7 +27,7 @@ var floorSource []byte
 // A floor is the bare relay in C.
 type floor struct {
 	child
-	host  string
+	at    place
 	dir   string
 	in    io.WriteCloser
 	lines *bufio.Scanner
@@ -62,12 +62,12 @@ func whyNot(err error, text string) error {
 	return fmt.Errorf("gcc: %w: %s", err, strings.TrimSpace(text))
 }
 
-func startFloor(host string) (relay, error) {
+func startFloor(at place) (relay, error) {
 	dir, err := compile(floorSource, "floor")
 	if err != nil {
 		return nil, err
 	}
-	f := &floor{host: host, dir: dir}
+	f := &floor{at: at, dir: dir}
 	cmd := exec.Command(filepath.Join(dir, "floor"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -90,7 +90,7 @@ func (f *floor) stop() {
 // open tells the relay of all calls: the ports of both far ends and the session keys. It
 // answers with its own ports. With SRTP all clients share one port of it, as ours do.
 func (f *floor) open(l *load, k kind) error {
-	fmt.Fprintf(f.in, "%s %s %d %s\n", f.host, l.calls[0].phone.addr.Addr(), len(l.calls), k.name)
+	fmt.Fprintf(f.in, "%s %d %s %d %s\n", f.at.host, f.at.first, l.calls[0].phone.addr.Addr(), len(l.calls), k.name)
 	for _, t := range l.calls {
 		fmt.Fprintf(f.in, "%d %d", t.phone.addr.Port(), t.client.addr.Port())
 		if k.secure != "" {
@@ -105,7 +105,7 @@ func (f *floor) open(l *load, k kind) error {
 		}
 		fmt.Fprintln(f.in)
 	}
-	ip := netip.MustParseAddr(f.host)
+	ip := netip.MustParseAddr(f.at.host)
 	for _, t := range l.calls {
 		if !f.lines.Scan() {
 			return fmt.Errorf("the relay in C has ended: %w", f.lines.Err())

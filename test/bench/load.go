@@ -62,7 +62,7 @@ type leg struct {
 	step   uint32 // of the timestamps
 }
 
-func newLoad(host string, k kind, calls int) (*load, error) {
+func newLoad(at place, k kind, calls int) (*load, error) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		limit.Cur = limit.Max
@@ -76,13 +76,13 @@ func newLoad(host string, k kind, calls int) (*load, error) {
 	for i := range calls {
 		t := &talk{}
 		l.calls = append(l.calls, t)
-		for n, at := range []**leg{&t.phone, &t.client} {
-			g, err := l.newLeg(host, uint32(2*i+n))
+		for n, end := range []**leg{&t.phone, &t.client} {
+			g, err := l.newLeg(at, uint32(2*i+n))
 			if err != nil {
 				l.close()
 				return nil, err
 			}
-			*at = g
+			*end = g
 			if k.speech && n == 0 {
 				g.speak(pcmuSpeech(), 0, payloadLen)
 			}
@@ -92,21 +92,16 @@ func newLoad(host string, k kind, calls int) (*load, error) {
 	return l, nil
 }
 
-func (l *load) newLeg(host string, n uint32) (*leg, error) {
+func (l *load) newLeg(at place, n uint32) (*leg, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	ip := netip.MustParseAddr(host)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: ip.As4()}); err != nil {
-		return nil, err
+	addr := netip.AddrPortFrom(netip.MustParseAddr(at.host), at.first+uint16(n))
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}); err != nil {
+		return nil, fmt.Errorf("%v: %w", addr, err)
 	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		return nil, err
-	}
-	g := &leg{load: l, fd: fd, ssrc: 0x10000 + n, seq: uint16(n), ts: 160 * n, step: payloadLen}
-	g.addr = netip.AddrPortFrom(ip, uint16(name.(*unix.SockaddrInet4).Port))
+	g := &leg{load: l, fd: fd, addr: addr, ssrc: 0x10000 + n, seq: uint16(n), ts: 160 * n, step: payloadLen}
 	return g, unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(n)})
 }
 

@@ -50,12 +50,33 @@ var transcoded = kind{name: "opus-pcmu", speech: true}
 // contestants in the order in which they take their turns.
 var contestants = []struct {
 	name string
-	make func(host, profile string) (relay, error)
+	make func(at place, profile string) (relay, error)
 }{
-	{"ours", func(host, profile string) (relay, error) { return startOurs(host, "", profile) }},
-	{"portable", func(host, _ string) (relay, error) { return startOurs(host, "portable", "") }},
-	{"rtpengine", func(host, _ string) (relay, error) { return startRTPEngine(host) }},
-	{"c", func(host, _ string) (relay, error) { return startFloor(host) }},
+	{"ours", func(at place, profile string) (relay, error) { return startOurs(at, "", profile) }},
+	{"portable", func(at place, _ string) (relay, error) { return startOurs(at, "portable", "") }},
+	{"rtpengine", func(at place, _ string) (relay, error) { return startRTPEngine(at) }},
+	{"c", func(at place, _ string) (relay, error) { return startFloor(at) }},
+}
+
+// A place is where the media of a contestant, or of its load, has its sockets.
+type place struct {
+	host       string
+	first, end uint16 // ports
+}
+
+// everybody is the host of all.
+const everybody = "127.0.1.1"
+
+// places divides ports so that no two sockets of all contestants are in one chain of the
+// kernel's table, where it has room for them (it has 16,384 chains or more, and those of one
+// address differ as their ports do): who opened its sockets first would pay for all that came after.
+func places(calls int) (take func(each int) place) {
+	next := uint16(10_000)
+	return func(each int) place {
+		p := place{everybody, next, next + uint16(calls*each) + 64}
+		next = p.end
+		return p
+	}
 }
 
 func main() {
@@ -67,7 +88,7 @@ func main() {
 	big := flag.Int("big", 2000, "calls of a last run with plain legs, if the machine carries them; 0 for none")
 	coded := flag.Int("transcoded", 20, "calls of a run with Opus on one leg and G.711 on the other; 0 for none")
 	messages := flag.Int("messages", 400, "instant messages a second, ours beside Kamailio's xmpp module; 0 for none")
-	serve := flag.String("serve", "", "be a relay on this address; used by the benchmark itself")
+	serve := flag.String("serve", "", "be a relay at an address, with ports from and to before; used by the benchmark itself")
 	engine := flag.String("engine", "", "of a relay that is served")
 	profile := flag.String("profile", "", "begin of the names of files that get the profiles of ours, by what the calls carry")
 	flag.Parse()
@@ -129,18 +150,19 @@ func measure(k kind, calls, rounds int, turn time.Duration, among, profile strin
 	if profile != "" {
 		profile += "-" + suffix
 	}
-	for i, c := range contestants {
+	take := places(calls)
+	for _, c := range contestants {
 		if !slices.Contains(strings.Split(among, ","), c.name) || k.speech && c.name == "c" {
 			continue
 		}
-		r, err := c.make(fmt.Sprintf("127.0.1.%d", i+1), profile)
+		r, err := c.make(take(4), profile)
 		if err != nil {
 			fmt.Printf("  %-10s left out: %v\n", c.name, err)
 			continue
 		}
 		e := &entry{name: c.name, relay: r}
 		all = append(all, e)
-		if e.load, err = newLoad(fmt.Sprintf("127.0.2.%d", i+1), k, calls); err == nil {
+		if e.load, err = newLoad(take(2), k, calls); err == nil {
 			err = e.setUp(k)
 		}
 		if err != nil {

@@ -44,13 +44,18 @@ type response struct {
 
 // serveRelay is the other process. With a profile it writes, when the benchmark has done
 // with it, what it spent its time on and what its memory is to NAME.cpu and NAME.heap.
-func serveRelay(host, engine, profile string) {
+func serveRelay(where, engine, profile string) {
 	if profile != "" {
 		defer writeProfiles(profile)()
 	}
+	var at place
+	if _, err := fmt.Sscanf(where, "%s %d %d", &at.host, &at.first, &at.end); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	o := embedded.Options{
-		Addresses: []netip.Addr{netip.MustParseAddr(host)}, AllowLoopback: true,
-		PortMin: 10000, PortMax: 29999, Transcodes: 1000,
+		Addresses: []netip.Addr{netip.MustParseAddr(at.host)}, AllowLoopback: true,
+		PortMin: at.first, PortMax: at.end - 1, Transcodes: 1000,
 		Times: embedded.Times{First: time.Hour, Silence: time.Hour},
 	}
 	if engine == "portable" {
@@ -145,12 +150,12 @@ type ours struct {
 	over io.Closer // what it reads, if it writes profiles when that ends; else nil
 }
 
-func startOurs(host, engine, profile string) (relay, error) {
+func startOurs(at place, engine, profile string) (relay, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-serve", host, "-engine", engine, "-profile", profile)
+	cmd := exec.Command(self, "-serve", fmt.Sprint(at.host, " ", at.first, " ", at.end), "-engine", engine, "-profile", profile)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -27,22 +27,22 @@ type rtpengine struct {
 	n  int
 }
 
-func startRTPEngine(host string) (relay, error) {
+func startRTPEngine(at place) (relay, error) {
 	path, err := exec.LookPath("rtpengine")
 	if err != nil {
 		return nil, errors.New("rtpengine-daemon is not installed")
 	}
 	var free [2]string // for commands, and for a second interface that nobody uses
 	for i := range free {
-		probe, err := net.ListenPacket("udp4", host+":0")
+		probe, err := net.ListenPacket("udp4", at.host+":0")
 		if err != nil {
 			return nil, err
 		}
 		free[i] = probe.LocalAddr().String()
 		probe.Close()
 	}
-	c, err := spawn(exec.Command(path, "--foreground", "--table=-1", "--interface="+host, "--listen-ng="+free[0], "--listen-cli="+free[1], "--config-file=none",
-		"--port-min=10000", "--port-max=29999", "--log-level=1", "--timeout=3600", "--silent-timeout=3600"))
+	c, err := spawn(exec.Command(path, "--foreground", "--table=-1", "--interface="+at.host, "--listen-ng="+free[0], "--listen-cli="+free[1], "--config-file=none",
+		"--port-min="+strconv.Itoa(int(at.first)), "--port-max="+strconv.Itoa(int(at.end-1)), "--log-level=1", "--timeout=3600", "--silent-timeout=3600"))
 	if err != nil {
 		return nil, err
 	}

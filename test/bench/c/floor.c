@@ -50,7 +50,7 @@ static struct mmsghdr in[BATCH], out[BATCH];
 static struct iovec in_vec[BATCH], out_vec[BATCH];
 static struct sockaddr_in in_name[BATCH], out_name[BATCH];
 static unsigned char in_buf[BATCH][ROOM], out_buf[BATCH][ROOM];
-static int queued;
+static int queued, next_port;
 
 static void die(const char *what) { perror(what); exit(1); }
 
@@ -193,7 +193,7 @@ static void relay(struct leg *from, unsigned char *p, int n)
 
 static int bound(const char *host)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(next_port++)};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	inet_pton(AF_INET, host, &a.sin_addr);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a)) die("bind");
@@ -217,7 +217,7 @@ int main(void)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	if (scanf("%63s %63s %d %31s", host, peers, &calls, name) != 4) return 1;
+	if (scanf("%63s %d %63s %d %31s", host, &next_port, peers, &calls, name) != 5) return 1;
 	kind = !strcmp(name, "srtp-gcm") ? GCM : !strcmp(name, "srtp-cm80") ? CM80 : PLAIN;
 	if (kind != PLAIN) {
 		int size = 4 << 20;
