@@ -96,6 +96,11 @@ func NewMail(o MailOptions) *Mail {
 // served are the trunks and phones of the options.
 type served struct{ trunks, phones map[string]bool }
 
+// takes reports whether messages go over a trunk; the account of a user takes them all.
+func (s *served) takes(trunk string) bool {
+	return s.trunks[trunk] || strings.HasPrefix(trunk, account.Prefix)
+}
+
 // Serve has others take messages from now on than the options say.
 func (p *Mail) Serve(trunks, phones map[string]bool) { p.served.Store(&served{trunks, phones}) }
 
@@ -157,7 +162,7 @@ func (p *Mail) Send(q Query, m message.Message) error {
 	if q.Edge == XMPP {
 		m.From.JID = jid
 		m.Trunk = t.Trunk
-		if !p.served.Load().trunks[t.Trunk] && !strings.HasPrefix(t.Trunk, account.Prefix) {
+		if !p.served.Load().takes(t.Trunk) {
 			p.metrics.ended.WithLabelValues(m.Way.String(), "refused").Inc()
 			return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{
 				Status: 501, Text: "the trunk " + t.Trunk + " takes no messages, only calls", Elsewhere: p.elsewhere(jid, t.To.JID),
@@ -206,7 +211,7 @@ func (p *Mail) inner(m *message.Message, t Target) error {
 	switch {
 	case !by.phones[m.Origin] && !by.phones[m.Trunk]:
 		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "messages go between SIP and XMPP alone"}}
-	case !by.trunks[m.Trunk]:
+	case !by.takes(m.Trunk):
 		return &call.Refusal{Cause: call.Unavailable, Detail: call.Detail{Status: 501, Text: "the trunk " + m.Trunk + " takes no messages, only calls"}}
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"sipxmppgw/gateway/account"
 	"sipxmppgw/gateway/call"
 	"sipxmppgw/gateway/message"
 	"sipxmppgw/gateway/store"
@@ -116,6 +117,8 @@ func TestMailWithinSIP(t *testing.T) {
 		{"phone to trunk", "phone/desk", "trunk", 0},
 		{"trunk to phone", "trunk", "phone/desk", 0},
 		{"trunk to trunk", "trunk", "other", 501},
+		{"phone to the account of its owner", "phone/desk", account.Prefix + "anna@example.com", 0},
+		{"account to trunk", account.Prefix + "anna@example.com", "trunk", 501},
 		{"phone to a trunk without messages", "phone/desk", "deaf", 501},
 	}
 	for _, tt := range tests {
