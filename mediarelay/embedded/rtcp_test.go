@@ -246,15 +246,27 @@ func TestBundledPictures(t *testing.T) {
 	sip, jingle := sipPolicy(), jinglePolicy()
 	sip.Video, jingle.Video = true, true
 	vp8 := media.Codec{PT: 0, Name: "VP8", ClockRate: 90000, Channels: 1}
-	for _, bundled := range []bool{true, false} {
+	own := &media.ICE{Ufrag: "other", Pwd: "otherotherotherotherother"}
+	tests := []struct {
+		name   string
+		change func(*media.Description, *media.Transport) // of the pictures
+		taken  bool
+	}{
+		{"bundled", func(d *media.Description, _ *media.Transport) { d.Bundle = []string{"0", "1"} }, true},
+		{"on a transport of their own", func(_ *media.Description, tr *media.Transport) { tr.ICE = own }, true},
+		{"with RTCP apart", func(_ *media.Description, tr *media.Transport) { tr.ICE, tr.RTCPMux = own, false }, false},
+		{"without a fingerprint", func(_ *media.Description, tr *media.Transport) { tr.ICE, tr.DTLS = own, nil }, false},
+		{"without ICE", func(_ *media.Description, tr *media.Transport) { tr.ICE = nil }, false},
+	}
+	for _, tt := range tests {
 		g := newRig(t, sip, jingle, nil)
 		a := mediatest.NewPhone(t, "127.0.0.1")
-		own := a.Describe(pcmu(), opus(111))
-		v := own.Streams[0]
+		offered := a.Describe(pcmu(), opus(111))
+		v := offered.Streams[0]
 		vp8.PT = 96
 		v.Kind, v.Codecs = media.Video, []media.Codec{vp8}
-		own.Streams = append(own.Streams, v)
-		offer := g.Offered(1, call.B, own)
+		offered.Streams = append(offered.Streams, v)
+		offer := g.Offered(1, call.B, offered)
 		if len(offer.Bundle) != 2 || offer.Streams[0].Transport.ICE.Ufrag != offer.Streams[1].Transport.ICE.Ufrag { // D-12
 			t.Fatalf("B is offered %+v", offer)
 		}
@@ -263,14 +275,10 @@ func TestBundledPictures(t *testing.T) {
 		v = answer.Streams[0]
 		v.Name, v.Kind, v.Codecs = offer.Streams[1].Name, media.Video, offer.Streams[1].Codecs
 		answer.Streams = append(answer.Streams, v)
-		if bundled {
-			answer.Bundle = offer.Bundle
-		} else {
-			answer.Streams[1].Transport.ICE = &media.ICE{Ufrag: "other", Pwd: "otherotherotherotherother"}
-		}
+		tt.change(&answer, &answer.Streams[1].Transport)
 		got := g.Answered(2, call.A, answer)
-		if rejected := got.Streams[1].Rejected; rejected == bundled {
-			t.Errorf("bundled %v: pictures to A rejected %v", bundled, rejected)
+		if rejected := got.Streams[1].Rejected; rejected == tt.taken {
+			t.Errorf("%s: pictures to A rejected %v", tt.name, rejected)
 		}
 	}
 }

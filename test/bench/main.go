@@ -42,7 +42,7 @@ var kinds = []kind{
 // parts is into how many turns a round is divided: what else the machine does for a moment, or
 // where the kernel has put the threads, then spoils one figure of many, and a median does not
 // see it.
-const parts = 5
+const parts = 10
 
 // transcoded is what the calls of the last run carry.
 var transcoded = kind{name: "opus-pcmu", speech: true}
