@@ -157,6 +157,9 @@ func (p *player) input(w []string) Input {
 		return p.response(w)
 	}
 	from := account + "/" + w[0]
+	if w[0] == "mira" {
+		from = account // its server
+	}
 	switch arg(1) {
 	case "signals":
 		j := jmi(w[2:])

@@ -108,9 +108,10 @@ func (s *Session) heard() {
 	s.tell(call.LegRinging{Side: s.opt.Side})
 }
 
-// receipt says that a device of the callee has the proposal.
-func (s *Session) receipt() {
+// holds notes that a device of the callee has the proposal.
+func (s *Session) holds(device string) {
 	if s.role == wire.Initiator && s.state == Proposed {
+		s.holder = device
 		s.heard()
 	}
 }
@@ -119,7 +120,8 @@ func (s *Session) receipt() {
 func (s *Session) signalFromCallee(in Signal) {
 	switch in.JMI.Signal {
 	case wire.Ringing:
-		if s.state == Proposed || s.state == Initiated {
+		s.holds(in.From)
+		if s.state == Initiated {
 			s.heard()
 		}
 	case wire.Proceed:
@@ -194,10 +196,12 @@ func (s *Session) refusal(j wire.JMI) (call.Cause, call.Detail) {
 	}
 }
 
-// bounce takes a message of ours back.
+// bounce takes a message of ours back. A device that does not take a proposal says nothing of
+// another that has it.
 func (s *Session) bounce(b Bounce) {
+	device := bare(b.From) != b.From
 	switch {
-	case s.state == Ended:
+	case s.state == Ended, device && s.holder != "" && s.holder != b.From:
 	case s.role == wire.Initiator && s.state == Proposed && b.Signal == wire.Propose:
 		s.end(s.opt.Words.Error(b.Err))
 	case s.role == wire.Responder && s.state <= Proceeded && b.From == s.peer:

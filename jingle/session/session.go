@@ -88,6 +88,7 @@ type Session struct {
 	held   []media.Description // our candidates, until the peer has the session
 	ahead  []media.Description // the peer's, until it has accepted
 	losers []string            // resources that proceeded too late, until the first has the session
+	holder string              // resource that said last that it has our proposal
 
 	asked    map[Ref]question
 	ref      Ref
@@ -171,7 +172,7 @@ func (s *Session) Step(in Input) ([]Output, []call.Event) {
 	case Signal:
 		s.signal(in)
 	case Receipt:
-		s.receipt()
+		s.holds(in.From)
 	case Bounce:
 		s.bounce(in)
 	case Crossed:
