@@ -76,7 +76,7 @@ func (e *Edge) Dial(target gateway.Target, in gateway.Inbox) (gateway.Leg, error
 	}
 	opt := session.Options{
 		SID: l.key.sid, Side: in.Side(), Self: l.self, Peer: bare, Mode: session.Late, Words: l.words(),
-		Video: target.Policy.Video, NoTones: e.opt.NoTones,
+		Video: target.Policy.Video, NoTones: e.opt.NoTones, There: e.people.proposable(bare),
 	}
 	if !target.By.Anonymous {
 		opt.Handed = target.By.JID

@@ -191,9 +191,7 @@ func (p *people) direct(bare string) string {
 	}
 	best, found := "", (*resource)(nil)
 	for full, r := range who.resources {
-		if !r.known {
-			r.can, r.known = p.caps.get(r.caps)
-		}
+		p.recall(r)
 		switch {
 		case r.priority < 0:
 		case !r.known, r.can.proposals:
@@ -206,6 +204,30 @@ func (p *people) direct(bare string) string {
 	return best
 }
 
+// recall takes from another device with the same caps what they stand for. mu is held.
+func (p *people) recall(r *resource) {
+	if !r.known {
+		r.can, r.known = p.caps.get(r.caps)
+	}
+}
+
+// proposable reports whether a device is there that takes proposals.
+func (p *people) proposable(bare string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who, ok := p.known.get(bare)
+	if !ok {
+		return false
+	}
+	for _, r := range who.resources {
+		p.recall(r)
+		if r.priority >= 0 && r.known && r.can.jingle && r.can.proposals {
+			return true
+		}
+	}
+	return false
+}
+
 // dtls returns whether a device speaks DTLS-SRTP, if that is known.
 func (p *people) dtls(full, bare string) (has, known bool) {
 	p.mu.Lock()
@@ -215,9 +237,7 @@ func (p *people) dtls(full, bare string) (has, known bool) {
 		return false, false
 	}
 	r := who.resources[full]
-	if !r.known {
-		r.can, r.known = p.caps.get(r.caps)
-	}
+	p.recall(r)
 	return r.can.dtls, r.known
 }
 

@@ -32,18 +32,19 @@ func TestDirect(t *testing.T) {
 		name    string
 		devices []device
 		want    string
+		rings   bool // a device that takes proposals is there
 	}{
-		{"nobody is known", nil, ""},
-		{"one that takes calls and no proposals", []device{{"a", direct, 0, false}}, "a"},
-		{"one that takes proposals", []device{{"a", jmi, 0, false}}, ""},
-		{"one of two takes proposals", []device{{"a", direct, 5, false}, {"b", jmi, 0, false}}, ""},
-		{"one has not said", []device{{"a", direct, 0, false}, {"b", jmi, 0, true}}, ""},
-		{"one cannot call at all", []device{{"a", chat, 9, false}, {"b", direct, 0, false}}, "b"},
-		{"nobody can call at all", []device{{"a", chat, 0, false}}, ""},
-		{"the higher priority", []device{{"a", direct, 5, false}, {"b", direct, 1, false}}, "a"},
-		{"the newest of equals", []device{{"a", direct, 1, false}, {"b", direct, 1, false}}, "b"},
-		{"one that wants nothing", []device{{"a", direct, -1, false}}, ""},
-		{"one that wants nothing does not decide", []device{{"a", jmi, -1, false}, {"b", direct, 0, false}}, "b"},
+		{"nobody is known", nil, "", false},
+		{"one that takes calls and no proposals", []device{{"a", direct, 0, false}}, "a", false},
+		{"one that takes proposals", []device{{"a", jmi, 0, false}}, "", true},
+		{"one of two takes proposals", []device{{"a", direct, 5, false}, {"b", jmi, 0, false}}, "", true},
+		{"one has not said", []device{{"a", direct, 0, false}, {"b", jmi, 0, true}}, "", false},
+		{"one cannot call at all", []device{{"a", chat, 9, false}, {"b", direct, 0, false}}, "b", false},
+		{"nobody can call at all", []device{{"a", chat, 0, false}}, "", false},
+		{"the higher priority", []device{{"a", direct, 5, false}, {"b", direct, 1, false}}, "a", false},
+		{"the newest of equals", []device{{"a", direct, 1, false}, {"b", direct, 1, false}}, "b", false},
+		{"one that wants nothing", []device{{"a", direct, -1, false}}, "", false},
+		{"one that wants nothing does not decide", []device{{"a", jmi, -1, false}, {"b", direct, 0, false}}, "b", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,6 +62,9 @@ func TestDirect(t *testing.T) {
 			}
 			if got := p.direct("u@x"); got != want {
 				t.Errorf("got %q, want %q", got, want)
+			}
+			if got := p.proposable("u@x"); got != tt.rings {
+				t.Errorf("a proposal rings: %v", got)
 			}
 		})
 	}

@@ -50,6 +50,7 @@ type player struct {
 	out bytes.Buffer
 
 	handed bool // somebody transferred the call to mira
+	there  bool // a device that takes proposals is there
 }
 
 func play(t *testing.T, text string) []byte {
@@ -67,7 +68,7 @@ func play(t *testing.T, text string) []byte {
 		fmt.Fprintln(&p.out, line)
 		words := strings.Fields(line)
 		if words[0] == "session" {
-			p.handed = has(words, "handed")
+			p.handed, p.there = has(words, "handed"), has(words, "there")
 			p.begin(words[1], words[2])
 			continue
 		}
@@ -78,7 +79,7 @@ func play(t *testing.T, text string) []byte {
 
 // begin makes the session: "session calls late" is ours, "session called late" mira's.
 func (p *player) begin(who, mode string) {
-	opt := Options{SID: "sid", Side: call.A, Self: self, Peer: account + "/tablet", Words: words, Video: true}
+	opt := Options{SID: "sid", Side: call.A, Self: self, Peer: account + "/tablet", Words: words, Video: true, There: p.there}
 	for m := Late; m <= Direct; m++ {
 		if m.String() == mode {
 			opt.Mode = m

@@ -21,6 +21,9 @@ func (s *Session) offer(offer media.Description) {
 	}
 	s.state = Proposed
 	s.emit(SendSignal{To: s.opt.Peer, JMI: wire.JMI{Signal: wire.Propose, ID: s.opt.SID, Kinds: kinds(offer)}})
+	if s.opt.There {
+		s.start(TimerMute) // COMPAT(Dino 0.4): it neither says that it rings nor acknowledges a proposal
+	}
 }
 
 // kinds returns what a proposal announces: one description for each stream. Clients
@@ -145,6 +148,7 @@ func (s *Session) proceeded(from string) {
 	case s.state == Proposed:
 		s.peer = from
 		s.stop(TimerReject)
+		s.stop(TimerMute)
 		s.initiate()
 		s.start(TimerAccept)
 	case s.state == Idle || from == s.peer:

@@ -129,7 +129,7 @@ const (
 	TimerAdd                 // for the other side to take what the peer wants to add
 	TimerAdded               // for the peer to take what we add
 	TimerFinish              // for session-terminate after the peer's finish
-	TimerMute                // a device that was called without a proposal rings, though it does not say so
+	TimerMute                // a device that is there rings, though it does not say so
 	timers
 )
 

@@ -30,6 +30,9 @@ type Options struct {
 	Mode  Mode      // an initiator knows Late, which means by proposal, and Direct
 	Words Words
 	Video bool // pictures may be added
+	// There says that a device which takes proposals is there, and so rings, though it may not say
+	// so.
+	There bool
 	// NoTones says that XEP-0181 is off.
 	NoTones bool
 	// Handed is the JID of who transferred the call to the peer (XEP-0251); empty if nobody
@@ -393,7 +396,7 @@ func (s *Session) fired(t Timer) {
 	case TimerAdded:
 		s.withdraw()
 	case TimerMute:
-		if s.state == Initiated {
+		if s.state == Proposed || s.state == Initiated {
 			s.heard()
 		}
 	case TimerFinish:
