@@ -67,6 +67,12 @@ func (r *Routes) inFull(u translate.URI, trunk string) string {
 func (r *Routes) ring(p *PhoneRoute, gruu string, t Target) Target {
 	t.Edge, t.Trunk, t.Policy, t.NoAnswer = SIP, p.Trunk.Name, p.Trunk.Policy, r.NoAnswer
 	t.To.URI = translate.URI{Scheme: "sip", User: p.User, Host: r.Mapping.SIPHost, GRUU: gruu}.String()
+	// What the phone shows is what it calls and writes back to, and it may ask the host itself:
+	// numbers belong to us there, not to a trunk.
+	if u, err := translate.ParseURI(t.From.URI); err == nil && u.Scheme == "sip" && u.Host == r.Mapping.DefaultDomain {
+		u.Host = r.Mapping.SIPHost
+		t.From.URI = u.String()
+	}
 	return t
 }
 

@@ -11,16 +11,18 @@ import (
 type Suite struct {
 	Name      string
 	Key, Salt int // octets
+	Tag       int // of its line in offers of ours
 }
 
 // Suites are those we know, in the order we offer them: the cheapest to compute first, and the one
-// with the short tag last.
+// with the short tag last. The suite that all know has the tag 1.
+// COMPAT(Jami): its answer has the tag 1 whatever suite it takes, and it knows but this one.
 var Suites = []Suite{
-	{"AEAD_AES_128_GCM", 16, 12},
-	{"AES_CM_128_HMAC_SHA1_80", 16, 14},
-	{"AEAD_AES_256_GCM", 32, 12},
-	{"AES_256_CM_HMAC_SHA1_80", 32, 14},
-	{"AES_CM_128_HMAC_SHA1_32", 16, 14},
+	{"AEAD_AES_128_GCM", 16, 12, 2},
+	{"AES_CM_128_HMAC_SHA1_80", 16, 14, 1},
+	{"AEAD_AES_256_GCM", 32, 12, 3},
+	{"AES_256_CM_HMAC_SHA1_80", 32, 14, 4},
+	{"AES_CM_128_HMAC_SHA1_32", 16, 14, 5},
 }
 
 const (

@@ -49,7 +49,7 @@ func (s *Stream) Propose(k Kind, codecs []Codec, ptime time.Duration, heard *Str
 	case Audio:
 		s.PTime = ptime
 	case Video:
-		s.Feedback = PictureFeedback()
+		s.ask(func(Codec, Feedback) bool { return true })
 	}
 	if heard == nil {
 		return
@@ -77,13 +77,31 @@ func AnswerStream(offered Stream, codecs []Codec, want Direction, ptime time.Dur
 		s.PTime = ptime
 	}
 	if s.Kind == Video {
-		for _, f := range PictureFeedback() {
-			if offered.OffersFeedback(f) {
-				s.Feedback = append(s.Feedback, f)
-			}
-		}
+		s.ask(func(c Codec, f Feedback) bool {
+			i := Find(offered.Codecs, c)
+			return slices.Contains(offered.Feedback, f) || i >= 0 && slices.Contains(offered.Codecs[i].Feedback, f)
+		})
 	}
 	return s
+}
+
+// ask has the stream ask for feedback for pictures, codec by codec.
+//
+// COMPAT(Dino 0.4): takes none but what stands with a codec, though what stands for all means the
+// same (RFC 4585 section 4.2, XEP-0293), and never asks for a whole picture then.
+func (s *Stream) ask(may func(Codec, Feedback) bool) {
+	s.Feedback = nil
+	s.Codecs = slices.Clone(s.Codecs)
+	for i, c := range s.Codecs {
+		c = c.Clone()
+		c.Feedback = nil
+		for _, f := range PictureFeedback() {
+			if may(c, f) {
+				c.Feedback = append(c.Feedback, f)
+			}
+		}
+		s.Codecs[i] = c
+	}
 }
 
 // Trusted returns the fingerprints that are worth something: whole ones, of a hash that is

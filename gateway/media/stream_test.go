@@ -40,14 +40,16 @@ func TestPropose(t *testing.T) {
 		kind  Kind
 		heard *Stream
 		want  Stream
+		asks  []Feedback
 	}{
-		{"nothing was heard", Audio, nil, Stream{Kind: Audio, PTime: 20 * time.Millisecond}},
-		{"the other leg holds", Audio, &held, Stream{Kind: Audio, Direction: SendOnly, PTime: 30 * time.Millisecond}},
-		{"pictures", Video, nil, Stream{Kind: Video, Feedback: PictureFeedback()}},
+		{"nothing was heard", Audio, nil, Stream{Kind: Audio, PTime: 20 * time.Millisecond}, nil},
+		{"the other leg holds", Audio, &held, Stream{Kind: Audio, Direction: SendOnly, PTime: 30 * time.Millisecond}, nil},
+		{"pictures", Video, nil, Stream{Kind: Video}, PictureFeedback()},
 	} {
 		s := Stream{Name: "0", Rejected: true, Direction: Inactive, MaxPTime: 60 * time.Millisecond}
 		s.Propose(tt.kind, codecs, 20*time.Millisecond, tt.heard)
-		tt.want.Name, tt.want.Codecs = "0", codecs
+		tt.want.Name, tt.want.Codecs = "0", slices.Clone(codecs)
+		tt.want.Codecs[0].Feedback = tt.asks
 		if !reflect.DeepEqual(s, tt.want) {
 			t.Errorf("%s: got %+v, want %+v", tt.name, s, tt.want)
 		}
@@ -58,7 +60,7 @@ func TestAnswerStream(t *testing.T) {
 	pli, remb := Feedback{"nack", "pli"}, Feedback{"goog-remb", ""}
 	vp8 := Codec{PT: 97, Name: "VP8", ClockRate: 90000, Channels: 1, Feedback: []Feedback{pli, remb}}
 	got := AnswerStream(Stream{Name: "v", Kind: Video, Direction: SendOnly, Codecs: []Codec{vp8}}, []Codec{vp8}, SendRecv, time.Second)
-	if !slices.Equal(got.Feedback, []Feedback{pli}) || got.Direction != RecvOnly || got.PTime != 0 || got.Name != "v" {
+	if !slices.Equal(got.Codecs[0].Feedback, []Feedback{pli}) || got.Feedback != nil || got.Direction != RecvOnly || got.PTime != 0 || got.Name != "v" {
 		t.Errorf("pictures are answered %+v", got)
 	}
 	got = AnswerStream(Stream{Kind: Audio, MaxPTime: 40 * time.Millisecond}, nil, SendOnly, 20*time.Millisecond)

@@ -162,11 +162,11 @@ func TestPictures(t *testing.T) {
 		return d
 	}
 	offer := g.Offered(1, call.B, withPictures(a, seen, 97))
-	if len(offer.Streams) != 2 || names(offer.Streams[1].Codecs) != "97 VP8/90000" || len(offer.Streams[1].Feedback) != 3 {
+	if len(offer.Streams) != 2 || names(offer.Streams[1].Codecs) != "97 VP8/90000" || len(offer.Streams[1].Codecs[0].Feedback) != 3 {
 		t.Fatalf("B is offered %+v", offer)
 	}
 	answer := g.Answered(2, call.A, withPictures(b, shown, 99))
-	if len(answer.Streams) != 2 || answer.Streams[1].Rejected || len(answer.Streams[1].Feedback) != 1 {
+	if len(answer.Streams) != 2 || answer.Streams[1].Rejected || len(answer.Streams[1].Codecs[0].Feedback) != 1 {
 		t.Fatalf("A is answered %+v", answer)
 	}
 	seen.To, shown.To = answer.Streams[1].Transport.Addr, offer.Streams[1].Transport.Addr

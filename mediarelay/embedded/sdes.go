@@ -30,8 +30,8 @@ func (k *keying) offer() []media.SDES {
 		k.offered = []media.SDES{k.mine}
 	}
 	if k.offered == nil {
-		for i, s := range media.Suites {
-			k.offered = append(k.offered, newKey(i+1, s.Name))
+		for _, s := range media.Suites {
+			k.offered = append(k.offered, newKey(s.Tag, s.Name))
 		}
 	}
 	return slices.Clone(k.offered)

@@ -91,7 +91,7 @@ func TestKeysBesideICE(t *testing.T) {
 		if clear {
 			continue
 		}
-		mine := mediatest.KeyLine(2, media.Suites[1].Name, 30, 'k')
+		mine := mediatest.KeyLine(media.Suites[1].Tag, media.Suites[1].Name, 30, 'k')
 		b.Key(mine, tr.SDES[1])
 		b.Call(offer)
 		a.Call(g.Answered(2, call.A, mediatest.Keyed(b.Describe(pcmu()), media.SAVP, mine)))

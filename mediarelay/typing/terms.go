@@ -38,8 +38,8 @@ func offer(p media.Policy) media.Typed {
 	if !p.Clear {
 		t.Profile = media.SAVP
 	}
-	for i, s := range media.Suites {
-		t.SDES = append(t.SDES, newKey(i+1, s.Name))
+	for _, s := range media.Suites {
+		t.SDES = append(t.SDES, newKey(s.Tag, s.Name))
 	}
 	return t
 }

@@ -52,7 +52,7 @@ func TestAnswer(t *testing.T) {
 	if ours.Profile != media.SAVP || len(ours.SDES) != len(media.Suites) {
 		t.Errorf("it offers %+v", ours)
 	}
-	taken := newKey(2, ours.SDES[1].Suite)
+	taken := newKey(ours.SDES[1].Tag, ours.SDES[1].Suite)
 	if mine, peers, ok := agreed(p, ours, media.Typed{Profile: media.SAVP, SDES: []media.SDES{taken}}); !ok || mine != ours.SDES[1] || peers != taken {
 		t.Errorf("they agree on %v, %v", mine, peers)
 	}

@@ -41,6 +41,7 @@ func body(d media.Description, slots []slot, own netip.Addr) string {
 	w.line("s=-")
 	w.line("c=", connection(session))
 	w.line("t=0 0")
+	w.credentials(d)
 	if group := bundle(d); group != "" {
 		w.line("a=group:BUNDLE", group)
 	}
@@ -67,6 +68,28 @@ func body(d media.Description, slots []slot, own netip.Addr) string {
 		w.stream(s, session)
 	}
 	return w.String()
+}
+
+// credentials writes those of ICE above the streams too, whose own go before them (RFC 8839
+// section 5.4): Jami looks nowhere else. They would be a lie about a stream without ICE.
+func (w *writer) credentials(d media.Description) {
+	var first *media.ICE
+	for _, s := range d.Streams {
+		ice := s.Transport.ICE
+		if s.Rejected {
+			continue
+		}
+		if ice == nil || !iceText(ice.Ufrag) || !iceText(ice.Pwd) {
+			return
+		}
+		if first == nil {
+			first = ice
+		}
+	}
+	if first != nil {
+		w.line("a=ice-ufrag:", first.Ufrag)
+		w.line("a=ice-pwd:", first.Pwd)
+	}
 }
 
 // speakable leaves out the codecs that have no place in an rtpmap, and those whose payload

@@ -325,8 +325,12 @@ func (s *stream) finishTransport(session *section, follows bool) {
 	case s.addr.IsValid() && !s.addr.IsUnspecified() && s.port != 0:
 		t.Addr = netip.AddrPortFrom(s.addr, s.port)
 	case s.addr.IsUnspecified() && t.ICE == nil && !s.Rejected && !follows:
-		// The hold of RFC 2543: nothing is to be sent there (RFC 3264 section 8.4).
+		// The hold of RFC 2543: nothing is to be sent there (RFC 3264 section 8.4). The zeros
+		// stay: media without any address is media that cannot be.
 		s.Direction = s.Direction.And(media.SendOnly)
+		if s.port != 0 {
+			t.Addr = netip.AddrPortFrom(s.addr, s.port)
+		}
 	}
 	s.finishRTCP()
 }

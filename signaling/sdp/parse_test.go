@@ -77,6 +77,9 @@ func TestDirections(t *testing.T) {
 			if got := d.Streams[0].Direction; got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
+			if got := d.Streams[0].Transport.Addr; got != netip.AddrPortFrom(netip.MustParseAddr(tt.address), 4) {
+				t.Errorf("got the address %v", got)
+			}
 		})
 	}
 }
