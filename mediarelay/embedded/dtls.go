@@ -288,7 +288,11 @@ func (a *association) options() []dtls.Option {
 
 func (a *association) dial(r *records, active bool) (*dtls.Conn, error) {
 	if active {
-		var options []dtls.ClientOption
+		// Pion would keep back what no authority that the peer names has signed, and Linphone
+		// names itself; but only its fingerprint says whose a certificate is (RFC 5763).
+		options := []dtls.ClientOption{dtls.WithGetClientCertificate(func(*dtls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &a.t.relay.identity.certificate, nil
+		})}
 		for _, o := range a.options() {
 			options = append(options, o)
 		}

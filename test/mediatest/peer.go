@@ -397,7 +397,13 @@ func newDTLS(p *pipe, cert tls.Certificate, prints []media.Fingerprint, active b
 		}
 		return dtls.ClientWithOptions(p, p.conn.RemoteAddr(), options...)
 	}
-	options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
+	own := x509.NewCertPool()
+	own.AddCert(leaf) // as an authority that none of ours is from, which Linphone does
+	options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithClientCAs(own)}
 	for _, o := range both {
 		options = append(options, o)
 	}
