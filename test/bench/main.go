@@ -67,9 +67,9 @@ type place struct {
 // everybody is the host of all.
 const everybody = "127.0.1.1"
 
-// places divides ports so that no two sockets of all contestants are in one chain of the
-// kernel's table, where it has room for them (it has 16,384 chains or more, and those of one
-// address differ as their ports do): who opened its sockets first would pay for all that came after.
+// places divides ports so that no two sockets of all contestants are in one chain of the kernel's
+// table, where it has room for them (it has 16,384 chains or more, and those of one address differ
+// as their ports do): what one has open shall not cost another.
 func places(calls int) (take func(each int) place) {
 	next := uint16(10_000)
 	return func(each int) place {
