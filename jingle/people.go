@@ -136,6 +136,13 @@ func (p *people) learn(full, bare string, caps wire.Caps, d wire.Disco) {
 
 // sees reports whether a device shows text while it is typed (XEP-0301) or, of a bare JID, any.
 func (p *people) sees(full, bare string) bool {
+	return p.has(bare, func(jid string, r *resource) bool {
+		return (jid == full || full == bare) && r.known && r.can.text
+	})
+}
+
+// has reports whether a person has such a device.
+func (p *people) has(bare string, such func(jid string, r *resource) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	who, ok := p.known.get(bare)
@@ -143,7 +150,7 @@ func (p *people) sees(full, bare string) bool {
 		return false
 	}
 	for jid, r := range who.resources {
-		if (jid == full || full == bare) && r.known && r.can.text {
+		if such(jid, r) {
 			return true
 		}
 	}
@@ -213,19 +220,10 @@ func (p *people) recall(r *resource) {
 
 // proposable reports whether a device is there that takes proposals.
 func (p *people) proposable(bare string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	who, ok := p.known.get(bare)
-	if !ok {
-		return false
-	}
-	for _, r := range who.resources {
+	return p.has(bare, func(_ string, r *resource) bool {
 		p.recall(r)
-		if r.priority >= 0 && r.known && r.can.jingle && r.can.proposals {
-			return true
-		}
-	}
-	return false
+		return r.priority >= 0 && r.known && r.can.jingle && r.can.proposals
+	})
 }
 
 // dtls returns whether a device speaks DTLS-SRTP, if that is known.

@@ -16,7 +16,7 @@ type Suite struct {
 
 // Suites are those we know, in the order we offer them: the cheapest to compute first, and the one
 // with the short tag last. The suite that all know has the tag 1.
-// COMPAT(Jami): its answer has the tag 1 whatever suite it takes, and it knows but this one.
+// COMPAT(Jami): its answer has the tag 1 whatever suite it takes, and of these it takes this one.
 var Suites = []Suite{
 	{"AEAD_AES_128_GCM", 16, 12, 2},
 	{"AES_CM_128_HMAC_SHA1_80", 16, 14, 1},

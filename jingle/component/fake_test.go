@@ -204,7 +204,7 @@ func (f *fake) read() {
 		switch t := t.(type) {
 		case xml.EndElement:
 			f.bye += endOfStream
-			time.Sleep(f.stays) // of the bubble's time: it ends when all else waits
+			time.Sleep(f.stays) // a server that is slow to close; by the clock of the bubble, which waits for nothing
 			if f.last != "" {
 				f.late = f.write(f.last)
 			}

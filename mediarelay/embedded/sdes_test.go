@@ -98,3 +98,27 @@ func TestKeysBesideICE(t *testing.T) {
 		talk(t, a, 0, b, 0)
 	}
 }
+
+// Keys in signalling are offered for a bundle alone: pictures that are answered outside of it are
+// refused, and not shown in the clear.
+func TestKeysOfABundle(t *testing.T) {
+	policy := keyedPolicy(false)
+	policy.ICE, policy.RTCPMux, policy.Bundle, policy.Video = true, true, true, true
+	g := newRig(t, videoPolicy(), policy, nil)
+	a, b := newWatcher(t), mediatest.NewClient(t)
+	offer := g.Offered(1, call.B, a.Describe(nil, vp8(97)))
+	if len(offer.Bundle) != 2 || len(offer.Streams[1].Transport.SDES) == 0 {
+		t.Fatalf("B is offered %+v", offer)
+	}
+	mine := mediatest.KeyLine(media.Suites[1].Tag, media.Suites[1].Name, 30, 'k')
+	keyed := func(ufrag string, codecs ...media.Codec) media.Description {
+		d := mediatest.Keyed(b.Describe(media.Active, codecs...), media.SAVP, mine)
+		d.Streams[0].Transport.DTLS = nil
+		d.Streams[0].Transport.ICE.Ufrag = ufrag
+		return d
+	}
+	answer := pictured(keyed("sound", pcmu()), keyed("sight", offer.Streams[1].Codecs...), offer.Streams[1].Name)
+	if got := g.Answered(2, call.A, answer); got.Streams[0].Rejected || !got.Streams[1].Rejected {
+		t.Errorf("A is answered %+v", got)
+	}
+}

@@ -20,6 +20,8 @@ func (e *end) twinned(s media.Stream) (hindrance string) {
 	switch {
 	case audio.ice == nil || !audio.shared() || !e.speaksICE(s.Transport):
 		return "the client does not bundle them, and was offered no transport of their own"
+	case audio.keyed != nil:
+		return "keys in signalling were offered for the bundle alone"
 	case !s.Transport.RTCPMux:
 		return "RTCP on a component of its own was not offered"
 	case audio.secure && len(s.Transport.DTLS.Trusted()) == 0:

@@ -415,17 +415,25 @@ func TestStreamsOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.Connected(call.B)
-	talk(t, a.phone, 0, sound, 0)
+	a.converse(sound, sight, offer.Streams[1].Codecs[0].PT)
+}
+
+// converse has sound and pictures flow between the phone and a client with a transport for each,
+// which numbers its pictures so.
+func (w *watcher) converse(sound, sight *mediatest.Client, pt uint8) {
+	t := w.phone.T
+	t.Helper()
+	talk(t, w.phone, 0, sound, 0)
 	var n uint16
-	eventually(t, "a picture at A", func() bool { // the handshake ends here before it does there
+	eventually(t, "a picture at the phone", func() bool { // the handshake ends here before it does there
 		n++
-		sight.Say(offer.Streams[1].Codecs[0].PT, n, 1, "picture")
-		p, _ := a.watch(10 * time.Millisecond)
+		sight.Say(pt, n, 1, "picture")
+		p, _ := w.watch(10 * time.Millisecond)
 		return p != nil && string(p.Payload) == "picture"
 	})
-	a.screen.Say(97, 1, 1, "picture")
+	w.screen.Say(97, 1, 1, "picture")
 	if p := sight.Hear(); string(p.Payload) != "picture" {
-		t.Errorf("B saw %q", p.Payload)
+		t.Errorf("the client saw %q", p.Payload)
 	}
 }
 
@@ -468,18 +476,7 @@ func TestABundleThatIsDivided(t *testing.T) {
 				}
 			}
 			g.Connected(call.B)
-			talk(t, a.phone, 0, sound, 0)
-			var n uint16
-			eventually(t, "a picture at A", func() bool { // the handshake ends here before it does there
-				n++
-				sight.Say(offer.Streams[1].Codecs[0].PT, n, 1, "picture")
-				p, _ := a.watch(10 * time.Millisecond)
-				return p != nil && string(p.Payload) == "picture"
-			})
-			a.screen.Say(97, 1, 1, "picture")
-			if p := sight.Hear(); string(p.Payload) != "picture" {
-				t.Errorf("B saw %q", p.Payload)
-			}
+			a.converse(sound, sight, offer.Streams[1].Codecs[0].PT)
 			if !g.ends[call.B].transports[1].shared() {
 				t.Error("the pictures have a port of their own")
 			}
